@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The input of the engine: one image with its time, and depth and camera where there are some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FrameError(ValueError):
+    """An image that the engine cannot work on; the message names what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class CameraModel:
+    """A pinhole camera without distortion, in the optical frame of REP-103 (x right, y down, z forward).
+
+    Attributes:
+        fx, fy: focal lengths in pixels.
+        cx, cy: principal point in pixels, (0, 0) being the centre of the top left pixel.
+        width, height: the image size in pixels that the four numbers belong to.
+        frame_id: name of the optical frame.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.fx > 0 and self.fy > 0 and np.isfinite([self.fx, self.fy, self.cx, self.cy]).all()):
+            raise FrameError(f"camera model has no valid focal length (fx={self.fx}, fy={self.fy}); is the camera calibrated?")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image of a stream.
+
+    Attributes:
+        color: uint8 [H, W, 3], RGB.
+        stamp_ns: time of exposure in nanoseconds.
+        depth: float32 [h, w] in metres along the optical axis, NaN where unknown; its size may differ from the colour image's.
+        camera: the colour camera.
+
+    Raises:
+        FrameError: the arrays have another type or shape, or no pixels.
+    """
+
+    color: NDArray[np.uint8]
+    stamp_ns: int = 0
+    depth: NDArray[np.float32] | None = None
+    camera: CameraModel | None = None
+
+    def __post_init__(self) -> None:
+        color = self.color
+        if not isinstance(color, np.ndarray) or color.dtype != np.uint8 or color.ndim != 3 or color.shape[2] != 3:
+            got = f"{color.dtype} {list(color.shape)}" if isinstance(color, np.ndarray) else type(color).__name__
+            raise FrameError(f"color must be a uint8 array [H, W, 3] in RGB order, not {got}")
+        if color.shape[0] < 1 or color.shape[1] < 1:
+            raise FrameError(f"color has no pixels (height {color.shape[0]}, width {color.shape[1]})")
+        depth = self.depth
+        if depth is not None and (depth.dtype != np.float32 or depth.ndim != 2 or depth.size == 0):
+            raise FrameError(f"depth must be a float32 array [h, w] in metres, not {depth.dtype} {list(depth.shape)}")
+
+    @property
+    def height(self) -> int:
+        """Rows of the colour image."""
+        return int(self.color.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the colour image."""
+        return int(self.color.shape[1])

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every object remembers, in tensors whose size depends on the number of objects alone.
+
+Per object: `RECENT` spatial memories of tracked frames, up to `MAX_PROMPTED` of frames it was prompted on, one object pointer
+for each of the last `num_pointers - 1` frames and for each prompted frame, the motion model and its counters. Nothing grows with
+the length of the stream.
+
+Why `RECENT` = 6 slots are enough: SAMURAI reads the newest six memories that pass its gates, and the previous frame's even when it
+does not pass. A memory that did not pass is read once, so its slot is the next one to be overwritten; otherwise the oldest is.
+Gates are decided when a memory is written, which makes the look-back O(1) where the reference scans the past on every frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+RECENT = 6
+MAX_PROMPTED = 4
+EMPTY = -1
+"""Frame number of a slot that holds nothing."""
+
+
+@dataclass
+class MemoryBank:
+    """The memories of N objects; objects come first in every tensor. S = RECENT + MAX_PROMPTED slots, the recent ones first.
+
+    Attributes:
+        features: bfloat16 [N, S, HW, 64], spatial memories.
+        frames: int64 [N, S], the frame each slot was written on, EMPTY for none.
+        passed: bool [N, S], whether the memory passed the policy's gates.
+        pointers: float32 [N, P, C], object pointers: a ring over frames, then the prompted frames'.
+        pointer_frames: int64 [N, P], as `frames`.
+        filter_mean, filter_covariance: float64 [N, 8], [N, 4, 3], the motion model (see `kalman`).
+        has_filter: bool [N].
+        stable: int64 [N], SAMURAI's count of steady frames.
+        hidden: int64 [N], frames since the object was last visible.
+        born: int64 [N], the frame of the first prompt.
+    """
+
+    features: Tensor
+    frames: Tensor
+    passed: Tensor
+    pointers: Tensor
+    pointer_frames: Tensor
+    filter_mean: Tensor
+    filter_covariance: Tensor
+    has_filter: Tensor
+    stable: Tensor
+    hidden: Tensor
+    born: Tensor
+
+    @staticmethod
+    def empty(count: int, tokens: int, memory_dim: int, hidden: int, num_pointers: int, device: torch.device) -> MemoryBank:
+        """A bank of `count` objects that remember nothing; `tokens` = HW, `hidden` = C, `num_pointers` = pointers read on a frame."""
+        slots = RECENT + MAX_PROMPTED
+        ring = num_pointers - 1 + MAX_PROMPTED
+
+        def whole(*shape: int, value: int = 0) -> Tensor:
+            return torch.full((count, *shape), value, dtype=torch.int64, device=device)
+
+        return MemoryBank(
+            features=torch.zeros(count, slots, tokens, memory_dim, dtype=torch.bfloat16, device=device),
+            frames=whole(slots, value=EMPTY),
+            passed=torch.zeros(count, slots, dtype=torch.bool, device=device),
+            pointers=torch.zeros(count, ring, hidden, device=device),
+            pointer_frames=whole(ring, value=EMPTY),
+            filter_mean=torch.zeros(count, 8, dtype=torch.float64, device=device),
+            filter_covariance=torch.zeros(count, 4, 3, dtype=torch.float64, device=device),
+            has_filter=torch.zeros(count, dtype=torch.bool, device=device),
+            stable=whole(),
+            hidden=whole(),
+            born=whole(),
+        )
+
+    def __len__(self) -> int:
+        return int(self.frames.shape[0])
+
+    @property
+    def ring(self) -> int:
+        """Number of pointer slots that are a ring over frames."""
+        return int(self.pointers.shape[1]) - MAX_PROMPTED
+
+    def append(self, other: MemoryBank) -> None:
+        """Adds the objects of another bank behind the present ones."""
+        for item in fields(self):
+            setattr(self, item.name, torch.cat((getattr(self, item.name), getattr(other, item.name))))
+
+    def keep(self, rows: list[int]) -> None:
+        """Keeps the objects of the given rows, in that order."""
+        index = torch.tensor(rows, dtype=torch.int64, device=self.frames.device)
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name)[index])
+
+    def write_tracked(self, frame: int, features: Tensor, passed: Tensor, pointers: Tensor, where: Tensor) -> None:
+        """Stores a tracked frame of the objects `where` (bool [N]): features [N, HW, 64], gate verdicts [N], pointers [N, C]."""
+        recent = self.frames[:, :RECENT]
+        # The order in which slots are given away: a memory that failed its gates, an empty slot, the oldest.
+        order = torch.where(recent == EMPTY, EMPTY, torch.where(self.passed[:, :RECENT], recent, EMPTY - 1))
+        rows = torch.arange(len(self), device=recent.device)
+        slot = order.argmin(dim=1)
+        self.features[rows, slot] = torch.where(where[:, None, None], features, self.features[rows, slot])
+        self.frames[rows, slot] = torch.where(where, frame, self.frames[rows, slot])
+        self.passed[rows, slot] = torch.where(where, passed, self.passed[rows, slot])
+        place = frame % self.ring
+        self.pointers[:, place] = torch.where(where[:, None], pointers, self.pointers[:, place])
+        self.pointer_frames[:, place] = torch.where(where, frame, EMPTY)
+
+    def write_prompted(self, row: int, slot: int, frame: int, features: Tensor, pointer: Tensor) -> None:
+        """Stores a prompted frame of one object in prompt slot 0 <= slot < MAX_PROMPTED: features [HW, 64], pointer [C]."""
+        self.features[row, RECENT + slot] = features
+        self.frames[row, RECENT + slot] = frame
+        self.passed[row, RECENT + slot] = True
+        self.pointers[row, self.ring + slot] = pointer
+        self.pointer_frames[row, self.ring + slot] = frame

@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The SAM 2 video network as five batched functions: encode, attend, decode, point, memorise.
+
+It drives the modules of transformers' `Sam2VideoModel` (SAM 2, arXiv:2408.00714) but keeps nothing between calls and never loops
+over objects. The forward pass of the memory attention is our own, on the loaded weights, because it needs a mask over memory slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+NO_OBJECT_LOGIT = -1024.0
+"""Mask logit of an object that is not there, as in SAM 2."""
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """One encoded image. C = hidden size, f = stride-16 side, all float tensors on the segmenter's device.
+
+    Attributes:
+        high: [1, C/8, 4f, 4f] and [1, C/4, 2f, 2f], the decoder's high-resolution features.
+        top: [f*f, C], the features that memories and decoder work on.
+        position: [f*f, C], their position code.
+    """
+
+    high: tuple[Tensor, Tensor]
+    top: Tensor
+    position: Tensor
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the mask decoder says about N objects; M candidates each.
+
+    Attributes:
+        masks: [N, M, h, w] mask logits.
+        ious: [N, M] predicted IoU of each candidate.
+        tokens: [N, M, C] output token of each candidate.
+        object_score: [N] logit, > 0 means the object is visible.
+    """
+
+    masks: Tensor
+    ious: Tensor
+    tokens: Tensor
+    object_score: Tensor
+
+
+class Sam2Segmenter:
+    """SAM 2's modules behind batched, stateless functions.
+
+    Args:
+        model: a loaded `transformers.Sam2VideoModel`.
+        name: what the user called it, for messages.
+        dtype: float32, or bfloat16 to run the modules under autocast.
+    """
+
+    def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32) -> None:
+        self.model = model.eval()
+        self.name = name
+        self.device: torch.device = model.device
+        self.dtype = dtype
+        config = model.config
+        self.image_size: int = config.image_size
+        self.side: int = config.image_size // 16
+        self.mask_size: int = config.image_size // 4
+        self.hidden: int = config.vision_config.fpn_hidden_size
+        self.memory_dim: int = config.memory_encoder_output_channels
+        self.num_memories: int = config.num_maskmem
+        self.num_pointers: int = config.max_object_pointers_in_encoder
+        self.pointer_tokens: int = self.hidden // self.memory_dim
+        self._autocast = dtype != torch.float32
+        with torch.inference_mode():
+            self.image_position: Tensor = model.get_image_wide_positional_embeddings()
+            shape = torch.Size((1, self.memory_dim, self.side, self.side))
+            position = model.memory_encoder.position_encoding(shape, self.device, torch.float32)
+            self.memory_position: Tensor = position.flatten(2)[0].T.contiguous()  # [HW, 64]
+            self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].float()  # [7, 64]
+            self._cos, self._sin = self._rope_tables()
+            self._mean = torch.tensor(IMAGE_MEAN, device=self.device).view(1, 3, 1, 1)
+            self._std = torch.tensor(IMAGE_STD, device=self.device).view(1, 3, 1, 1)
+
+    def _rope_tables(self) -> tuple[Tensor, Tensor]:
+        attention = self.model.memory_attention
+        cos, sin = attention.rotary_emb(torch.zeros(1, device=self.device), attention.position_ids)
+        return cos[0].float(), sin[0].float()  # [HW, C]
+
+    def _mixed(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
+
+    def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
+        """RGB uint8 [H, W, 3] to the network's float32 [1, 3, S, S]: resized without keeping the aspect ratio, normalised."""
+        pixels = torch.from_numpy(np.ascontiguousarray(color)).to(self.device).permute(2, 0, 1)[None]
+        if pixels.shape[-2:] != (self.image_size, self.image_size):
+            size = (self.image_size, self.image_size)
+            pixels = F.interpolate(pixels.float(), size=size, mode="bilinear", align_corners=False, antialias=True)
+        return (pixels.float() / 255.0 - self._mean) / self._std
+
+    def encode(self, pixels: Tensor) -> ImageFeatures:
+        """Encodes one normalised image [1, 3, S, S]."""
+        with self._mixed():
+            output = self.model.get_image_features(pixels, return_dict=True)
+        low, mid, top = (level[:, 0].float() for level in output.fpn_hidden_states)  # each [tokens, channels]
+        high = (
+            low.T.reshape(1, -1, self.mask_size, self.mask_size),
+            mid.T.reshape(1, -1, self.mask_size // 2, self.mask_size // 2),
+        )
+        return ImageFeatures(high, top.contiguous(), output.fpn_position_encoding[-1][:, 0].float())
+
+    def _as_map(self, tokens: Tensor) -> Tensor:
+        return tokens.transpose(1, 2).reshape(tokens.shape[0], self.hidden, self.side, self.side)
+
+    def unconditioned(self, features: ImageFeatures, count: int) -> Tensor:
+        """What the decoder sees of an object without memories: [count, C, f, f]."""
+        return self._as_map((features.top + self.model.no_memory_embedding[0])[None]).expand(count, -1, -1, -1)
+
+    def bare(self, features: ImageFeatures, count: int) -> Tensor:
+        """The features themselves, as SAM 2 decodes the pointer of a mask prompt: [count, C, f, f]."""
+        return self._as_map(features.top[None]).expand(count, -1, -1, -1)
+
+    def _rotate(self, x: Tensor) -> Tensor:
+        """Axial rotary position code (RoFormer, arXiv:2104.09864) on [..., HW, D], in float32."""
+        x = x.float()
+        pairs = x.unflatten(-1, (-1, 2))
+        turned = torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)
+        return x * self._cos + turned * self._sin
+
+    def _heads(self, x: Tensor, heads: int) -> Tensor:
+        return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # [N, heads, tokens, D]
+
+    def attend(self, features: ImageFeatures, memory: Tensor, position: Tensor, pointers: Tensor, pointer_position: Tensor, valid: Tensor) -> Tensor:
+        """Features of the image in the light of each object's memories.
+
+        Args:
+            features: the image.
+            memory: [N, S, HW, 64] spatial memories, S slots.
+            position: [N, S, HW, 64] their position codes (space and time).
+            pointers: [N, P, 64] pointer tokens.
+            pointer_position: [N, P, 64] their time codes.
+            valid: bool [N, S*HW + P], which tokens exist; at least one for each object.
+
+        Returns:
+            [N, C, f, f] for the decoder.
+        """
+        count, slots = memory.shape[:2]
+        mask = valid[:, None, None, :]
+        with self._mixed():
+            spatial_keys = (memory + position).flatten(1, 2)
+            keys = torch.cat((spatial_keys, pointers + pointer_position), dim=1)
+            values = torch.cat((memory.flatten(1, 2), pointers), dim=1)
+            attention = self.model.memory_attention
+            x = (features.top + 0.1 * features.position)[None]  # all objects share it until the first cross attention
+            for layer in attention.layers:
+                own = layer.self_attn
+                heads = own.num_attention_heads
+                normed = layer.layer_norm1(x)
+                query = self._rotate(self._heads(own.q_proj(normed), heads))
+                key = self._rotate(self._heads(own.k_proj(normed), heads))
+                value = self._heads(own.v_proj(normed), heads)
+                mixed = F.scaled_dot_product_attention(query.to(value.dtype), key.to(value.dtype), value)
+                x = x + own.o_proj(mixed.transpose(1, 2).flatten(2))
+
+                cross = layer.cross_attn_image
+                heads = cross.num_attention_heads
+                query = self._rotate(self._heads(cross.q_proj(layer.layer_norm2(x)), heads))
+                key = self._heads(cross.k_proj(keys), heads)
+                value = self._heads(cross.v_proj(values), heads)
+                tokens = slots * self.side * self.side
+                spatial = key[:, :, :tokens].unflatten(2, (slots, -1))
+                key = torch.cat((self._rotate(spatial).flatten(2, 3).to(value.dtype), key[:, :, tokens:]), dim=2)
+                query = query.to(value.dtype).expand(count, -1, -1, -1)
+                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+                x = x + cross.o_proj(mixed.transpose(1, 2).flatten(2))
+
+                x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
+            return self._as_map(attention.layer_norm(x).float())
+
+    def pointer_position(self, ages: Tensor) -> Tensor:
+        """Time code [N, P, 64] of pointers that are `ages` [N, P] frames old (SAM 2: sine code of age / 15, projected)."""
+        half = self.hidden // 2
+        scale = 10000 ** (2 * (torch.arange(half, device=self.device) // 2) / half)
+        angle = (ages.float() / (self.num_pointers - 1))[..., None] / scale
+        code: Tensor = self.model.temporal_positional_encoding_projection_layer(torch.cat((angle.sin(), angle.cos()), dim=-1))
+        return code
+
+    def decode(
+        self,
+        maps: Tensor,
+        features: ImageFeatures,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+        multimask: bool = True,
+    ) -> Decoded:
+        """Candidate masks of N objects.
+
+        Args:
+            maps: [N, C, f, f] from `attend` or `unconditioned`.
+            features: the image.
+            points: [N, P, 2] in pixels of the network's square image; None for none.
+            labels: int32 [N, P]: 1 on, 0 off the object, 2 and 3 the corners of a box, -1 padding.
+            mask_logits: [N, 1, h, w] mask prompt; None for none.
+            multimask: True for the three candidates of ambiguous prompts and tracked frames, False for one mask.
+        """
+        count = maps.shape[0]
+        if points is None or labels is None:
+            points = torch.zeros(count, 1, 2, device=self.device)
+            labels = torch.full((count, 1), -1, dtype=torch.int32, device=self.device)
+        sparse, dense = self.model.prompt_encoder(points[:, None], labels[:, None], None, mask_logits)
+        with self._mixed():
+            masks, ious, tokens, object_score = self.model.mask_decoder(
+                image_embeddings=maps,
+                image_positional_embeddings=self.image_position.expand(count, -1, -1, -1),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=multimask,
+                high_resolution_features=[level.expand(count, -1, -1, -1) for level in features.high],
+            )
+        return Decoded(masks[:, 0].float(), ious[:, 0].float(), tokens[:, 0].float(), object_score[:, 0, 0].float())
+
+    def point(self, tokens: Tensor, visible: Tensor) -> Tensor:
+        """Object pointers [N, C] from the chosen mask tokens [N, C]; `visible` is bool [N]."""
+        with self._mixed():
+            pointers = self.model.object_pointer_proj(tokens).float()
+        return torch.where(visible[:, None], pointers, self.model.no_object_pointer.float())
+
+    def mask_prompt_logits(self, masks: Tensor) -> Tensor:
+        """Masks float [N, 1, S, S] as the decoder takes them for a pointer: [N, 1, h, w]."""
+        logits: Tensor = self.model.mask_downsample(masks)
+        return logits
+
+    def memorise(self, features: ImageFeatures, masks: Tensor, object_score: Tensor, binary: Tensor) -> Tensor:
+        """Memories [N, HW, 64] in bfloat16 (as SAM 2 keeps them) of masks on an image.
+
+        Args:
+            features: the image.
+            masks: [N, h, w] mask logits.
+            object_score: [N]; at 0 or below the memory is marked as occluded.
+            binary: bool [N], True where the mask came from a prompt: it is taken as hard.
+        """
+        size = (self.image_size, self.image_size)
+        upsampled = F.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False)
+        soft = torch.where(binary[:, None, None, None], (upsampled > 0).float(), upsampled.sigmoid())
+        config = self.model.config
+        inputs = soft * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
+        with self._mixed():
+            memory = self.model.memory_encoder(self.bare(features, masks.shape[0]), inputs)[0].float()
+        occlusion = self.model.occlusion_spatial_embedding_parameter
+        if occlusion is not None:
+            memory = memory + (object_score <= 0).float()[:, None, None, None] * occlusion[..., None, None]
+        return memory.flatten(2).transpose(1, 2).to(torch.bfloat16)

@@ -1,0 +1,475 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Follows prompted objects through a stream, frame by frame.
+
+A frame is worked on in three moves: `begin` encodes it and proposes a mask for every object, `OpenFrame.prompt` adds or
+corrects objects on this very frame, `OpenFrame.commit` writes the memories and gives the result. Nothing is changed before
+`commit`, so an exception on the way leaves the tracker as it was. `StreamTracker.step` does all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt
+from lang2segtrack_ros.results import Track, TrackStatus
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, MemoryBank
+from lang2segtrack_ros.tracking.policies import Choice, Policy, make_policy
+from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Sam2Segmenter
+
+PROMPT_OBJECT_SCORE = 10.0
+"""Object score of a mask prompt: SAM 2 takes the user's word that the object is there."""
+
+
+class TrackerError(ValueError):
+    """A request the tracker cannot follow; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Proposal:
+    """Masks of N objects on one frame: low [N, h, w], iou [N], object_score [N], motion_score [N], visible bool [N], pointers [N, C]."""
+
+    low: Tensor
+    iou: Tensor
+    object_score: Tensor
+    motion_score: Tensor
+    visible: Tensor
+    pointers: Tensor
+
+    def frames_hidden(self, before: Tensor) -> Tensor:
+        """Frames since each object was last visible, int64 [N], from their number before this frame."""
+        return torch.where((self.low > 0).flatten(1).any(1), 0, before + 1)
+
+    @staticmethod
+    def join(parts: Sequence[_Proposal]) -> _Proposal:
+        names = ("low", "iou", "object_score", "motion_score", "visible", "pointers")
+        return _Proposal(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+
+@dataclass
+class _Prompted:
+    """One object prompted on the open frame: where it goes and what it looks like."""
+
+    track_id: int
+    label: str
+    row: int | None  # of an existing object, None for a new one
+    proposal: _Proposal
+    bank: MemoryBank  # the new object's, one row; a corrected object's is not used
+
+
+class OpenFrame:
+    """A frame that has been looked at but not yet remembered. Made by `StreamTracker.begin`."""
+
+    def __init__(self, tracker: StreamTracker, features: ImageFeatures, height: int, width: int) -> None:
+        self.features = features
+        self.height = height
+        self.width = width
+        self._tracker = tracker
+        self._prompted: dict[int, _Prompted] = {}
+        self._maps, self._proposal, self._choice = tracker._propagate(features)
+
+    def tracks(self) -> list[Track]:
+        """The objects as proposed, before prompts of this frame; costs one copy to the host."""
+        tracker = self._tracker
+        if self._proposal is None:
+            return []
+        hidden = self._proposal.frames_hidden(tracker.bank.hidden)
+        return tracker._tracks(tracker.ids, tracker._labels, self._proposal, self.height, self.width, hidden, tracker.bank.stable)
+
+    @torch.inference_mode()
+    def prompt(self, prompt: ObjectPrompt, track_id: int | None = None) -> int:
+        """Adds the prompted object on this frame, or corrects an existing one; returns its id.
+
+        Args:
+            prompt: what to track.
+            track_id: id for a new object, from `StreamTracker.reserve_id`; None takes the next one.
+
+        Raises:
+            PromptError: the prompt does not fit the image.
+            TrackerError: unknown id, or no room for another object.
+        """
+        tracker = self._tracker
+        fitted = prompt.check_fits(self.height, self.width)
+        row: int | None = None
+        if fitted.track_id is not None:
+            if fitted.track_id not in tracker.ids:
+                raise TrackerError(tracker.unknown_id(fitted.track_id))
+            row = tracker.ids.index(fitted.track_id)
+            track_id = fitted.track_id
+        elif len(tracker.ids) + sum(item.row is None for item in self._prompted.values()) >= tracker.max_objects:
+            raise TrackerError(f"{tracker.max_objects} objects are tracked already and no more are allowed; remove one first")
+        if track_id is None:
+            track_id = tracker.reserve_id()
+        fresh = tracker._fresh_bank()
+        if isinstance(fitted, MaskPrompt):
+            proposal = self._from_mask(fitted)
+        else:
+            proposal = self._from_points(fitted, row, fresh)
+        label = fitted.label or tracker._labels.get(track_id, "")
+        self._prompted[track_id] = _Prompted(track_id, label, row, proposal, fresh)
+        return track_id
+
+    def _from_mask(self, prompt: MaskPrompt) -> _Proposal:
+        """SAM 2's way: the mask is the answer, the decoder is only asked for the pointer."""
+        segmenter = self._tracker.segmenter
+        size = (segmenter.image_size, segmenter.image_size)
+        mask = torch.from_numpy(prompt.mask).to(segmenter.device)[None, None].float()
+        if mask.shape[-2:] != size:
+            mask = (F.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=True) >= 0.5).float()
+        low_size = (segmenter.mask_size, segmenter.mask_size)
+        low = F.interpolate(mask * 20.0 - 10.0, size=low_size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
+        decoded = segmenter.decode(
+            segmenter.bare(self.features, 1), self.features, mask_logits=segmenter.mask_prompt_logits(mask), multimask=False
+        )
+        yes = torch.ones(1, dtype=torch.bool, device=segmenter.device)
+        one = torch.ones(1, device=segmenter.device)
+        return _Proposal(
+            low, one, one * PROMPT_OBJECT_SCORE, one.double() * float("nan"), yes, segmenter.point(decoded.tokens[:, 0], yes)
+        )
+
+    def _from_points(self, prompt: BoxPrompt | PointPrompt, row: int | None, fresh: MemoryBank) -> _Proposal:
+        tracker = self._tracker
+        segmenter = tracker.segmenter
+        scale_x, scale_y = segmenter.image_size / self.width, segmenter.image_size / self.height
+        if isinstance(prompt, BoxPrompt):
+            x1, y1, x2, y2 = prompt.box
+            pixels = [(x1 * scale_x, y1 * scale_y), (x2 * scale_x, y2 * scale_y)]
+            labels: Sequence[int] = (2, 3)
+        else:  # pixel centres stay pixel centres
+            pixels = [((x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5) for x, y in prompt.points]
+            labels = prompt.labels
+        # A click on an object in view corrects what memory says of it; a box says it all anew.
+        correcting = row is not None and isinstance(prompt, PointPrompt) and self._proposal is not None and self._maps is not None
+        if correcting:
+            assert row is not None and self._proposal is not None and self._maps is not None
+            maps = self._maps[row : row + 1]
+            visible = self._proposal.visible[row : row + 1, None, None, None]
+            logits = torch.where(visible, self._proposal.low[row : row + 1, None].clamp(-32.0, 32.0), 0.0)
+        else:
+            maps, logits = segmenter.unconditioned(self.features, 1), None
+        decoded = segmenter.decode(
+            maps,
+            self.features,
+            torch.tensor([pixels], dtype=torch.float32, device=segmenter.device),
+            torch.tensor([list(labels)], dtype=torch.int32, device=segmenter.device),
+            logits,
+            multimask=len(labels) == 1,
+        )
+        if row is None:
+            proposal, choice = tracker._choose(fresh, decoded, tracked=len(labels) == 1)
+            if choice is not None:
+                tracker._store_choice(fresh, choice)
+            return proposal
+        return tracker._choose(fresh, decoded, tracked=False)[0]
+
+    @torch.inference_mode()
+    def commit(self) -> list[Track]:
+        """Writes the memories of this frame and returns every object on it, by rising id."""
+        return self._tracker._commit(self)
+
+
+class StreamTracker:
+    """SAM 2 tracking of many objects on an endless stream, with memory that depends on the number of objects alone.
+
+    Args:
+        segmenter: the network.
+        policy: "sam2", "samurai" or a `policies.Policy`.
+        max_objects: more are refused.
+
+    One object never influences another: all state is per object, and a frame's batch only changes results by rounding.
+    """
+
+    def __init__(self, segmenter: Sam2Segmenter, policy: str | Policy = "samurai", max_objects: int = 32) -> None:
+        self.segmenter = segmenter
+        self.policy = make_policy(policy)
+        self.max_objects = max_objects
+        self._next_id = 1
+        self._pending: list[tuple[int, ObjectPrompt]] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all objects; ids go on from where they were, so that no id ever means two things."""
+        self.frame_index = 0
+        self.ids: list[int] = []
+        self._labels: dict[int, str] = {}
+        self._prompts_seen: dict[int, int] = {}
+        self._pending.clear()
+        self.bank = self._empty_bank(0)
+
+    def _empty_bank(self, count: int) -> MemoryBank:
+        segmenter = self.segmenter
+        tokens = segmenter.side * segmenter.side
+        return MemoryBank.empty(
+            count, tokens, segmenter.memory_dim, segmenter.hidden, segmenter.num_pointers, segmenter.device
+        )
+
+    def _fresh_bank(self) -> MemoryBank:
+        bank = self._empty_bank(1)
+        bank.born += self.frame_index
+        return bank
+
+    def reserve_id(self) -> int:
+        """The next id, > 0, never given twice."""
+        self._next_id += 1
+        return self._next_id - 1
+
+    def unknown_id(self, track_id: int) -> str:
+        """A sentence about an id that is not tracked."""
+        known = ", ".join(str(known) for known in sorted(self.ids)) or "none"
+        return f"there is no track {track_id}; tracked now: {known}"
+
+    def add(self, prompt: ObjectPrompt) -> int:
+        """Takes a prompt for the next frame; returns the id that the object will have.
+
+        Raises:
+            TrackerError: it corrects an unknown object, or there is no room for another.
+        """
+        if prompt.track_id is not None and prompt.track_id not in self.ids:
+            raise TrackerError(self.unknown_id(prompt.track_id))
+        waiting = sum(item.track_id is None for _, item in self._pending)
+        if prompt.track_id is None and len(self.ids) + waiting >= self.max_objects:
+            raise TrackerError(f"{self.max_objects} objects are tracked already and no more are allowed; remove one first")
+        track_id = self.reserve_id() if prompt.track_id is None else prompt.track_id
+        self._pending.append((track_id, prompt))
+        return track_id
+
+    def remove(self, track_id: int) -> None:
+        """Forgets an object. Raises TrackerError when it is not tracked."""
+        before = len(self._pending)
+        self._pending = [item for item in self._pending if item[0] != track_id]
+        if track_id not in self.ids:
+            if len(self._pending) == before:
+                raise TrackerError(self.unknown_id(track_id))
+            return
+        rows = [row for row, known in enumerate(self.ids) if known != track_id]
+        self.bank.keep(rows)
+        self.ids.remove(track_id)
+        del self._labels[track_id], self._prompts_seen[track_id]
+
+    @torch.inference_mode()
+    def encode(self, frame: Frame) -> ImageFeatures:
+        """Runs the image encoder on a frame."""
+        return self.segmenter.encode(self.segmenter.preprocess(frame.color))
+
+    @torch.inference_mode()
+    def begin(self, features: ImageFeatures, height: int, width: int) -> OpenFrame:
+        """Proposes masks for all objects on an encoded image of the given size in pixels; changes nothing."""
+        return OpenFrame(self, features, height, width)
+
+    def step(self, frame: Frame | NDArray[np.uint8]) -> list[Track]:
+        """One frame: follows all objects, applies the prompts given since the last frame, returns all objects by rising id.
+
+        Raises:
+            PromptError: a waiting prompt does not fit the image; it is dropped and the frame does not count.
+        """
+        if not isinstance(frame, Frame):
+            frame = Frame(frame)
+        opened = self.begin(self.encode(frame), frame.height, frame.width)
+        pending, self._pending = self._pending, []
+        for position, (track_id, prompt) in enumerate(pending):
+            try:
+                opened.prompt(prompt, track_id)
+            except ValueError:
+                self._pending = pending[:position] + pending[position + 1 :]
+                raise
+        return opened.commit()
+
+    def fork(self) -> StreamTracker:
+        """An empty tracker on the same network and at the same frame, to catch up objects that are later `adopt`ed."""
+        other = StreamTracker(self.segmenter, self.policy, self.max_objects)
+        other.frame_index = self.frame_index
+        return other
+
+    def adopt(self, other: StreamTracker, ids: dict[int, int]) -> None:
+        """Takes over the objects of a fork that has reached this tracker's frame; `ids` maps its ids to ids of this one."""
+        if other.frame_index != self.frame_index:
+            raise TrackerError(f"the fork is at frame {other.frame_index}, this tracker at {self.frame_index}")
+        self.bank.append(other.bank)
+        for old in other.ids:
+            self.ids.append(ids[old])
+            self._labels[ids[old]] = other._labels[old]
+            self._prompts_seen[ids[old]] = other._prompts_seen[old]
+
+    # The rest is what OpenFrame works with.
+
+    def _propagate(self, features: ImageFeatures) -> tuple[Tensor | None, _Proposal | None, Choice | None]:
+        if not self.ids:
+            return None, None, None
+        bank, segmenter = self.bank, self.segmenter
+        used = min(max(self._prompts_seen.values()), MAX_PROMPTED)
+        slots = RECENT + used
+        rows, recent_valid = self.policy.recent_rows(bank, self.frame_index)
+        prompted_valid = bank.frames[:, RECENT:slots] != EMPTY
+        oldest = torch.full_like(bank.frames[:, RECENT:slots], segmenter.num_memories - 1)
+        position = segmenter.memory_position + segmenter.temporal_rows[torch.cat((rows, oldest), dim=1)][:, :, None]
+        valid = torch.cat((recent_valid, prompted_valid), dim=1).repeat_interleave(segmenter.side * segmenter.side, dim=1)
+
+        count = bank.ring + used
+        pointer_frames = bank.pointer_frames[:, :count]
+        ages = (self.frame_index - pointer_frames).abs()
+        parts = segmenter.pointer_tokens
+        pointers = bank.pointers[:, :count].reshape(len(bank), count * parts, segmenter.memory_dim)
+        pointer_position = segmenter.pointer_position(ages).repeat_interleave(parts, dim=1)
+        pointer_valid = (pointer_frames != EMPTY).repeat_interleave(parts, dim=1)
+
+        maps = segmenter.attend(
+            features, bank.features[:, :slots].float(), position, pointers, pointer_position, torch.cat((valid, pointer_valid), dim=1)
+        )
+        proposal, choice = self._choose(bank, segmenter.decode(maps, features), tracked=True)
+        return maps, proposal, choice
+
+    def _choose(self, bank: MemoryBank, decoded: Decoded, tracked: bool) -> tuple[_Proposal, Choice | None]:
+        """One candidate for each object: the policy's when tracked, the network's favourite otherwise."""
+        visible = decoded.object_score > self.policy.visible_above
+        masks = torch.where(visible[:, None, None, None], decoded.masks, NO_OBJECT_LOGIT)
+        choice: Choice | None = None
+        if tracked:
+            boxes = self._candidate_boxes(masks) if self.policy.needs_boxes() else None
+            choice = self.policy.choose(bank, self.frame_index, decoded.ious, boxes, decoded.object_score)
+            index, motion = choice.index, choice.motion_score
+        else:
+            index = decoded.ious.argmax(-1)
+            motion = torch.full_like(decoded.object_score, float("nan"), dtype=torch.float64)
+        rows = torch.arange(masks.shape[0], device=masks.device)
+        pointers = self.segmenter.point(decoded.tokens[rows, index], visible)
+        return _Proposal(masks[rows, index], decoded.ious[rows, index], decoded.object_score, motion, visible, pointers), choice
+
+    def _candidate_boxes(self, masks: Tensor) -> Tensor:
+        """Inclusive extents int64 [N, M, 4] of mask logits [N, M, h, w] upsampled to the network's image; 0 where empty."""
+        size = self.segmenter.image_size
+        on = F.interpolate(masks, size=(size, size), mode="bilinear", align_corners=False) > 0
+        columns, lines = on.any(2).long(), on.any(3).long()  # [N, M, S] along x and y
+        some = columns.amax(-1)
+
+        def extent(line: Tensor) -> tuple[Tensor, Tensor]:
+            return line.argmax(-1), size - 1 - line.flip(-1).argmax(-1)
+
+        (x1, x2), (y1, y2) = extent(columns), extent(lines)
+        return torch.stack((x1, y1, x2, y2), dim=-1) * some[..., None]
+
+    @staticmethod
+    def _store_choice(bank: MemoryBank, choice: Choice) -> None:
+        bank.filter_mean, bank.filter_covariance = choice.state.mean, choice.state.covariance
+        bank.has_filter, bank.stable = choice.has_filter, choice.stable
+
+    def _commit(self, opened: OpenFrame) -> list[Track]:
+        prompted = list(opened._prompted.values())
+        corrected = {item.row: item for item in prompted if item.row is not None}
+        added = [item for item in prompted if item.row is None]
+        parts = [item.proposal for item in added]
+        known = opened._proposal
+        if known is not None:
+            for row, item in corrected.items():
+                chosen = torch.arange(len(self.bank), device=known.iou.device) == row
+
+                def swap(name: str, old: _Proposal = known, new: _Proposal = item.proposal, here: Tensor = chosen) -> Tensor:
+                    before: Tensor = getattr(old, name)
+                    return torch.where(here.view(-1, *([1] * (before.dim() - 1))), getattr(new, name), before)
+
+                known = _Proposal(*(swap(name) for name in ("low", "iou", "object_score", "motion_score", "visible", "pointers")))
+            parts.insert(0, known)
+        if not parts:
+            self.frame_index += 1
+            return []
+        whole = _Proposal.join(parts)
+        device = whole.iou.device
+        old = len(self.ids)
+        from_user = torch.tensor([row in corrected for row in range(old)] + [True] * len(added), device=device)
+        memories = self.segmenter.memorise(opened.features, whole.low, whole.object_score, from_user)
+        ids = self.ids + [item.track_id for item in added]
+        labels = {**self._labels, **{item.track_id: item.label for item in prompted}}
+        fresh_stable = [item.bank.stable for item in added]
+        choice = opened._choice
+        stable = torch.cat(([choice.stable] if choice is not None else []) + fresh_stable)
+        hidden = whole.frames_hidden(torch.cat([self.bank.hidden] + [item.bank.hidden for item in added]))
+        tracks = self._tracks(ids, labels, whole, opened.height, opened.width, hidden, stable)
+
+        # All is computed: from here on the state changes, and nothing can fail.
+        if choice is not None:
+            tracked = ~from_user[:old]
+            self.bank.write_tracked(self.frame_index, memories[:old], choice.passed, whole.pointers[:old], tracked)
+            self._store_choice(self.bank, choice)
+        for item in added:
+            self.bank.append(item.bank)
+            self.ids.append(item.track_id)
+            self._prompts_seen[item.track_id] = 0
+        for item in prompted:
+            row = self.ids.index(item.track_id)
+            seen = self._prompts_seen[item.track_id]
+            slot = seen if seen < MAX_PROMPTED else 1 + (seen - 1) % (MAX_PROMPTED - 1)  # the first prompt is never forgotten
+            self.bank.write_prompted(row, slot, self.frame_index, memories[row], whole.pointers[row])
+            self._prompts_seen[item.track_id] = seen + 1
+            if item.row is not None:
+                self.bank.stable[row] = 0  # the user said where it is: the motion model starts anew
+        self._labels = labels
+        self.bank.hidden = hidden
+        self.frame_index += 1
+        return sorted(tracks, key=lambda track: track.id)
+
+    def _tracks(
+        self, ids: Sequence[int], labels: dict[int, str], proposal: _Proposal, height: int, width: int, hidden: Tensor, stable: Tensor
+    ) -> list[Track]:
+        """Results in image coordinates, through one copy to the host."""
+        full = F.interpolate(proposal.low[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0
+        masks, low, numbers = _to_host(
+            full,
+            proposal.low,
+            torch.stack((proposal.iou.double(), proposal.object_score.double(), proposal.motion_score, stable.double(), hidden.double()), dim=1),
+        )
+        tracks = []
+        for row, track_id in enumerate(ids):
+            iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers[row])
+            box = mask_box(masks[row])
+            seen = box is not None
+            tracks.append(
+                Track(
+                    id=track_id,
+                    label=labels.get(track_id, ""),
+                    state=TrackStatus.TRACKED if seen else TrackStatus.OCCLUDED,
+                    score=min(max(iou, 0.0), 1.0) if seen else 0.0,
+                    box=box,
+                    mask=masks[row],
+                    mask_logits_low=low[row],
+                    predicted_iou=iou,
+                    object_score=object_score,
+                    motion_score=motion_score,
+                    stable_frames=int(steady),
+                    frames_since_seen=int(unseen),
+                )
+            )
+        return tracks
+
+
+def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
+    """Brings masks bool [N, H, W], logits float32 [N, h, w] and numbers float64 [N, K] to the host; one copy from a GPU."""
+    if masks.device.type == "cpu":
+        return masks.numpy(), low.numpy(), numbers.numpy()
+    count, height, width = masks.shape
+    bits = F.pad(masks.flatten(1), (0, -(height * width) % 8)).unflatten(1, (-1, 8))
+    weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=masks.device)
+    packed = (bits * weights).sum(-1, dtype=torch.uint8)
+    pieces = [numbers.contiguous().view(torch.uint8).flatten(), low.contiguous().view(torch.uint8).flatten(), packed.flatten()]
+    buffer = torch.cat(pieces).cpu().numpy()
+    ends = np.cumsum([piece.numel() for piece in pieces])
+    unpacked = np.unpackbits(buffer[ends[1] :].reshape(count, -1), axis=1, count=height * width)
+    return (
+        unpacked.reshape(count, height, width).astype(bool),
+        buffer[ends[0] : ends[1]].view(np.float32).reshape(low.shape).copy(),
+        buffer[: ends[0]].view(np.float64).reshape(numbers.shape).copy(),
+    )
+
+
+def mask_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
+    """The box (x_min, y_min, x_max, y_max), maxima exclusive, around a bool [H, W] mask; None when it is empty."""
+    columns, lines = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if columns.size == 0:
+        return None
+    return float(columns[0]), float(lines[0]), float(columns[-1] + 1), float(lines[-1] + 1)

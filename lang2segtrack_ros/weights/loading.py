@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Loads networks by name, on any device, at any image size."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lang2segtrack_ros.weights import catalogue
+
+if TYPE_CHECKING:
+    from lang2segtrack_ros.detection import GroundingDinoDetector
+    from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+
+log = logging.getLogger(__name__)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class WeightsError(RuntimeError):
+    """Weights that cannot be found or loaded; the message says what to do."""
+
+
+def resolve_device(device: str) -> torch.device:
+    """"auto" is the first GPU where torch can use one, else the CPU. Raises WeightsError for a device that is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise WeightsError(f'"{device}" is no device; use "auto", "cpu", "cuda" or "cuda:1"') from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise WeightsError(
+            f'device is "{device}" but this torch ({torch.__version__}) sees no GPU: check nvidia-smi and install a CUDA build of torch, '
+            'or use device "cpu"'
+        )
+    return resolved
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """"auto" is bfloat16 on a GPU that has it, else float32. Raises WeightsError for an unknown name."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    if dtype not in DTYPES:
+        raise WeightsError(f'dtype is "{dtype}"; it must be "auto", {" or ".join(DTYPES)}')
+    return DTYPES[dtype]
+
+
+def _check_torchvision() -> None:
+    """A torchvision that does not fit torch makes transformers fail with a message that blames the model."""
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    try:
+        import torchvision  # noqa: F401
+    except Exception as error:  # whatever its compiled part throws
+        raise WeightsError(
+            f"the installed torchvision does not fit torch {torch.__version__} ({error}); lang2segtrack does not need it: "
+            "uninstall torchvision, or install the build made for this torch"
+        ) from error
+
+
+def find_folder(name: str, kind: catalogue.Kind) -> Path:
+    """The folder of a checkpoint, fetched from the hub when it is not on this machine. Raises WeightsError."""
+    folder = catalogue.local_folder(name, kind)
+    if folder is not None:
+        return folder
+    checkpoint = catalogue.find(name)
+    if checkpoint is None and not ("/" in name and not name.startswith((".", "/", "~"))):
+        known = ", ".join(["toy", *(item.name for item in catalogue.CHECKPOINTS if item.kind == kind)])
+        raise WeightsError(f'no {kind} is called "{name}" and there is no such folder with a config.json; known names: {known}, or a hub id')
+    from lang2segtrack_ros.weights.store import fetch
+
+    return fetch(name)
+
+
+def _read_config(folder: Path, model_type: tuple[str, ...], kind: str) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{folder}/config.json cannot be read: {error}") from error
+    if config.get("model_type") not in model_type:
+        raise WeightsError(f'{folder} holds a "{config.get("model_type")}" model; as {kind} it must be one of: {", ".join(model_type)}')
+    return config
+
+
+def load_segmenter(name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto") -> Sam2Segmenter:
+    """Loads a SAM 2 video network.
+
+    Args:
+        name: "toy", a short name such as "sam2.1-tiny", a folder in transformers' layout, or a hub id.
+        device: "auto", "cpu", "cuda", "cuda:1", ...
+        image_size: side of the square image the network works on, a multiple of 32; None takes the checkpoint's own.
+        dtype: "auto", "float32" or "bfloat16".
+
+    Raises:
+        WeightsError: unknown name, unreachable hub, files that do not fit, no such device, unusable image size.
+    """
+    _check_torchvision()
+    from transformers import Sam2VideoConfig, Sam2VideoModel
+
+    from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+
+    target = resolve_device(device)
+    folder = find_folder(name, "segmenter")
+    # The published image checkpoints carry model_type sam2 beside sam2_video in older files; both hold the same network.
+    raw = _read_config(folder, ("sam2_video",), "segmenter")
+    config = Sam2VideoConfig.from_dict(raw)
+    if image_size is not None and image_size != config.image_size:
+        config = resized(config, image_size)
+    model = _load(Sam2VideoModel, folder, config)
+    return Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
+
+
+def resized(config: Any, image_size: int) -> Any:
+    """A Sam2VideoConfig for another image size; no tensor of the network depends on it. Raises WeightsError."""
+    backbone = config.vision_config.backbone_config
+    window = backbone.window_size_per_stage[0]
+    if image_size < 64 or image_size % 32 or (image_size // 4) % window:
+        step = 32 * window // 8 if window >= 8 else 32
+        raise WeightsError(f"image_size {image_size} does not suit this network: use a multiple of {step}, at least 64, such as {config.image_size}")
+    side = image_size // 16
+    config.image_size = image_size
+    config.prompt_encoder_config.image_size = image_size
+    backbone.image_size = [image_size, image_size]
+    config.vision_config.backbone_feature_sizes = [[side * 4, side * 4], [side * 2, side * 2], [side, side]]
+    config.memory_attention_rope_feat_sizes = [side, side]
+    return config
+
+
+def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto") -> GroundingDinoDetector:
+    """Loads a Grounding DINO; `name`, `device`, `dtype` and errors as in `load_segmenter`."""
+    _check_torchvision()
+    from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
+
+    from lang2segtrack_ros.detection import GroundingDinoDetector
+
+    target = resolve_device(device)
+    folder = find_folder(name, "detector")
+    raw = _read_config(folder, ("grounding-dino",), "detector")
+    config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
+    model = _load(GroundingDinoForObjectDetection, folder, config)
+    return GroundingDinoDetector.from_folder(model.to(target), folder, name, resolve_dtype(dtype, target))
+
+
+def _load(cls: Any, folder: Path, config: Any) -> Any:
+    """Strictly: a tensor too many or too few is an error, not a warning."""
+    try:
+        model, info = cls.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"the weights in {folder} cannot be loaded: {error}") from error
+    missing = sorted(info["missing_keys"])
+    if missing or info.get("mismatched_keys"):
+        wrong = missing or sorted(str(key) for key in info["mismatched_keys"])
+        raise WeightsError(f"the weights in {folder} do not fit the network: {len(wrong)} tensors missing or misshapen, the first is {wrong[0]}")
+    if info["unexpected_keys"]:
+        log.warning("%s: %d tensors are not used, the first is %s", folder, len(info["unexpected_keys"]), sorted(info["unexpected_keys"])[0])
+    return model.eval().requires_grad_(False)
