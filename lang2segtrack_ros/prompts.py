@@ -30,7 +30,7 @@ def split_phrases(text: str) -> tuple[str, ...]:
 
     Dots, commas, semicolons and line ends separate; case and white space do not count.
     """
-    parts = (" ".join(part.lower().split()) for part in re.split(r"[.,;\n]", text))
+    parts = (" ".join(part.lower().split()) for part in re.split(r"[.,;?!\n]", text))
     return tuple(dict.fromkeys(part for part in parts if part))
 
 

@@ -54,15 +54,14 @@ class _Proposal:
         return _Proposal(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
-@dataclass
-class _Prompted:
-    """One object prompted on the open frame: where it goes and what it looks like."""
+@dataclass(frozen=True)
+class Proposed:
+    """What a prompt gives on an open frame: the fitted prompt, the row of the object it corrects (None: a new one), its mask and state."""
 
-    track_id: int
-    label: str
-    row: int | None  # of an existing object, None for a new one
+    prompt: ObjectPrompt
+    row: int | None
     proposal: _Proposal
-    bank: MemoryBank  # the new object's, one row; a corrected object's is not used
+    bank: MemoryBank  # of a new object, one row
 
 
 class OpenFrame:
@@ -72,54 +71,65 @@ class OpenFrame:
         self.features = features
         self.height = height
         self.width = width
-        self._tracker = tracker
-        self._prompted: dict[int, _Prompted] = {}
+        self.tracker = tracker
+        self._prompted: dict[int, Proposed] = {}
         self._maps, self._proposal, self._choice = tracker._propagate(features)
 
     def tracks(self) -> list[Track]:
         """The objects as proposed, before prompts of this frame; costs one copy to the host."""
-        tracker = self._tracker
+        tracker = self.tracker
         if self._proposal is None:
             return []
         hidden = self._proposal.frames_hidden(tracker.bank.hidden)
         return tracker._tracks(tracker.ids, tracker._labels, self._proposal, self.height, self.width, hidden, tracker.bank.stable)
 
-    @torch.inference_mode()
     def prompt(self, prompt: ObjectPrompt, track_id: int | None = None) -> int:
-        """Adds the prompted object on this frame, or corrects an existing one; returns its id.
+        """Adds the prompted object on this frame, or corrects an existing one; returns its id. See `propose` for the errors."""
+        return self.accept(self.propose(prompt), track_id)
 
-        Args:
-            prompt: what to track.
-            track_id: id for a new object, from `StreamTracker.reserve_id`; None takes the next one.
+    @torch.inference_mode()
+    def propose(self, prompt: ObjectPrompt) -> Proposed:
+        """What a prompt would give on this frame.
 
         Raises:
             PromptError: the prompt does not fit the image.
             TrackerError: unknown id, or no room for another object.
         """
-        tracker = self._tracker
+        tracker = self.tracker
         fitted = prompt.check_fits(self.height, self.width)
         row: int | None = None
-        if fitted.track_id is not None:
-            if fitted.track_id not in tracker.ids:
-                raise TrackerError(tracker.unknown_id(fitted.track_id))
+        if fitted.track_id is None:
+            tracker.check_room(len(self.added))
+        elif fitted.track_id in tracker.ids:
             row = tracker.ids.index(fitted.track_id)
-            track_id = fitted.track_id
-        elif len(tracker.ids) + sum(item.row is None for item in self._prompted.values()) >= tracker.max_objects:
-            raise TrackerError(f"{tracker.max_objects} objects are tracked already and no more are allowed; remove one first")
-        if track_id is None:
-            track_id = tracker.reserve_id()
-        fresh = tracker._fresh_bank()
-        if isinstance(fitted, MaskPrompt):
-            proposal = self._from_mask(fitted)
         else:
-            proposal = self._from_points(fitted, row, fresh)
-        label = fitted.label or tracker._labels.get(track_id, "")
-        self._prompted[track_id] = _Prompted(track_id, label, row, proposal, fresh)
+            raise TrackerError(tracker.unknown_id(fitted.track_id))
+        fresh = tracker._fresh_bank()
+        proposal = self._from_mask(fitted) if isinstance(fitted, MaskPrompt) else self._from_points(fitted, row, fresh)
+        return Proposed(fitted, row, proposal, fresh)
+
+    @torch.inference_mode()
+    def mask_of(self, proposed: Proposed) -> NDArray[np.bool_]:
+        """The bool [H, W] mask of a proposal."""
+        return image_masks(proposed.proposal.low, self.height, self.width)[0].cpu().numpy()
+
+    def accept(self, proposed: Proposed, track_id: int | None = None) -> int:
+        """Makes a proposal part of this frame. `track_id` is the id of a new object, from `StreamTracker.reserve_id`; None takes the next one."""
+        if proposed.prompt.track_id is not None:
+            track_id = proposed.prompt.track_id
+        elif track_id is None:
+            track_id = self.tracker.reserve_id()
+        self._prompted[track_id] = proposed
         return track_id
+
+    @property
+    def added(self) -> list[int]:
+        """Ids of the objects that are new on this frame."""
+        return [track_id for track_id, proposed in self._prompted.items() if proposed.row is None]
 
     def _from_mask(self, prompt: MaskPrompt) -> _Proposal:
         """SAM 2's way: the mask is the answer, the decoder is only asked for the pointer."""
-        segmenter = self._tracker.segmenter
+        segmenter = self.tracker.segmenter
         size = (segmenter.image_size, segmenter.image_size)
         mask = torch.from_numpy(prompt.mask).to(segmenter.device)[None, None].float()
         if mask.shape[-2:] != size:
@@ -136,7 +146,7 @@ class OpenFrame:
         )
 
     def _from_points(self, prompt: BoxPrompt | PointPrompt, row: int | None, fresh: MemoryBank) -> _Proposal:
-        tracker = self._tracker
+        tracker = self.tracker
         segmenter = tracker.segmenter
         scale_x, scale_y = segmenter.image_size / self.width, segmenter.image_size / self.height
         if isinstance(prompt, BoxPrompt):
@@ -173,7 +183,7 @@ class OpenFrame:
     @torch.inference_mode()
     def commit(self) -> list[Track]:
         """Writes the memories of this frame and returns every object on it, by rising id."""
-        return self._tracker._commit(self)
+        return self.tracker._commit(self)
 
 
 class StreamTracker:
@@ -226,6 +236,11 @@ class StreamTracker:
         known = ", ".join(str(known) for known in sorted(self.ids)) or "none"
         return f"there is no track {track_id}; tracked now: {known}"
 
+    def check_room(self, waiting: int = 0) -> None:
+        """Raises TrackerError when no object fits beside the present ones and `waiting` more."""
+        if len(self.ids) + waiting >= self.max_objects:
+            raise TrackerError(f"{self.max_objects} objects are tracked already and no more are allowed; remove one first")
+
     def add(self, prompt: ObjectPrompt) -> int:
         """Takes a prompt for the next frame; returns the id that the object will have.
 
@@ -234,9 +249,8 @@ class StreamTracker:
         """
         if prompt.track_id is not None and prompt.track_id not in self.ids:
             raise TrackerError(self.unknown_id(prompt.track_id))
-        waiting = sum(item.track_id is None for _, item in self._pending)
-        if prompt.track_id is None and len(self.ids) + waiting >= self.max_objects:
-            raise TrackerError(f"{self.max_objects} objects are tracked already and no more are allowed; remove one first")
+        if prompt.track_id is None:
+            self.check_room(sum(item.track_id is None for _, item in self._pending))
         track_id = self.reserve_id() if prompt.track_id is None else prompt.track_id
         self._pending.append((track_id, prompt))
         return track_id
@@ -288,15 +302,14 @@ class StreamTracker:
         other.frame_index = self.frame_index
         return other
 
-    def adopt(self, other: StreamTracker, ids: dict[int, int]) -> None:
-        """Takes over the objects of a fork that has reached this tracker's frame; `ids` maps its ids to ids of this one."""
+    def adopt(self, other: StreamTracker) -> None:
+        """Takes over the objects of a fork that has reached this tracker's frame; their ids must be this tracker's own."""
         if other.frame_index != self.frame_index:
             raise TrackerError(f"the fork is at frame {other.frame_index}, this tracker at {self.frame_index}")
         self.bank.append(other.bank)
-        for old in other.ids:
-            self.ids.append(ids[old])
-            self._labels[ids[old]] = other._labels[old]
-            self._prompts_seen[ids[old]] = other._prompts_seen[old]
+        self.ids.extend(other.ids)
+        self._labels.update(other._labels)
+        self._prompts_seen.update(other._prompts_seen)
 
     # The rest is what OpenFrame works with.
 
@@ -361,9 +374,9 @@ class StreamTracker:
         bank.has_filter, bank.stable = choice.has_filter, choice.stable
 
     def _commit(self, opened: OpenFrame) -> list[Track]:
-        prompted = list(opened._prompted.values())
-        corrected = {item.row: item for item in prompted if item.row is not None}
-        added = [item for item in prompted if item.row is None]
+        prompted = opened._prompted
+        corrected = {item.row: item for item in prompted.values() if item.row is not None}
+        added = [prompted[track_id] for track_id in opened.added]
         parts = [item.proposal for item in added]
         known = opened._proposal
         if known is not None:
@@ -384,8 +397,8 @@ class StreamTracker:
         old = len(self.ids)
         from_user = torch.tensor([row in corrected for row in range(old)] + [True] * len(added), device=device)
         memories = self.segmenter.memorise(opened.features, whole.low, whole.object_score, from_user)
-        ids = self.ids + [item.track_id for item in added]
-        labels = {**self._labels, **{item.track_id: item.label for item in prompted}}
+        ids = self.ids + opened.added
+        labels = {**self._labels, **{key: item.prompt.label or self._labels.get(key, "") for key, item in prompted.items()}}
         fresh_stable = [item.bank.stable for item in added]
         choice = opened._choice
         stable = torch.cat(([choice.stable] if choice is not None else []) + fresh_stable)
@@ -399,14 +412,13 @@ class StreamTracker:
             self._store_choice(self.bank, choice)
         for item in added:
             self.bank.append(item.bank)
-            self.ids.append(item.track_id)
-            self._prompts_seen[item.track_id] = 0
-        for item in prompted:
-            row = self.ids.index(item.track_id)
-            seen = self._prompts_seen[item.track_id]
+        self.ids = ids
+        for track_id, item in prompted.items():
+            row = ids.index(track_id)
+            seen = self._prompts_seen.get(track_id, 0)
             slot = seen if seen < MAX_PROMPTED else 1 + (seen - 1) % (MAX_PROMPTED - 1)  # the first prompt is never forgotten
             self.bank.write_prompted(row, slot, self.frame_index, memories[row], whole.pointers[row])
-            self._prompts_seen[item.track_id] = seen + 1
+            self._prompts_seen[track_id] = seen + 1
             if item.row is not None:
                 self.bank.stable[row] = 0  # the user said where it is: the motion model starts anew
         self._labels = labels
@@ -418,7 +430,7 @@ class StreamTracker:
         self, ids: Sequence[int], labels: dict[int, str], proposal: _Proposal, height: int, width: int, hidden: Tensor, stable: Tensor
     ) -> list[Track]:
         """Results in image coordinates, through one copy to the host."""
-        full = F.interpolate(proposal.low[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0
+        full = image_masks(proposal.low, height, width)
         masks, low, numbers = _to_host(
             full,
             proposal.low,
@@ -465,6 +477,11 @@ def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bo
         buffer[ends[0] : ends[1]].view(np.float32).reshape(low.shape).copy(),
         buffer[: ends[0]].view(np.float64).reshape(numbers.shape).copy(),
     )
+
+
+def image_masks(low: Tensor, height: int, width: int) -> Tensor:
+    """Mask logits [N, h, w] as masks bool [N, H, W] of the image: bilinear, corners not aligned, as SAM 2 does."""
+    return F.interpolate(low[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0
 
 
 def mask_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Grounding DINO (arXiv:2303.05499) with exactly one phrase for each box.
+
+The caption is put together token by token, so that every phrase's span is known, and a box scores each phrase by the mean of its
+token probabilities, as Grounding DINO's own evaluation does. Pre-processing is done here, on the device, without torchvision.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lang2segtrack_ros.detection.detector import Detection, suppress_duplicates
+from lang2segtrack_ros.prompts import PromptError
+from lang2segtrack_ros.tracking.segmenter import IMAGE_MEAN, IMAGE_STD
+
+CLS, SEP, DOT = 101, 102, 1012
+"""BERT ids that the network's text masks are built on."""
+_DELIMITERS = {CLS, SEP, DOT, 1029}
+
+
+class GroundingDinoDetector:
+    """A loaded Grounding DINO.
+
+    Args:
+        model: a `transformers.GroundingDinoForObjectDetection`.
+        tokenizer: its tokenizer.
+        shortest_edge, longest_edge: the image is scaled, aspect kept, until one of the two is met.
+        name: what the user called it, for messages.
+        dtype: float32, or bfloat16 to run under autocast.
+    """
+
+    default_threshold = 0.35
+
+    def __init__(self, model: Any, tokenizer: Any, shortest_edge: int, longest_edge: int, name: str = "", dtype: torch.dtype = torch.float32) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.shortest_edge = shortest_edge
+        self.longest_edge = longest_edge
+        self.name = name
+        self.device: torch.device = model.device
+        self._autocast = dtype != torch.float32
+        self._mean = torch.tensor(IMAGE_MEAN, device=self.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(IMAGE_STD, device=self.device).view(1, 3, 1, 1)
+        self._caption = lru_cache(maxsize=64)(self._build_caption)
+
+    @staticmethod
+    def from_folder(model: Any, folder: Path, name: str, dtype: torch.dtype) -> GroundingDinoDetector:
+        """Completes a loaded model with the tokenizer and image size from its folder."""
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        size = {"shortest_edge": 800, "longest_edge": 1333}
+        for file in ("preprocessor_config.json", "processor_config.json"):
+            if (folder / file).is_file():
+                settings = json.loads((folder / file).read_text(encoding="utf-8"))
+                size = settings.get("image_processor", settings).get("size", size)
+                break
+        return GroundingDinoDetector(model, tokenizer, size["shortest_edge"], size["longest_edge"], name, dtype)
+
+    def _build_caption(self, phrases: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[str, ...]]:
+        """Token ids of the caption, each phrase's span [start, end) in them, and the words the tokenizer does not know."""
+        ids, spans, unknown = [CLS], [], []
+        for phrase in phrases:
+            words = phrase.split()
+            tokens = [[t for t in self.tokenizer.encode(word, add_special_tokens=False) if t not in _DELIMITERS] for word in words]
+            unknown += [word for word, part in zip(words, tokens) if self.tokenizer.unk_token_id in part]
+            flat = [token for part in tokens for token in part]
+            if not flat:
+                raise PromptError(f'the detector cannot read the phrase "{phrase}"; use words')
+            spans.append((len(ids), len(ids) + len(flat)))
+            ids += [*flat, DOT]
+        ids.append(SEP)
+        longest = self.model.config.max_text_len
+        if len(ids) > longest:
+            raise PromptError(f"the phrases make {len(ids)} tokens, the detector reads at most {longest}: ask for fewer objects or use shorter names")
+        return tuple(ids), tuple(spans), tuple(dict.fromkeys(unknown))
+
+    def check(self, phrases: Sequence[str]) -> list[str]:
+        """See `Detector.check`."""
+        return list(self._caption(tuple(phrases))[2])
+
+    def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
+        """RGB uint8 [H, W, 3] to the network's float32 [1, 3, h, w]: scaled with its aspect kept, normalised."""
+        height, width = color.shape[:2]
+        scale = min(self.shortest_edge / min(height, width), self.longest_edge / max(height, width))
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        pixels = torch.from_numpy(np.ascontiguousarray(color)).to(self.device).permute(2, 0, 1)[None].float()
+        if pixels.shape[-2:] != size:
+            pixels = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True)
+        return (pixels / 255.0 - self._mean) / self._std
+
+    @torch.inference_mode()
+    def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
+        """See `Detector.detect`."""
+        if not phrases:
+            return []
+        ids, spans, _ = self._caption(tuple(phrases))
+        tokens = torch.tensor([ids], device=self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
+            output = self.model(
+                pixel_values=self.preprocess(color),
+                input_ids=tokens,
+                token_type_ids=torch.zeros_like(tokens),
+                attention_mask=torch.ones_like(tokens),
+            )
+        probabilities = output.logits[0].float().sigmoid()  # [queries, tokens]
+        scores = torch.stack([probabilities[:, start:end].mean(dim=1) for start, end in spans], dim=1)
+        best, phrase = (part.cpu().numpy() for part in scores.max(dim=1))
+        height, width = color.shape[:2]
+        boxes = output.pred_boxes[0].float().cpu().numpy() * (width, height, width, height)  # centre x, y, width, height
+        corners = np.concatenate((boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2), axis=1)
+        corners = np.clip(corners, 0, (width, height, width, height))
+        keep = [
+            query
+            for query in range(len(best))
+            if best[query] >= thresholds[phrase[query]] and (corners[query, 2:] - corners[query, :2]).min() >= 1
+        ]
+        found = [
+            Detection(
+                phrases[phrase[query]],
+                float(best[query]),
+                (float(corners[query, 0]), float(corners[query, 1]), float(corners[query, 2]), float(corners[query, 3])),
+            )
+            for query in keep
+        ]
+        return suppress_duplicates(found)

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""A detector on a thread of its own, so that it never holds up the tracker."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lang2segtrack_ros.detection.detector import Detection, Detector
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionRequest:
+    """A question to the detector: which of the phrases are on this image?"""
+
+    frame_index: int
+    color: NDArray[np.uint8]
+    phrases: tuple[str, ...]
+    thresholds: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionAnswer:
+    """What became of a request: the detections, or the error that came instead."""
+
+    request: DetectionRequest
+    detections: tuple[Detection, ...] = ()
+    error: Exception | None = None
+
+
+def answer(detector: Detector, request: DetectionRequest) -> DetectionAnswer:
+    """Asks the detector here and now; whatever it raises becomes part of the answer."""
+    try:
+        found = detector.detect(request.color, request.phrases, request.thresholds)
+    except Exception as error:  # a failed detection must not end the stream; the session reports it
+        return DetectionAnswer(request, error=error)
+    return DetectionAnswer(request, tuple(found))
+
+
+class DetectionWorker:
+    """Answers one request at a time; `idle` tells whether it can take one."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._condition = threading.Condition()
+        self._request: DetectionRequest | None = None
+        self._answer: DetectionAnswer | None = None
+        self._busy = False
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="lang2segtrack-detector", daemon=True)
+        self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """True when no request is waiting or worked on, and no answer waits to be taken."""
+        with self._condition:
+            return not self._busy and self._request is None and self._answer is None
+
+    def submit(self, request: DetectionRequest) -> None:
+        """Hands over a request; only when `idle`."""
+        with self._condition:
+            assert self._request is None and not self._busy
+            self._request = request
+            self._condition.notify_all()
+
+    def take(self) -> DetectionAnswer | None:
+        """The finished answer, once; None while there is none."""
+        with self._condition:
+            taken, self._answer = self._answer, None
+            return taken
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Blocks until the request handed over last is answered."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or (not self._busy and self._request is None), timeout)
+
+    def close(self) -> None:
+        """Ends the thread after the request it is working on."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._closed or self._request is not None)
+                if self._closed:
+                    return
+                request, self._request = self._request, None
+                self._busy = True
+            assert request is not None
+            result = answer(self._detector, request)
+            with self._condition:
+                self._answer = result
+                self._busy = False
+                self._condition.notify_all()

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""One-to-one matching of detections with tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from lang2segtrack_ros.detection.detector import Detection
+from lang2segtrack_ros.results import Track
+
+SAME_LABEL_IOU = 0.3
+"""A detection belongs to a track of its own label when their boxes overlap at least this much."""
+OTHER_LABEL_IOU = 0.7
+"""With different labels more evidence is asked for: crossing objects overlap too."""
+DUPLICATE_MASK_IOU = 0.5
+"""A new mask that covers an existing one at least this much is the same object."""
+
+
+def box_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of boxes [N, 4] with boxes [M, 4], (x_min, y_min, x_max, y_max): [N, M]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(-1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    other_area = (others[:, 2:] - others[:, :2]).prod(-1)
+    union = area[:, None] + other_area[None] - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def mask_iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """IoU of two bool [H, W] masks, 0 when both are empty."""
+    union = int(np.count_nonzero(mask | other))
+    return int(np.count_nonzero(mask & other)) / union if union else 0.0
+
+
+def associate(detections: Sequence[Detection], tracks: Sequence[Track]) -> tuple[dict[int, int], list[int]]:
+    """Matches detections with visible tracks, each at most once, so that the sum of overlaps is greatest.
+
+    Returns:
+        A dict from detection index to track id, and the indices of detections that belong to no track.
+    """
+    seen = [track for track in tracks if track.box is not None]
+    if not detections or not seen:
+        return {}, list(range(len(detections)))
+    overlap = box_iou(np.array([d.box for d in detections], dtype=float), np.array([t.box for t in seen], dtype=float))
+    same = np.array([[d.label == t.label for t in seen] for d in detections])
+    allowed = overlap >= np.where(same, SAME_LABEL_IOU, OTHER_LABEL_IOU)
+    rows, columns = linear_sum_assignment(np.where(allowed, overlap + same, 0.0), maximize=True)
+    matched = {int(row): seen[column].id for row, column in zip(rows, columns) if allowed[row, column]}
+    return matched, [index for index in range(len(detections)) if index not in matched]
+
+
+def find_duplicate(mask: NDArray[np.bool_], tracks: Sequence[Track]) -> int | None:
+    """The id of the track whose mask is the same object as `mask`, None when there is none."""
+    best = max(tracks, key=lambda track: mask_iou(mask, track.mask), default=None)
+    return best.id if best is not None and mask_iou(mask, best.mask) >= DUPLICATE_MASK_IOU else None

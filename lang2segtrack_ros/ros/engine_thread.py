@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one thread that owns a session and all its tensors. Needs no ROS.
+
+Images wait in a slot for one: the newest replaces an older one that was not looked at, and the loss is counted. Everything else a
+session is asked for runs between two images and resolves a future.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.prompts import Prompt
+from lang2segtrack_ros.results import FrameResult
+from lang2segtrack_ros.session import PromptHandle, Session
+
+log = logging.getLogger(__name__)
+Tag = TypeVar("Tag")
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class EngineStatistics:
+    """Counters since the thread began, and how long the last steps took (seconds)."""
+
+    received: int = 0
+    processed: int = 0
+    replaced: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    last_error: str = ""
+    step_s: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+
+
+class EngineThread(Generic[Tag]):
+    """Runs a session.
+
+    Args:
+        session: from now on only this thread touches it.
+        on_result: called on this thread with each frame's tag, frame and result; must be quick.
+        on_wake: called on this thread whenever a future may have been resolved.
+    """
+
+    def __init__(
+        self, session: Session, on_result: Callable[[Tag, Frame, FrameResult], None], on_wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._session = session
+        self._on_result = on_result
+        self._on_wake = on_wake
+        self._condition = threading.Condition()
+        self._slot: tuple[Tag, Callable[[], Frame]] | None = None
+        self._calls: deque[tuple[Callable[[Session], Any], Future[Any]]] = deque()
+        self._handles: list[tuple[PromptHandle, Future[PromptHandle]]] = []
+        self._closed = False
+        self.statistics = EngineStatistics()
+        self._thread = threading.Thread(target=self._run, name="lang2segtrack-engine", daemon=True)
+        self._thread.start()
+
+    def offer(self, tag: Tag, frame: Callable[[], Frame]) -> None:
+        """Hands over an image; `frame` is called on the engine thread, as late as possible, and may look for depth then."""
+        with self._condition:
+            self.statistics.received += 1
+            self.statistics.replaced += self._slot is not None
+            self._slot = (tag, frame)
+            self._condition.notify()
+
+    def call(self, function: Callable[[Session], Answer]) -> Future[Answer]:
+        """Runs a function of the session between two images."""
+        future: Future[Answer] = Future()
+        with self._condition:
+            if self._closed:
+                future.set_exception(RuntimeError("the node is shutting down"))
+                return future
+            self._calls.append((function, future))
+            self._condition.notify()
+        return future
+
+    def prompt(self, prompt: Prompt) -> Future[PromptHandle]:
+        """Gives the session a prompt; the future resolves when an image has answered it, or raises what `Session.prompt` raises."""
+        future: Future[PromptHandle] = Future()
+
+        def give(session: Session) -> None:
+            try:
+                self._handles.append((session.prompt(prompt), future))
+            except Exception as error:  # handed to whoever waits for the future
+                future.set_exception(error)
+
+        self.call(give)
+        return future
+
+    def close(self) -> None:
+        """Ends the thread after the step it is in; futures that wait are failed."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        self._thread.join()
+        for _, future in [*self._calls, *self._handles]:
+            if not future.done():
+                future.set_exception(RuntimeError("the node is shutting down"))
+        self._session.close()
+        self._on_wake()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._closed or self._calls or self._slot is not None)
+                if self._closed:
+                    return
+                calls, self._calls = list(self._calls), deque()
+                slot, self._slot = self._slot, None
+            for function, future in calls:
+                try:
+                    future.set_result(function(self._session))
+                except Exception as error:  # handed to whoever waits for the future
+                    future.set_exception(error)
+            if slot is not None:
+                self._step(*slot)
+            self._settle()
+            if calls or slot is not None:
+                self._on_wake()
+
+    def _step(self, tag: Tag, make_frame: Callable[[], Frame]) -> None:
+        started = time.perf_counter()
+        try:
+            frame = make_frame()
+            result = self._session.step(frame)
+        except Exception as error:  # one bad image must not end the stream; it is counted, logged and shown in diagnostics
+            name = type(error).__name__
+            self.statistics.failed[name] += 1
+            self.statistics.last_error = f"{name}: {error}"
+            log.exception("an image could not be processed")
+            return
+        self.statistics.processed += 1
+        self.statistics.step_s.append(time.perf_counter() - started)
+        self._on_result(tag, frame, result)
+
+    def _settle(self) -> None:
+        waiting = []
+        for handle, future in self._handles:
+            if not handle.done:
+                waiting.append((handle, future))
+            elif not future.cancelled():
+                future.set_result(handle)
+        self._handles = waiting

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Results to messages, on a thread of its own, and only for topics that somebody listens to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter, deque
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from lang2segtrack.msg import TrackArray
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.rendering import draw_overlay
+from lang2segtrack_ros.results import FrameResult
+from lang2segtrack_ros.ros import conversions
+
+log = logging.getLogger(__name__)
+QUEUE = 2
+"""Results that wait to be published; the oldest is dropped, and counted, when the network is slower than the engine."""
+
+TOPICS: tuple[tuple[str, str, str], ...] = (
+    ("detections", "vision_msgs/Detection2DArray", "Visible objects: `id` is the track id, `class_id` the label, `score` the confidence."),
+    ("instance_masks", "sensor_msgs/Image", "mono16, each pixel the id of the object there, 0 for none."),
+    ("label_info", "vision_msgs/LabelInfo", "Latched: which label each id in `instance_masks` has."),
+    ("tracks", "lang2segtrack/TrackArray", "Every object, also hidden ones: state, scores, box and run-length encoded mask."),
+    ("overlay", "sensor_msgs/Image", "rgb8, the image with masks, boxes, ids and labels painted on."),
+)
+
+
+class Outputs:
+    """The node's publishers and the thread that feeds them."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        reliable = QoSProfile(depth=5)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._detections = node.create_publisher(Detection2DArray, "detections", reliable)
+        self._masks = node.create_publisher(Image, "instance_masks", reliable)
+        self._label_info = node.create_publisher(LabelInfo, "label_info", latched)
+        self._tracks = node.create_publisher(TrackArray, "tracks", reliable)
+        self._overlay = node.create_publisher(Image, "overlay", reliable)
+        self.overlay_opacity = 0.5
+        self.published: Counter[str] = Counter()
+        self.dropped = 0
+        self.last_error = ""
+        self._labels: dict[int, str] | None = None
+        self._condition = threading.Condition()
+        self._queue: deque[tuple[Header, Frame, FrameResult]] = deque()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="lang2segtrack-publisher", daemon=True)
+        self._thread.start()
+
+    def put(self, header: Header, frame: Frame, result: FrameResult) -> None:
+        """Hands over a result; never blocks."""
+        with self._condition:
+            if len(self._queue) == QUEUE:
+                self._queue.popleft()
+                self.dropped += 1
+            self._queue.append((header, frame, result))
+            self._condition.notify()
+
+    def close(self) -> None:
+        """Ends the thread and the publishers."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        self._thread.join()
+        for publisher in (self._detections, self._masks, self._label_info, self._tracks, self._overlay):
+            self._node.destroy_publisher(publisher)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._closed or self._queue)
+                if self._closed:
+                    return
+                item = self._queue.popleft()
+            try:
+                self._publish(*item)
+            except Exception as error:  # one result that cannot be published must not end the thread; shown in diagnostics
+                self.last_error = f"{type(error).__name__}: {error}"
+                log.exception("a result could not be published")
+
+    def _publish(self, header: Header, frame: Frame, result: FrameResult) -> None:
+        tracks = result.tracks
+        labels = {track.id: track.label for track in tracks if track.box is not None} | (self._labels or {})
+        labels = {track_id: label for track_id, label in labels.items() if track_id in result.by_id}
+        if labels != self._labels:
+            self._labels = labels
+            self._send("label_info", self._label_info, conversions.label_info_message(labels, header))
+        if self._detections.get_subscription_count():
+            self._send("detections", self._detections, conversions.detections_message(tracks, header))
+        if self._tracks.get_subscription_count():
+            self._send("tracks", self._tracks, conversions.tracks_message(tracks, header))
+        if self._masks.get_subscription_count():
+            pixels = conversions.instance_image(tracks, result.height, result.width)
+            self._send("instance_masks", self._masks, conversions.image_message(pixels, "mono16", header))
+        if self._overlay.get_subscription_count():
+            painted = draw_overlay(frame.color, tracks, self.overlay_opacity)
+            self._send("overlay", self._overlay, conversions.image_message(painted, "rgb8", header))
+
+    def _send(self, name: str, publisher: Any, message: Any) -> None:
+        publisher.publish(message)
+        self.published[name] += 1

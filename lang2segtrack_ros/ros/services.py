@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's services: requests to prompts, prompts to the engine, answers back, without ever blocking the executor."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from rclpy.task import Future
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack
+from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.results import TrackStatus
+from lang2segtrack_ros.ros import conversions
+from lang2segtrack_ros.ros.engine_thread import EngineThread
+from lang2segtrack_ros.session import PromptHandle, Session
+
+REPLY_S = 3.0
+"""A prompt that no image has answered for this long is answered as kept."""
+T = TypeVar("T")
+
+SERVICES: tuple[tuple[str, str, str], ...] = (
+    ("add_text_prompt", "lang2segtrack/AddTextPrompt", "Find objects by name and track them; answers after the first look."),
+    ("add_box_prompt", "lang2segtrack/AddBoxPrompt", "Track what is in a box, or correct a track."),
+    ("add_point_prompt", "lang2segtrack/AddPointPrompt", "Track what is under points, or correct a track with points on and off it."),
+    ("add_mask_prompt", "lang2segtrack/AddMaskPrompt", "Track what a mask covers, or correct a track."),
+    ("remove_track", "lang2segtrack/RemoveTrack", "Forget one object."),
+    ("list_tracks", "lang2segtrack/ListTracks", "What is tracked and looked for."),
+    ("reset", "std_srvs/Trigger", "Forget all objects and prompts."),
+)
+
+
+class Host(Protocol):
+    """What the services need of the node."""
+
+    engine: EngineThread[Header] | None
+    images_seen: bool
+    detection_threshold: float
+    last_header: Header
+
+    def no_engine(self) -> str:
+        """Why there is no engine now, as a sentence."""
+        ...
+
+    def waiting_for(self) -> str:
+        """What the node waits for when no image comes, as a sentence."""
+        ...
+
+
+class Services:
+    """Offers the services of `SERVICES` on a node."""
+
+    def __init__(self, node: LifecycleNode, host: Host) -> None:
+        self._node = node
+        self._host = host
+        self._waiting: list[tuple[float, Future[None]]] = []
+        self._guard_group = ReentrantCallbackGroup()
+        self._guard = node.create_guard_condition(lambda: None, self._guard_group)
+        group = ReentrantCallbackGroup()  # one service that waits must not hold up the others
+        offered: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+            (AddTextPrompt, "add_text_prompt", self._add_text),
+            (AddBoxPrompt, "add_box_prompt", self._add_box),
+            (AddPointPrompt, "add_point_prompt", self._add_point),
+            (AddMaskPrompt, "add_mask_prompt", self._add_mask),
+            (RemoveTrack, "remove_track", self._remove),
+            (ListTracks, "list_tracks", self._list),
+            (Trigger, "reset", self._reset),
+        )
+        for service_type, name, callback in offered:
+            node.create_service(service_type, name, callback, callback_group=group)
+
+    def wake(self) -> None:
+        """Lets the executor look at the services that wait; may be called from any thread."""
+        self._guard.trigger()
+
+    def expire(self) -> None:
+        """Lets go of answers that are overdue; to be called now and then on the executor."""
+        now = time.monotonic()
+        overdue = [future for since, future in self._waiting if now - since > REPLY_S]
+        self._waiting = [item for item in self._waiting if item[1] not in overdue and not item[1].done()]
+        for future in overdue:
+            if not future.done():
+                future.set_result(None)
+
+    async def _finished(self, work: concurrent.futures.Future[T]) -> bool:
+        """Waits until a future of the engine is done, at most REPLY_S; whether it is."""
+        bridge: Future[None] = Future()
+
+        def done(_: Any) -> None:
+            if not bridge.done():
+                bridge.set_result(None)
+            self.wake()
+
+        self._waiting.append((time.monotonic(), bridge))
+        work.add_done_callback(done)
+        await bridge
+        return work.done()
+
+    async def _prompt(self, make: Callable[[], Prompt], response: Any) -> Any:
+        engine = self._host.engine
+        if engine is None:
+            response.message = self._host.no_engine()
+            return response
+        try:
+            work = engine.prompt(make())
+        except (PromptError, conversions.ConversionError) as error:
+            response.message = str(error)
+            return response
+        # Before the first image there is nothing to wait for, but the session may still refuse.
+        finished = await self._finished(engine.call(lambda _: work.done())) if not self._host.images_seen else await self._finished(work)
+        if not finished or not work.done():
+            response.success = True
+            response.message = f"kept, and applied to the next image: {self._host.waiting_for()}"
+            return response
+        try:
+            handle = work.result()
+        except Exception as error:  # refused by the session, or shutting down; either way a sentence for the caller
+            response.message = str(error)
+            return response
+        return self._fill(response, handle)
+
+    @staticmethod
+    def _fill(response: Any, handle: PromptHandle) -> Any:
+        response.success = not handle.error
+        response.message = handle.error or "; ".join(handle.notes)
+        response.track_ids = handle.track_ids
+        if hasattr(response, "labels"):
+            response.labels = handle.labels
+        return response
+
+    async def _add_text(self, request: AddTextPrompt.Request, response: AddTextPrompt.Response) -> Any:
+        threshold = self._host.detection_threshold or None
+        return await self._prompt(lambda: TextPrompt(request.text, request.mode or "continuous", threshold), response)
+
+    async def _add_box(self, request: AddBoxPrompt.Request, response: AddBoxPrompt.Response) -> Any:
+        box = (request.x_min, request.y_min, request.x_max, request.y_max)
+        return await self._prompt(lambda: BoxPrompt(box, request.label, request.track_id or None), response)
+
+    async def _add_point(self, request: AddPointPrompt.Request, response: AddPointPrompt.Response) -> Any:
+        points = [(point.x, point.y) for point in request.points]
+        return await self._prompt(lambda: PointPrompt(points, list(request.labels), request.label, request.track_id or None), response)
+
+    async def _add_mask(self, request: AddMaskPrompt.Request, response: AddMaskPrompt.Response) -> Any:
+        def make() -> Prompt:
+            if request.mask.encoding not in ("mono8", "8UC1"):
+                raise PromptError(f'the mask\'s encoding is "{request.mask.encoding}"; send mono8 or 8UC1')
+            return MaskPrompt(conversions.image_to_rgb(request.mask)[:, :, 0] > 0, request.label, request.track_id or None)
+
+        return await self._prompt(make, response)
+
+    async def _call(self, response: Any, function: Callable[[Session], None]) -> Any:
+        engine = self._host.engine
+        if engine is None:
+            response.message = self._host.no_engine()
+            return response
+        work = engine.call(function)
+        if not await self._finished(work):
+            response.message = "the engine is still busy with an image; the request is carried out after it"
+            return response
+        error = work.exception()
+        response.success = error is None
+        response.message = str(error) if error is not None else ""
+        return response
+
+    async def _remove(self, request: RemoveTrack.Request, response: RemoveTrack.Response) -> Any:
+        return await self._call(response, lambda session: session.remove(int(request.track_id)))
+
+    async def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Any:
+        return await self._call(response, lambda session: session.reset())
+
+    async def _list(self, request: ListTracks.Request, response: ListTracks.Response) -> Any:
+        engine = self._host.engine
+        if engine is None:
+            return response
+        work = engine.call(lambda session: (session.last, session.phrases))
+        if await self._finished(work):
+            last, phrases = work.result()
+            response.text_prompts = list(phrases)
+            if last is not None:
+                response.header = self._host.last_header
+                living = [track for track in last.tracks if track.state is not TrackStatus.REMOVED]
+                response.tracks = [conversions.track_message(track, with_mask=False) for track in living]
+        return response

@@ -1,0 +1,335 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""`track_node`: configure loads the networks, activate subscribes, deactivate pauses, cleanup frees the device.
+
+The class owns no process state: context, namespace and parameter overrides come from outside, and several nodes run in one process.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from lang2segtrack_ros.frame import CameraModel, Frame
+from lang2segtrack_ros.prompts import PromptError, TextPrompt
+from lang2segtrack_ros.results import FrameResult
+from lang2segtrack_ros.ros import conversions, parameters
+from lang2segtrack_ros.ros.diagnostics import Diagnostics
+from lang2segtrack_ros.ros.engine_thread import EngineThread
+from lang2segtrack_ros.ros.inputs import FollowingSubscription
+from lang2segtrack_ros.ros.outputs import Outputs
+from lang2segtrack_ros.ros.services import Services
+from lang2segtrack_ros.ros.stamp_cache import Cache, make_cache, nearest
+from lang2segtrack_ros.session import Session
+from lang2segtrack_ros.weights import WeightsError, load_detector, load_segmenter
+
+CACHED_DEPTH_IMAGES = 8
+WARN_EVERY_S = 5.0
+
+
+class TrackNode(LifecycleNode):
+    """Tracks named objects in a camera's images. See `parameters`, `services` and `outputs` for what it offers."""
+
+    def __init__(self, node_name: str = "track_node", **kwargs: Any) -> None:
+        super().__init__(node_name, **kwargs)
+        parameters.declare(self)
+        self.engine: EngineThread[Header] | None = None
+        self.images_seen = False
+        self.last_header = Header()
+        self.detection_threshold = 0.0
+        self.refused: Counter[str] = Counter()
+        self._outputs: Outputs | None = None
+        self._color: FollowingSubscription | None = None
+        self._subscriptions_of_depth: list[FollowingSubscription] = []
+        self._depth: Cache = make_cache(CACHED_DEPTH_IMAGES)
+        self._camera: CameraModel | None = None
+        self._described = ""
+        self._last_stamp = 0
+        self._size: tuple[int, int] | None = None
+        self._latency_s = 0.0
+        self._warned: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._images = MutuallyExclusiveCallbackGroup()
+        self._services = Services(self, self)
+        self._diagnostics = Diagnostics(self)
+        self._watch = self.create_timer(0.5, self._look_around, callback_group=MutuallyExclusiveCallbackGroup())
+        self._reported = 0
+        self.add_on_set_parameters_callback(self._on_parameters)
+
+    # Life cycle
+
+    def autostart(self) -> bool:
+        """Configures and activates, when the parameter says so; False when that failed."""
+        if not self._value("autostart"):
+            return True
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            return False
+        return bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the networks."""
+        try:
+            session = self._make_session()
+        except (WeightsError, PromptError) as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        self._outputs = Outputs(self)
+        self._outputs.overlay_opacity = self._value("overlay_opacity")
+        self.engine = EngineThread(session, self._on_result, self._services.wake)
+        self.get_logger().info(f"ready: {self._described}")
+        return super().on_configure(state)
+
+    def _make_session(self) -> Session:
+        device, dtype = self._value("device"), self._value("dtype")
+        segmenter = load_segmenter(self._value("segmenter"), device, self._value("image_size") or None, dtype)
+        detector = load_detector(self._value("detector"), device, dtype) if self._value("detector") else None
+        self._described = (
+            f"segmenter {segmenter.name} at {segmenter.image_size} px, detector {detector.name if detector else 'none'}, "
+            f"policy {self._value('policy')}, device {segmenter.device}"
+        )
+        session = Session(
+            segmenter,
+            detector,
+            self._value("policy"),
+            background=self._value("background_detector"),
+            detect_every=self._value("detect_every"),
+            max_objects=self._value("max_objects"),
+            lost_after_s=self._value("lost_after_s"),
+            remove_after_s=self._value("remove_after_s"),
+        )
+        self.detection_threshold = self._value("detection_threshold")
+        if self._value("text"):
+            session.prompt(TextPrompt(self._value("text"), threshold=self.detection_threshold or None))
+        return session
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribes."""
+        qos = self._value("image_qos")
+        if self._value("image_transport") == "raw":
+            self._color = FollowingSubscription(self, Image, "color/image_raw", self._on_image, self._images, qos)
+        else:
+            self._color = FollowingSubscription(
+                self, CompressedImage, "color/image_raw/compressed", self._on_compressed, self._images, qos
+            )
+        if self._value("use_depth"):
+            self._subscriptions_of_depth = [
+                FollowingSubscription(self, Image, "depth/image_raw", self._depth.add, self._images, qos),
+                FollowingSubscription(self, CameraInfo, "color/camera_info", self._on_camera_info, self._images),
+            ]
+        self.get_logger().info(f"listening to {self._color.topic}")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribes; objects and prompts stay."""
+        self._unsubscribe()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Frees the networks; objects and prompts are gone."""
+        self._stop()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends everything."""
+        self._stop()
+        return super().on_shutdown(state)
+
+    def _unsubscribe(self) -> None:
+        for subscription in [self._color, *self._subscriptions_of_depth]:
+            if subscription is not None:
+                subscription.close()
+        self._color, self._subscriptions_of_depth = None, []
+
+    def _stop(self) -> None:
+        self._unsubscribe()
+        if self.engine is not None:
+            self.engine.close()
+            self.engine = None
+        if self._outputs is not None:
+            self._outputs.close()
+            self._outputs = None
+        self.images_seen = False
+
+    def destroy_node(self) -> None:
+        """Ends the threads, then the node."""
+        self._stop()
+        super().destroy_node()
+
+    # Images
+
+    def _on_image(self, msg: Image) -> None:
+        self._take(msg.header, lambda: conversions.image_to_rgb(msg))
+
+    def _on_compressed(self, msg: CompressedImage) -> None:
+        self._take(msg.header, lambda: conversions.compressed_to_rgb(msg))
+
+    def _on_camera_info(self, msg: CameraInfo) -> None:
+        try:
+            self._camera = conversions.camera_model(msg)
+        except conversions.ConversionError as error:
+            self._refuse(error)
+
+    def _take(self, header: Header, convert: Any) -> None:
+        if self.engine is None:
+            return
+        try:
+            color = convert()
+        except conversions.ConversionError as error:
+            self._refuse(error)
+            return
+        stamp = conversions.stamp_ns(header.stamp)
+        if self._last_stamp and stamp < self._last_stamp:
+            self.refused["clock_went_back_kept"] += 1
+            self._warn("clock", f"stamps went back by {(self._last_stamp - stamp) / 1e9:.3f} s: a bag that loops? Objects are kept")
+        self._last_stamp = stamp
+        if self._size is not None and self._size != color.shape[:2]:
+            self.refused["size_changed_kept"] += 1
+            self._warn("size", f"images are now {color.shape[1]} x {color.shape[0]}, before {self._size[1]} x {self._size[0]}; objects are kept")
+        self._size = color.shape[:2]
+        self.images_seen = True
+        self.engine.offer(header, lambda: Frame(color, stamp, self._find_depth(header), self._camera))
+
+    def _find_depth(self, header: Header) -> Any:
+        msg = nearest(self._depth, header.stamp, self._value("depth_slop_s"))
+        if msg is None:
+            return None
+        try:
+            return conversions.depth_to_metres(msg)
+        except conversions.ConversionError as error:
+            self._refuse(error)
+            return None
+
+    def _refuse(self, error: conversions.ConversionError) -> None:
+        with self._lock:
+            self.refused[error.reason] += 1
+        self._warn(error.reason, f"image skipped ({error.reason}): {error}")
+
+    def _warn(self, key: str, sentence: str) -> None:
+        """Logs a warning, at most every few seconds for one key; the counters have them all."""
+        now = time.monotonic()
+        if now - self._warned.get(key, -WARN_EVERY_S) >= WARN_EVERY_S:
+            self._warned[key] = now
+            self.get_logger().warning(sentence)
+
+    def _on_result(self, header: Header, frame: Frame, result: FrameResult) -> None:
+        self.last_header = header
+        self._latency_s = (self.get_clock().now().nanoseconds - frame.stamp_ns) / 1e9
+        if self._outputs is not None:
+            self._outputs.put(header, frame, result)
+
+    # Watching
+
+    def no_engine(self) -> str:
+        """See `services.Host`."""
+        return "the node is not configured: run `ros2 lifecycle set` with configure and activate"
+
+    def waiting_for(self) -> str:
+        """See `services.Host`."""
+        if self._color is None:
+            return "the node is not active: run `ros2 lifecycle set` with activate"
+        if self._color.last_arrival is None:
+            return f"no image has come yet; {self._color.silence_explained()}"
+        return f"the last image came {self._color.silent_s:.1f} s ago on {self._color.topic}"
+
+    def _look_around(self) -> None:
+        self._services.expire()
+        for subscription in [self._color, *self._subscriptions_of_depth]:
+            if subscription is not None:
+                subscription.follow()
+        silent = self._color is not None and self._color.silent_s > self._value("no_image_warn_s")
+        if silent and self._color is not None:
+            self._warn("silent", f"no image for {self._color.silent_s:.1f} s: {self._color.silence_explained()}")
+        self._reported += 1
+        if self._reported % 2 == 0:
+            self._report(silent)
+
+    def _report(self, silent: bool) -> None:
+        if self.engine is None or self._outputs is None:
+            self._diagnostics.publish(DiagnosticStatus.STALE, "not configured", {})
+            return
+        statistics = self.engine.statistics
+        steps = list(statistics.step_s)
+        values: dict[str, object] = {
+            "setup": self._described,
+            "images received": statistics.received,
+            "images processed": statistics.processed,
+            "images replaced by newer ones": statistics.replaced,
+            "results not published in time": self._outputs.dropped,
+            "step ms (mean of the last 100)": f"{1e3 * sum(steps) / len(steps):.1f}" if steps else "none",
+            "latency ms (last)": f"{1e3 * self._latency_s:.1f}",
+            **{f"skipped: {reason}": count for reason, count in sorted(self.refused.items())},
+            **{f"failed: {name}": count for name, count in sorted(statistics.failed.items())},
+            **{f"published: {topic}": count for topic, count in sorted(self._outputs.published.items())},
+            "last error": statistics.last_error or self._outputs.last_error or "none",
+        }
+        if silent and self._color is not None:
+            self._diagnostics.publish(DiagnosticStatus.WARN, self._color.silence_explained(), values)
+        elif statistics.failed or self._outputs.last_error:
+            self._diagnostics.publish(DiagnosticStatus.WARN, "some images failed", values)
+        else:
+            self._diagnostics.publish(DiagnosticStatus.OK, "tracking" if self._color is not None else "paused", values)
+
+    # Parameters
+
+    def _value(self, name: str) -> Any:
+        return self.get_parameter(name).value
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        values = {change.name: change.value for change in changes}
+        problem = parameters.check(values)
+        fixed = [name for name in values if name in parameters.BY_NAME and not parameters.BY_NAME[name].dynamic]
+        if not problem and fixed and self.engine is not None:
+            problem = f"{fixed[0]} is fixed while the node is configured: clean it up first, or set it at start"
+        if problem:
+            return SetParametersResult(successful=False, reason=problem)
+        self._apply(values)
+        return SetParametersResult(successful=True)
+
+    def _apply(self, values: dict[str, Any]) -> None:
+        if "detection_threshold" in values:
+            self.detection_threshold = values["detection_threshold"]
+        if "overlay_opacity" in values and self._outputs is not None:
+            self._outputs.overlay_opacity = values["overlay_opacity"]
+        if self.engine is None:
+            return
+
+        def change(session: Session) -> None:
+            session.detect_every = values.get("detect_every", session.detect_every)
+            session.life_cycle.lost_after_s = values.get("lost_after_s", session.life_cycle.lost_after_s)
+            session.life_cycle.remove_after_s = values.get("remove_after_s", session.life_cycle.remove_after_s)
+
+        self.engine.call(change)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs one node until it is told to stop; 1 when it could not start."""
+    logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
+    rclpy.init(args=args)
+    node = TrackNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if not node.autostart():
+            return 1
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        executor.shutdown()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files: videos and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+class VideoWriter:
+    """Writes RGB frames of one size to an MP4 file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path = path
+        self.frames = 0
+        self._fps = fps
+        self._writer: cv2.VideoWriter | None = None
+
+    def write(self, image: NDArray[np.uint8]) -> None:
+        """Appends an RGB uint8 [H, W, 3] image; the first one sets the size."""
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            size = (image.shape[1], image.shape[0])
+            self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, size)
+            if not self._writer.isOpened():
+                raise OSError(f"{self.path} cannot be written as MP4 video")
+        self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        self.frames += 1
+
+    def close(self) -> None:
+        """Finishes the file."""
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Writes an RGB uint8 [H, W, 3] image. Raises OSError when it cannot."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path} cannot be written")
