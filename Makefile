@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+IN_ENVIRONMENT = . .ros/activate.sh &&
+
+.PHONY: help setup demo test lint docs clean
+
+help:
+	@echo "make demo   set up what is missing, then track shapes on a real ROS 2 graph; results in out/demo"
+	@echo "make test   set up what is missing, then run every check"
+	@echo "make lint   ruff and mypy alone"
+	@echo "make docs   write docs/interfaces.md anew from the code"
+	@echo "make clean  remove what set-up and runs have made"
+
+setup:
+	@$(PYTHON) tools/setup_environment.py
+
+demo: setup
+	@$(IN_ENVIRONMENT) lang2segtrack demo --out out/demo
+
+test:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy && python -m pytest test
+
+lint:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy
+
+docs: setup
+	@$(IN_ENVIRONMENT) python tools/write_interface_docs.py
+
+clean:
+	rm -rf .venv .ros out build install log

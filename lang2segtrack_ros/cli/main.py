@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the `lang2segtrack` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lang2segtrack_ros import __version__
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        import rclpy  # noqa: F401
+
+        import lang2segtrack.msg  # noqa: F401
+    except ImportError as error:
+        print(f"the demo needs ROS 2 and the built interfaces ({error}): run `make demo`, or source your workspace's setup file", file=sys.stderr)
+        return 2
+    from lang2segtrack_ros.toyworld import demo
+
+    return demo.run(options.out, options.seconds, options.fps)
+
+
+def _weights(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.weights import WeightsError, catalogue
+
+    try:
+        return _weights_action(options)
+    except WeightsError as error:
+        print(f"lang2segtrack weights: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; what was fetched stays in {catalogue.weights_home()} and is gone on with next time", file=sys.stderr)
+        return 130
+
+
+def _weights_action(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.weights import catalogue, load_detector, load_segmenter, store
+
+    if options.action == "list":
+        print(f"weights are kept in {catalogue.weights_home()} (set {catalogue.HOME_VARIABLE} to move them)\n")
+        print(f"{'name':<20} {'kind':<10} {'MB':>5}  {'licence':<11} {'here':<5} hub id")
+        print(f"{'toy':<20} {'both':<10} {8:>5}  {'Apache-2.0':<11} {'yes':<5} built in: coloured shapes only")
+        for item in catalogue.CHECKPOINTS:
+            here = "yes" if catalogue.local_folder(item.name, item.kind) else "no"
+            print(f"{item.name:<20} {item.kind:<10} {item.megabytes:>5}  {item.licence:<11} {here:<5} {item.hub_id}")
+        return 0
+    if options.action == "fetch":
+        for name in options.names:
+            print(f"{name}: {store.fetch(name)}")
+        return 0
+    if options.action == "convert":
+        from lang2segtrack_ros.weights.meta_checkpoint import convert
+
+        print(f"written: {convert(options.source, options.target)}")
+        return 0
+    failures = 0
+    for name in options.names:
+        checkpoint = catalogue.find(name)
+        kinds: tuple[catalogue.Kind, ...] = (checkpoint.kind,) if checkpoint else ("segmenter", "detector") if name == "toy" else ("segmenter",)
+        for kind in kinds:
+            folder = catalogue.local_folder(name, kind)
+            problems = store.verify(folder) if folder else [f"{name} is not on this machine: lang2segtrack weights fetch {name}"]
+            if folder is not None and not problems:
+                (load_segmenter if kind == "segmenter" else load_detector)(name, device="cpu")
+            failures += bool(problems)
+            print("\n".join(problems) or f"{name} {kind}: files as fetched, every tensor in its place ({folder})")
+    return 1 if failures else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lang2segtrack", description="Tracked, segmented, named objects from an RGB-D stream and a sentence.")
+    parser.add_argument("--version", action="version", version=f"lang2segtrack {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="toy camera, node and client on a ROS graph of their own")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for summary, video and contact sheet (default: %(default)s)")
+    demo.add_argument("--seconds", type=float, default=20.0, help="length of the story (default: %(default)s)")
+    demo.add_argument("--fps", type=float, default=15.0, help="rate of the toy camera (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+
+    weights = commands.add_parser("weights", help="list, fetch, verify and convert checkpoints")
+    actions = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="known checkpoints and whether they are here")
+    for action, text in (("fetch", "download from the hub"), ("verify", "compare files with their digests and load them")):
+        actions.add_parser(action, help=text).add_argument("names", nargs="+", metavar="NAME")
+    convert = actions.add_parser("convert", help="turn Meta's sam2.1_hiera_*.pt into a folder that loads")
+    convert.add_argument("source", type=Path, metavar="FILE.pt")
+    convert.add_argument("target", type=Path, metavar="FOLDER")
+    weights.set_defaults(run=_weights)
+    return parser
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    options = _parser().parse_args(args)
+    code: int = options.run(options)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's outsider: it knows the node only by its topics and services, and the toy camera's truth.
+
+It asks for two objects by name, later for a third by box, removes that one, listens all the while and writes what it heard.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from lang2segtrack.msg import Track, TrackArray
+from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
+from lang2segtrack_ros.rendering import contact_sheet
+from lang2segtrack_ros.results import Rle, TrackStatus
+from lang2segtrack_ros.ros.conversions import stamp_ns
+from lang2segtrack_ros.toyworld.metrics import IdentityCounter
+from lang2segtrack_ros.writers import VideoWriter, write_png
+
+TEXT = "red circle. blue star."
+BOX_LABEL = "boxed square"
+BOXED_BODY = "yellow square"
+CAMERA = "/camera/camera"
+SHEET_FRAMES = 8
+START_S = 90.0
+
+
+class DemoClient(Node):
+    """Listens to all outputs and to the truth."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__("demo_client")
+        self.messages: Counter[str] = Counter()
+        self.latency_ms: list[float] = []
+        self.identity = IdentityCounter()
+        self.diagnostics: dict[str, str] = {}
+        self.truth_labels: dict[int, str] = {}
+        self.services: list[dict[str, Any]] = []
+        self.sheet: list[tuple[float, NDArray[np.uint8]]] = []
+        self.video = VideoWriter(out / "overlay.mp4", 15.0)
+        self.started = time.monotonic()
+        self._truth: dict[int, NDArray[np.uint16]] = {}
+        self._waiting: dict[int, TrackArray] = {}
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        many = QoSProfile(depth=30)
+        self._listen(Image, f"{CAMERA}/truth/instances", self._on_truth, many)
+        self._listen(LabelInfo, f"{CAMERA}/truth/label_info", self._on_truth_labels, latched)
+        self._listen(TrackArray, "tracks", self._on_tracks, many)
+        self._listen(Detection2DArray, "detections", None, many)
+        self._listen(Image, "instance_masks", None, many)
+        self._listen(LabelInfo, "label_info", None, latched)
+        self._listen(Image, "overlay", self._on_overlay, many)
+        self._listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, many)
+
+    def _listen(self, msg_type: Any, topic: str, callback: Callable[[Any], None] | None, qos: QoSProfile) -> None:
+        def count(msg: Any) -> None:
+            self.messages[topic] += 1
+            if callback is not None:
+                callback(msg)
+
+        self.create_subscription(msg_type, topic, count, qos)
+
+    def _on_truth(self, msg: Image) -> None:
+        self._truth[stamp_ns(msg.header.stamp)] = np.frombuffer(msg.data, "<u2").reshape(msg.height, msg.width)
+        while len(self._truth) > 60:
+            del self._truth[min(self._truth)]
+        self._compare()
+
+    def _on_truth_labels(self, msg: LabelInfo) -> None:
+        self.truth_labels = {item.class_id: item.class_name for item in msg.class_map}
+
+    def _on_tracks(self, msg: TrackArray) -> None:
+        stamp = stamp_ns(msg.header.stamp)
+        self.latency_ms.append((self.get_clock().now().nanoseconds - stamp) / 1e6)
+        self._waiting[stamp] = msg
+        self._compare()
+
+    def _compare(self) -> None:
+        for stamp in sorted(set(self._waiting) & set(self._truth)):
+            tracks: list[Track] = self._waiting.pop(stamp).tracks
+            masks = {
+                track.id: Rle(track.mask.height, track.mask.width, track.mask.counts).decode()
+                for track in tracks
+                if track.state != TrackStatus.REMOVED
+            }
+            self.identity.add(self._truth[stamp], masks, {track.id: track.label for track in tracks})
+
+    def _on_overlay(self, msg: Image) -> None:
+        image = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.width, 3)
+        self.video.write(image)
+        self.sheet.append((time.monotonic() - self.started, image.copy()))
+        if len(self.sheet) > 8 * SHEET_FRAMES:  # thinned evenly, so that memory does not grow with the demo's length
+            self.sheet = self.sheet[::2]
+
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        for status in msg.status:
+            if status.values:
+                self.diagnostics = {item.key: item.value for item in status.values}
+
+    def body_box(self, label: str) -> tuple[float, float, float, float]:
+        """The box of a body on the latest frame, from the truth."""
+        number = next(key for key, name in self.truth_labels.items() if name == label)
+        rows, columns = np.nonzero(self._truth[max(self._truth)] == number)
+        return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
+
+
+class Story:
+    """The order of events."""
+
+    def __init__(self, client: DemoClient, seconds: float) -> None:
+        self._client = client
+        self._seconds = seconds
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(client)
+        self.removed_id = 0
+        self.prompted: dict[str, list[int]] = {}
+
+    def say(self, sentence: str) -> None:
+        print(f"  {time.monotonic() - self._client.started:5.1f} s  {sentence}", flush=True)
+
+    def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+            if until():
+                return True
+        return False
+
+    def call(self, service_type: Any, name: str, **fields: Any) -> Any:
+        client = self._client.create_client(service_type, name)
+        begun = time.monotonic()
+        if not self.wait(START_S, client.service_is_ready):
+            raise TimeoutError(f"service {name} did not appear within {START_S:.0f} s")
+        begun = time.monotonic()
+        future = client.call_async(service_type.Request(**fields))
+        if not self.wait(30.0, future.done):
+            raise TimeoutError(f"service {name} did not answer within 30 s")
+        answer = future.result()
+        self._client.services.append(
+            {
+                "name": name,
+                "success": bool(getattr(answer, "success", True)),
+                "ms": round((time.monotonic() - begun) * 1e3, 1),
+                "message": getattr(answer, "message", ""),
+            }
+        )
+        return answer
+
+    def run(self) -> None:
+        self.say("waiting for camera and node")
+        ready = self.wait(START_S, lambda: bool(self._client.truth_labels) and self._client.messages["tracks"] > 0)
+        if not ready:
+            raise TimeoutError(f"no tracks were published within {START_S:.0f} s")
+        part = self._seconds / 6
+        self.say(f'/add_text_prompt "{TEXT}"')
+        answer = self.call(AddTextPrompt, "add_text_prompt", text=TEXT)
+        self.prompted["text"] = list(answer.track_ids)
+        self.say(f"-> {dict(zip(answer.track_ids, answer.labels))} {answer.message}")
+        self.wait(part)
+        x1, y1, x2, y2 = self._client.body_box(BOXED_BODY)
+        self.say(f"/add_box_prompt ({x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f})")
+        answer = self.call(AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label=BOX_LABEL)
+        self.prompted["box"] = list(answer.track_ids)
+        self.say(f"-> {list(answer.track_ids)} {answer.message}")
+        self.wait(2 * part)
+        listed = self.call(ListTracks, "list_tracks")
+        self.say(f"/list_tracks -> {', '.join(f'{track.id} {track.label}' for track in listed.tracks)}")
+        self.removed_id = next(iter(answer.track_ids), 0)
+        self.say(f"/remove_track {self.removed_id}")
+        self.call(RemoveTrack, "remove_track", track_id=self.removed_id)
+        self.wait(3 * part)
+        listed = self.call(ListTracks, "list_tracks")
+        self.say(f"/list_tracks -> {', '.join(f'{track.id} {track.label}' for track in listed.tracks)}")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the story; writes client.json, overlay.mp4 and contact_sheet.png to the folder given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args(args)
+    rclpy.init()
+    client = DemoClient(options.out)
+    story = Story(client, options.seconds)
+    try:
+        story.run()
+    except TimeoutError as error:
+        print(f"the demo failed: {error}", flush=True)
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 130
+    finally:
+        client.video.close()
+        client.destroy_node()
+        rclpy.try_shutdown()
+    report = {
+        "messages": dict(client.messages),
+        "latency_ms": {f"p{q}": round(float(np.percentile(client.latency_ms, q)), 1) for q in (50, 95)},
+        "tracks": client.identity.tracks(client.truth_labels),
+        "id_switches": client.identity.switches,
+        "removed_track": story.removed_id,
+        "prompted": story.prompted,
+        "services": client.services,
+        "diagnostics": client.diagnostics,
+    }
+    (options.out / "client.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+    chosen = [client.sheet[int(index)] for index in np.linspace(0, len(client.sheet) - 1, SHEET_FRAMES)]
+    write_png(options.out / "contact_sheet.png", contact_sheet([image for _, image in chosen], [f"{at:.1f} s" for at, _ in chosen]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

