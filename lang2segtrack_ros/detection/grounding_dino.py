@@ -95,7 +95,7 @@ class GroundingDinoDetector:
         height, width = color.shape[:2]
         scale = min(self.shortest_edge / min(height, width), self.longest_edge / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        pixels = torch.from_numpy(np.ascontiguousarray(color)).to(self.device).permute(2, 0, 1)[None].float()
+        pixels = torch.from_numpy(np.require(color, requirements=["C", "W"])).to(self.device).permute(2, 0, 1)[None].float()
         if pixels.shape[-2:] != size:
             pixels = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True)
         return (pixels / 255.0 - self._mean) / self._std

@@ -161,7 +161,7 @@ def image_message(pixels: Pixels, encoding: str, header: Header) -> Image:
     """An array [H, W] or [H, W, C] as a sensor_msgs/Image. The bytes go through array.array, the only quick way in rclpy."""
     contiguous = np.ascontiguousarray(pixels)
     buffer = array.array("B")
-    buffer.frombytes(contiguous.data)  # type: ignore[arg-type]
+    buffer.frombytes(contiguous.reshape(-1).view(np.uint8))
     message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, is_bigendian=0)
     message.step = contiguous.strides[0]
     message.data = buffer

@@ -84,7 +84,10 @@ class Outputs:
                 item = self._queue.popleft()
             try:
                 self._publish(*item)
-            except Exception as error:  # one result that cannot be published must not end the thread; shown in diagnostics
+            except Exception as error:
+                if not self._node.context.ok():  # shutting down: nobody is left to publish to
+                    return
+                # One result that cannot be published must not end the thread; it shows in diagnostics.
                 self.last_error = f"{type(error).__name__}: {error}"
                 log.exception("a result could not be published")
 

@@ -64,7 +64,7 @@ class TrackNode(LifecycleNode):
         self._warned: dict[str, float] = {}
         self._lock = threading.Lock()
         self._images = MutuallyExclusiveCallbackGroup()
-        self._services = Services(self, self)
+        self._prompting = Services(self, self)
         self._diagnostics = Diagnostics(self)
         self._watch = self.create_timer(0.5, self._look_around, callback_group=MutuallyExclusiveCallbackGroup())
         self._reported = 0
@@ -89,7 +89,7 @@ class TrackNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._outputs = Outputs(self)
         self._outputs.overlay_opacity = self._value("overlay_opacity")
-        self.engine = EngineThread(session, self._on_result, self._services.wake)
+        self.engine = EngineThread(session, self._on_result, self._prompting.wake)
         self.get_logger().info(f"ready: {self._described}")
         return super().on_configure(state)
 
@@ -246,7 +246,7 @@ class TrackNode(LifecycleNode):
         return f"the last image came {self._color.silent_s:.1f} s ago on {self._color.topic}"
 
     def _look_around(self) -> None:
-        self._services.expire()
+        self._prompting.expire()
         for subscription in [self._color, *self._subscriptions_of_depth]:
             if subscription is not None:
                 subscription.follow()
@@ -319,6 +319,7 @@ def main(args: list[str] | None = None) -> int:
     """Runs one node until it is told to stop; 1 when it could not start."""
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
     rclpy.init(args=args)
+    sys.setswitchinterval(0.0005)  # the engine thread asks for the interpreter after every small tensor operation
     node = TrackNode()
     executor = SingleThreadedExecutor()
     executor.add_node(node)

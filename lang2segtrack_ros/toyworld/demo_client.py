@@ -52,8 +52,9 @@ class DemoClient(Node):
         self.identity = IdentityCounter()
         self.diagnostics: dict[str, str] = {}
         self.truth_labels: dict[int, str] = {}
-        self.services: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []
         self.sheet: list[tuple[float, NDArray[np.uint8]]] = []
+        self._sheet_stride = 1
         self.video = VideoWriter(out / "overlay.mp4", 15.0)
         self.started = time.monotonic()
         self._truth: dict[int, NDArray[np.uint16]] = {}
@@ -105,9 +106,11 @@ class DemoClient(Node):
     def _on_overlay(self, msg: Image) -> None:
         image = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.width, 3)
         self.video.write(image)
-        self.sheet.append((time.monotonic() - self.started, image.copy()))
+        if self.messages["overlay"] % self._sheet_stride == 0:
+            self.sheet.append((time.monotonic() - self.started, image.copy()))
         if len(self.sheet) > 8 * SHEET_FRAMES:  # thinned evenly, so that memory does not grow with the demo's length
             self.sheet = self.sheet[::2]
+            self._sheet_stride *= 2
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
@@ -153,7 +156,7 @@ class Story:
         if not self.wait(30.0, future.done):
             raise TimeoutError(f"service {name} did not answer within 30 s")
         answer = future.result()
-        self._client.services.append(
+        self._client.calls.append(
             {
                 "name": name,
                 "success": bool(getattr(answer, "success", True)),
@@ -217,7 +220,7 @@ def main(args: list[str] | None = None) -> int:
         "id_switches": client.identity.switches,
         "removed_track": story.removed_id,
         "prompted": story.prompted,
-        "services": client.services,
+        "services": client.calls,
         "diagnostics": client.diagnostics,
     }
     (options.out / "client.json").write_text(json.dumps(report, indent=2), encoding="utf-8")

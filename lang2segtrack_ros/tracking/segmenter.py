@@ -99,7 +99,7 @@ class Sam2Segmenter:
 
     def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
         """RGB uint8 [H, W, 3] to the network's float32 [1, 3, S, S]: resized without keeping the aspect ratio, normalised."""
-        pixels = torch.from_numpy(np.ascontiguousarray(color)).to(self.device).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.require(color, requirements=["C", "W"])).to(self.device).permute(2, 0, 1)[None]
         if pixels.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
             pixels = F.interpolate(pixels.float(), size=size, mode="bilinear", align_corners=False, antialias=True)

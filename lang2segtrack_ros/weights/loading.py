@@ -148,15 +148,22 @@ def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto") 
 
 
 def _load(cls: Any, folder: Path, config: Any) -> Any:
-    """Strictly: a tensor too many or too few is an error, not a warning."""
+    """Strictly: a missing or misshapen tensor is an error, not a warning."""
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
     try:
         model, info = cls.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"the weights in {folder} cannot be loaded: {error}") from error
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
     missing = sorted(info["missing_keys"])
     if missing or info.get("mismatched_keys"):
         wrong = missing or sorted(str(key) for key in info["mismatched_keys"])
         raise WeightsError(f"the weights in {folder} do not fit the network: {len(wrong)} tensors missing or misshapen, the first is {wrong[0]}")
     if info["unexpected_keys"]:
-        log.warning("%s: %d tensors are not used, the first is %s", folder, len(info["unexpected_keys"]), sorted(info["unexpected_keys"])[0])
+        log.warning("%s: %d tensors are not used, the first is %s", folder, len(info["unexpected_keys"]), min(info["unexpected_keys"]))
     return model.eval().requires_grad_(False)

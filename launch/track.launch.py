@@ -1,0 +1,104 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Starts track_node, and on request a RealSense camera and RViz. `ros2 launch lang2segtrack track.launch.py -s` lists the arguments."""
+
+import os
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch import LaunchDescription, LaunchContext
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+ARGUMENTS = (
+    ("camera", "false", "start realsense2_camera with depth aligned to colour", ["true", "false"]),
+    ("camera_name", "camera", "name and namespace of the camera: its topics are /<name>/<name>/color/image_raw, ...", None),
+    ("segmenter", "sam2.1-tiny", "SAM 2 weights: toy, a short name, a folder or a hub id", None),
+    ("detector", "grounding-dino-tiny", "Grounding DINO weights, named the same way; none for no text prompts", None),
+    ("device", "auto", "auto, cpu, cuda, cuda:1", None),
+    ("image_size", "0", "side of the square image SAM 2 works on; 0 is the checkpoint's own, 512 is faster", None),
+    ("text", "", "phrases to look for from the start: 'red mug. cardboard box.'", None),
+    ("namespace", "", "namespace of the node and of all its topics and services", None),
+    ("color_topic", "", "colour image; empty takes the camera's", None),
+    ("depth_topic", "", "depth image aligned to colour; empty takes the camera's", None),
+    ("camera_info_topic", "", "colour camera_info; empty takes the camera's", None),
+    ("params_file", "", "parameter file; empty takes the package's config/track.yaml", None),
+    ("rviz", "false", "start RViz with overlay and masks", ["true", "false"]),
+    ("transport", "large_data", "Fast DDS transports for this launch: large_data makes big images arrive, default changes nothing", ["large_data", "default"]),
+    ("log_level", "info", "debug, info, warn, error", None),
+)
+
+
+def _share(package: str, needed_by: str) -> str:
+    try:
+        return get_package_share_directory(package)
+    except PackageNotFoundError as error:
+        raise RuntimeError(f"{needed_by} needs the package {package}, which is not installed: install it or leave {needed_by} out") from error
+
+
+def _nodes(context: LaunchContext) -> list:
+    value = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
+    share = _share("lang2segtrack", "track.launch.py")
+    camera = f"/{value['camera_name']}/{value['camera_name']}"
+    topics = {
+        "color/image_raw": value["color_topic"] or f"{camera}/color/image_raw",
+        "depth/image_raw": value["depth_topic"] or f"{camera}/aligned_depth_to_color/image_raw",
+        "color/camera_info": value["camera_info_topic"] or f"{camera}/color/camera_info",
+    }
+    topics["color/image_raw/compressed"] = f"{topics['color/image_raw']}/compressed"
+    actions = []
+    if value["camera"] == "true":
+        _share("realsense2_camera", "camera:=true")
+        actions.append(
+            Node(
+                package="realsense2_camera",
+                executable="realsense2_camera_node",
+                name=value["camera_name"],
+                namespace=value["camera_name"],
+                parameters=[{"align_depth.enable": True, "enable_color": True, "enable_depth": True, "enable_sync": True}],
+                output="screen",
+            )
+        )
+    actions.append(
+        Node(
+            package="lang2segtrack",
+            executable="track_node",
+            name="track_node",
+            namespace=value["namespace"],
+            parameters=[
+                value["params_file"] or os.path.join(share, "config", "track.yaml"),
+                {
+                    "segmenter": value["segmenter"],
+                    "detector": "" if value["detector"] == "none" else value["detector"],
+                    "device": value["device"],
+                    "image_size": int(value["image_size"]),
+                    "text": value["text"],
+                },
+            ],
+            remappings=list(topics.items()),
+            arguments=["--ros-args", "--log-level", f"track_node:={value['log_level']}"],
+            output="screen",
+            emulate_tty=True,
+        )
+    )
+    if value["rviz"] == "true":
+        _share("rviz2", "rviz:=true")
+        config = os.path.join(share, "config", "track.rviz")
+        actions.append(Node(package="rviz2", executable="rviz2", namespace=value["namespace"], arguments=["-d", config], output="screen"))
+    return actions
+
+
+def generate_launch_description() -> LaunchDescription:
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text, **({"choices": choices} if choices else {}))
+        for name, default, text, choices in ARGUMENTS
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_transport), OpaqueFunction(function=_nodes)])
+
+
+def _transport(context: LaunchContext) -> list:
+    # Fast DDS's default transports lose images at sensor-data QoS. A choice the user made in the environment stands.
+    chosen = any(name in os.environ for name in ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"))
+    if LaunchConfiguration("transport").perform(context) == "large_data" and not chosen:
+        return [SetEnvironmentVariable("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")]
+    return []
