@@ -46,6 +46,7 @@ class PromptHandle:
         labels: one for each of track_ids.
         error: why it was refused, empty when it was not.
         notes: sentences the user should see, such as words the detector does not know.
+
     """
 
     prompt: Prompt
@@ -79,6 +80,7 @@ class Session:
         detect_every: for continuous text prompts, frames from one look to the next.
         max_objects: more are not added.
         lost_after_s, remove_after_s: see `identity.LifeCycle`.
+
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Session:
 
         Raises:
             PromptError: a text prompt without a detector, or one the detector cannot read.
+
         """
         handle = PromptHandle(prompt)
         if isinstance(prompt, TextPrompt):
@@ -295,9 +298,7 @@ class Session:
         return duplicate if duplicate is not None else opened.accept(proposed, self.tracker.reserve_id())
 
     @staticmethod
-    def _settle(
-        handle: PromptHandle, detections: Sequence[Detection], found: dict[int, int], labels: dict[int, str], full: str
-    ) -> None:
+    def _settle(handle: PromptHandle, detections: Sequence[Detection], found: dict[int, int], labels: dict[int, str], full: str) -> None:
         assert isinstance(handle.prompt, TextPrompt)
         mine = {found[index]: item.label for index, item in enumerate(detections) if item.label in handle.prompt.phrases and index in found}
         missing = [phrase for phrase in handle.prompt.phrases if phrase not in mine.values()]

@@ -5,10 +5,11 @@
 import os
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from launch import LaunchDescription, LaunchContext
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS = (
     ("camera", "false", "start realsense2_camera with depth aligned to colour", ["true", "false"]),
@@ -24,7 +25,12 @@ ARGUMENTS = (
     ("camera_info_topic", "", "colour camera_info; empty takes the camera's", None),
     ("params_file", "", "parameter file; empty takes the package's config/track.yaml", None),
     ("rviz", "false", "start RViz with overlay and masks", ["true", "false"]),
-    ("transport", "large_data", "Fast DDS transports for this launch: large_data makes big images arrive, default changes nothing", ["large_data", "default"]),
+    (
+        "transport",
+        "large_data",
+        "Fast DDS transports for this launch: large_data makes big images arrive, default changes nothing",
+        ["large_data", "default"],
+    ),
     ("log_level", "info", "debug, info, warn, error", None),
 )
 
@@ -33,7 +39,9 @@ def _share(package: str, needed_by: str) -> str:
     try:
         return get_package_share_directory(package)
     except PackageNotFoundError as error:
-        raise RuntimeError(f"{needed_by} needs the package {package}, which is not installed: install it or leave {needed_by} out") from error
+        raise RuntimeError(
+            f"{needed_by} needs the package {package}, which is not installed: install it or leave {needed_by} out"
+        ) from error
 
 
 def _nodes(context: LaunchContext) -> list:
@@ -98,7 +106,9 @@ def generate_launch_description() -> LaunchDescription:
 
 def _transport(context: LaunchContext) -> list:
     # Fast DDS's default transports lose images at sensor-data QoS. A choice the user made in the environment stands.
-    chosen = any(name in os.environ for name in ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"))
+    chosen = any(
+        name in os.environ for name in ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    )
     if LaunchConfiguration("transport").perform(context) == "large_data" and not chosen:
         return [SetEnvironmentVariable("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")]
     return []

@@ -39,7 +39,7 @@ class SetupError(RuntimeError):
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without a sourced ROS, unless that is what is wanted."""
+    """The environment of this process without a sourced ROS, unless that is what is wanted."""
     environment = dict(os.environ)
     if not SYSTEM_ROS:
         for name in ROS_VARIABLES:
@@ -63,8 +63,8 @@ def run(command: list[str], log: Path, explain: Callable[[str], str], environmen
 
 def explain_pip(output: str) -> str:
     """Why pip failed."""
-    network = r"ConnectionError|NewConnectionError|ConnectTimeout|ReadTimeout|Temporary failure in name resolution|Name or service not known|ProxyError|SSLError"
-    if re.search(network, output):
+    broken = r"ConnectionError|ConnectTimeout|ReadTimeout|failure in name resolution|Name or service not known|ProxyError|SSLError"
+    if re.search(broken, output):
         return "the package registry cannot be reached: check the network or proxy and run the same command again, it goes on from here"
     if "No space left on device" in output:
         return "the disk is full: about 3 GB are needed"
@@ -81,7 +81,7 @@ def explain_build(output: str) -> str:
 
 
 def pip(name: str, *arguments: str) -> None:
-    """pip install into the virtual environment."""
+    """Pip install into the virtual environment."""
     run([str(PYTHON), "-m", "pip", "install", *arguments], WORK / "logs" / f"pip-{name}.log", explain_pip)
 
 
@@ -128,14 +128,18 @@ def check_machine() -> None:
     if SYSTEM_ROS:
         found = subprocess.run([sys.executable, "-c", "import rclpy"], capture_output=True).returncode == 0
         if not found or not find_share("rosidl_default_generators"):
-            raise SetupError("LANG2SEGTRACK_ROS=system, but no ROS 2 with rclpy and rosidl generators is sourced: source its setup file first")
+            raise SetupError(
+                "LANG2SEGTRACK_ROS=system, but no ROS 2 with rclpy and rosidl generators is sourced: source its setup file first"
+            )
     elif sys.platform != "linux" or platform.machine() != "x86_64":
         raise SetupError("ROS 2 wheels exist for Linux on x86_64 only: install ROS 2, source it, and set LANG2SEGTRACK_ROS=system")
 
 
 def find_share(package: str) -> bool:
     """Whether the sourced ROS 2 provides a package."""
-    return any((Path(prefix) / "share" / package).is_dir() for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix)
+    return any(
+        (Path(prefix) / "share" / package).is_dir() for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix
+    )
 
 
 def has_nvidia() -> bool:
@@ -148,15 +152,23 @@ def make_venv() -> None:
     if PYTHON.exists() and subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True).returncode:
         shutil.rmtree(VENV)  # a Python that is gone, or a half-made environment
     options = ["--system-site-packages"] if SYSTEM_ROS else []
-    run([sys.executable, "-m", "venv", *options, str(VENV)], WORK / "logs" / "venv.log", lambda output: f"the virtual environment could not be made: {output.strip()[-300:]}")
+    run(
+        [sys.executable, "-m", "venv", *options, str(VENV)],
+        WORK / "logs" / "venv.log",
+        lambda output: f"the virtual environment could not be made: {output.strip()[-300:]}",
+    )
 
 
 def install_torch() -> None:
-    """torch in the size this machine can use: without an NVIDIA GPU the CPU build, not gigabytes of CUDA."""
+    """Torch in the size this machine can use: without an NVIDIA GPU the CPU build, not gigabytes of CUDA."""
     if has_nvidia():
         pip("torch", f"torch=={TORCH}")
         return
-    attempts = ([f"torch=={TORCH}+cpu"], [f"torch=={TORCH}+cpu", "--index-url", CPU_TORCH_INDEX, "--extra-index-url", "https://pypi.org/simple"], [f"torch=={TORCH}"])
+    attempts = (
+        [f"torch=={TORCH}+cpu"],
+        [f"torch=={TORCH}+cpu", "--index-url", CPU_TORCH_INDEX, "--extra-index-url", "https://pypi.org/simple"],
+        [f"torch=={TORCH}"],
+    )
     for number, arguments in enumerate(attempts):
         try:
             pip(f"torch-{number}", *arguments)
@@ -226,7 +238,9 @@ def colcon_build() -> None:
 
 def write_activation() -> None:
     """`.ros/activate.sh`: everything a shell needs to use what was built."""
-    version = subprocess.run([str(PYTHON), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True).stdout.strip()
+    version = subprocess.run(
+        [str(PYTHON), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True
+    ).stdout.strip()
     install = WORK / "install"
     packages = next((str(path) for path in install.glob(f"l*/python{version}/*-packages")), str(install))
     behind = {name: (f":${{{name}}}" if SYSTEM_ROS else "") for name in ("AMENT_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH")}
@@ -260,8 +274,20 @@ def main() -> int:
         if options.test:
             tests = ROOT / "requirements" / "test.txt"
             steps.do("tests", "installing the test tools", digest(libraries, tests), lambda: pip("test", "-r", str(tests)))
-        built = [*ROOT.glob("*/*.msg"), *ROOT.glob("*/*.srv"), *ROOT.glob("*/*.action"), *ROOT.glob("underlay/**/*.*"), ROOT / "CMakeLists.txt", ROOT / "package.xml"]
-        names = [str(path.relative_to(ROOT)) for folder in ("lang2segtrack_ros", "scripts", "launch", "config") for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
+        built = [
+            *ROOT.glob("*/*.msg"),
+            *ROOT.glob("*/*.srv"),
+            *ROOT.glob("*/*.action"),
+            *ROOT.glob("underlay/**/*.*"),
+            ROOT / "CMakeLists.txt",
+            ROOT / "package.xml",
+        ]
+        names = [
+            str(path.relative_to(ROOT))
+            for folder in ("lang2segtrack_ros", "scripts", "launch", "config")
+            for path in (ROOT / folder).rglob("*")
+            if "__pycache__" not in path.parts
+        ]
         key = digest(libraries, *sorted(built), *sorted(names))
         steps.do("build", "building the interfaces and the package", key, colcon_build)
         write_activation()

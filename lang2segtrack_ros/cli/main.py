@@ -13,11 +13,13 @@ from lang2segtrack_ros import __version__
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        import rclpy  # noqa: F401
-
         import lang2segtrack.msg  # noqa: F401
+        import rclpy  # noqa: F401
     except ImportError as error:
-        print(f"the demo needs ROS 2 and the built interfaces ({error}): run `make demo`, or source your workspace's setup file", file=sys.stderr)
+        print(
+            f"the demo needs ROS 2 and the built interfaces ({error}): run `make demo`, or source your workspace's setup file",
+            file=sys.stderr,
+        )
         return 2
     from lang2segtrack_ros.toyworld import demo
 
@@ -60,7 +62,9 @@ def _weights_action(options: argparse.Namespace) -> int:
     failures = 0
     for name in options.names:
         checkpoint = catalogue.find(name)
-        kinds: tuple[catalogue.Kind, ...] = (checkpoint.kind,) if checkpoint else ("segmenter", "detector") if name == "toy" else ("segmenter",)
+        kinds: tuple[catalogue.Kind, ...] = (
+            (checkpoint.kind,) if checkpoint else ("segmenter", "detector") if name == "toy" else ("segmenter",)
+        )
         for kind in kinds:
             folder = catalogue.local_folder(name, kind)
             problems = store.verify(folder) if folder else [f"{name} is not on this machine: lang2segtrack weights fetch {name}"]
@@ -72,12 +76,16 @@ def _weights_action(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lang2segtrack", description="Tracked, segmented, named objects from an RGB-D stream and a sentence.")
+    parser = argparse.ArgumentParser(
+        prog="lang2segtrack", description="Tracked, segmented, named objects from an RGB-D stream and a sentence."
+    )
     parser.add_argument("--version", action="version", version=f"lang2segtrack {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="toy camera, node and client on a ROS graph of their own")
-    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for summary, video and contact sheet (default: %(default)s)")
+    demo.add_argument(
+        "--out", type=Path, default=Path("out/demo"), help="folder for summary, video and contact sheet (default: %(default)s)"
+    )
     demo.add_argument("--seconds", type=float, default=20.0, help="length of the story (default: %(default)s)")
     demo.add_argument("--fps", type=float, default=15.0, help="rate of the toy camera (default: %(default)s)")
     demo.set_defaults(run=_demo)

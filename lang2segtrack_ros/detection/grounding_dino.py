@@ -38,11 +38,14 @@ class GroundingDinoDetector:
         shortest_edge, longest_edge: the image is scaled, aspect kept, until one of the two is met.
         name: what the user called it, for messages.
         dtype: float32, or bfloat16 to run under autocast.
+
     """
 
     default_threshold = 0.35
 
-    def __init__(self, model: Any, tokenizer: Any, shortest_edge: int, longest_edge: int, name: str = "", dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, shortest_edge: int, longest_edge: int, name: str = "", dtype: torch.dtype = torch.float32
+    ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.shortest_edge = shortest_edge
@@ -83,7 +86,9 @@ class GroundingDinoDetector:
         ids.append(SEP)
         longest = self.model.config.max_text_len
         if len(ids) > longest:
-            raise PromptError(f"the phrases make {len(ids)} tokens, the detector reads at most {longest}: ask for fewer objects or use shorter names")
+            raise PromptError(
+                f"the phrases make {len(ids)} tokens, the detector reads at most {longest}: ask for fewer objects or use shorter names"
+            )
         return tuple(ids), tuple(spans), tuple(dict.fromkeys(unknown))
 
     def check(self, phrases: Sequence[str]) -> list[str]:

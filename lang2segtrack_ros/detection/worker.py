@@ -63,7 +63,7 @@ class DetectionWorker:
     def submit(self, request: DetectionRequest) -> None:
         """Hands over a request; only when `idle`."""
         with self._condition:
-            assert self._request is None and not self._busy
+            assert self._request is None
             self._request = request
             self._condition.notify_all()
 

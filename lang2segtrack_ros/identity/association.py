@@ -29,7 +29,8 @@ def box_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
     other_area = (others[:, 2:] - others[:, :2]).prod(-1)
     union = area[:, None] + other_area[None] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    iou: NDArray[np.float64] = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return iou
 
 
 def mask_iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -43,6 +44,7 @@ def associate(detections: Sequence[Detection], tracks: Sequence[Track]) -> tuple
 
     Returns:
         A dict from detection index to track id, and the indices of detections that belong to no track.
+
     """
     seen = [track for track in tracks if track.box is not None]
     if not detections or not seen:

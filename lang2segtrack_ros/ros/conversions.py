@@ -16,13 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 from geometry_msgs.msg import PoseWithCovariance
+from lang2segtrack.msg import RleMask, TrackArray
+from lang2segtrack.msg import Track as TrackMsg
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, LabelInfo, ObjectHypothesisWithPose, VisionClass
 
-from lang2segtrack.msg import RleMask, TrackArray
-from lang2segtrack.msg import Track as TrackMsg
 from lang2segtrack_ros.frame import CameraModel, FrameError
 from lang2segtrack_ros.results import Track
 
@@ -108,7 +108,9 @@ def image_to_rgb(msg: Image) -> NDArray[np.uint8]:
     try:
         return np.ascontiguousarray(convert(pixels))
     except cv2.error as error:
-        raise ConversionError("unconvertible", f"a {msg.width} x {msg.height} {msg.encoding} image cannot be converted: {error.err}") from error
+        raise ConversionError(
+            "unconvertible", f"a {msg.width} x {msg.height} {msg.encoding} image cannot be converted: {error.err}"
+        ) from error
 
 
 def _by_cv_bridge(msg: Image) -> NDArray[np.uint8]:
@@ -122,7 +124,9 @@ def _by_cv_bridge(msg: Image) -> NDArray[np.uint8]:
     try:
         return np.ascontiguousarray(CvBridge().imgmsg_to_cv2(msg, "rgb8"))
     except Exception as error:
-        raise ConversionError("unknown_encoding", f'encoding "{msg.encoding}" is not known (known: {known}), nor to cv_bridge: {error}') from error
+        raise ConversionError(
+            "unknown_encoding", f'encoding "{msg.encoding}" is not known (known: {known}), nor to cv_bridge: {error}'
+        ) from error
 
 
 def compressed_to_rgb(msg: CompressedImage) -> NDArray[np.uint8]:
@@ -161,7 +165,7 @@ def image_message(pixels: Pixels, encoding: str, header: Header) -> Image:
     """An array [H, W] or [H, W, C] as a sensor_msgs/Image. The bytes go through array.array, the only quick way in rclpy."""
     contiguous = np.ascontiguousarray(pixels)
     buffer = array.array("B")
-    buffer.frombytes(contiguous.reshape(-1).view(np.uint8))
+    buffer.frombytes(contiguous.tobytes())
     message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, is_bigendian=0)
     message.step = contiguous.strides[0]
     message.data = buffer

@@ -25,9 +25,12 @@ class FollowingSubscription:
         node: whose subscription it is.
         msg_type, topic, callback, group: as for `Node.create_subscription`.
         qos: "auto", "reliable" or "best_effort".
+
     """
 
-    def __init__(self, node: Node, msg_type: Any, topic: str, callback: Callable[[Any], None], group: CallbackGroup, qos: str = "auto") -> None:
+    def __init__(
+        self, node: Node, msg_type: Any, topic: str, callback: Callable[[Any], None], group: CallbackGroup, qos: str = "auto"
+    ) -> None:
         self._node = node
         self._type = msg_type
         self._callback = callback
@@ -82,7 +85,8 @@ class FollowingSubscription:
             )
         others = sorted({info.topic_type for info in publishers} - {_type_name(self._type)})
         if others:
-            return f"{self.topic} carries {', '.join(others)}, this node expects {_type_name(self._type)}: remap the topic or set image_transport"
+            expected = _type_name(self._type)
+            return f"{self.topic} carries {', '.join(others)}, this node expects {expected}: remap the topic or set image_transport"
         names = ", ".join(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers)
         return (
             f"{names} publishes {self.topic} and the QoS fits ({mine}), yet nothing arrives: is the camera running? "

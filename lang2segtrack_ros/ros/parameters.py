@@ -25,6 +25,7 @@ class Parameter:
         low, high: inclusive range of a number.
         choices: allowed texts, empty for any.
         dynamic: whether it may change while the node is configured.
+
     """
 
     name: str
@@ -59,20 +60,45 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("segmenter", "sam2.1-tiny", "SAM 2 weights: toy, a short name (lang2segtrack weights list), a folder or a hub id."),
     Parameter("detector", "grounding-dino-tiny", "Grounding DINO weights, named the same way; empty loads none and refuses text prompts."),
     Parameter("device", "auto", "Where the networks run: auto, cpu, cuda, cuda:1."),
-    Parameter("dtype", "auto", "Number format of the networks; auto is bfloat16 on a GPU that has it.", choices=("auto", "float32", "bfloat16")),
-    Parameter("image_size", 0, "Side of the square image SAM 2 works on, a multiple of 32; 0 is the checkpoint's own, 512 is faster.", 0, 4096),
+    Parameter(
+        "dtype", "auto", "Number format of the networks; auto is bfloat16 on a GPU that has it.", choices=("auto", "float32", "bfloat16")
+    ),
+    Parameter(
+        "image_size", 0, "Side of the square image SAM 2 works on, a multiple of 32; 0 is the checkpoint's own, 512 is faster.", 0, 4096
+    ),
     Parameter("policy", "samurai", "Which candidate mask is taken and which memories are kept.", choices=POLICY_NAMES),
     Parameter("max_objects", 32, "More objects are refused.", 1, 256),
     Parameter("text", "", "Phrases to look for from the start, such as 'red mug. cardboard box.'"),
-    Parameter("detection_threshold", 0.0, "Least score of a detection for prompts from now on; 0 takes the detector's own.", 0.0, 1.0, dynamic=True),
+    Parameter(
+        "detection_threshold",
+        0.0,
+        "Least score of a detection for prompts from now on; 0 takes the detector's own.",
+        0.0,
+        1.0,
+        dynamic=True,
+    ),
     Parameter("detect_every", 5, "Images from one look for continuous text prompts to the next.", 1, 10000, dynamic=True),
     Parameter("background_detector", True, "Run the detector on its own thread; false stops the tracker while it looks."),
     Parameter("lost_after_s", 2.0, "An object unseen for this many seconds is lost rather than occluded.", 0.0, 3600.0, dynamic=True),
     Parameter("remove_after_s", 0.0, "An object unseen for this many seconds is removed; 0 keeps it.", 0.0, 86400.0, dynamic=True),
-    Parameter("image_transport", "raw", "raw subscribes color/image_raw, compressed color/image_raw/compressed.", choices=("raw", "compressed")),
-    Parameter("image_qos", "auto", "Reliability of the image subscriptions; auto follows the publisher.", choices=("auto", "reliable", "best_effort")),
+    Parameter(
+        "image_transport", "raw", "raw subscribes color/image_raw, compressed color/image_raw/compressed.", choices=("raw", "compressed")
+    ),
+    Parameter(
+        "image_qos",
+        "auto",
+        "Reliability of the image subscriptions; auto follows the publisher.",
+        choices=("auto", "reliable", "best_effort"),
+    ),
     Parameter("use_depth", True, "Subscribe depth/image_raw and color/camera_info."),
-    Parameter("depth_slop_s", 0.02, "A depth image belongs to a colour image when their stamps differ by at most this much.", 0.0, 1.0, dynamic=True),
+    Parameter(
+        "depth_slop_s",
+        0.02,
+        "A depth image belongs to a colour image when their stamps differ by at most this much.",
+        0.0,
+        1.0,
+        dynamic=True,
+    ),
     Parameter("no_image_warn_s", 2.0, "Warn when no image came for this many seconds.", 0.1, 3600.0, dynamic=True),
     Parameter("overlay_opacity", 0.5, "How strongly masks colour the overlay.", 0.0, 1.0, dynamic=True),
     Parameter("autostart", True, "Configure and activate at start; false waits for life-cycle transitions."),

@@ -122,9 +122,7 @@ class TrackNode(LifecycleNode):
         if self._value("image_transport") == "raw":
             self._color = FollowingSubscription(self, Image, "color/image_raw", self._on_image, self._images, qos)
         else:
-            self._color = FollowingSubscription(
-                self, CompressedImage, "color/image_raw/compressed", self._on_compressed, self._images, qos
-            )
+            self._color = FollowingSubscription(self, CompressedImage, "color/image_raw/compressed", self._on_compressed, self._images, qos)
         if self._value("use_depth"):
             self._subscriptions_of_depth = [
                 FollowingSubscription(self, Image, "depth/image_raw", self._depth.add, self._images, qos),
@@ -198,7 +196,9 @@ class TrackNode(LifecycleNode):
         self._last_stamp = stamp
         if self._size is not None and self._size != color.shape[:2]:
             self.refused["size_changed_kept"] += 1
-            self._warn("size", f"images are now {color.shape[1]} x {color.shape[0]}, before {self._size[1]} x {self._size[0]}; objects are kept")
+            self._warn(
+                "size", f"images are now {color.shape[1]} x {color.shape[0]}, before {self._size[1]} x {self._size[0]}; objects are kept"
+            )
         self._size = color.shape[:2]
         self.images_seen = True
         self.engine.offer(header, lambda: Frame(color, stamp, self._find_depth(header), self._camera))

@@ -66,7 +66,9 @@ class ToyCamera(Node):
         self._depth.publish(image_message(shot.depth_mm, "16UC1", header))
         if self._compressed.get_subscription_count():
             _, data = cv2.imencode(".jpg", cv2.cvtColor(shot.color, cv2.COLOR_RGB2BGR))
-            self._compressed.publish(CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=array.array("B", data.tobytes())))
+            self._compressed.publish(
+                CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=array.array("B", data.tobytes()))
+            )
 
 
 def main(args: list[str] | None = None) -> int:

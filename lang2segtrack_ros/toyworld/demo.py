@@ -108,7 +108,11 @@ def _problems(summary: dict[str, Any]) -> list[str]:
     for body in ("red circle", "blue star", "yellow square"):
         if body not in bodies:
             problems.append(f"nothing followed the {body}")
-    problems += [f"{track['label']}: a phrase's track follows the {track['body']}" for track in tracks if track["label"] in bodies and track["label"] != track["body"]]
+    problems += [
+        f"{track['label']}: a phrase's track follows the {track['body']}"
+        for track in tracks
+        if track["label"] in bodies and track["label"] != track["body"]
+    ]
     mean = sum(track["mean_iou"] for track in tracks) / len(tracks) if tracks else 0.0
     summary["mean_iou"] = round(mean, 4)
     if mean < LEAST_IOU:
@@ -116,12 +120,17 @@ def _problems(summary: dict[str, Any]) -> list[str]:
     last = max((track["last_frame"] for track in tracks), default=0)
     if any(track["id"] == summary["removed_track"] and track["last_frame"] == last for track in tracks):
         problems.append(f"track {summary['removed_track']} is still there after its removal")
-    problems += [f"no message on {topic}" for topic in ("detections", "instance_masks", "label_info", "tracks", "overlay") if not summary["messages"].get(topic)]
+    problems += [
+        f"no message on {topic}"
+        for topic in ("detections", "instance_masks", "label_info", "tracks", "overlay")
+        if not summary["messages"].get(topic)
+    ]
     return problems
 
 
 def _print_table(summary: dict[str, Any], out: Path) -> None:
-    print(f"\n  frames: {summary['frames_published']} published, {summary['frames_processed']} processed, {summary['frames_dropped']} replaced by newer ones")
+    published, processed, dropped = (summary[f"frames_{what}"] for what in ("published", "processed", "dropped"))
+    print(f"\n  frames: {published} published, {processed} processed, {dropped} replaced by newer ones")
     print(f"  latency from stamp to tracks: p50 {summary['latency_ms']['p50']} ms, p95 {summary['latency_ms']['p95']} ms")
     print("  messages: " + ", ".join(f"{topic} {count}" for topic, count in summary["messages"].items()))
     print(f"\n  {'id':>3}  {'label':<14} {'follows':<14} {'frames':<12} mean IoU")

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from lang2segtrack.msg import Track, TrackArray
+from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
 from numpy.typing import NDArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -26,8 +28,6 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
-from lang2segtrack.msg import Track, TrackArray
-from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
 from lang2segtrack_ros.rendering import contact_sheet
 from lang2segtrack_ros.results import Rle, TrackStatus
 from lang2segtrack_ros.ros.conversions import stamp_ns
@@ -136,9 +136,11 @@ class Story:
         self.prompted: dict[str, list[int]] = {}
 
     def say(self, sentence: str) -> None:
+        """Tells the user what happens now."""
         print(f"  {time.monotonic() - self._client.started:5.1f} s  {sentence}", flush=True)
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Listens for a while, or until something is the case; whether it is."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
@@ -147,6 +149,7 @@ class Story:
         return False
 
     def call(self, service_type: Any, name: str, **fields: Any) -> Any:
+        """Calls a service and notes how it went. Raises TimeoutError."""
         client = self._client.create_client(service_type, name)
         begun = time.monotonic()
         if not self.wait(START_S, client.service_is_ready):
@@ -167,6 +170,7 @@ class Story:
         return answer
 
     def run(self) -> None:
+        """All of it. Raises TimeoutError when the graph does not answer."""
         self.say("waiting for camera and node")
         ready = self.wait(START_S, lambda: bool(self._client.truth_labels) and self._client.messages["tracks"] > 0)
         if not ready:

@@ -64,6 +64,7 @@ class Body:
         radius_m: half its size in metres.
         depth_m: distance in metres.
         spin: radians a frame.
+
     """
 
     color: str
@@ -90,6 +91,7 @@ class SceneFrame:
         color: uint8 [H, W, 3], RGB.
         depth_mm: uint16 [H, W], 0 unknown.
         instances: uint16 [H, W], 1 + index of the body that is seen in each pixel, 0 for the wall.
+
     """
 
     color: NDArray[np.uint8]
@@ -106,6 +108,7 @@ class Scene:
         width, height: of the image in pixels.
         seed: of texture and noise.
         noise: standard deviation of the colour noise, of 255.
+
     """
 
     bodies: Sequence[Body]
@@ -142,9 +145,7 @@ class Scene:
 
     def position(self, body: Body, index: int) -> tuple[float, float]:
         """Pixel position of a body's centre on a frame."""
-        x, y = (
-            body.centre[axis] + body.swing[axis] * np.sin(2 * np.pi * index / body.period[axis] + body.phase[axis]) for axis in (0, 1)
-        )
+        x, y = (body.centre[axis] + body.swing[axis] * np.sin(2 * np.pi * index / body.period[axis] + body.phase[axis]) for axis in (0, 1))
         return float(x * self.width), float(y * self.height)
 
     def render(self, index: int) -> SceneFrame:
@@ -157,7 +158,7 @@ class Scene:
         for number in order:
             self._paint(self.bodies[number], number, index, color, depth, instances, edges)
         pick = index * 7 % _NOISE_IMAGES
-        color = cv2.add(color, self._noise[pick], dtype=cv2.CV_8U)
+        color = cv2.add(color, self._noise[pick], dtype=cv2.CV_8U).astype(np.uint8, copy=False)
         depth += self._depth_noise[pick] * (0.0015 * depth * depth)  # stereo noise grows with the square of the distance
         millimetres = (depth * 1000).astype(np.uint16)
         millimetres[self._holes[pick] | (edges > 0)] = 0

@@ -39,6 +39,7 @@ class MemoryBank:
         stable: int64 [N], SAMURAI's count of steady frames.
         hidden: int64 [N], frames since the object was last visible.
         born: int64 [N], the frame of the first prompt.
+
     """
 
     features: Tensor

@@ -28,6 +28,7 @@ class Choice:
         motion_score: float64 [N], NaN where there is none.
         passed: bool [N], whether the frame's memory may be read later than on the next frame.
         state: filter after the frame; has_filter, stable: as in `MemoryBank`.
+
     """
 
     index: Tensor
@@ -41,9 +42,15 @@ class Choice:
 class Policy(Protocol):
     """What a memory policy decides."""
 
-    name: str
-    visible_above: float
-    """An object is taken as visible when its object score is greater than this logit."""
+    @property
+    def name(self) -> str:
+        """What the policy is called."""
+        ...
+
+    @property
+    def visible_above(self) -> float:
+        """An object is taken as visible when its object score is greater than this logit."""
+        ...
 
     def needs_boxes(self) -> bool:
         """Whether `choose` looks at the candidates' boxes."""
@@ -58,6 +65,7 @@ class Policy(Protocol):
             ious: float32 [N, M] predicted IoU.
             boxes: [N, M, 4] inclusive pixel extents in the network's square image, 0 for an empty candidate; None if not needed.
             object_score: float32 [N] logits.
+
         """
         ...
 
@@ -104,6 +112,7 @@ class SamuraiPolicy:
         stable_iou: predicted IoU above which a frame counts as steady.
         motion_weight: the filter's share in the choice (0.15 for the large model, 0.25 for the others).
         memory_iou, memory_object_score, memory_motion: a frame is remembered when it scores higher than all three.
+
     """
 
     name: str = "samurai"

@@ -31,6 +31,7 @@ class ImageFeatures:
         high: [1, C/8, 4f, 4f] and [1, C/4, 2f, 2f], the decoder's high-resolution features.
         top: [f*f, C], the features that memories and decoder work on.
         position: [f*f, C], their position code.
+
     """
 
     high: tuple[Tensor, Tensor]
@@ -47,6 +48,7 @@ class Decoded:
         ious: [N, M] predicted IoU of each candidate.
         tokens: [N, M, C] output token of each candidate.
         object_score: [N] logit, > 0 means the object is visible.
+
     """
 
     masks: Tensor
@@ -62,6 +64,7 @@ class Sam2Segmenter:
         model: a loaded `transformers.Sam2VideoModel`.
         name: what the user called it, for messages.
         dtype: float32, or bfloat16 to run the modules under autocast.
+
     """
 
     def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32) -> None:
@@ -130,14 +133,16 @@ class Sam2Segmenter:
     def _rotate(self, x: Tensor) -> Tensor:
         """Axial rotary position code (RoFormer, arXiv:2104.09864) on [..., HW, D], in float32."""
         x = x.float()
-        pairs = x.unflatten(-1, (-1, 2))
+        pairs = x.reshape(*x.shape[:-1], -1, 2)
         turned = torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)
         return x * self._cos + turned * self._sin
 
     def _heads(self, x: Tensor, heads: int) -> Tensor:
-        return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # [N, heads, tokens, D]
+        return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)  # [N, heads, tokens, D]
 
-    def attend(self, features: ImageFeatures, memory: Tensor, position: Tensor, pointers: Tensor, pointer_position: Tensor, valid: Tensor) -> Tensor:
+    def attend(
+        self, features: ImageFeatures, memory: Tensor, position: Tensor, pointers: Tensor, pointer_position: Tensor, valid: Tensor
+    ) -> Tensor:
         """Features of the image in the light of each object's memories.
 
         Args:
@@ -150,6 +155,7 @@ class Sam2Segmenter:
 
         Returns:
             [N, C, f, f] for the decoder.
+
         """
         count, slots = memory.shape[:2]
         mask = valid[:, None, None, :]
@@ -175,7 +181,7 @@ class Sam2Segmenter:
                 key = self._heads(cross.k_proj(keys), heads)
                 value = self._heads(cross.v_proj(values), heads)
                 tokens = slots * self.side * self.side
-                spatial = key[:, :, :tokens].unflatten(2, (slots, -1))
+                spatial = key[:, :, :tokens].reshape(count, heads, slots, self.side * self.side, -1)
                 key = torch.cat((self._rotate(spatial).flatten(2, 3).to(value.dtype), key[:, :, tokens:]), dim=2)
                 query = query.to(value.dtype).expand(count, -1, -1, -1)
                 mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
@@ -210,6 +216,7 @@ class Sam2Segmenter:
             labels: int32 [N, P]: 1 on, 0 off the object, 2 and 3 the corners of a box, -1 padding.
             mask_logits: [N, 1, h, w] mask prompt; None for none.
             multimask: True for the three candidates of ambiguous prompts and tracked frames, False for one mask.
+
         """
         count = maps.shape[0]
         if points is None or labels is None:
@@ -246,6 +253,7 @@ class Sam2Segmenter:
             masks: [N, h, w] mask logits.
             object_score: [N]; at 0 or below the memory is marked as occluded.
             binary: bool [N], True where the mask came from a prompt: it is taken as hard.
+
         """
         size = (self.image_size, self.image_size)
         upsampled = F.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False)
@@ -257,4 +265,5 @@ class Sam2Segmenter:
         occlusion = self.model.occlusion_spatial_embedding_parameter
         if occlusion is not None:
             memory = memory + (object_score <= 0).float()[:, None, None, None] * occlusion[..., None, None]
-        return memory.flatten(2).transpose(1, 2).to(torch.bfloat16)
+        stored: Tensor = memory.flatten(2).transpose(1, 2).to(torch.bfloat16)
+        return stored

@@ -55,6 +55,15 @@ class _Proposal:
 
 
 @dataclass(frozen=True)
+class _Propagated:
+    """What memory says of the objects on an open frame: maps [N, C, f, f] for the decoder, the masks taken, the policy's verdict."""
+
+    maps: Tensor
+    proposal: _Proposal
+    choice: Choice
+
+
+@dataclass(frozen=True)
 class Proposed:
     """What a prompt gives on an open frame: the fitted prompt, the row of the object it corrects (None: a new one), its mask and state."""
 
@@ -73,15 +82,16 @@ class OpenFrame:
         self.width = width
         self.tracker = tracker
         self._prompted: dict[int, Proposed] = {}
-        self._maps, self._proposal, self._choice = tracker._propagate(features)
+        self._known = tracker._propagate(features)
 
     def tracks(self) -> list[Track]:
         """The objects as proposed, before prompts of this frame; costs one copy to the host."""
         tracker = self.tracker
-        if self._proposal is None:
+        if self._known is None:
             return []
-        hidden = self._proposal.frames_hidden(tracker.bank.hidden)
-        return tracker._tracks(tracker.ids, tracker._labels, self._proposal, self.height, self.width, hidden, tracker.bank.stable)
+        proposal = self._known.proposal
+        hidden = proposal.frames_hidden(tracker.bank.hidden)
+        return tracker._tracks(tracker.ids, tracker._labels, proposal, self.height, self.width, hidden, tracker.bank.stable)
 
     def prompt(self, prompt: ObjectPrompt, track_id: int | None = None) -> int:
         """Adds the prompted object on this frame, or corrects an existing one; returns its id. See `propose` for the errors."""
@@ -94,6 +104,7 @@ class OpenFrame:
         Raises:
             PromptError: the prompt does not fit the image.
             TrackerError: unknown id, or no room for another object.
+
         """
         tracker = self.tracker
         fitted = prompt.check_fits(self.height, self.width)
@@ -114,7 +125,10 @@ class OpenFrame:
         return image_masks(proposed.proposal.low, self.height, self.width)[0].cpu().numpy()
 
     def accept(self, proposed: Proposed, track_id: int | None = None) -> int:
-        """Makes a proposal part of this frame. `track_id` is the id of a new object, from `StreamTracker.reserve_id`; None takes the next one."""
+        """Makes a proposal part of this frame.
+
+        `track_id` is a new object's id, from `StreamTracker.reserve_id`; None takes the next one.
+        """
         if proposed.prompt.track_id is not None:
             track_id = proposed.prompt.track_id
         elif track_id is None:
@@ -141,9 +155,7 @@ class OpenFrame:
         )
         yes = torch.ones(1, dtype=torch.bool, device=segmenter.device)
         one = torch.ones(1, device=segmenter.device)
-        return _Proposal(
-            low, one, one * PROMPT_OBJECT_SCORE, one.double() * float("nan"), yes, segmenter.point(decoded.tokens[:, 0], yes)
-        )
+        return _Proposal(low, one, one * PROMPT_OBJECT_SCORE, one.double() * float("nan"), yes, segmenter.point(decoded.tokens[:, 0], yes))
 
     def _from_points(self, prompt: BoxPrompt | PointPrompt, row: int | None, fresh: MemoryBank) -> _Proposal:
         tracker = self.tracker
@@ -157,12 +169,11 @@ class OpenFrame:
             pixels = [((x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5) for x, y in prompt.points]
             labels = prompt.labels
         # A click on an object in view corrects what memory says of it; a box says it all anew.
-        correcting = row is not None and isinstance(prompt, PointPrompt) and self._proposal is not None and self._maps is not None
-        if correcting:
-            assert row is not None and self._proposal is not None and self._maps is not None
-            maps = self._maps[row : row + 1]
-            visible = self._proposal.visible[row : row + 1, None, None, None]
-            logits = torch.where(visible, self._proposal.low[row : row + 1, None].clamp(-32.0, 32.0), 0.0)
+        if row is not None and isinstance(prompt, PointPrompt) and self._known is not None:
+            known = self._known.proposal
+            maps = self._known.maps[row : row + 1]
+            visible = known.visible[row : row + 1, None, None, None]
+            logits = torch.where(visible, known.low[row : row + 1, None].clamp(-32.0, 32.0), 0.0)
         else:
             maps, logits = segmenter.unconditioned(self.features, 1), None
         decoded = segmenter.decode(
@@ -173,12 +184,12 @@ class OpenFrame:
             logits,
             multimask=len(labels) == 1,
         )
-        if row is None:
-            proposal, choice = tracker._choose(fresh, decoded, tracked=len(labels) == 1)
-            if choice is not None:
-                tracker._store_choice(fresh, choice)
-            return proposal
-        return tracker._choose(fresh, decoded, tracked=False)[0]
+        if row is not None or len(labels) != 1:
+            return tracker._choose_by_iou(decoded)
+        # A single click on a new object leaves three candidates, and SAMURAI's filter starts with the one taken.
+        proposal, choice = tracker._choose_by_policy(fresh, decoded)
+        tracker._store_choice(fresh, choice)
+        return proposal
 
     @torch.inference_mode()
     def commit(self) -> list[Track]:
@@ -195,6 +206,7 @@ class StreamTracker:
         max_objects: more are refused.
 
     One object never influences another: all state is per object, and a frame's batch only changes results by rounding.
+
     """
 
     def __init__(self, segmenter: Sam2Segmenter, policy: str | Policy = "samurai", max_objects: int = 32) -> None:
@@ -217,9 +229,7 @@ class StreamTracker:
     def _empty_bank(self, count: int) -> MemoryBank:
         segmenter = self.segmenter
         tokens = segmenter.side * segmenter.side
-        return MemoryBank.empty(
-            count, tokens, segmenter.memory_dim, segmenter.hidden, segmenter.num_pointers, segmenter.device
-        )
+        return MemoryBank.empty(count, tokens, segmenter.memory_dim, segmenter.hidden, segmenter.num_pointers, segmenter.device)
 
     def _fresh_bank(self) -> MemoryBank:
         bank = self._empty_bank(1)
@@ -246,6 +256,7 @@ class StreamTracker:
 
         Raises:
             TrackerError: it corrects an unknown object, or there is no room for another.
+
         """
         if prompt.track_id is not None and prompt.track_id not in self.ids:
             raise TrackerError(self.unknown_id(prompt.track_id))
@@ -283,6 +294,7 @@ class StreamTracker:
 
         Raises:
             PromptError: a waiting prompt does not fit the image; it is dropped and the frame does not count.
+
         """
         if not isinstance(frame, Frame):
             frame = Frame(frame)
@@ -313,9 +325,10 @@ class StreamTracker:
 
     # The rest is what OpenFrame works with.
 
-    def _propagate(self, features: ImageFeatures) -> tuple[Tensor | None, _Proposal | None, Choice | None]:
+    def _propagate(self, features: ImageFeatures) -> _Propagated | None:
+        """What memory says of all objects on an image; None when there are no objects."""
         if not self.ids:
-            return None, None, None
+            return None
         bank, segmenter = self.bank, self.segmenter
         used = min(max(self._prompts_seen.values()), MAX_PROMPTED)
         slots = RECENT + used
@@ -336,24 +349,31 @@ class StreamTracker:
         maps = segmenter.attend(
             features, bank.features[:, :slots].float(), position, pointers, pointer_position, torch.cat((valid, pointer_valid), dim=1)
         )
-        proposal, choice = self._choose(bank, segmenter.decode(maps, features), tracked=True)
-        return maps, proposal, choice
+        proposal, choice = self._choose_by_policy(bank, segmenter.decode(maps, features))
+        return _Propagated(maps, proposal, choice)
 
-    def _choose(self, bank: MemoryBank, decoded: Decoded, tracked: bool) -> tuple[_Proposal, Choice | None]:
-        """One candidate for each object: the policy's when tracked, the network's favourite otherwise."""
+    def _choose_by_policy(self, bank: MemoryBank, decoded: Decoded) -> tuple[_Proposal, Choice]:
+        """The candidate that the policy takes, for each object of a bank."""
+        boxes = self._candidate_boxes(self._masks(decoded)) if self.policy.needs_boxes() else None
+        choice = self.policy.choose(bank, self.frame_index, decoded.ious, boxes, decoded.object_score)
+        return self._take(decoded, choice.index, choice.motion_score), choice
+
+    def _choose_by_iou(self, decoded: Decoded) -> _Proposal:
+        """The candidate with the highest predicted IoU, for each object."""
+        unknown = torch.full_like(decoded.object_score, float("nan"), dtype=torch.float64)
+        return self._take(decoded, decoded.ious.argmax(-1), unknown)
+
+    def _masks(self, decoded: Decoded) -> Tensor:
         visible = decoded.object_score > self.policy.visible_above
-        masks = torch.where(visible[:, None, None, None], decoded.masks, NO_OBJECT_LOGIT)
-        choice: Choice | None = None
-        if tracked:
-            boxes = self._candidate_boxes(masks) if self.policy.needs_boxes() else None
-            choice = self.policy.choose(bank, self.frame_index, decoded.ious, boxes, decoded.object_score)
-            index, motion = choice.index, choice.motion_score
-        else:
-            index = decoded.ious.argmax(-1)
-            motion = torch.full_like(decoded.object_score, float("nan"), dtype=torch.float64)
-        rows = torch.arange(masks.shape[0], device=masks.device)
+        return torch.where(visible[:, None, None, None], decoded.masks, NO_OBJECT_LOGIT)
+
+    def _take(self, decoded: Decoded, index: Tensor, motion_score: Tensor) -> _Proposal:
+        visible = decoded.object_score > self.policy.visible_above
+        rows = torch.arange(len(index), device=index.device)
         pointers = self.segmenter.point(decoded.tokens[rows, index], visible)
-        return _Proposal(masks[rows, index], decoded.ious[rows, index], decoded.object_score, motion, visible, pointers), choice
+        return _Proposal(
+            self._masks(decoded)[rows, index], decoded.ious[rows, index], decoded.object_score, motion_score, visible, pointers
+        )
 
     def _candidate_boxes(self, masks: Tensor) -> Tensor:
         """Inclusive extents int64 [N, M, 4] of mask logits [N, M, h, w] upsampled to the network's image; 0 where empty."""
@@ -378,8 +398,9 @@ class StreamTracker:
         corrected = {item.row: item for item in prompted.values() if item.row is not None}
         added = [prompted[track_id] for track_id in opened.added]
         parts = [item.proposal for item in added]
-        known = opened._proposal
-        if known is not None:
+        propagated = opened._known
+        if propagated is not None:
+            known = propagated.proposal
             for row, item in corrected.items():
                 chosen = torch.arange(len(self.bank), device=known.iou.device) == row
 
@@ -400,16 +421,15 @@ class StreamTracker:
         ids = self.ids + opened.added
         labels = {**self._labels, **{key: item.prompt.label or self._labels.get(key, "") for key, item in prompted.items()}}
         fresh_stable = [item.bank.stable for item in added]
-        choice = opened._choice
-        stable = torch.cat(([choice.stable] if choice is not None else []) + fresh_stable)
+        stable = torch.cat(([propagated.choice.stable] if propagated is not None else []) + fresh_stable)
         hidden = whole.frames_hidden(torch.cat([self.bank.hidden] + [item.bank.hidden for item in added]))
         tracks = self._tracks(ids, labels, whole, opened.height, opened.width, hidden, stable)
 
         # All is computed: from here on the state changes, and nothing can fail.
-        if choice is not None:
-            tracked = ~from_user[:old]
-            self.bank.write_tracked(self.frame_index, memories[:old], choice.passed, whole.pointers[:old], tracked)
-            self._store_choice(self.bank, choice)
+        if propagated is not None:
+            passed = propagated.choice.passed
+            self.bank.write_tracked(self.frame_index, memories[:old], passed, whole.pointers[:old], ~from_user[:old])
+            self._store_choice(self.bank, propagated.choice)
         for item in added:
             self.bank.append(item.bank)
         self.ids = ids
@@ -434,7 +454,9 @@ class StreamTracker:
         masks, low, numbers = _to_host(
             full,
             proposal.low,
-            torch.stack((proposal.iou.double(), proposal.object_score.double(), proposal.motion_score, stable.double(), hidden.double()), dim=1),
+            torch.stack(
+                (proposal.iou.double(), proposal.object_score.double(), proposal.motion_score, stable.double(), hidden.double()), dim=1
+            ),
         )
         tracks = []
         for row, track_id in enumerate(ids):
@@ -465,7 +487,7 @@ def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bo
     if masks.device.type == "cpu":
         return masks.numpy(), low.numpy(), numbers.numpy()
     count, height, width = masks.shape
-    bits = F.pad(masks.flatten(1), (0, -(height * width) % 8)).unflatten(1, (-1, 8))
+    bits = F.pad(masks.flatten(1), (0, -(height * width) % 8)).reshape(count, -1, 8)
     weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=masks.device)
     packed = (bits * weights).sum(-1, dtype=torch.uint8)
     pieces = [numbers.contiguous().view(torch.uint8).flatten(), low.contiguous().view(torch.uint8).flatten(), packed.flatten()]

@@ -27,7 +27,7 @@ class WeightsError(RuntimeError):
 
 
 def resolve_device(device: str) -> torch.device:
-    """"auto" is the first GPU where torch can use one, else the CPU. Raises WeightsError for a device that is not there."""
+    """The device of a name; "auto" is a GPU where torch can use one, else the CPU. Raises WeightsError when it is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -43,7 +43,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """"auto" is bfloat16 on a GPU that has it, else float32. Raises WeightsError for an unknown name."""
+    """The number format of a name; "auto" is bfloat16 on a GPU that has it, else float32. Raises WeightsError for an unknown name."""
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     if dtype not in DTYPES:
@@ -72,7 +72,9 @@ def find_folder(name: str, kind: catalogue.Kind) -> Path:
     checkpoint = catalogue.find(name)
     if checkpoint is None and not ("/" in name and not name.startswith((".", "/", "~"))):
         known = ", ".join(["toy", *(item.name for item in catalogue.CHECKPOINTS if item.kind == kind)])
-        raise WeightsError(f'no {kind} is called "{name}" and there is no such folder with a config.json; known names: {known}, or a hub id')
+        raise WeightsError(
+            f'no {kind} is called "{name}" and there is no such folder with a config.json; known names: {known}, or a hub id'
+        )
     from lang2segtrack_ros.weights.store import fetch
 
     return fetch(name)
@@ -99,6 +101,7 @@ def load_segmenter(name: str = "toy", device: str = "auto", image_size: int | No
 
     Raises:
         WeightsError: unknown name, unreachable hub, files that do not fit, no such device, unusable image size.
+
     """
     _check_torchvision()
     from transformers import Sam2VideoConfig, Sam2VideoModel
@@ -122,7 +125,9 @@ def resized(config: Any, image_size: int) -> Any:
     window = backbone.window_size_per_stage[0]
     if image_size < 64 or image_size % 32 or (image_size // 4) % window:
         step = 32 * window // 8 if window >= 8 else 32
-        raise WeightsError(f"image_size {image_size} does not suit this network: use a multiple of {step}, at least 64, such as {config.image_size}")
+        raise WeightsError(
+            f"image_size {image_size} does not suit this network: use a multiple of {step}, at least 64, such as {config.image_size}"
+        )
     side = image_size // 16
     config.image_size = image_size
     config.prompt_encoder_config.image_size = image_size
@@ -163,7 +168,9 @@ def _load(cls: Any, folder: Path, config: Any) -> Any:
     missing = sorted(info["missing_keys"])
     if missing or info.get("mismatched_keys"):
         wrong = missing or sorted(str(key) for key in info["mismatched_keys"])
-        raise WeightsError(f"the weights in {folder} do not fit the network: {len(wrong)} tensors missing or misshapen, the first is {wrong[0]}")
+        raise WeightsError(
+            f"the weights in {folder} do not fit the network: {len(wrong)} tensors missing or misshapen, the first is {wrong[0]}"
+        )
     if info["unexpected_keys"]:
         log.warning("%s: %d tensors are not used, the first is %s", folder, len(info["unexpected_keys"]), min(info["unexpected_keys"]))
     return model.eval().requires_grad_(False)

@@ -56,13 +56,15 @@ _RENAMES: tuple[tuple[str, str], ...] = (
     (r"\.gamma$", ".scale"),
 )
 _TWO_LAYERS = re.compile(r"(\.mlp)\.layers\.([01])\.")
-_THREE_LAYERS = re.compile(r"(object_pointer_proj|output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head)\.layers\.([012])\.")
+_THREE_LAYERS = re.compile(
+    r"(object_pointer_proj|output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head)\.layers\.([012])\."
+)
 _DOWNSAMPLER = re.compile(r"^memory_encoder\.mask_downsampler\.encoder\.(\d+)\.")
 _POINT = re.compile(r"^sam_prompt_encoder\.point_embeddings\.(\d)\.weight$")
 
 
 def rename(name: str) -> str:
-    """transformers' name of one of Meta's tensors (the four point embeddings aside, which become one)."""
+    """Transformers' name of one of Meta's tensors (the four point embeddings aside, which become one)."""
     found = _DOWNSAMPLER.match(name)
     if found:  # a sequence of (convolution, norm, activation) and a last convolution
         layer, part = divmod(int(found[1]), 3)
@@ -118,6 +120,7 @@ def convert(source: Path, target: Path) -> Path:
 
     Raises:
         WeightsError: not readable, not a SAM 2.1 checkpoint, or a tensor is missing or has another shape.
+
     """
     from transformers import Sam2VideoModel
 

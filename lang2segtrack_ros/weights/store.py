@@ -12,13 +12,23 @@ from lang2segtrack_ros.weights import catalogue
 from lang2segtrack_ros.weights.loading import WeightsError
 
 CHECKSUMS = "checksums.json"
-_WANTED = ("config.json", "model.safetensors", "preprocessor_config.json", "processor_config.json", "tokenizer*", "special_tokens_map.json", "vocab.txt")
+_WANTED = (
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab.txt",
+)
 
 
 def sha256(path: Path) -> str:
     """Digest of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
+        )
 
 
 def fetch(name: str) -> Path:
@@ -29,6 +39,7 @@ def fetch(name: str) -> Path:
 
     Raises:
         WeightsError: the hub cannot be reached or a file is not what the hub says; the message names the folder to fill by hand.
+
     """
     from huggingface_hub import HfApi, snapshot_download
 
@@ -39,8 +50,9 @@ def fetch(name: str) -> Path:
         info = HfApi().model_info(hub_id, files_metadata=True, timeout=15)
         snapshot_download(hub_id, local_dir=folder, allow_patterns=list(_WANTED))
     except Exception as error:  # the hub's client raises errors of many libraries; all mean the same here
+        reason = (str(error).splitlines() or ["no reason given"])[0]
         raise WeightsError(
-            f"{hub_id} cannot be fetched from the hub ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}). "
+            f"{hub_id} cannot be fetched from the hub ({type(error).__name__}: {reason}). "
             f"Without the hub, put its config.json, model.safetensors and tokenizer files into {folder} yourself"
         ) from error
     digests = {item.rfilename: item.lfs.sha256 for item in info.siblings or [] if item.lfs is not None}
