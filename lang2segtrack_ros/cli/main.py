@@ -13,8 +13,9 @@ from lang2segtrack_ros import __version__
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        import lang2segtrack.msg  # noqa: F401
         import rclpy  # noqa: F401
+
+        import lang2segtrack.msg  # noqa: F401
     except ImportError as error:
         print(
             f"the demo needs ROS 2 and the built interfaces ({error}): run `make demo`, or source your workspace's setup file",

@@ -16,13 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 from geometry_msgs.msg import PoseWithCovariance
-from lang2segtrack.msg import RleMask, TrackArray
-from lang2segtrack.msg import Track as TrackMsg
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, LabelInfo, ObjectHypothesisWithPose, VisionClass
 
+from lang2segtrack.msg import RleMask, TrackArray
+from lang2segtrack.msg import Track as TrackMsg
 from lang2segtrack_ros.frame import CameraModel, FrameError
 from lang2segtrack_ros.results import Track
 
@@ -91,8 +91,6 @@ def _pixels(msg: Image, channels: int, kind: str) -> Pixels:
     data = np.frombuffer(msg.data, np.uint8)
     if data.size < step * (height - 1) + row:
         raise ConversionError("short_data", f"data holds {data.size} bytes, but {height} rows of {step} bytes take {step * height}")
-    if step % dtype.itemsize:
-        raise ConversionError("wrong_step", f"step is {step} bytes, not a multiple of the {dtype.itemsize} bytes of a {msg.encoding} value")
     rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
     values = np.ascontiguousarray(rows).view(dtype)
     return values.reshape((height, width, channels) if channels > 1 else (height, width))

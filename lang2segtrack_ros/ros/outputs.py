@@ -9,13 +9,13 @@ import threading
 from collections import Counter, deque
 from typing import Any
 
-from lang2segtrack.msg import TrackArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
+from lang2segtrack.msg import TrackArray
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.rendering import draw_overlay
 from lang2segtrack_ros.results import FrameResult

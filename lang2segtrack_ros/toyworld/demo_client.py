@@ -19,8 +19,6 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from lang2segtrack.msg import Track, TrackArray
-from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
 from numpy.typing import NDArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -28,6 +26,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
+from lang2segtrack.msg import Track, TrackArray
+from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
 from lang2segtrack_ros.rendering import contact_sheet
 from lang2segtrack_ros.results import Rle, TrackStatus
 from lang2segtrack_ros.ros.conversions import stamp_ns

@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from lang2segtrack_ros.detection import GroundingDinoDetector
+from lang2segtrack_ros.toyworld.graph import isolated_environment
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.weights import load_detector, load_segmenter
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ros_domain() -> Iterator[None]:
+    """A ROS domain of this test run's own, for this process and all that it starts."""
+    with isolated_environment() as environment:
+        os.environ.update(environment)
+        yield
+
+
+@pytest.fixture(scope="session")
+def segmenter() -> Sam2Segmenter:
+    torch.set_num_threads(2)
+    return load_segmenter("toy", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def detector() -> GroundingDinoDetector:
+    return load_detector("toy", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def scene() -> Scene:
+    return demo_scene(320, 240)
+
+
+@pytest.fixture(scope="session")
+def frames(scene: Scene) -> list[SceneFrame]:
+    return [scene.render(index) for index in range(60)]
+
+
+def body_box(frame: SceneFrame, body: int) -> tuple[float, float, float, float]:
+    """The exact box of a body (1, 2, ...) on a frame."""
+    rows, columns = np.nonzero(frame.instances == body)
+    return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
+
+
+def iou(mask: np.ndarray, other: np.ndarray) -> float:
+    """IoU of two bool masks."""
+    return float(np.count_nonzero(mask & other) / max(1, np.count_nonzero(mask | other)))

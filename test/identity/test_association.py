@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who is who: one-to-one, labels weigh, hidden tracks are not matched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.detection import Detection
+from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
+from test.test_rendering import make_track
+
+
+def mask_of(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
+    mask = np.zeros((200, 200), bool)
+    mask[y1:y2, x1:x2] = True
+    return mask
+
+
+def test_each_track_takes_one_detection() -> None:
+    tracks = [make_track(mask_of(0, 0, 100, 100), 1), make_track(mask_of(20, 0, 120, 100), 2)]
+    detections = [
+        Detection("cup", 0.9, (18, 0, 118, 100)),
+        Detection("cup", 0.8, (22, 0, 122, 100)),
+        Detection("cup", 0.7, (150, 150, 190, 190)),
+    ]
+    matched, new = associate(detections, tracks)
+    assert sorted(matched.values()) == [1, 2], "greedy matching would give track 2 to both"
+    assert new == [2]
+
+
+def test_the_own_label_is_preferred_over_a_larger_overlap() -> None:
+    tracks = [make_track(mask_of(0, 0, 100, 100), 1, label="cup"), make_track(mask_of(0, 0, 100, 90), 2, label="lid")]
+    matched, _ = associate([Detection("lid", 0.9, (0, 0, 100, 99))], tracks)
+    assert matched == {0: 2}
+
+
+@pytest.mark.parametrize(("label", "is_new"), [("cup", False), ("lid", True)])
+def test_another_label_needs_more_overlap(label: str, is_new: bool) -> None:
+    """A blue star that passes in front of a red circle is not the red circle."""
+    _, new = associate([Detection(label, 0.9, (0, 0, 100, 50))], [make_track(mask_of(0, 0, 100, 100), label="cup")])
+    assert new == ([0] if is_new else [])
+
+
+def test_hidden_tracks_and_empty_lists() -> None:
+    hidden = make_track(np.zeros((200, 200), bool))
+    assert associate([Detection("cup", 0.9, (0, 0, 9, 9))], [hidden]) == ({}, [0])
+    assert associate([], [hidden]) == ({}, [])
+
+
+def test_find_duplicate() -> None:
+    tracks = [make_track(mask_of(0, 0, 100, 100), 4), make_track(mask_of(100, 100, 200, 200), 5)]
+    assert find_duplicate(mask_of(110, 110, 200, 200), tracks) == 5
+    assert find_duplicate(mask_of(50, 50, 150, 150), tracks) is None
+    assert find_duplicate(mask_of(0, 0, 5, 5), []) is None
+
+
+def test_box_iou_of_boxes_without_area_is_zero() -> None:
+    boxes = np.array([[0.0, 0, 0, 0], [0, 0, 10, 10]])
+    assert box_iou(boxes, boxes).tolist() == [[0, 0], [0, 1]]

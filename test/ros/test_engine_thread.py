@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The engine's thread: newest image wins, calls run between images, errors stay where they belong."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.prompts import BoxPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.results import FrameResult
+from lang2segtrack_ros.ros.engine_thread import EngineThread
+from lang2segtrack_ros.session import Session
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from test.conftest import body_box
+
+
+class Outcome:
+    """Collects results and lets the test wait for them."""
+
+    def __init__(self) -> None:
+        self.tags: list[Any] = []
+        self.results: list[FrameResult] = []
+        self.arrived = threading.Semaphore(0)
+
+    def __call__(self, tag: Any, frame: Frame, result: FrameResult) -> None:
+        self.tags.append(tag)
+        self.results.append(result)
+        self.arrived.release()
+
+    def wait(self) -> None:
+        assert self.arrived.acquire(timeout=20)
+
+
+def test_newest_image_wins_and_the_loss_is_counted(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    outcome = Outcome()
+    engine = EngineThread[int](Session(segmenter), outcome)
+    inside, go = threading.Event(), threading.Event()
+
+    def first() -> Frame:
+        inside.set()
+        assert go.wait(10)
+        return Frame(frames[0].color)
+
+    engine.offer(0, first)
+    assert inside.wait(10)
+    for tag in (1, 2, 3):
+        engine.offer(tag, lambda tag=tag: Frame(frames[tag].color, tag))  # type: ignore[misc]
+    go.set()
+    outcome.wait()
+    outcome.wait()
+    engine.close()
+    assert outcome.tags == [0, 3]
+    assert outcome.results[1].stamp_ns == 3
+    assert (engine.statistics.received, engine.statistics.processed, engine.statistics.replaced) == (4, 2, 2)
+
+
+def test_prompts_resolve_with_the_image_that_answers_them(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    outcome = Outcome()
+    engine = EngineThread[int](Session(segmenter), outcome)
+    future = engine.prompt(BoxPrompt(body_box(frames[0], 1), "mine"))
+    with pytest.raises(concurrent.futures.TimeoutError):
+        future.result(timeout=0.2)
+    engine.offer(0, lambda: Frame(frames[0].color))
+    assert future.result(timeout=20).track_ids == [1]
+    last = engine.call(lambda session: session.last).result(timeout=20)
+    assert last is not None
+    assert last.tracks == outcome.results[0].tracks
+    with pytest.raises(PromptError, match="no detector"):
+        engine.prompt(TextPrompt("cup")).result(timeout=20)
+    engine.close()
+
+
+def test_a_failing_image_is_counted_and_the_next_one_works(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    outcome = Outcome()
+    engine = EngineThread[int](Session(segmenter), outcome)
+
+    def broken() -> Frame:
+        raise RuntimeError("lens cap")
+
+    engine.offer(0, broken)
+    engine.call(lambda session: None).result(timeout=20)
+    engine.offer(1, lambda: Frame(np.ascontiguousarray(frames[1].color)))
+    outcome.wait()
+    engine.close()
+    assert engine.statistics.failed == {"RuntimeError": 1}
+    assert engine.statistics.last_error == "RuntimeError: lens cap"
+    assert outcome.tags == [1]
+
+
+def test_closing_fails_what_waits(segmenter: Sam2Segmenter) -> None:
+    woken = threading.Event()
+    engine = EngineThread[int](Session(segmenter), Outcome(), woken.set)
+    future = engine.prompt(BoxPrompt((0, 0, 9, 9)))
+    engine.call(lambda session: None).result(timeout=20)
+    engine.close()
+    with pytest.raises(RuntimeError, match="shutting down"):
+        future.result(timeout=0)
+    with pytest.raises(RuntimeError, match="shutting down"):
+        engine.call(lambda session: None).result(timeout=0)
+    assert woken.is_set()

@@ -1,0 +1,385 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""track_node as a process of its own, on a real graph, seen from outside: prompts, outputs, bad input, life cycle, exit."""
+
+from __future__ import annotations
+
+import array
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Parameter as ParameterMsg
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+from vision_msgs.msg import Detection2DArray, LabelInfo, Point2D
+
+from lang2segtrack.msg import TrackArray
+from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack
+from lang2segtrack_ros.results import Rle, TrackStatus
+from lang2segtrack_ros.ros.conversions import image_message, stamp_ns
+from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from test.conftest import body_box, iou
+
+TOY = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", "device:=cpu"]
+
+
+class Outsider:
+    """A camera and a listener in one: shows frames to the node and keeps what it answers."""
+
+    def __init__(self, domain: int, namespace: str = "") -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = rclpy.create_node("outsider", context=self.context, namespace=namespace)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.heard: dict[str, list[Any]] = {}
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        for topic, kind, qos in (
+            ("tracks", TrackArray, QoSProfile(depth=50)),
+            ("detections", Detection2DArray, QoSProfile(depth=50)),
+            ("instance_masks", Image, QoSProfile(depth=50)),
+            ("overlay", Image, QoSProfile(depth=50)),
+            ("label_info", LabelInfo, latched),
+            ("/diagnostics", DiagnosticArray, QoSProfile(depth=50)),
+        ):
+            self.heard[topic] = []
+            self.node.create_subscription(kind, topic, self.heard[topic].append, qos)
+        self.camera = self.node.create_publisher(Image, "color/image_raw", QoSProfile(depth=2))
+        self.stamp = 1_000_000_000
+
+    def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.executor.spin_once(timeout_sec=0.02)
+            if until():
+                return True
+        return False
+
+    def call(self, kind: Any, name: str, timeout: float = 30.0, **fields: Any) -> Any:
+        client = self.node.create_client(kind, name)
+        assert self.spin(40.0, client.service_is_ready), f"{name} is not offered"
+        future = client.call_async(kind.Request(**fields))
+        assert self.spin(timeout, future.done), f"{name} did not answer within {timeout} s"
+        self.node.destroy_client(client)
+        return future.result()
+
+    def show(self, color: np.ndarray, encoding: str = "rgb8", **changes: Any) -> None:
+        self.stamp += 66_000_000
+        header = Header(frame_id="camera_color_optical_frame")
+        header.stamp.sec, header.stamp.nanosec = divmod(self.stamp, 1_000_000_000)
+        message = image_message(color, encoding, header)
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.camera.publish(message)
+
+    def step(self, frame: SceneFrame) -> TrackArray:
+        """Shows a frame until its tracks are published; DDS may lose the first ones while it is still connecting."""
+        for _ in range(10):
+            self.show(frame.color)
+            if self.spin(3.0, lambda: any(stamp_ns(item.header.stamp) == self.stamp for item in self.heard["tracks"])):
+                return self.heard["tracks"][-1]
+        raise AssertionError("an image was shown ten times and never answered")
+
+    def while_showing(self, frames: list[SceneFrame], kind: Any, name: str, **fields: Any) -> Any:
+        """A service call during which images go on."""
+        client = self.node.create_client(kind, name)
+        assert self.spin(20.0, client.service_is_ready)
+        future = client.call_async(kind.Request(**fields))
+        for frame in frames:
+            if future.done():
+                break
+            self.show(frame.color)
+            self.spin(0.3, future.done)
+        assert self.spin(10.0, future.done), f"{name} did not answer"
+        self.node.destroy_client(client)
+        return future.result()
+
+    def diagnostics(self, key: str, timeout: float = 5.0) -> str:
+        """A value of the next diagnostics message."""
+        self.heard["/diagnostics"].clear()
+        values: dict[str, str] = {}
+
+        def arrived() -> bool:
+            for message in self.heard["/diagnostics"]:
+                values.update({item.key: item.value for status in message.status for item in status.values})
+            return bool(values)
+
+        assert self.spin(timeout, arrived)
+        return values.get(key, "")
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def outside(logs: Path) -> Iterator[Outsider]:
+    """One node for the whole module; each test begins with a reset."""
+    with isolated_environment() as environment, Processes(environment, logs) as processes:
+        processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY, "-p", "background_detector:=false"])
+        outsider = Outsider(int(environment["ROS_DOMAIN_ID"]))
+        yield outsider
+        outsider.close()
+        processes.check()
+
+
+@pytest.fixture(autouse=True)
+def fresh(outside: Outsider) -> None:
+    outside.call(Trigger, "reset")
+    for messages in outside.heard.values():
+        messages.clear()
+
+
+def test_a_prompt_before_the_first_image_is_kept(outside: Outsider, frames: list[SceneFrame]) -> None:
+    """Must run first: the answer comes at once and says why, and the first image gets the prompt."""
+    x1, y1, x2, y2 = body_box(frames[0], 1)
+    answer = outside.call(AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="early", timeout=2.0)
+    assert answer.success
+    assert "kept, and applied to the next image" in answer.message
+    assert "/color/image_raw" in answer.message
+    assert [track.label for track in outside.step(frames[0]).tracks] == ["early"]
+
+
+def test_text_prompt_and_every_output(outside: Outsider, frames: list[SceneFrame]) -> None:
+    outside.step(frames[0])
+    answer = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle. blue star.")
+    assert answer.success, answer.message
+    ids = dict(zip(answer.labels, answer.track_ids))
+    assert set(ids) == {"red circle", "blue star"}
+    tracks = outside.step(frames[20])
+    truth = {ids["red circle"]: 1, ids["blue star"]: 2}
+    for track in tracks.tracks:
+        mask = Rle(track.mask.height, track.mask.width, track.mask.counts).decode()
+        assert iou(mask, frames[20].instances == truth[track.id]) > 0.6
+        assert track.state == TrackStatus.TRACKED
+    assert outside.spin(3.0, lambda: bool(outside.heard["overlay"]))
+
+    def latest(topic: str) -> Any:
+        assert outside.spin(3.0, lambda: stamp_ns(outside.heard[topic][-1].header.stamp) == outside.stamp), topic
+        assert outside.heard[topic][-1].header.frame_id == "camera_color_optical_frame"
+        return outside.heard[topic][-1]
+
+    detections = latest("detections").detections
+    assert sorted((item.id, item.results[0].hypothesis.class_id) for item in detections) == sorted((str(v), k) for k, v in ids.items())
+    masks = latest("instance_masks")
+    pixels = np.frombuffer(masks.data, np.uint16).reshape(masks.height, masks.width)
+    assert masks.encoding == "mono16"
+    assert set(np.unique(pixels)) == {0, *ids.values()}
+    overlay = latest("overlay")
+    assert overlay.encoding == "rgb8"
+    assert (np.frombuffer(overlay.data, np.uint8).reshape(240, 320, 3) != frames[20].color).any()
+    info = {item.class_id: item.class_name for item in outside.heard["label_info"][-1].class_map}
+    assert info == {number: label for label, number in ids.items()}
+
+
+def test_point_and_mask_prompts_and_correction(outside: Outsider, frames: list[SceneFrame]) -> None:
+    outside.step(frames[0])
+    x1, y1, x2, y2 = body_box(frames[0], 1)
+    point = Point2D(x=(x1 + x2) / 2, y=(y1 + y2) / 2)
+    pointed = outside.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point], label="pointed")
+    assert pointed.success
+    mask = image_message(((frames[0].instances == 2) * 255).astype(np.uint8), "mono8", Header())
+    masked = outside.while_showing(frames[:1] * 20, AddMaskPrompt, "add_mask_prompt", mask=mask, label="masked")
+    assert masked.success
+    again = outside.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point], track_id=pointed.track_ids[0])
+    assert list(again.track_ids) == list(pointed.track_ids)
+    tracks = {track.label: track for track in outside.step(frames[0]).tracks}
+    for label, body in (("pointed", 1), ("masked", 2)):
+        coded = tracks[label].mask
+        assert iou(Rle(coded.height, coded.width, coded.counts).decode(), frames[0].instances == body) > 0.7
+
+
+def test_remove_and_list(outside: Outsider, frames: list[SceneFrame]) -> None:
+    outside.step(frames[0])
+    answer = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle. blue star.")
+    listed = outside.call(ListTracks, "list_tracks")
+    assert sorted(track.id for track in listed.tracks) == sorted(answer.track_ids)
+    assert sorted(listed.text_prompts) == ["blue star", "red circle"]
+    outside.call(Trigger, "reset")
+    x1, y1, x2, y2 = body_box(frames[0], 3)
+    box = outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+    removed = box.track_ids[0]
+    assert outside.call(RemoveTrack, "remove_track", track_id=removed).success
+    assert [(track.id, track.state) for track in outside.step(frames[1]).tracks] == [(removed, TrackStatus.REMOVED)]
+    assert outside.step(frames[2]).tracks == []
+    second = outside.call(RemoveTrack, "remove_track", track_id=removed)
+    assert not second.success
+    assert f"there is no track {removed}" in second.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "fields", "words"),
+    [
+        (AddTextPrompt, "add_text_prompt", {"text": ""}, "names no object"),
+        (AddTextPrompt, "add_text_prompt", {"text": "x" * 10_240}, "10240 characters"),
+        (AddTextPrompt, "add_text_prompt", {"text": "cup", "mode": "twice"}, "continuous"),
+        (AddBoxPrompt, "add_box_prompt", {"x_min": 9.0, "y_min": 9.0, "x_max": 5.0, "y_max": 20.0}, "inverted"),
+        (AddBoxPrompt, "add_box_prompt", {"x_min": 900.0, "y_min": 9.0, "x_max": 950.0, "y_max": 20.0}, "outside the 320 x 240 image"),
+        (AddBoxPrompt, "add_box_prompt", {"x_max": 50.0, "y_max": 20.0, "track_id": 4711}, "there is no track 4711"),
+        (AddPointPrompt, "add_point_prompt", {"points": []}, "1 to 64 points"),
+        (AddPointPrompt, "add_point_prompt", {"points": [Point2D(x=-9.0, y=1.0)]}, "off the 320 x 240 image"),
+        (AddPointPrompt, "add_point_prompt", {"points": [Point2D(x=1.0, y=1.0)], "labels": [7]}, "labels of points"),
+        (AddMaskPrompt, "add_mask_prompt", {"mask": image_message(np.ones((9, 9), np.uint8), "mono8", Header())}, "the mask is 9 x 9"),
+        (AddMaskPrompt, "add_mask_prompt", {"mask": image_message(np.ones((9, 9, 3), np.uint8), "rgb8", Header())}, "send mono8"),
+        (AddMaskPrompt, "add_mask_prompt", {"mask": Image(encoding="mono8")}, "no pixels"),
+        (RemoveTrack, "remove_track", {"track_id": 0}, "there is no track 0"),
+    ],
+)
+def test_bad_requests_are_refused_with_a_sentence(
+    outside: Outsider, frames: list[SceneFrame], kind: Any, name: str, fields: dict[str, Any], words: str
+) -> None:
+    outside.step(frames[0])
+    answer = outside.while_showing(frames[:1] * 20, kind, name, **fields)
+    assert not answer.success
+    assert words in answer.message
+
+
+def test_bad_images_are_counted_and_the_node_goes_on(outside: Outsider, frames: list[SceneFrame]) -> None:
+    outside.step(frames[0])
+    color = frames[0].color
+    bad = {
+        "unknown_encoding": {"encoding": "klingon"},
+        "wrong_step": {"step": 3},
+        "short_data": {"data": array.array("B", b"12345")},
+        "no_pixels": {"height": 0},
+    }
+    for changes in bad.values():
+        outside.show(color, **changes)
+        outside.spin(0.2)
+    for reason in bad:
+        assert outside.spin(5.0, lambda reason=reason: outside.diagnostics(f"skipped: {reason}") == "1"), reason  # type: ignore[misc]
+    assert outside.step(frames[1]).header.frame_id == "camera_color_optical_frame"
+
+
+def test_a_looping_bag_and_a_change_of_resolution(outside: Outsider, frames: list[SceneFrame]) -> None:
+    x1, y1, x2, y2 = body_box(frames[0], 1)
+    outside.step(frames[0])
+    answer = outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+    outside.stamp -= 500_000_000
+    assert [track.id for track in outside.step(frames[1]).tracks] == list(answer.track_ids)
+    outside.show(np.ascontiguousarray(frames[2].color[::2, ::2]))
+    assert outside.spin(5.0, lambda: stamp_ns(outside.heard["tracks"][-1].header.stamp) == outside.stamp)
+    assert outside.heard["tracks"][-1].tracks[0].mask.width == 160
+    assert int(outside.diagnostics("skipped: clock_went_back_kept")) >= 1
+    assert int(outside.diagnostics("skipped: size_changed_kept")) >= 1
+    outside.step(frames[3])
+
+
+def set_parameter(outside: Outsider, name: str, value: ParameterValue) -> Any:
+    request = [ParameterMsg(name=name, value=value)]
+    return outside.call(SetParameters, "track_node/set_parameters", parameters=request).results[0]
+
+
+def test_parameters_at_run_time(outside: Outsider) -> None:
+    integer, text = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_STRING
+    assert set_parameter(outside, "detect_every", ParameterValue(type=integer, integer_value=7)).successful
+    refused = set_parameter(outside, "detect_every", ParameterValue(type=integer, integer_value=0))
+    assert not refused.successful
+    fixed = set_parameter(outside, "segmenter", ParameterValue(type=text, string_value="toy"))
+    assert not fixed.successful
+    assert "fixed while the node is configured" in fixed.reason
+
+
+def test_best_effort_publishers_are_heard(outside: Outsider, frames: list[SceneFrame]) -> None:
+    """The node follows the publisher's QoS; a reliable subscription would hear nothing."""
+    outside.step(frames[0])
+    reliable = outside.camera
+    outside.node.destroy_publisher(reliable)
+    outside.camera = outside.node.create_publisher(Image, "color/image_raw", QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT))
+    try:
+        outside.spin(1.5)
+        outside.step(frames[1])
+    finally:
+        outside.node.destroy_publisher(outside.camera)
+        outside.camera = outside.node.create_publisher(Image, "color/image_raw", QoSProfile(depth=2))
+        outside.spin(1.5)
+
+
+def test_silence_is_explained(outside: Outsider, frames: list[SceneFrame]) -> None:
+    outside.step(frames[0])
+
+    def told() -> bool:
+        return any("color/image_raw" in status.message for item in outside.heard["/diagnostics"] for status in item.status)
+
+    assert outside.spin(6.0, told)
+    outside.step(frames[1])
+
+
+def test_prompts_while_the_camera_is_silent_are_answered(outside: Outsider, frames: list[SceneFrame]) -> None:
+    outside.step(frames[0])
+    answer = outside.call(AddBoxPrompt, "add_box_prompt", x_max=50.0, y_max=50.0, timeout=6.0)
+    assert answer.success
+    assert "the last image came" in answer.message
+    assert len(outside.step(frames[1]).tracks) == 1
+
+
+def test_life_cycle(outside: Outsider, frames: list[SceneFrame]) -> None:
+    def change(transition: int) -> bool:
+        return bool(outside.call(ChangeState, "track_node/change_state", transition=Transition(id=transition)).success)
+
+    x1, y1, x2, y2 = body_box(frames[0], 1)
+    outside.step(frames[0])
+    outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    heard = len(outside.heard["tracks"])
+    outside.show(frames[0].color)
+    outside.spin(1.0)
+    assert len(outside.heard["tracks"]) == heard, "a paused node must be silent"
+    assert change(Transition.TRANSITION_ACTIVATE)
+    assert len(outside.step(frames[1]).tracks) == 1, "objects survive a pause"
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    assert change(Transition.TRANSITION_CLEANUP)
+    refused = outside.call(AddTextPrompt, "add_text_prompt", text="red circle")
+    assert not refused.success
+    assert "not configured" in refused.message
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert change(Transition.TRANSITION_ACTIVATE)
+    assert outside.step(frames[2]).tracks == []
+
+
+def test_nothing_was_logged_as_an_exception(outside: Outsider, logs: Path) -> None:
+    """Runs after all of the above: none of the bad input may have reached a place that did not expect it."""
+    assert "Traceback" not in (logs / "track_node.log").read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_process(tmp_path: Path, how: signal.Signals) -> None:
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        process = processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY])
+        deadline = time.monotonic() + 60
+        while "listening to" not in processes.log("track_node"):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(how)
+        assert process.wait(5) == 0
+        assert "Traceback" not in processes.log("track_node")
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        process = processes.start("track_node", [*executable("track_node"), "--ros-args", "-p", "segmenter:=sam77"])
+        assert process.wait(60) == 1
+        assert 'no segmenter is called "sam77"' in processes.log("track_node")
+        assert "Traceback" not in processes.log("track_node")

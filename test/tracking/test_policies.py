@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""SAMURAI's state machine, branch by branch, and the defects of its reference that ours must not have."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from lang2segtrack_ros.tracking import kalman
+from lang2segtrack_ros.tracking.kalman import BoxState
+from lang2segtrack_ros.tracking.memory_bank import MemoryBank
+from lang2segtrack_ros.tracking.policies import Choice, SamuraiPolicy, make_policy
+
+POLICY = SamuraiPolicy()
+BOXES = [[100, 100, 140, 160], [10, 10, 30, 30], [200, 200, 220, 240]]
+
+
+def bank_of(count: int = 1) -> MemoryBank:
+    return MemoryBank.empty(count, 4, 64, 128, 16, torch.device("cpu"))
+
+
+def choose(bank: MemoryBank, frame: int, ious: list[float], boxes: list[list[int]] = BOXES, score: float = 5.0) -> Choice:
+    choice = POLICY.choose(bank, frame, torch.tensor([ious]), torch.tensor([boxes]), torch.tensor([score]))
+    bank.filter_mean, bank.filter_covariance = choice.state.mean, choice.state.covariance
+    bank.has_filter, bank.stable = choice.has_filter, choice.stable
+    bank.hidden = torch.where(torch.tensor(score > POLICY.visible_above), 0, bank.hidden + 1)
+    return choice
+
+
+def warmed(frames: int = 15) -> MemoryBank:
+    bank = bank_of()
+    for frame in range(1, frames + 1):
+        choose(bank, frame, [0.9, 0.1, 0.1])
+    return bank
+
+
+def test_the_first_frame_starts_the_filter_on_the_best_candidate() -> None:
+    bank = bank_of()
+    choice = choose(bank, 1, [0.2, 0.7, 0.1])
+    assert int(choice.index) == 1
+    assert bank.stable.tolist() == [1]
+    assert torch.allclose(bank.filter_mean[0, :4], kalman.measurement(torch.tensor([BOXES[1]]))[0])
+
+
+def test_warm_up_counts_steady_frames_and_starts_over_after_an_unsure_one() -> None:
+    bank = bank_of()
+    for frame in range(1, 6):
+        choose(bank, frame, [0.9, 0.1, 0.1])
+    assert bank.stable.tolist() == [5]
+    choose(bank, 6, [0.3, 0.1, 0.1])  # 0.3 itself is not above the threshold
+    assert bank.stable.tolist() == [0]
+    choose(bank, 7, [0.1, 0.9, 0.1])
+    assert torch.allclose(bank.filter_mean[0, :4], kalman.measurement(torch.tensor([BOXES[1]]))[0]), "the filter starts anew"
+
+
+def test_after_warm_up_motion_outweighs_a_slightly_better_stranger() -> None:
+    bank = warmed()
+    choice = choose(bank, 16, [0.80, 0.90, 0.1])
+    assert int(choice.index) == 0, "0.75 * 0.80 + 0.25 * 1 beats 0.75 * 0.90 + 0"
+    assert float(choice.motion_score) == pytest.approx(1.0, abs=0.05)
+    choice = choose(warmed(14), 15, [0.80, 0.90, 0.1])
+    assert int(choice.index) == 1, "one frame earlier motion has no say"
+    assert torch.isnan(choice.motion_score).all()
+
+
+def test_gates_are_strict_and_all_needed() -> None:
+    bank = bank_of()
+    assert choose(bank, 2, [0.51, 0.1, 0.1]).passed.all()
+    assert not choose(bank, 3, [0.5, 0.1, 0.1]).passed.any(), "0.5 itself does not pass"
+    assert not choose(bank, 4, [0.9, 0.1, 0.1], score=0.0).passed.any(), "an object score of 0 does not pass"
+    assert not choose(warmed(), 16, [0.9, 0.1, 0.1], [[0, 0, 5, 5], *BOXES[1:]]).passed.any(), "no overlap with the motion does not pass"
+
+
+def test_the_first_tracked_frame_is_not_remembered() -> None:
+    """A quirk of the reference's scan that its traces fix; relative to the prompt, whatever frame that was on."""
+    bank = bank_of()
+    bank.born += 100
+    assert not choose(bank, 101, [0.9, 0.1, 0.1]).passed.any()
+    assert choose(bank, 102, [0.9, 0.1, 0.1]).passed.all()
+    bank = bank_of()
+    bank.born += 100
+    assert not choose(bank, 99, [0.9, 0.1, 0.1]).passed.any(), "in reversed time too"
+
+
+def test_an_empty_mask_never_reaches_the_filter() -> None:
+    """The reference feeds it [0, 0, 0, 1]: its height went 255, 61, 1, -14.7 in three frames."""
+    bank = warmed(20)
+    before = BoxState(bank.filter_mean.clone(), bank.filter_covariance.clone())
+    hidden: Tensor | None = None
+    for frame in range(21, 24):
+        choose(bank, frame, [0.9, 0.9, 0.9], [[0, 0, 0, 0]] * 3, score=-5.0)
+        before = kalman.predict(before)
+        hidden = bank.filter_mean
+    assert hidden is not None
+    assert torch.allclose(hidden, before.mean), "it coasts"
+    assert bank.stable.tolist() == [15], "a short absence does not end the motion's say"
+
+
+def test_a_long_absence_starts_the_filter_anew() -> None:
+    bank = warmed(20)
+    for frame in range(21, 40):
+        choose(bank, frame, [0.9, 0.9, 0.9], [[0, 0, 0, 0]] * 3, score=-5.0)
+    assert bank.stable.tolist() == [0]
+    choose(bank, 40, [0.1, 0.9, 0.1])
+    assert torch.allclose(bank.filter_mean[0, :4], kalman.measurement(torch.tensor([BOXES[1]]))[0])
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="sam2, samurai"):
+        make_policy("sammy")

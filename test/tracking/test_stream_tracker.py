@@ -1,0 +1,236 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The tracker against transformers' own session, against itself alone, and against misuse."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError
+from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.tracking import StreamTracker, TrackerError
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from test.conftest import body_box, iou
+
+
+def box(frames: list[SceneFrame], index: int, body: int) -> BoxPrompt:
+    return BoxPrompt(body_box(frames[index], body), f"body {body}")
+
+
+def logits(tracks: list[Track]) -> dict[int, np.ndarray]:
+    return {track.id: track.mask_logits_low for track in tracks}
+
+
+def test_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Plain SAM 2, one object from a box: the same network, so the same logits, while ring buffers wrap twice."""
+    prompt = box(frames, 0, 1)
+    x1, y1, x2, y2 = prompt.box
+    height, width = frames[0].color.shape[:2]
+    scale = np.array([segmenter.image_size / width, segmenter.image_size / height])
+    session = Sam2VideoInferenceSession(video_height=height, video_width=width, dtype=torch.float32)
+    row = session.obj_id_to_idx(1)
+    corners = torch.tensor(np.array([[x1, y1], [x2, y2]]) * scale, dtype=torch.float32)[None, None]
+    session.add_point_inputs(row, 0, {"point_coords": corners, "point_labels": torch.tensor([[[2, 3]]], dtype=torch.int32)})
+    session.obj_with_new_inputs.append(1)
+    tracker = StreamTracker(segmenter, policy="sam2")
+    tracker.add(prompt)
+    worst = 0.0
+    for frame in frames[:35]:
+        with torch.inference_mode():
+            expected = segmenter.model(inference_session=session, frame=segmenter.preprocess(frame.color)[0]).pred_masks[0, 0]
+        found = tracker.step(frame.color)[0].mask_logits_low
+        worst = max(worst, float(np.abs(found - expected.numpy()).max()))
+    assert worst < 2e-2, f"differs by {worst}"  # memories are rounded to bfloat16, which lifts 1e-6 to 1e-3
+
+
+@pytest.mark.parametrize("policy", ["sam2", "samurai"])
+def test_objects_do_not_influence_each_other(segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: str) -> None:
+    """Three objects, one added late, one removed early: each gives what it gives alone."""
+    together = StreamTracker(segmenter, policy)
+    ids = {1: together.add(box(frames, 0, 1)), 2: together.add(box(frames, 0, 2))}
+    seen: dict[int, list[np.ndarray]] = {1: [], 2: [], 3: []}
+    for index, frame in enumerate(frames[:40]):
+        if index == 10:
+            ids[3] = together.add(box(frames, 10, 3))
+        if index == 25:
+            together.remove(ids.pop(2))
+        result = logits(together.step(frame.color))
+        for body, track_id in ids.items():
+            seen[body].append(result[track_id])
+    for body, first, last in ((1, 0, 40), (2, 0, 25), (3, 10, 40)):
+        alone = StreamTracker(segmenter, policy)
+        alone.add(box(frames, first, body))
+        for index in range(first, last):
+            difference = np.abs(alone.step(frames[index].color)[0].mask_logits_low - seen[body][index - first]).max()
+            assert difference < 5e-2, f"body {body} differs by {difference} on frame {index}"
+
+
+@pytest.mark.parametrize("kind", ["box", "point", "mask"])
+def test_prompts_start_on_their_own_frame(segmenter: Sam2Segmenter, frames: list[SceneFrame], kind: str) -> None:
+    """Prompted on frame 7, tracked from frame 7: the seed program put prompts on the frame before."""
+    tracker = StreamTracker(segmenter)
+    for frame in frames[:7]:
+        assert tracker.step(frame.color) == []
+    truth = frames[7].instances == 1
+    x1, y1, x2, y2 = body_box(frames[7], 1)
+    prompts: dict[str, ObjectPrompt] = {
+        "box": BoxPrompt((x1, y1, x2, y2)),
+        "point": PointPrompt([((x1 + x2) / 2, (y1 + y2) / 2)]),
+        "mask": MaskPrompt(truth),
+    }
+    track_id = tracker.add(prompts[kind])
+    first = tracker.step(frames[7].color)[0]
+    assert first.id == track_id
+    assert iou(first.mask, truth) > (0.9 if kind == "mask" else 0.75)
+    for index in range(8, 20):
+        (track,) = tracker.step(frames[index].color)
+        assert iou(track.mask, frames[index].instances == 1) > 0.6
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (320, 240), (213, 97)])
+def test_masks_have_no_offset(segmenter: Sam2Segmenter, width: int, height: int) -> None:
+    """A mask prompt of known edges comes back where it was, at any size and aspect: no half pixel lost in either direction."""
+    image = np.full((height, width, 3), 120, np.uint8)
+    truth = np.zeros((height, width), bool)
+    x1, y1, x2, y2 = width // 4, height // 4, 3 * width // 4, 3 * height // 4
+    truth[y1:y2, x1:x2] = True
+    tracker = StreamTracker(segmenter)
+    tracker.add(MaskPrompt(truth))
+    (track,) = tracker.step(image)
+    assert track.box is not None
+    cell = np.array([width, height, width, height]) / segmenter.mask_size
+    error = (np.array(track.box) - (x1, y1, x2, y2)) / cell
+    assert np.abs(error).max() < 0.75, f"{error} cells"
+    assert abs(error[0] + error[2]) < 0.5, "shifted in x"
+    assert abs(error[1] + error[3]) < 0.5, "shifted in y"
+
+
+def test_a_click_corrects_a_track_and_keeps_its_id(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    tracker = StreamTracker(segmenter)
+    track_id = tracker.add(box(frames, 0, 1))
+    other = tracker.add(box(frames, 0, 2))
+    for frame in frames[:5]:
+        tracker.step(frame.color)
+    x1, y1, x2, y2 = body_box(frames[5], 1)
+    tracker.add(PointPrompt([((x1 + x2) / 2, (y1 + y2) / 2)], track_id=track_id))
+    tracks = {track.id: track for track in tracker.step(frames[5].color)}
+    assert set(tracks) == {track_id, other}
+    assert tracks[track_id].label == "body 1", "a correction without a label keeps the old one"
+    assert iou(tracks[track_id].mask, frames[5].instances == 1) > 0.6
+    tracker.step(frames[6].color)
+
+
+def test_a_box_moves_a_track_to_another_object(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    tracker = StreamTracker(segmenter)
+    track_id = tracker.add(box(frames, 0, 1))
+    tracker.step(frames[0].color)
+    tracker.add(BoxPrompt(body_box(frames[1], 2), track_id=track_id))
+    (track,) = tracker.step(frames[1].color)
+    assert track.id == track_id
+    assert iou(track.mask, frames[1].instances == 2) > 0.7
+
+
+def test_many_corrections_keep_the_first_prompt_and_constant_memory(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    tracker = StreamTracker(segmenter)
+    track_id = tracker.add(box(frames, 0, 1))
+    tracker.step(frames[0].color)
+    size = tracker.bank.features.numel()
+    for index in range(1, 12):
+        tracker.add(BoxPrompt(body_box(frames[index], 1), track_id=track_id))
+        tracker.step(frames[index].color)
+    assert tracker.bank.features.numel() == size
+    assert sorted(tracker.bank.frames[0, -4:].tolist()) == [0, 9, 10, 11]
+
+
+def test_memory_does_not_grow(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Objects come and go for 120 frames; live tensors are as many and as large as after the first round."""
+
+    def live() -> tuple[int, int]:
+        gc.collect()
+        tensors = [item for item in gc.get_objects() if isinstance(item, torch.Tensor)]
+        return len(tensors), sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    tracker = StreamTracker(segmenter)
+    sizes = []
+    for turn in range(6):
+        ids = [tracker.add(box(frames, 0, body)) for body in (1, 2)]
+        for index in range(20):
+            tracker.step(frames[index].color)
+        for track_id in ids:
+            tracker.remove(track_id)
+        sizes.append(live())
+        assert tracker.frame_index == 20 * (turn + 1)
+    assert sizes[-1] == sizes[1]
+
+
+def test_an_exception_inside_a_step_changes_nothing(
+    segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady, shaken = StreamTracker(segmenter), StreamTracker(segmenter)
+    for tracker in (steady, shaken):
+        tracker.add(box(frames, 0, 1))
+        for frame in frames[:3]:
+            tracker.step(frame.color)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    for name in ("memorise", "decode", "encode"):
+        with monkeypatch.context() as patch:
+            patch.setattr(segmenter, name, broken)
+            with pytest.raises(RuntimeError, match="out of memory"):
+                shaken.step(frames[3].color)
+    for frame in frames[3:6]:
+        expected, found = steady.step(frame.color)[0], shaken.step(frame.color)[0]
+        assert np.abs(expected.mask_logits_low - found.mask_logits_low).max() < 1e-3
+    assert shaken.frame_index == steady.frame_index
+
+
+def test_misuse_is_refused_with_a_sentence(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    tracker = StreamTracker(segmenter, max_objects=2)
+    with pytest.raises(TrackerError, match="there is no track 9; tracked now: none"):
+        tracker.remove(9)
+    first = tracker.add(box(frames, 0, 1))
+    tracker.add(box(frames, 0, 2))
+    with pytest.raises(TrackerError, match="2 objects are tracked already"):
+        tracker.add(box(frames, 0, 3))
+    tracker.step(frames[0].color)
+    with pytest.raises(TrackerError, match="tracked now: 1, 2"):
+        tracker.add(BoxPrompt((0, 0, 5, 5), track_id=77))
+    tracker.remove(first)
+    again = tracker.add(box(frames, 1, 1))
+    assert again not in (1, 2), "ids are never used twice"
+
+
+def test_a_prompt_that_does_not_fit_is_dropped_and_the_rest_is_kept(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    tracker = StreamTracker(segmenter)
+    tracker.add(BoxPrompt((5000, 5000, 6000, 6000)))
+    good = tracker.add(box(frames, 0, 1))
+    with pytest.raises(PromptError, match="outside the 320 x 240 image"):
+        tracker.step(frames[0].color)
+    assert [track.id for track in tracker.step(frames[0].color)] == [good]
+
+
+def test_reset_forgets_objects_but_not_which_ids_were_used(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    tracker = StreamTracker(segmenter)
+    first = tracker.add(box(frames, 0, 1))
+    tracker.step(frames[0].color)
+    tracker.reset()
+    assert tracker.step(frames[1].color) == []
+    assert tracker.add(box(frames, 2, 1)) > first
+
+
+def test_the_image_size_may_change_mid_stream(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    tracker = StreamTracker(segmenter)
+    tracker.add(box(frames, 0, 1))
+    tracker.step(frames[0].color)
+    smaller = np.ascontiguousarray(frames[1].color[::2, ::2])
+    (track,) = tracker.step(smaller)
+    assert track.mask.shape == (120, 160)
+    assert iou(track.mask, (frames[1].instances == 1)[::2, ::2]) > 0.6

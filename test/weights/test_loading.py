@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Names to networks, and every way that can fail, with the sentence it fails with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.tracking import StreamTracker
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.weights import WeightsError, catalogue, load_detector, load_segmenter, store
+from test.conftest import body_box
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(catalogue.TOY_FOLDER / "segmenter", tmp_path / "net"))
+
+
+def test_a_folder_loads_like_a_name(folder: Path, segmenter: Sam2Segmenter) -> None:
+    other = load_segmenter(str(folder), device="cpu")
+    same = zip(segmenter.model.state_dict().values(), other.model.state_dict().values())
+    assert all(torch.equal(a, b) for a, b in same)
+
+
+def test_another_image_size(frames: list[SceneFrame]) -> None:
+    segmenter = load_segmenter("toy", device="cpu", image_size=256)
+    assert segmenter.image_size == 256
+    tracker = StreamTracker(segmenter)
+    tracker.add(BoxPrompt(body_box(frames[0], 1)))
+    for frame in frames[:4]:
+        (track,) = tracker.step(frame.color)
+    assert track.mask_logits_low.shape == (64, 64)
+    assert np.count_nonzero(track.mask & (frames[3].instances == 1)) / np.count_nonzero(frames[3].instances == 1) > 0.5
+
+
+@pytest.mark.parametrize("size", [100, 16, 33])
+def test_image_sizes_the_network_cannot_take(size: int) -> None:
+    with pytest.raises(WeightsError, match=f"image_size {size} does not suit"):
+        load_segmenter("toy", device="cpu", image_size=size)
+
+
+def test_bfloat16_tracks_the_same_object(frames: list[SceneFrame], segmenter: Sam2Segmenter) -> None:
+    masks = []
+    for network in (segmenter, load_segmenter("toy", device="cpu", dtype="bfloat16")):
+        tracker = StreamTracker(network)
+        tracker.add(BoxPrompt(body_box(frames[0], 1)))
+        for frame in frames[:6]:
+            (track,) = tracker.step(frame.color)
+        masks.append(track.mask)
+    assert np.count_nonzero(masks[0] & masks[1]) / np.count_nonzero(masks[0] | masks[1]) > 0.85
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(WeightsError, match=r'no segmenter is called "sam9".*sam2.1-tiny'):
+        load_segmenter("sam9")
+    with pytest.raises(WeightsError, match="grounding-dino-tiny"):
+        load_detector("./nowhere")
+
+
+@pytest.mark.parametrize(("device", "fault"), [("tpu9", "is no device"), ("cuda", "sees no GPU")])
+def test_device(device: str, fault: str) -> None:
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(WeightsError, match=fault):
+        load_segmenter("toy", device=device)
+
+
+def test_unknown_dtype() -> None:
+    with pytest.raises(WeightsError, match="float32 or bfloat16"):
+        load_segmenter("toy", device="cpu", dtype="float8")
+
+
+def test_a_detector_is_no_segmenter() -> None:
+    with pytest.raises(WeightsError, match=r'holds a "grounding-dino" model; as segmenter'):
+        load_segmenter(str(catalogue.TOY_FOLDER / "detector"), device="cpu")
+
+
+def test_broken_files(folder: Path) -> None:
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:1000])
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        load_segmenter(str(folder), device="cpu")
+    (folder / "config.json").write_text("{")
+    with pytest.raises(WeightsError, match=r"config.json cannot be read"):
+        load_segmenter(str(folder), device="cpu")
+
+
+def test_a_missing_tensor_is_an_error_not_a_random_number(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["memory_attention.layer_norm.weight"]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(WeightsError, match=r"1 tensors missing.*memory_attention.layer_norm.weight"):
+        load_segmenter(str(folder), device="cpu")
+
+
+def test_without_the_hub_the_message_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port: refused at once, with or without a network
+    code = "from lang2segtrack_ros.weights import *\ntry:\n    load_segmenter('sam2.1-tiny')\nexcept WeightsError as e:\n    print(e)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout
+    assert "facebook/sam2.1-hiera-tiny cannot be fetched" in said
+    assert str(tmp_path / "sam2.1-tiny") in said
+
+
+def test_files_put_by_hand_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
+    shutil.copytree(catalogue.TOY_FOLDER / "segmenter", tmp_path / "sam2.1-tiny")
+    assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
+    assert load_segmenter("facebook/sam2.1-hiera-tiny", device="cpu").image_size == 192
+
+
+def test_a_torchvision_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    """transformers would say "Could not import module 'Sam2VideoModel'"."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    code = "from lang2segtrack_ros.weights import *\ntry:\n    load_segmenter('toy')\nexcept WeightsError as e:\n    print(e)"
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    assert "torchvision does not fit torch" in said
+    assert "uninstall torchvision" in said
+
+
+def test_verify_finds_changed_and_missing_files(folder: Path) -> None:
+    assert store.verify(folder) == []
+    (folder / "config.json").write_text("{}")
+    (folder / "processor_config.json").unlink()
+    problems = store.verify(folder)
+    assert any("config.json has changed" in problem for problem in problems)
+    assert any("processor_config.json is missing" in problem for problem in problems)
+    (folder / store.CHECKSUMS).unlink()
+    assert "nothing to compare with" in store.verify(folder)[0]
+
+
+def test_the_built_in_checkpoints_are_small_and_whole() -> None:
+    size = sum(path.stat().st_size for path in catalogue.TOY_FOLDER.rglob("*") if path.is_file())
+    assert size < 12_000_000
+    for kind in ("segmenter", "detector"):
+        assert store.verify(catalogue.TOY_FOLDER / kind) == []
+        assert json.loads((catalogue.TOY_FOLDER / kind / "config.json").read_text())["model_type"] in ("sam2_video", "grounding-dino")
