@@ -31,6 +31,7 @@ PYTHON = VENV / "bin" / "python"
 TORCH = "2.13.0"
 CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 ROS_VARIABLES = ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "ROS_DISTRO")
+INTERPRETER = os.path.realpath(sys.executable)  # not a virtual environment's link to it, should one be active
 SYSTEM_ROS = os.environ.get("LANG2SEGTRACK_ROS", "wheels") == "system"
 
 
@@ -153,7 +154,7 @@ def make_venv() -> None:
         shutil.rmtree(VENV)  # a Python that is gone, or a half-made environment
     options = ["--system-site-packages"] if SYSTEM_ROS else []
     run(
-        [sys.executable, "-m", "venv", *options, str(VENV)],
+        [INTERPRETER, "-m", "venv", *options, str(VENV)],
         WORK / "logs" / "venv.log",
         lambda output: f"the virtual environment could not be made: {output.strip()[-300:]}",
     )
@@ -265,7 +266,7 @@ def main() -> int:
         check_machine()
         steps = Steps()
         requirements = sorted((ROOT / "requirements").glob("*.txt"))
-        base = digest(sys.executable, platform.python_version(), str(SYSTEM_ROS), str(ROOT))
+        base = digest(INTERPRETER, platform.python_version(), str(SYSTEM_ROS), str(ROOT))
         steps.do("venv", "making the virtual environment .venv", base, make_venv)
         steps.do("torch", f"installing torch {TORCH}", base + TORCH, install_torch)
         libraries = digest(base, *(file for file in requirements if file.name != "test.txt"))

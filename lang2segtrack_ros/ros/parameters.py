@@ -68,6 +68,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("policy", "samurai", "Which candidate mask is taken and which memories are kept.", choices=POLICY_NAMES),
     Parameter("max_objects", 32, "More objects are refused.", 1, 256),
+    Parameter("min_part", 0.05, "Parts of a mask smaller than this share of its largest part are left out; 0 keeps all.", 0.0, 1.0),
     Parameter("text", "", "Phrases to look for from the start, such as 'red mug. cardboard box.'"),
     Parameter(
         "detection_threshold",

@@ -108,6 +108,7 @@ class TrackNode(LifecycleNode):
             background=self._value("background_detector"),
             detect_every=self._value("detect_every"),
             max_objects=self._value("max_objects"),
+            min_part=self._value("min_part"),
             lost_after_s=self._value("lost_after_s"),
             remove_after_s=self._value("remove_after_s"),
         )

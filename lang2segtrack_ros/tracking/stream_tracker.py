@@ -21,6 +21,7 @@ from torch import Tensor
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt
 from lang2segtrack_ros.results import Track, TrackStatus
+from lang2segtrack_ros.tracking.mask_filter import drop_specks
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, MemoryBank
 from lang2segtrack_ros.tracking.policies import Choice, Policy, make_policy
 from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Sam2Segmenter
@@ -204,15 +205,18 @@ class StreamTracker:
         segmenter: the network.
         policy: "sam2", "samurai" or a `policies.Policy`.
         max_objects: more are refused.
+        min_part: parts of a mask smaller than this share of its largest part are specks and left out of results (see
+            `mask_filter`); 0 gives masks as the network does.
 
     One object never influences another: all state is per object, and a frame's batch only changes results by rounding.
 
     """
 
-    def __init__(self, segmenter: Sam2Segmenter, policy: str | Policy = "samurai", max_objects: int = 32) -> None:
+    def __init__(self, segmenter: Sam2Segmenter, policy: str | Policy = "samurai", max_objects: int = 32, min_part: float = 0.0) -> None:
         self.segmenter = segmenter
         self.policy = make_policy(policy)
         self.max_objects = max_objects
+        self.min_part = min_part
         self._next_id = 1
         self._pending: list[tuple[int, ObjectPrompt]] = []
         self.reset()
@@ -310,7 +314,7 @@ class StreamTracker:
 
     def fork(self) -> StreamTracker:
         """An empty tracker on the same network and at the same frame, to catch up objects that are later `adopt`ed."""
-        other = StreamTracker(self.segmenter, self.policy, self.max_objects)
+        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part)
         other.frame_index = self.frame_index
         return other
 
@@ -461,7 +465,8 @@ class StreamTracker:
         tracks = []
         for row, track_id in enumerate(ids):
             iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers[row])
-            box = mask_box(masks[row])
+            mask = drop_specks(masks[row], self.min_part) if self.min_part else masks[row]
+            box = mask_box(mask)
             seen = box is not None
             tracks.append(
                 Track(
@@ -470,7 +475,7 @@ class StreamTracker:
                     state=TrackStatus.TRACKED if seen else TrackStatus.OCCLUDED,
                     score=min(max(iou, 0.0), 1.0) if seen else 0.0,
                     box=box,
-                    mask=masks[row],
+                    mask=mask,
                     mask_logits_low=low[row],
                     predicted_iou=iou,
                     object_score=object_score,

@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The page of topics, services and parameters, written from the declarations the node itself uses."""
+
+from __future__ import annotations
+
+from lang2segtrack_ros.ros import parameters
+from lang2segtrack_ros.ros.outputs import TOPICS
+from lang2segtrack_ros.ros.services import SERVICES
+
+SUBSCRIBED = (
+    ("color/image_raw", "sensor_msgs/Image", "Colour; with `image_transport:=compressed` `color/image_raw/compressed` instead."),
+    (
+        "depth/image_raw",
+        "sensor_msgs/Image",
+        "Depth aligned to colour, 16UC1 millimetres or 32FC1 metres; found by stamp, never waited for.",
+    ),
+    ("color/camera_info", "sensor_msgs/CameraInfo", "Intrinsics of the colour camera."),
+)
+
+
+def service_names() -> list[str]:
+    """Names of the services."""
+    return [name for name, _, _ in SERVICES]
+
+
+def _table(head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join((f"`{row[0]}`", f"`{row[1]}`", *row[2:])) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def markdown() -> str:
+    """The whole page."""
+    return "\n".join(
+        (
+            "# Topics, services and parameters",
+            "",
+            "Written by `make docs` from the declarations in the code; do not edit by hand.",
+            "All names are relative: in the root namespace they read as below, a namespace moves them all.",
+            "",
+            "## Subscribed",
+            _table(("topic", "type", "what"), SUBSCRIBED),
+            "",
+            "## Published",
+            "Every message carries the header of the image it is about. Nothing is computed for a topic without a subscriber.",
+            "",
+            _table(("topic", "type", "what"), TOPICS),
+            "",
+            "And once a second `/diagnostics` (`diagnostic_msgs/DiagnosticArray`) with rates, latencies and everything that was skipped.",
+            "",
+            "## Services",
+            "Each answers with success and a sentence; the prompts also with the ids they made. The fields are described in `srv/`.",
+            "",
+            _table(("service", "type", "what"), SERVICES),
+            "",
+            "## Life cycle",
+            "`track_node` is a lifecycle node that starts itself unless `autostart` is false: configure loads the networks, activate",
+            "subscribes, deactivate pauses (objects and prompts stay), cleanup frees the device.",
+            "",
+            "## Parameters",
+            parameters.markdown(),
+            "",
+        )
+    )

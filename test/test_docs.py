@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents say exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lang2segtrack_ros.cli.main import _parser
+from lang2segtrack_ros.ros import interface_docs
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+COMMANDS = {
+    line.strip() for text in TEXT.values() for block in re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.S) for line in block.splitlines()
+}
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = {word for text in TEXT.values() for word in re.findall(r"\bmake ([a-z][a-z-]+)", text)} & (
+        targets | {"demo", "test", "docs", "lint"}
+    )
+    assert named <= targets
+    assert {"demo", "test"} <= named
+
+
+def test_subcommands_exist() -> None:
+    for line in COMMANDS:
+        found = re.match(r"(?:\. \S+ && )?lang2segtrack (.*?)(?:\s+#.*)?$", line)
+        if found:
+            _parser().parse_args(found[1].split())
+
+
+def test_launch_arguments_exist() -> None:
+    declared = set(re.findall(r'^    \("([a-z_]+)", ', (ROOT / "launch" / "track.launch.py").read_text(), re.M))
+    used = {name for line in COMMANDS if "track.launch.py" in line for name in re.findall(r"\b([a-z_]+):=", line)}
+    assert used <= declared
+    assert "segmenter" in used
+
+
+def test_services_named_in_commands_exist() -> None:
+    called = {name for line in COMMANDS for name in re.findall(r"ros2 service call /(\w+)", line)}
+    assert called
+    assert called <= {path.removesuffix(".srv") for path in interface_docs.service_names()}
+
+
+def test_interface_tables_are_those_of_the_code() -> None:
+    assert (ROOT / "docs" / "interfaces.md").read_text(encoding="utf-8") == interface_docs.markdown(), "run make docs"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)", TEXT[path]):
+        assert (path.parent / target).exists(), target
+
+
+def test_every_source_file_has_its_licence() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in listed.stdout.split():
+        if Path(name).suffix in (".py", ".msg", ".srv", ".yaml", ".rviz") or Path(name).name in ("CMakeLists.txt", "Makefile"):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert not text or "SPDX-License-Identifier: Apache-2.0" in text[:300], name

@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Specks go, objects stay, at the borders too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.tracking.mask_filter import drop_specks
+
+
+def mask_of(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    mask = np.zeros((60, 80), bool)
+    for x1, y1, x2, y2 in boxes:
+        mask[y1:y2, x1:x2] = True
+    return mask
+
+
+def test_specks_go_and_large_parts_stay() -> None:
+    """An object behind a pole has two large parts; the third is noise."""
+    two = mask_of((5, 5, 25, 45), (30, 5, 50, 45))
+    assert np.array_equal(drop_specks(two | mask_of((70, 50, 75, 55)), 0.05), two)
+    assert np.array_equal(drop_specks(two | mask_of((70, 50, 75, 55)), 0.01), two | mask_of((70, 50, 75, 55)))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 20, 20), (60, 40, 80, 60), (0, 0, 80, 60), (0, 20, 80, 30)])
+def test_masks_at_the_border_keep_their_edges(box: tuple[int, int, int, int]) -> None:
+    assert np.array_equal(drop_specks(mask_of(box), 0.05), mask_of(box))
+
+
+def test_small_holes_are_closed_and_hairs_cut() -> None:
+    holed = mask_of((10, 10, 40, 40))
+    holed[20, 20] = False
+    hairy = mask_of((10, 10, 40, 40), (40, 20, 60, 21))
+    assert np.array_equal(drop_specks(holed, 0.05), mask_of((10, 10, 40, 40)))
+    assert np.array_equal(drop_specks(hairy, 0.05), mask_of((10, 10, 40, 40)))
+
+
+def test_nothing_and_next_to_nothing() -> None:
+    assert not drop_specks(mask_of(), 0.05).any()
+    assert not drop_specks(mask_of((3, 3, 5, 5)), 0.05).any()
