@@ -120,19 +120,19 @@ def test_a_file_that_is_no_torch_file_is_refused(content: bytes, tmp_path: Path)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="nowhere.pt"):
+    with pytest.raises(WeightsError, match=r"nowhere.pt"):
         convert(tmp_path / "nowhere.pt", tmp_path / "out")
 
 
 @pytest.mark.parametrize("tensors", [{}, {"weight": torch.zeros(2)}], ids=["nothing", "another network"])
 def test_another_network_is_refused(tensors: dict[str, Tensor], tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no SAM 2.1 checkpoint"):
+    with pytest.raises(WeightsError, match=r"no SAM 2.1 checkpoint"):
         convert(write(tmp_path / "other.pt", tensors), tmp_path / "out")
 
 
 def test_an_unknown_backbone_width_is_refused(tmp_path: Path) -> None:
     tensors = {**blank(), POSITION: torch.zeros(1, 100, 7, 7)}
-    with pytest.raises(WeightsError, match="100 wide with 12 blocks"):
+    with pytest.raises(WeightsError, match=r"100 wide with 12 blocks"):
         convert(write(tmp_path / "wide.pt", tensors), tmp_path / "out")
-    with pytest.raises(WeightsError, match="100 wide with 12 blocks"):
+    with pytest.raises(WeightsError, match=r"100 wide with 12 blocks"):
         make_config(rename_all(tensors))
