@@ -122,7 +122,7 @@ class Session:
         handle = PromptHandle(prompt)
         if isinstance(prompt, TextPrompt):
             if self.detector is None:
-                raise PromptError("there is no detector to look for names; load one, or use box, point and mask prompts")
+                raise PromptError("there is no detector to look for names: load one, or use box, point and mask prompts and no text")
             unknown = self.detector.check(prompt.phrases)
             if unknown:
                 handle.notes.append(f"the detector does not know: {', '.join(unknown)}; what it finds for these words means little")

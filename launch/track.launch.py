@@ -11,14 +11,15 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 
+FILE_WINS = "empty takes the parameter file's, else the node's own"
 ARGUMENTS = (
     ("camera", "false", "start realsense2_camera with depth aligned to colour", ["true", "false"]),
     ("camera_name", "camera", "name and namespace of the camera: its topics are /<name>/<name>/color/image_raw, ...", None),
-    ("segmenter", "sam2.1-tiny", "SAM 2 weights: toy, a short name, a folder or a hub id", None),
-    ("detector", "grounding-dino-tiny", "Grounding DINO weights, named the same way; none for no text prompts", None),
-    ("device", "auto", "auto, cpu, cuda, cuda:1", None),
-    ("image_size", "0", "side of the square image SAM 2 works on; 0 is the checkpoint's own, 512 is faster", None),
-    ("text", "", "phrases to look for from the start: 'red mug. cardboard box.'", None),
+    ("segmenter", "", f"SAM 2 weights: toy, a short name such as sam2.1-tiny, a folder or a hub id; {FILE_WINS}", None),
+    ("detector", "", f"Grounding DINO weights, named the same way, or none for no text prompts; {FILE_WINS}", None),
+    ("device", "", f"auto, cpu, cuda, cuda:1; {FILE_WINS}", None),
+    ("image_size", "", f"side of the square image SAM 2 works on, 512 is faster than the usual 1024; {FILE_WINS}", None),
+    ("text", "", f"phrases to look for from the start: 'red mug. cardboard box.'; {FILE_WINS}", None),
     ("namespace", "", "namespace of the node and of all its topics and services", None),
     ("color_topic", "", "colour image; empty takes the camera's", None),
     ("depth_topic", "", "depth image aligned to colour; empty takes the camera's", None),
@@ -31,7 +32,7 @@ ARGUMENTS = (
         "Fast DDS transports for this launch: large_data makes big images arrive, default changes nothing",
         ["large_data", "default"],
     ),
-    ("log_level", "info", "debug, info, warn, error", None),
+    ("log_level", "info", "how much the node tells", ["debug", "info", "warn", "error"]),
 )
 
 
@@ -73,16 +74,7 @@ def _nodes(context: LaunchContext) -> list:
             executable="track_node",
             name="track_node",
             namespace=value["namespace"],
-            parameters=[
-                value["params_file"] or os.path.join(share, "config", "track.yaml"),
-                {
-                    "segmenter": value["segmenter"],
-                    "detector": "" if value["detector"] == "none" else value["detector"],
-                    "device": value["device"],
-                    "image_size": int(value["image_size"]),
-                    "text": value["text"],
-                },
-            ],
+            parameters=[_parameter_file(value["params_file"], share), _given(value)],
             remappings=list(topics.items()),
             arguments=["--ros-args", "--log-level", f"track_node:={value['log_level']}"],
             output="screen",
@@ -94,6 +86,25 @@ def _nodes(context: LaunchContext) -> list:
         config = os.path.join(share, "config", "track.rviz")
         actions.append(Node(package="rviz2", executable="rviz2", namespace=value["namespace"], arguments=["-d", config], output="screen"))
     return actions
+
+
+def _parameter_file(given: str, share: str) -> str:
+    path = given or os.path.join(share, "config", "track.yaml")
+    if not os.path.isfile(path):
+        raise RuntimeError(f"params_file:={path} is not there")
+    return path
+
+
+def _given(value: dict) -> dict:
+    # Only what was said on the command line: it goes before the parameter file.
+    chosen = {name: value[name] for name in ("segmenter", "detector", "device", "text") if value[name]}
+    if value["detector"] == "none":
+        chosen["detector"] = ""
+    if value["image_size"]:
+        if not value["image_size"].isdigit():
+            raise RuntimeError(f"image_size:={value['image_size']} is no number of pixels")
+        chosen["image_size"] = int(value["image_size"])
+    return chosen
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -117,7 +117,7 @@ class Services:
         finished = await self._finished(engine.call(lambda _: work.done())) if not self._host.images_seen else await self._finished(work)
         if not finished or not work.done():
             response.success = True
-            response.message = f"kept, and applied to the next image: {self._host.waiting_for()}"
+            response.message = f"kept, and applied to the next image ({self._host.waiting_for()})"
             return response
         try:
             handle = work.result()

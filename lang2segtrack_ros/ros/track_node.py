@@ -8,9 +8,11 @@ The class owns no process state: context, namespace and parameter overrides come
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from typing import Any
 
@@ -46,29 +48,41 @@ class TrackNode(LifecycleNode):
 
     def __init__(self, node_name: str = "track_node", **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
-        parameters.declare(self)
         self.engine: EngineThread[Header] | None = None
         self.images_seen = False
         self.last_header = Header()
         self.detection_threshold = 0.0
         self.refused: Counter[str] = Counter()
+        self.without_depth = 0
         self._outputs: Outputs | None = None
         self._color: FollowingSubscription | None = None
         self._subscriptions_of_depth: list[FollowingSubscription] = []
         self._depth: Cache = make_cache(CACHED_DEPTH_IMAGES)
         self._camera: CameraModel | None = None
         self._described = ""
+        self._device = ""
         self._last_stamp = 0
         self._size: tuple[int, int] | None = None
         self._latency_s = 0.0
         self._warned: dict[str, float] = {}
         self._lock = threading.Lock()
         self._images = MutuallyExclusiveCallbackGroup()
+        parameters.declare(self)
         self._prompting = Services(self, self)
         self._diagnostics = Diagnostics(self)
         self._watch = self.create_timer(0.5, self._look_around, callback_group=MutuallyExclusiveCallbackGroup())
         self._reported = 0
         self.add_on_set_parameters_callback(self._on_parameters)
+        self._warn_of_strangers()
+
+    def _warn_of_strangers(self) -> None:
+        """A misspelt parameter would otherwise be ignored without a word."""
+        given = set(getattr(self, "_parameter_overrides", {}))
+        strange = sorted(
+            name for name in given - set(parameters.BY_NAME) - {"use_sim_time"} if not name.startswith(("qos_overrides", "start_"))
+        )
+        if strange:
+            self.get_logger().warning(f"there is no parameter {', '.join(strange)}; see docs/interfaces.md or ros2 param list")
 
     # Life cycle
 
@@ -82,10 +96,17 @@ class TrackNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the networks."""
+        problem = parameters.check({parameter.name: self._value(parameter.name) for parameter in parameters.PARAMETERS})
+        if problem:
+            self.get_logger().error(problem)
+            return TransitionCallbackReturn.FAILURE
         try:
             session = self._make_session()
         except (WeightsError, PromptError) as error:
             self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # rclpy would end the transition without a word; out of GPU memory comes here
+            self.get_logger().error(f"the networks could not be loaded: {type(error).__name__}: {error}\n{traceback.format_exc()}")
             return TransitionCallbackReturn.FAILURE
         self._outputs = Outputs(self)
         self._outputs.overlay_opacity = self._value("overlay_opacity")
@@ -95,8 +116,10 @@ class TrackNode(LifecycleNode):
 
     def _make_session(self) -> Session:
         device, dtype = self._value("device"), self._value("dtype")
+        self.get_logger().info(f"loading segmenter {self._value('segmenter')}, detector {self._value('detector') or 'none'}")
         segmenter = load_segmenter(self._value("segmenter"), device, self._value("image_size") or None, dtype)
         detector = load_detector(self._value("detector"), device, dtype) if self._value("detector") else None
+        self._device = str(segmenter.device)
         self._described = (
             f"segmenter {segmenter.name} at {segmenter.image_size} px, detector {detector.name if detector else 'none'}, "
             f"policy {self._value('policy')}, device {segmenter.device}"
@@ -162,6 +185,8 @@ class TrackNode(LifecycleNode):
             self._outputs.close()
             self._outputs = None
         self.images_seen = False
+        self._depth = make_cache(CACHED_DEPTH_IMAGES)
+        self._camera, self._size, self._last_stamp = None, None, 0
 
     def destroy_node(self) -> None:
         """Ends the threads, then the node."""
@@ -207,6 +232,8 @@ class TrackNode(LifecycleNode):
     def _find_depth(self, header: Header) -> Any:
         msg = nearest(self._depth, header.stamp, self._value("depth_slop_s"))
         if msg is None:
+            with self._lock:
+                self.without_depth += 1
             return None
         try:
             return conversions.depth_to_metres(msg)
@@ -236,14 +263,15 @@ class TrackNode(LifecycleNode):
 
     def no_engine(self) -> str:
         """See `services.Host`."""
-        return "the node is not configured: run `ros2 lifecycle set` with configure and activate"
+        name = self.get_fully_qualified_name()
+        return f"the node is not configured; run: ros2 lifecycle set {name} configure, then activate"
 
     def waiting_for(self) -> str:
         """See `services.Host`."""
         if self._color is None:
-            return "the node is not active: run `ros2 lifecycle set` with activate"
+            return f"the node is paused; run: ros2 lifecycle set {self.get_fully_qualified_name()} activate"
         if self._color.last_arrival is None:
-            return f"no image has come yet; {self._color.silence_explained()}"
+            return f"no image has come yet: {self._color.silence_explained()}"
         return f"the last image came {self._color.silent_s:.1f} s ago on {self._color.topic}"
 
     def _look_around(self) -> None:
@@ -266,9 +294,11 @@ class TrackNode(LifecycleNode):
         steps = list(statistics.step_s)
         values: dict[str, object] = {
             "setup": self._described,
+            "device": self._device,
             "images received": statistics.received,
             "images processed": statistics.processed,
             "images replaced by newer ones": statistics.replaced,
+            "images without depth": self.without_depth if self._subscriptions_of_depth else "depth is off",
             "results not published in time": self._outputs.dropped,
             "step ms (mean of the last 100)": f"{1e3 * sum(steps) / len(steps):.1f}" if steps else "none",
             "latency ms (last)": f"{1e3 * self._latency_s:.1f}",
@@ -319,9 +349,14 @@ class TrackNode(LifecycleNode):
 def main(args: list[str] | None = None) -> int:
     """Runs one node until it is told to stop; 1 when it could not start."""
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
-    rclpy.init(args=args)
+    try:
+        rclpy.init(args=args)
+        node = TrackNode()
+    except Exception as error:  # a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
+        print(f"track_node could not start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
     sys.setswitchinterval(0.0005)  # the engine thread asks for the interpreter after every small tensor operation
-    node = TrackNode()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -331,6 +366,8 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        for second in (signal.SIGINT, signal.SIGTERM):  # ros2 launch and impatient users send another one
+            signal.signal(second, signal.SIG_IGN)
         node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()

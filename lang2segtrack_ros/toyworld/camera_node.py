@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import array
+import signal
 import sys
 from typing import Any
 
@@ -83,6 +84,8 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        for second in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(second, signal.SIG_IGN)
         print(f"frames published: {node.index}", file=sys.stderr)
         node.destroy_node()
         executor.shutdown()

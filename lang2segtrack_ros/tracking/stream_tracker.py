@@ -156,7 +156,14 @@ class OpenFrame:
         )
         yes = torch.ones(1, dtype=torch.bool, device=segmenter.device)
         one = torch.ones(1, device=segmenter.device)
-        return _Proposal(low, one, one * PROMPT_OBJECT_SCORE, one.double() * float("nan"), yes, segmenter.point(decoded.tokens[:, 0], yes))
+        return _Proposal(
+            low,
+            one,
+            one * PROMPT_OBJECT_SCORE,
+            one.double() * float("nan"),
+            yes,
+            segmenter.point(decoded.tokens[:, 0], decoded.object_score > 0),
+        )
 
     def _from_points(self, prompt: BoxPrompt | PointPrompt, row: int | None, fresh: MemoryBank) -> _Proposal:
         tracker = self.tracker

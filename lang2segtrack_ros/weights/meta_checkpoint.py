@@ -14,12 +14,12 @@ from torch import Tensor
 from lang2segtrack_ros.weights.loading import WeightsError
 from lang2segtrack_ros.weights.store import write_checksums
 
-# (width, blocks of each stage, heads of the first stage, blocks with global attention, windows) by (width, number of blocks)
-_BACKBONES: dict[tuple[int, int], tuple[list[int], int, list[int], list[int]]] = {
-    (96, 12): ([1, 2, 7, 2], 1, [5, 7, 9], [8, 4, 14, 7]),  # tiny
-    (96, 16): ([1, 2, 11, 2], 1, [7, 10, 13], [8, 4, 14, 7]),  # small
-    (112, 24): ([2, 3, 16, 3], 2, [12, 16, 20], [8, 4, 14, 7]),  # base plus
-    (144, 48): ([2, 6, 36, 4], 2, [23, 33, 43], [8, 4, 16, 8]),  # large
+# (blocks of each stage, heads of the first stage, blocks with global attention, windows) by (width, number of blocks, side of pos_embed)
+_BACKBONES: dict[tuple[int, int, int], tuple[list[int], int, list[int], list[int]]] = {
+    (96, 12, 7): ([1, 2, 7, 2], 1, [5, 7, 9], [8, 4, 14, 7]),  # tiny
+    (96, 16, 7): ([1, 2, 11, 2], 1, [7, 10, 13], [8, 4, 14, 7]),  # small
+    (112, 24, 14): ([2, 3, 16, 3], 2, [12, 16, 20], [8, 4, 14, 7]),  # base plus
+    (144, 48, 7): ([2, 6, 36, 4], 2, [23, 33, 43], [8, 4, 16, 8]),  # large
 }
 
 # Applied in order, each to the outcome of the one before.
@@ -93,11 +93,11 @@ def make_config(tensors: dict[str, Tensor]) -> Any:
     from transformers import Sam2HieraDetConfig, Sam2VideoConfig, Sam2VisionConfig
 
     position = tensors.get("vision_encoder.backbone.pos_embed")
-    width = int(position.shape[1]) if position is not None else 0
+    width, side = (int(position.shape[1]), int(position.shape[-1])) if position is not None and position.dim() == 4 else (0, 0)
     blocks = len({name.split(".")[3] for name in tensors if name.startswith("vision_encoder.backbone.blocks.")})
-    if position is None or (width, blocks) not in _BACKBONES:
+    if (width, blocks, side) not in _BACKBONES:
         raise WeightsError(f"this is no SAM 2.1 checkpoint known here: its backbone is {width} wide with {blocks} blocks")
-    stages, heads, global_blocks, windows = _BACKBONES[width, blocks]
+    stages, heads, global_blocks, windows = _BACKBONES[width, blocks, side]
     widths = [width * 2**stage for stage in range(4)]
     backbone = Sam2HieraDetConfig(
         hidden_size=width,
@@ -106,13 +106,10 @@ def make_config(tensors: dict[str, Tensor]) -> Any:
         embed_dim_per_stage=widths,
         num_attention_heads_per_stage=[heads * 2**stage for stage in range(4)],
         window_size_per_stage=windows,
-        window_positional_embedding_background_size=list(position.shape[-2:]),
+        window_positional_embedding_background_size=[side, side],
         global_attention_blocks=global_blocks,
     )
-    config = Sam2VideoConfig(vision_config=Sam2VisionConfig(backbone_config=backbone, backbone_channel_list=widths[::-1]))
-    config.enable_occlusion_spatial_embedding = "occlusion_spatial_embedding_parameter" in tensors
-    config.enable_temporal_pos_encoding_for_object_pointers = "temporal_positional_encoding_projection_layer.weight" in tensors
-    return config
+    return Sam2VideoConfig(vision_config=Sam2VisionConfig(backbone_config=backbone, backbone_channel_list=widths[::-1]))
 
 
 def convert(source: Path, target: Path) -> Path:
@@ -129,11 +126,14 @@ def convert(source: Path, target: Path) -> Path:
     except Exception as error:  # torch.load raises many kinds for a broken file
         raise WeightsError(f"{source} cannot be read as a torch file: {error}") from error
     tensors = loaded.get("model", loaded) if isinstance(loaded, dict) else {}
-    renamed = rename_all({name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)})
-    model = Sam2VideoModel(make_config(renamed))
+    if not isinstance(tensors, dict):
+        raise WeightsError(f"{source} does not fit SAM 2.1: it holds no table of tensors")
+    named = {name: tensor for name, tensor in tensors.items() if isinstance(name, str) and isinstance(tensor, Tensor)}
     try:
+        renamed = rename_all(named)
+        model = Sam2VideoModel(make_config(renamed))
         model.load_state_dict(renamed, strict=True)
-    except RuntimeError as error:
+    except RuntimeError as error:  # WeightsError is one, too; here the file gets its name
         raise WeightsError(f"{source} does not fit SAM 2.1: {error}") from error
     model.save_pretrained(target)
     write_checksums(target)

@@ -53,7 +53,7 @@ def fetch(name: str) -> Path:
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise WeightsError(
             f"{hub_id} cannot be fetched from the hub ({type(error).__name__}: {reason}). "
-            f"Without the hub, put its config.json, model.safetensors and tokenizer files into {folder} yourself"
+            f"Without the hub, put its files (config.json, model.safetensors, for a detector also the tokenizer) into {folder} yourself"
         ) from error
     digests = {item.rfilename: item.lfs.sha256 for item in info.siblings or [] if item.lfs is not None}
     wrong = [file for file, digest in digests.items() if (folder / file).is_file() and sha256(folder / file) != digest]

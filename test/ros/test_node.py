@@ -156,7 +156,7 @@ def test_a_prompt_before_the_first_image_is_kept(outside: Outsider, frames: list
     x1, y1, x2, y2 = body_box(frames[0], 1)
     answer = outside.call(AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="early", timeout=2.0)
     assert answer.success
-    assert "kept, and applied to the next image" in answer.message
+    assert "kept, and applied to the next image (no image has come yet" in answer.message
     assert "/color/image_raw" in answer.message
     assert [track.label for track in outside.step(frames[0]).tracks] == ["early"]
 
@@ -373,13 +373,35 @@ def test_signals_end_the_process(tmp_path: Path, how: signal.Signals) -> None:
             assert process.poll() is None
             time.sleep(0.1)
         process.send_signal(how)
+        time.sleep(0.2)
+        process.send_signal(how)  # ros2 launch sends another one, and so do people
         assert process.wait(5) == 0
         assert "Traceback" not in processes.log("track_node")
 
 
-def test_weights_that_are_not_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "segmenter:=sam77"], 'no segmenter is called "sam77"'),
+        ([*TOY, "-p", "policy:=samurei"], 'policy is "samurei"; it must be one of: sam2, samurai'),
+        ([*TOY, "-p", "image_size:=9999"], "image_size"),
+        ([*TOY, "-p", "lost_after_s:=soon"], "lost_after_s"),
+        ([*TOY, "-p", "detector:=''", "-p", "text:=red circle"], "there is no detector"),
+        (["--log-level", "loud"], "loud"),
+    ],
+)
+def test_what_keeps_the_node_from_starting_is_told(tmp_path: Path, arguments: list[str], words: str) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
-        process = processes.start("track_node", [*executable("track_node"), "--ros-args", "-p", "segmenter:=sam77"])
+        process = processes.start("track_node", [*executable("track_node"), "--ros-args", *arguments])
         assert process.wait(60) == 1
-        assert 'no segmenter is called "sam77"' in processes.log("track_node")
+        assert words in processes.log("track_node")
         assert "Traceback" not in processes.log("track_node")
+
+
+def test_misspelt_parameters_are_told(tmp_path: Path) -> None:
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY, "-p", "detect_evry:=3"])
+        deadline = time.monotonic() + 60
+        while "there is no parameter detect_evry" not in processes.log("track_node"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

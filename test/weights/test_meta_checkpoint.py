@@ -92,13 +92,14 @@ def test_the_larger_backbones_are_known_by_their_shapes(size: str) -> None:
     assert [1, backbone.hidden_size, *backbone.window_positional_embedding_background_size] == facts["pos_embed"]
 
 
-def test_a_missing_tensor_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["memory_attention.layers.3.linear2.bias", "no_obj_embed_spatial"])  # SAM 2.0 lacks the second
+def test_a_missing_tensor_is_refused(name: str, tmp_path: Path) -> None:
     tensors = blank()
-    del tensors["memory_attention.layers.3.linear2.bias"]
+    del tensors[name]
     source = write(tmp_path / "short.pt", tensors)
     with pytest.raises(WeightsError, match=re.escape(str(source))) as caught:
         convert(source, tmp_path / "out")
-    assert rename("memory_attention.layers.3.linear2.bias") in str(caught.value)
+    assert rename(name) in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -109,6 +110,14 @@ def test_a_wrong_shape_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=re.escape(str(source))):
         convert(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [None, torch.zeros(3), {1: torch.zeros(3)}])
+def test_a_torch_file_without_a_table_of_tensors_is_refused(content: object, tmp_path: Path) -> None:
+    source = tmp_path / "odd.pt"
+    torch.save({"model": content}, source)
+    with pytest.raises(WeightsError, match=re.escape(str(source))):
+        convert(source, tmp_path / "out")
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no torch file", b"PK\x03\x04 nor is this"], ids=["empty", "text", "zip"])
