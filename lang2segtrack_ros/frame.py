@@ -23,7 +23,6 @@ class CameraModel:
         cx, cy: principal point in pixels, (0, 0) being the centre of the top left pixel.
         width, height: the image size in pixels that the four numbers belong to.
         frame_id: name of the optical frame.
-
     """
 
     fx: float
@@ -51,7 +50,6 @@ class Frame:
 
     Raises:
         FrameError: the arrays have another type or shape, or no pixels.
-
     """
 
     color: NDArray[np.uint8]

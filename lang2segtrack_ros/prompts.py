@@ -45,7 +45,6 @@ class TextPrompt:
 
     Raises:
         PromptError: empty or overlong text, unknown mode, threshold outside 0..1.
-
     """
 
     text: str
@@ -77,7 +76,6 @@ class BoxPrompt:
 
     Raises:
         PromptError: not four finite numbers, or no area.
-
     """
 
     box: tuple[float, float, float, float]
@@ -114,7 +112,6 @@ class PointPrompt:
 
     Raises:
         PromptError: no points, too many, not finite, other labels than 0 and 1, none of them 1 for a new object.
-
     """
 
     points: Sequence[tuple[float, float]]
@@ -156,7 +153,6 @@ class MaskPrompt:
 
     Raises:
         PromptError: not two-dimensional, or empty.
-
     """
 
     mask: NDArray[np.bool_]

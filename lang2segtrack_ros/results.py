@@ -30,7 +30,6 @@ class Rle:
     Attributes:
         height, width: size of the mask in pixels.
         counts: the runs, column by column, as pycocotools writes them.
-
     """
 
     height: int
@@ -66,7 +65,6 @@ class Track:
         motion_score: 0..1, IoU of the mask's box with the motion model's prediction; NaN while there is none.
         stable_frames: frames for which the motion model has been steady.
         frames_since_seen: 0 when visible on this image.
-
     """
 
     id: int
@@ -98,7 +96,6 @@ class FrameResult:
         height, width: size of the image and of all masks.
         tracks: every living object, by rising id, and once each that was removed since the last image.
         detections: number of boxes the detector contributed to this image, None when none were due.
-
     """
 
     stamp_ns: int

@@ -46,7 +46,6 @@ class PromptHandle:
         labels: one for each of track_ids.
         error: why it was refused, empty when it was not.
         notes: sentences the user should see, such as words the detector does not know.
-
     """
 
     prompt: Prompt
@@ -81,7 +80,6 @@ class Session:
         max_objects: more are not added.
         min_part: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
         lost_after_s, remove_after_s: see `identity.LifeCycle`.
-
     """
 
     def __init__(
@@ -117,7 +115,6 @@ class Session:
 
         Raises:
             PromptError: a text prompt without a detector, or one the detector cannot read.
-
         """
         handle = PromptHandle(prompt)
         if isinstance(prompt, TextPrompt):

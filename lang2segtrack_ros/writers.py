@@ -17,7 +17,6 @@ class VideoWriter:
 
     Raises:
         OSError: the file cannot be written.
-
     """
 
     def __init__(self, path: Path, fps: float) -> None:

@@ -38,7 +38,6 @@ class GroundingDinoDetector:
         shortest_edge, longest_edge: the image is scaled, aspect kept, until one of the two is met.
         name: what the user called it, for messages.
         dtype: float32, or bfloat16 to run under autocast.
-
     """
 
     default_threshold = 0.35

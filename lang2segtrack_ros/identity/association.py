@@ -44,7 +44,6 @@ def associate(detections: Sequence[Detection], tracks: Sequence[Track]) -> tuple
 
     Returns:
         A dict from detection index to track id, and the indices of detections that belong to no track.
-
     """
     seen = [track for track in tracks if track.box is not None]
     if not detections or not seen:

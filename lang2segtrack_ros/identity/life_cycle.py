@@ -17,7 +17,6 @@ class LifeCycle:
     Attributes:
         lost_after_s: an object unseen for this long is lost rather than occluded.
         remove_after_s: an object unseen for this long is removed; 0 keeps it for ever.
-
     """
 
     lost_after_s: float = 2.0

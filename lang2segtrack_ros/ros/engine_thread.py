@@ -46,7 +46,6 @@ class EngineThread(Generic[Tag]):
         session: from now on only this thread touches it.
         on_result: called on this thread with each frame's tag, frame and result; must be quick.
         on_wake: called on this thread whenever a future may have been resolved.
-
     """
 
     def __init__(

@@ -25,7 +25,6 @@ class FollowingSubscription:
         node: whose subscription it is.
         msg_type, topic, callback, group: as for `Node.create_subscription`.
         qos: "auto", "reliable" or "best_effort".
-
     """
 
     def __init__(

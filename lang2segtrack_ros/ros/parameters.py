@@ -25,7 +25,6 @@ class Parameter:
         low, high: inclusive range of a number.
         choices: allowed texts, empty for any.
         dynamic: whether it may change while the node is configured.
-
     """
 
     name: str

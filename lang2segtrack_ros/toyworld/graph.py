@@ -67,7 +67,6 @@ class Processes:
     Args:
         environment: of all of them.
         logs: folder for what they print, one file each.
-
     """
 
     def __init__(self, environment: dict[str, str], logs: Path) -> None:

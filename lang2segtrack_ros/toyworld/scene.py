@@ -64,7 +64,6 @@ class Body:
         radius_m: half its size in metres.
         depth_m: distance in metres.
         spin: radians a frame.
-
     """
 
     color: str
@@ -91,7 +90,6 @@ class SceneFrame:
         color: uint8 [H, W, 3], RGB.
         depth_mm: uint16 [H, W], 0 unknown.
         instances: uint16 [H, W], 1 + index of the body that is seen in each pixel, 0 for the wall.
-
     """
 
     color: NDArray[np.uint8]
@@ -108,7 +106,6 @@ class Scene:
         width, height: of the image in pixels.
         seed: of texture and noise.
         noise: standard deviation of the colour noise, of 255.
-
     """
 
     bodies: Sequence[Body]

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every object remembers, in tensors whose size depends on the number of objects alone.
 
-Per object: `RECENT` spatial memories of tracked frames, up to `MAX_PROMPTED` of frames it was prompted on, one object pointer
-for each of the last `num_pointers - 1` frames and for each prompted frame, the motion model and its counters. Nothing grows with
-the length of the stream.
+Per object: `RECENT` spatial memories of tracked frames, up to `ANCHORS` of frames that a policy wants to keep, up to `MAX_PROMPTED`
+of frames it was prompted on, one object pointer for each of the last `num_pointers - 1` frames and for each prompted frame, the
+motion model and its counters. Nothing grows with the length of the stream.
 
 Why `RECENT` = 6 slots are enough: SAMURAI reads the newest six memories that pass its gates, and the previous frame's even when it
 does not pass. A memory that did not pass is read once, so its slot is the next one to be overwritten; otherwise the oldest is.
@@ -19,14 +19,17 @@ import torch
 from torch import Tensor
 
 RECENT = 6
+ANCHORS = 3
+TRACKED = RECENT + ANCHORS
 MAX_PROMPTED = 4
+AREAS = 10
 EMPTY = -1
 """Frame number of a slot that holds nothing."""
 
 
 @dataclass
 class MemoryBank:
-    """The memories of N objects; objects come first in every tensor. S = RECENT + MAX_PROMPTED slots, the recent ones first.
+    """The memories of N objects; objects come first in every tensor. S slots: recent, anchors, prompted.
 
     Attributes:
         features: bfloat16 [N, S, HW, 64], spatial memories.
@@ -39,7 +42,7 @@ class MemoryBank:
         stable: int64 [N], SAMURAI's count of steady frames.
         hidden: int64 [N], frames since the object was last visible.
         born: int64 [N], the frame of the first prompt.
-
+        areas: float32 [N, AREAS], areas of the latest masks that were not empty, in cells of the low-resolution logits; 0 for none.
     """
 
     features: Tensor
@@ -53,11 +56,12 @@ class MemoryBank:
     stable: Tensor
     hidden: Tensor
     born: Tensor
+    areas: Tensor
 
     @staticmethod
     def empty(count: int, tokens: int, memory_dim: int, hidden: int, num_pointers: int, device: torch.device) -> MemoryBank:
         """A bank of `count` objects that remember nothing; `tokens` = HW, `hidden` = C, `num_pointers` = pointers read on a frame."""
-        slots = RECENT + MAX_PROMPTED
+        slots = TRACKED + MAX_PROMPTED
         ring = num_pointers - 1 + MAX_PROMPTED
 
         def whole(*shape: int, value: int = 0) -> Tensor:
@@ -75,6 +79,7 @@ class MemoryBank:
             stable=whole(),
             hidden=whole(),
             born=whole(),
+            areas=torch.zeros(count, AREAS, device=device),
         )
 
     def __len__(self) -> int:
@@ -110,10 +115,22 @@ class MemoryBank:
         self.pointers[:, place] = torch.where(where[:, None], pointers, self.pointers[:, place])
         self.pointer_frames[:, place] = torch.where(where, frame, EMPTY)
 
+    def write_anchor(self, frame: int, features: Tensor, where: Tensor) -> None:
+        """Stores an anchor of the objects `where` (bool [N]) in place of their oldest: features [N, HW, 64]."""
+        rows = torch.arange(len(self), device=self.frames.device)
+        slot = RECENT + self.frames[:, RECENT:TRACKED].argmin(dim=1)
+        self.features[rows, slot] = torch.where(where[:, None, None], features, self.features[rows, slot])
+        self.frames[rows, slot] = torch.where(where, frame, self.frames[rows, slot])
+        self.passed[rows, slot] = self.passed[rows, slot] | where
+
+    def note_areas(self, areas: Tensor) -> None:
+        """Remembers the latest areas [N], in cells; empty masks are not counted."""
+        self.areas = torch.where((areas > 0)[:, None], torch.cat((areas[:, None], self.areas[:, :-1]), dim=1), self.areas)
+
     def write_prompted(self, row: int, slot: int, frame: int, features: Tensor, pointer: Tensor) -> None:
         """Stores a prompted frame of one object in prompt slot 0 <= slot < MAX_PROMPTED: features [HW, 64], pointer [C]."""
-        self.features[row, RECENT + slot] = features
-        self.frames[row, RECENT + slot] = frame
-        self.passed[row, RECENT + slot] = True
+        self.features[row, TRACKED + slot] = features
+        self.frames[row, TRACKED + slot] = frame
+        self.passed[row, TRACKED + slot] = True
         self.pointers[row, self.ring + slot] = pointer
         self.pointer_frames[row, self.ring + slot] = frame

@@ -8,15 +8,16 @@ runs on the device without synchronisation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lang2segtrack_ros.tracking import kalman
+from lang2segtrack_ros.tracking.candidates import Candidates, largest_part, mask_extents
 from lang2segtrack_ros.tracking.kalman import BoxState
-from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, TRACKED, MemoryBank
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Choice:
         motion_score: float64 [N], NaN where there is none.
         passed: bool [N], whether the frame's memory may be read later than on the next frame.
         state: filter after the frame; has_filter, stable: as in `MemoryBank`.
-
+        anchor: bool [N], whether the frame's memory becomes an anchor as well; None for never.
     """
 
     index: Tensor
@@ -37,6 +38,7 @@ class Choice:
     state: BoxState
     has_filter: Tensor
     stable: Tensor
+    anchor: Tensor | None = None
 
 
 class Policy(Protocol):
@@ -52,25 +54,15 @@ class Policy(Protocol):
         """An object is taken as visible when its object score is greater than this logit."""
         ...
 
-    def needs_boxes(self) -> bool:
-        """Whether `choose` looks at the candidates' boxes."""
-        ...
-
-    def choose(self, bank: MemoryBank, frame: int, ious: Tensor, boxes: Tensor | None, object_score: Tensor) -> Choice:
-        """Chooses one of M candidates for each object.
-
-        Args:
-            bank: the objects' state before the frame.
-            frame: number of the frame.
-            ious: float32 [N, M] predicted IoU.
-            boxes: [N, M, 4] inclusive pixel extents in the network's square image, 0 for an empty candidate; None if not needed.
-            object_score: float32 [N] logits.
-
-        """
+    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+        """Chooses one of M candidates for each object; `bank` is the objects' state before the frame."""
         ...
 
     def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
-        """Temporal row (int64 [N, RECENT], 0 = newest) of each recent memory, and whether it is read (bool [N, RECENT])."""
+        """Temporal row (int64 [N, TRACKED], 0 = newest) of each memory of a tracked frame, and whether it is read (bool, likewise).
+
+        Slots are in the bank's order; at most RECENT of them are read.
+        """
         ...
 
 
@@ -81,21 +73,17 @@ class Sam2Policy:
     name: str = "sam2"
     visible_above: float = 0.0
 
-    def needs_boxes(self) -> bool:
-        """No motion model."""
-        return False
-
-    def choose(self, bank: MemoryBank, frame: int, ious: Tensor, boxes: Tensor | None, object_score: Tensor) -> Choice:
+    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
         """See `Policy.choose`."""
-        unknown = torch.full_like(object_score, float("nan"), dtype=torch.float64)
+        unknown = torch.full_like(candidates.object_score, float("nan"), dtype=torch.float64)
         state = BoxState(bank.filter_mean, bank.filter_covariance)
-        return Choice(ious.argmax(-1), unknown, torch.ones_like(bank.has_filter), state, bank.has_filter, bank.stable)
+        return Choice(candidates.ious.argmax(-1), unknown, torch.ones_like(bank.has_filter), state, bank.has_filter, bank.stable)
 
     def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
         """Rows by age: the memory of `a` frames ago has row a - 1."""
-        recent = bank.frames[:, :RECENT]
-        rows = (frame - recent).abs() - 1
-        valid = (recent != EMPTY) & (rows < RECENT)
+        tracked = bank.frames[:, :TRACKED]
+        rows = (frame - tracked).abs() - 1
+        valid = (tracked != EMPTY) & (rows < RECENT)
         return rows.clamp(0, RECENT - 1), valid
 
 
@@ -112,7 +100,6 @@ class SamuraiPolicy:
         stable_iou: predicted IoU above which a frame counts as steady.
         motion_weight: the filter's share in the choice (0.15 for the large model, 0.25 for the others).
         memory_iou, memory_object_score, memory_motion: a frame is remembered when it scores higher than all three.
-
     """
 
     name: str = "samurai"
@@ -124,13 +111,9 @@ class SamuraiPolicy:
     memory_object_score: float = 0.0
     memory_motion: float = 0.0
 
-    def needs_boxes(self) -> bool:
-        """The filter measures boxes."""
-        return True
-
-    def choose(self, bank: MemoryBank, frame: int, ious: Tensor, boxes: Tensor | None, object_score: Tensor) -> Choice:
+    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
         """See `Policy.choose`. The three branches of SAMURAI: (re)start, warm-up, and motion-weighted choice."""
-        assert boxes is not None
+        ious, object_score, boxes = candidates.ious, candidates.object_score, candidates.boxes()
         starting = ~bank.has_filter | (bank.stable == 0)
         weighing = ~starting & (bank.stable >= self.stable_frames)
         before = BoxState(bank.filter_mean, bank.filter_covariance)
@@ -171,14 +154,81 @@ class SamuraiPolicy:
 
     def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
         """Rows by rank: the newest has row 0, the next one row 1, whatever their ages. The previous frame is read even if it failed."""
+        tracked = bank.frames[:, :TRACKED]
+        previous = (frame - tracked).abs() == 1
+        valid = (tracked != EMPTY) & (bank.passed[:, :TRACKED] | previous)
+        return _ranks(tracked, frame, valid), valid
+
+
+def _ranks(frames: Tensor, frame: int, valid: Tensor) -> Tensor:
+    """Rank by age of the valid memories, 0 = newest: int64 [N, T]; the others get ranks behind them, cut to the last row."""
+    ages = torch.where(valid, (frame - frames).abs(), torch.iinfo(torch.int64).max)
+    return ages.argsort(dim=1, stable=True).argsort(dim=1).clamp(max=RECENT - 1)
+
+
+@dataclass(frozen=True)
+class DistractorPolicy(SamuraiPolicy):
+    """SAMURAI, and memories of frames on which something else looked like the object (DAM4SAM, arXiv:2411.17576).
+
+    Such a frame becomes an anchor: a memory that stays until three newer anchors push it out, and is read with the temporal row of
+    prompted frames. The newest recent memories fill what the anchors leave of the six that are read. A frame is an anchor when the
+    object is surely seen (predicted IoU, steady area), the last anchor is some frames old, and an alternative mask has a large part
+    outside the chosen one, so that both together make another box.
+
+    Attributes:
+        anchor_iou: predicted IoU that is needed.
+        anchor_area: how much the area may differ from the median of the last ten, as a share.
+        anchor_gap: frames that must lie between two anchors.
+        anchor_box_iou: the box of both parts and the chosen mask's box overlap at most this much.
+    """
+
+    name: str = "distractor"
+    anchor_iou: float = 0.8
+    anchor_area: float = 0.2
+    anchor_gap: int = 5
+    anchor_box_iou: float = 0.7
+
+    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+        """See `Policy.choose`."""
+        choice = super().choose(bank, frame, candidates)
+        on = candidates.masks > 0
+        rows = torch.arange(len(bank), device=on.device)
+        chosen = on[rows, choice.index]
+        area = chosen.flatten(1).sum(1).float()
+        median = torch.nanmedian(torch.where(bank.areas > 0, bank.areas, float("nan")), dim=1).values
+        steady = (area - median).abs() <= self.anchor_area * median  # False while the median is NaN
+        newest = bank.frames[:, RECENT:TRACKED].amax(1)
+        rested = (newest == EMPTY) | ((frame - newest).abs() > self.anchor_gap)
+        sure = (candidates.ious[rows, choice.index] > self.anchor_iou) & (candidates.object_score > 0) & choice.passed
+
+        outside = (on & ~chosen[:, None]).flatten(0, 1)
+        part = largest_part(outside).view_as(on)
+        together = mask_extents(part | chosen[:, None])
+        own = mask_extents(chosen)
+        one = torch.ones_like(own[:, 2:])  # extents are inclusive: a box ends one cell later
+        wide = torch.cat((together[..., :2], together[..., 2:] + 1), dim=-1)
+        overlap = kalman.box_iou(torch.cat((own[:, :2], own[:, 2:] + one), dim=-1), wide)
+        rival = ((overlap <= self.anchor_box_iou) & part.flatten(2).any(2)).any(1)
+        return replace(choice, anchor=sure & steady & rested & rival & (area > 0))
+
+    def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
+        """Anchors have the row of prompted frames; the newest recent memories have rows by rank."""
+        rows, valid = super().recent_rows(bank, frame)
+        anchors = bank.frames[:, RECENT:TRACKED] != EMPTY
         recent = bank.frames[:, :RECENT]
-        previous = (frame - recent).abs() == 1
-        valid = (recent != EMPTY) & (bank.passed[:, :RECENT] | previous)
-        ages = torch.where(valid, (frame - recent).abs(), torch.iinfo(torch.int64).max)
-        return ages.argsort(dim=1).argsort(dim=1), valid
+        ranks = _ranks(recent, frame, valid[:, :RECENT])
+        room = RECENT - anchors.sum(1, keepdim=True)
+        return (
+            torch.cat((ranks, torch.full_like(rows[:, RECENT:], RECENT)), dim=1),
+            torch.cat((valid[:, :RECENT] & (ranks < room), anchors), dim=1),
+        )
 
 
-_POLICIES: dict[str, type[Sam2Policy] | type[SamuraiPolicy]] = {"sam2": Sam2Policy, "samurai": SamuraiPolicy}
+_POLICIES: dict[str, type[Sam2Policy] | type[SamuraiPolicy]] = {
+    "sam2": Sam2Policy,
+    "samurai": SamuraiPolicy,
+    "distractor": DistractorPolicy,
+}
 POLICY_NAMES = tuple(_POLICIES)
 
 

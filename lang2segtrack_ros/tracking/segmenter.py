@@ -8,6 +8,7 @@ over objects. The forward pass of the memory attention is our own, on the loaded
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,6 @@ class ImageFeatures:
         high: [1, C/8, 4f, 4f] and [1, C/4, 2f, 2f], the decoder's high-resolution features.
         top: [f*f, C], the features that memories and decoder work on.
         position: [f*f, C], their position code.
-
     """
 
     high: tuple[Tensor, Tensor]
@@ -48,13 +48,33 @@ class Decoded:
         ious: [N, M] predicted IoU of each candidate.
         tokens: [N, M, C] output token of each candidate.
         object_score: [N] logit, > 0 means the object is visible.
-
     """
 
     masks: Tensor
     ious: Tensor
     tokens: Tensor
     object_score: Tensor
+
+
+@dataclass(frozen=True)
+class Memories:
+    """What N objects remember, ready to be read: S spatial memories, P pointer tokens.
+
+    Attributes:
+        memory: [N, S, HW, 64] spatial memories.
+        rows: [N, S, 64] their temporal codes.
+        valid: bool [N, S], which of them exist.
+        pointers: [N, P, 64] pointer tokens.
+        pointer_position: [N, P, 64] their time codes.
+        pointer_valid: bool [N, P]; each object needs at least one memory or pointer.
+    """
+
+    memory: Tensor
+    rows: Tensor
+    valid: Tensor
+    pointers: Tensor
+    pointer_position: Tensor
+    pointer_valid: Tensor
 
 
 class Sam2Segmenter:
@@ -64,7 +84,6 @@ class Sam2Segmenter:
         model: a loaded `transformers.Sam2VideoModel`.
         name: what the user called it, for messages.
         dtype: float32, or bfloat16 to run the modules under autocast.
-
     """
 
     def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32) -> None:
@@ -140,29 +159,26 @@ class Sam2Segmenter:
     def _heads(self, x: Tensor, heads: int) -> Tensor:
         return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)  # [N, heads, tokens, D]
 
-    def attend(
-        self, features: ImageFeatures, memory: Tensor, position: Tensor, pointers: Tensor, pointer_position: Tensor, valid: Tensor
-    ) -> Tensor:
-        """Features of the image in the light of each object's memories.
+    def attend(self, features: ImageFeatures, read: Memories, pooled: bool = False) -> Tensor:
+        """Features of the image in the light of each object's memories: [N, C, f, f] for the decoder.
 
-        Args:
-            features: the image.
-            memory: [N, S, HW, 64] spatial memories, S slots.
-            position: [N, S, HW, 64] their position codes (space and time).
-            pointers: [N, P, 64] pointer tokens.
-            pointer_position: [N, P, 64] their time codes.
-            valid: bool [N, S*HW + P], which tokens exist; at least one for each object.
-
-        Returns:
-            [N, C, f, f] for the decoder.
-
+        With `pooled`, keys and values of all spatial memories but the first are averaged over 2 x 2 tokens, and count four times.
         """
-        count, slots = memory.shape[:2]
-        mask = valid[:, None, None, :]
+        count, slots = read.memory.shape[:2]
+        tokens = self.side * self.side
+        spatial_valid = read.valid.repeat_interleave(tokens, dim=1)
+        if pooled:
+            coarse_valid = read.valid[:, 1:].repeat_interleave(tokens // 4, dim=1)
+            spatial_valid = torch.cat((spatial_valid[:, :tokens], coarse_valid), dim=1)
+        mask = torch.cat((spatial_valid, read.pointer_valid), dim=1)[:, None, None, :]
         with self._mixed():
-            spatial_keys = (memory + position).flatten(1, 2)
-            keys = torch.cat((spatial_keys, pointers + pointer_position), dim=1)
-            values = torch.cat((memory.flatten(1, 2), pointers), dim=1)
+            if pooled:
+                weight = torch.zeros(mask.shape[-1], device=mask.device)
+                weight[tokens : spatial_valid.shape[1]] = math.log(4.0)
+                mask = torch.where(mask, weight, float("-inf"))
+            position = self.memory_position + read.rows[:, :, None]
+            keys = torch.cat(((read.memory + position).flatten(1, 2), read.pointers + read.pointer_position), dim=1)
+            values = torch.cat((read.memory.flatten(1, 2), read.pointers), dim=1)
             attention = self.model.memory_attention
             x = (features.top + 0.1 * features.position)[None]  # all objects share it until the first cross attention
             for layer in attention.layers:
@@ -180,15 +196,26 @@ class Sam2Segmenter:
                 query = self._rotate(self._heads(cross.q_proj(layer.layer_norm2(x)), heads))
                 key = self._heads(cross.k_proj(keys), heads)
                 value = self._heads(cross.v_proj(values), heads)
-                tokens = slots * self.side * self.side
-                spatial = key[:, :, :tokens].reshape(count, heads, slots, self.side * self.side, -1)
-                key = torch.cat((self._rotate(spatial).flatten(2, 3).to(value.dtype), key[:, :, tokens:]), dim=2)
+                spatial = key[:, :, : slots * tokens].reshape(count, heads, slots, tokens, -1)
+                rotated = self._rotate(spatial).flatten(2, 3).to(value.dtype)
+                if pooled:
+                    rotated = self._pool(rotated)
+                    value = torch.cat((self._pool(value[:, :, : slots * tokens]), value[:, :, slots * tokens :]), dim=2)
+                key = torch.cat((rotated, key[:, :, slots * tokens :]), dim=2)
                 query = query.to(value.dtype).expand(count, -1, -1, -1)
-                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask if not pooled else mask.to(value.dtype))
                 x = x + cross.o_proj(mixed.transpose(1, 2).flatten(2))
 
                 x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
             return self._as_map(attention.layer_norm(x).float())
+
+    def _pool(self, x: Tensor) -> Tensor:
+        """Averages 2 x 2 tokens of all slots but the first: [N, heads, S*HW, D] to [N, heads, HW + (S-1)*HW/4, D]."""
+        tokens, side = self.side * self.side, self.side
+        first, rest = x[:, :, :tokens], x[:, :, tokens:]
+        count, heads, _, width = rest.shape
+        blocks = rest.reshape(count, heads, -1, side // 2, 2, side // 2, 2, width).mean(dim=(4, 6))
+        return torch.cat((first, blocks.reshape(count, heads, -1, width)), dim=2)
 
     def pointer_position(self, ages: Tensor) -> Tensor:
         """Time code [N, P, 64] of pointers that are `ages` [N, P] frames old (SAM 2: sine code of age / 15, projected)."""
@@ -216,7 +243,6 @@ class Sam2Segmenter:
             labels: int32 [N, P]: 1 on, 0 off the object, 2 and 3 the corners of a box, -1 padding.
             mask_logits: [N, 1, h, w] mask prompt; None for none.
             multimask: True for the three candidates of ambiguous prompts and tracked frames, False for one mask.
-
         """
         count = maps.shape[0]
         if points is None or labels is None:
@@ -253,7 +279,6 @@ class Sam2Segmenter:
             masks: [N, h, w] mask logits.
             object_score: [N]; at 0 or below the memory is marked as occluded.
             binary: bool [N], True where the mask came from a prompt: it is taken as hard.
-
         """
         size = (self.image_size, self.image_size)
         upsampled = F.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False)

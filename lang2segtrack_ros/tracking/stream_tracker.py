@@ -21,10 +21,11 @@ from torch import Tensor
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt
 from lang2segtrack_ros.results import Track, TrackStatus
+from lang2segtrack_ros.tracking.candidates import Candidates
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
-from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies import Choice, Policy, make_policy
-from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Sam2Segmenter
+from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter
 
 PROMPT_OBJECT_SCORE = 10.0
 """Object score of a mask prompt: SAM 2 takes the user's word that the object is there."""
@@ -105,7 +106,6 @@ class OpenFrame:
         Raises:
             PromptError: the prompt does not fit the image.
             TrackerError: unknown id, or no room for another object.
-
         """
         tracker = self.tracker
         fitted = prompt.check_fits(self.height, self.width)
@@ -205,6 +205,25 @@ class OpenFrame:
         return self.tracker._commit(self)
 
 
+@dataclass(frozen=True)
+class SpeedOptions:
+    """What may be traded for speed; `bench/options.py` measures what each costs in accuracy.
+
+    Attributes:
+        memories: memories of tracked frames that are read, at most RECENT; the newest ones.
+        pooled_memories: average 2 x 2 tokens of all memories but the newest (EfficientTAM, arXiv:2411.18933).
+        coarse_boxes: take the motion model's boxes off the low-resolution logits.
+    """
+
+    memories: int = RECENT
+    pooled_memories: bool = False
+    coarse_boxes: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.memories <= RECENT:
+            raise ValueError(f"memories is {self.memories}; it must lie between 1 and {RECENT}")
+
+
 class StreamTracker:
     """SAM 2 tracking of many objects on an endless stream, with memory that depends on the number of objects alone.
 
@@ -216,14 +235,21 @@ class StreamTracker:
             `mask_filter`); 0 gives masks as the network does.
 
     One object never influences another: all state is per object, and a frame's batch only changes results by rounding.
-
     """
 
-    def __init__(self, segmenter: Sam2Segmenter, policy: str | Policy = "samurai", max_objects: int = 32, min_part: float = 0.0) -> None:
+    def __init__(
+        self,
+        segmenter: Sam2Segmenter,
+        policy: str | Policy = "samurai",
+        max_objects: int = 32,
+        min_part: float = 0.0,
+        speed: SpeedOptions | None = None,
+    ) -> None:
         self.segmenter = segmenter
         self.policy = make_policy(policy)
         self.max_objects = max_objects
         self.min_part = min_part
+        self.speed = speed or SpeedOptions()
         self._next_id = 1
         self._pending: list[tuple[int, ObjectPrompt]] = []
         self.reset()
@@ -267,7 +293,6 @@ class StreamTracker:
 
         Raises:
             TrackerError: it corrects an unknown object, or there is no room for another.
-
         """
         if prompt.track_id is not None and prompt.track_id not in self.ids:
             raise TrackerError(self.unknown_id(prompt.track_id))
@@ -305,7 +330,6 @@ class StreamTracker:
 
         Raises:
             PromptError: a waiting prompt does not fit the image; it is dropped and the frame does not count.
-
         """
         if not isinstance(frame, Frame):
             frame = Frame(frame)
@@ -321,7 +345,7 @@ class StreamTracker:
 
     def fork(self) -> StreamTracker:
         """An empty tracker on the same network and at the same frame, to catch up objects that are later `adopt`ed."""
-        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part)
+        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part, self.speed)
         other.frame_index = self.frame_index
         return other
 
@@ -342,12 +366,15 @@ class StreamTracker:
             return None
         bank, segmenter = self.bank, self.segmenter
         used = min(max(self._prompts_seen.values()), MAX_PROMPTED)
-        slots = RECENT + used
-        rows, recent_valid = self.policy.recent_rows(bank, self.frame_index)
-        prompted_valid = bank.frames[:, RECENT:slots] != EMPTY
-        oldest = torch.full_like(bank.frames[:, RECENT:slots], segmenter.num_memories - 1)
-        position = segmenter.memory_position + segmenter.temporal_rows[torch.cat((rows, oldest), dim=1)][:, :, None]
-        valid = torch.cat((recent_valid, prompted_valid), dim=1).repeat_interleave(segmenter.side * segmenter.side, dim=1)
+        rows, valid = self.policy.recent_rows(bank, self.frame_index)
+        newest_first = torch.where(valid, rows, rows.shape[1]).argsort(dim=1, stable=True)[:, : self.speed.memories]
+        prompted = torch.arange(TRACKED, TRACKED + used, device=rows.device).expand(len(bank), -1)
+        slots = torch.cat((newest_first, prompted), dim=1)  # the slots that are read, of each object
+        oldest = torch.full_like(prompted, segmenter.num_memories - 1)
+        rows = torch.cat((rows.gather(1, newest_first), oldest), dim=1)
+        valid = torch.cat((valid.gather(1, newest_first), bank.frames.gather(1, prompted) != EMPTY), dim=1)
+        objects = torch.arange(len(bank), device=rows.device)[:, None]
+        memory = bank.features[objects, slots].float()
 
         count = bank.ring + used
         pointer_frames = bank.pointer_frames[:, :count]
@@ -357,16 +384,16 @@ class StreamTracker:
         pointer_position = segmenter.pointer_position(ages).repeat_interleave(parts, dim=1)
         pointer_valid = (pointer_frames != EMPTY).repeat_interleave(parts, dim=1)
 
-        maps = segmenter.attend(
-            features, bank.features[:, :slots].float(), position, pointers, pointer_position, torch.cat((valid, pointer_valid), dim=1)
-        )
+        read = Memories(memory, segmenter.temporal_rows[rows], valid, pointers, pointer_position, pointer_valid)
+        maps = segmenter.attend(features, read, self.speed.pooled_memories)
         proposal, choice = self._choose_by_policy(bank, segmenter.decode(maps, features))
         return _Propagated(maps, proposal, choice)
 
     def _choose_by_policy(self, bank: MemoryBank, decoded: Decoded) -> tuple[_Proposal, Choice]:
         """The candidate that the policy takes, for each object of a bank."""
-        boxes = self._candidate_boxes(self._masks(decoded)) if self.policy.needs_boxes() else None
-        choice = self.policy.choose(bank, self.frame_index, decoded.ious, boxes, decoded.object_score)
+        size, coarse = self.segmenter.image_size, self.speed.coarse_boxes
+        candidates = Candidates(self._masks(decoded), decoded.ious, decoded.object_score, size, coarse)
+        choice = self.policy.choose(bank, self.frame_index, candidates)
         return self._take(decoded, choice.index, choice.motion_score), choice
 
     def _choose_by_iou(self, decoded: Decoded) -> _Proposal:
@@ -385,19 +412,6 @@ class StreamTracker:
         return _Proposal(
             self._masks(decoded)[rows, index], decoded.ious[rows, index], decoded.object_score, motion_score, visible, pointers
         )
-
-    def _candidate_boxes(self, masks: Tensor) -> Tensor:
-        """Inclusive extents int64 [N, M, 4] of mask logits [N, M, h, w] upsampled to the network's image; 0 where empty."""
-        size = self.segmenter.image_size
-        on = F.interpolate(masks, size=(size, size), mode="bilinear", align_corners=False) > 0
-        columns, lines = on.any(2).long(), on.any(3).long()  # [N, M, S] along x and y
-        some = columns.amax(-1)
-
-        def extent(line: Tensor) -> tuple[Tensor, Tensor]:
-            return line.argmax(-1), size - 1 - line.flip(-1).argmax(-1)
-
-        (x1, x2), (y1, y2) = extent(columns), extent(lines)
-        return torch.stack((x1, y1, x2, y2), dim=-1) * some[..., None]
 
     @staticmethod
     def _store_choice(bank: MemoryBank, choice: Choice) -> None:
@@ -438,8 +452,10 @@ class StreamTracker:
 
         # All is computed: from here on the state changes, and nothing can fail.
         if propagated is not None:
-            passed = propagated.choice.passed
-            self.bank.write_tracked(self.frame_index, memories[:old], passed, whole.pointers[:old], ~from_user[:old])
+            passed, anchor, tracked = propagated.choice.passed, propagated.choice.anchor, ~from_user[:old]
+            self.bank.write_tracked(self.frame_index, memories[:old], passed, whole.pointers[:old], tracked)
+            if anchor is not None:
+                self.bank.write_anchor(self.frame_index, memories[:old], anchor & tracked)
             self._store_choice(self.bank, propagated.choice)
         for item in added:
             self.bank.append(item.bank)
@@ -454,6 +470,7 @@ class StreamTracker:
                 self.bank.stable[row] = 0  # the user said where it is: the motion model starts anew
         self._labels = labels
         self.bank.hidden = hidden
+        self.bank.note_areas((whole.low > 0).flatten(1).sum(1).float())
         self.frame_index += 1
         return sorted(tracks, key=lambda track: track.id)
 

@@ -101,7 +101,6 @@ def load_segmenter(name: str = "toy", device: str = "auto", image_size: int | No
 
     Raises:
         WeightsError: unknown name, unreachable hub, files that do not fit, no such device, unusable image size.
-
     """
     _check_torchvision()
     from transformers import Sam2VideoConfig, Sam2VideoModel

@@ -117,7 +117,6 @@ def convert(source: Path, target: Path) -> Path:
 
     Raises:
         WeightsError: not readable, not a SAM 2.1 checkpoint, or a tensor is missing or has another shape.
-
     """
     from transformers import Sam2VideoModel
 

@@ -39,7 +39,6 @@ def fetch(name: str) -> Path:
 
     Raises:
         WeightsError: the hub cannot be reached or a file is not what the hub says; the message names the folder to fill by hand.
-
     """
     from huggingface_hub import HfApi, snapshot_download
 

@@ -12,16 +12,17 @@ import pytest
 import torch
 
 from lang2segtrack_ros.tracking import StreamTracker
-from lang2segtrack_ros.tracking.memory_bank import RECENT, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies import Policy, Sam2Policy, SamuraiPolicy
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from test.tracking.golden import FRAMES, Trace, golden_segmenter, load_trace
+from test.tracking.recorded import Recorded
 
 
 def read(policy: Policy, bank: MemoryBank, frame: int) -> list[tuple[int, int]]:
     """(frame, temporal row) of the recent memories that the policy reads, oldest first."""
     rows, valid = policy.recent_rows(bank, frame)
-    return sorted((int(bank.frames[0, slot]), int(rows[0, slot])) for slot in range(RECENT) if valid[0, slot])
+    return sorted((int(bank.frames[0, slot]), int(rows[0, slot])) for slot in range(TRACKED) if valid[0, slot])
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
@@ -39,9 +40,13 @@ def replay(trace: Trace, policy: SamuraiPolicy) -> None:
         choice = policy.choose(
             bank,
             frame,
-            torch.from_numpy(trace["iou_pred"][frame])[None],
-            torch.from_numpy(trace["candidate_boxes"][frame])[None].long(),
-            torch.tensor([float(trace["object_score_logit"][frame])]),
+            Recorded(
+                masks=torch.zeros(1, 3, 64, 64),
+                ious=torch.from_numpy(trace["iou_pred"][frame])[None],
+                object_score=torch.tensor([float(trace["object_score_logit"][frame])]),
+                image_size=256,
+                extents=torch.from_numpy(trace["candidate_boxes"][frame])[None].long(),
+            ),
         )
         weighing = int(bank.stable[0]) >= policy.stable_frames and bool(bank.has_filter[0])
         branch = 0 if int(bank.stable[0]) == 0 else 2 if weighing else 1

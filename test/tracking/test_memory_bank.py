@@ -9,7 +9,7 @@ import random
 import pytest
 import torch
 
-from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies import Sam2Policy, SamuraiPolicy
 
 
@@ -27,7 +27,7 @@ def empty(count: int = 1) -> MemoryBank:
 def read(bank: MemoryBank, row: int, frame: int, policy: SamuraiPolicy | Sam2Policy) -> dict[int, int]:
     """Frame -> temporal row of the memories that are read."""
     rows, valid = policy.recent_rows(bank, frame)
-    return {int(bank.frames[row, slot]): int(rows[row, slot]) for slot in range(RECENT) if valid[row, slot]}
+    return {int(bank.frames[row, slot]): int(rows[row, slot]) for slot in range(TRACKED) if valid[row, slot]}
 
 
 @pytest.mark.parametrize("seed", range(5))

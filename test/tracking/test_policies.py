@@ -12,6 +12,7 @@ from lang2segtrack_ros.tracking import kalman
 from lang2segtrack_ros.tracking.kalman import BoxState
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.tracking.policies import Choice, SamuraiPolicy, make_policy
+from test.tracking.recorded import Recorded
 
 POLICY = SamuraiPolicy()
 BOXES = [[100, 100, 140, 160], [10, 10, 30, 30], [200, 200, 220, 240]]
@@ -22,7 +23,14 @@ def bank_of(count: int = 1) -> MemoryBank:
 
 
 def choose(bank: MemoryBank, frame: int, ious: list[float], boxes: list[list[int]] = BOXES, score: float = 5.0) -> Choice:
-    choice = POLICY.choose(bank, frame, torch.tensor([ious]), torch.tensor([boxes]), torch.tensor([score]))
+    recorded = Recorded(
+        masks=torch.zeros(1, 3, 64, 64),
+        ious=torch.tensor([ious]),
+        object_score=torch.tensor([score]),
+        image_size=256,
+        extents=torch.tensor([boxes]),
+    )
+    choice = POLICY.choose(bank, frame, recorded)
     bank.filter_mean, bank.filter_covariance = choice.state.mean, choice.state.covariance
     bank.has_filter, bank.stable = choice.has_filter, choice.stable
     bank.hidden = torch.where(torch.tensor(score > POLICY.visible_above), 0, bank.hidden + 1)
