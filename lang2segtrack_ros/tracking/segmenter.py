@@ -55,6 +55,10 @@ class Decoded:
     tokens: Tensor
     object_score: Tensor
 
+    def first(self, count: int) -> Decoded:
+        """The first `count` objects; the rest of a batch is padding."""
+        return Decoded(self.masks[:count], self.ious[:count], self.tokens[:count], self.object_score[:count])
+
 
 @dataclass(frozen=True)
 class Memories:
@@ -101,6 +105,7 @@ class Sam2Segmenter:
         self.num_pointers: int = config.max_object_pointers_in_encoder
         self.pointer_tokens: int = self.hidden // self.memory_dim
         self._autocast = dtype != torch.float32
+        self.static_shapes = False
         with torch.inference_mode():
             self.image_position: Tensor = model.get_image_wide_positional_embeddings()
             shape = torch.Size((1, self.memory_dim, self.side, self.side))
@@ -110,6 +115,20 @@ class Sam2Segmenter:
             self._cos, self._sin = self._rope_tables()
             self._mean = torch.tensor(IMAGE_MEAN, device=self.device).view(1, 3, 1, 1)
             self._std = torch.tensor(IMAGE_STD, device=self.device).view(1, 3, 1, 1)
+
+    def compile(self, backend: str = "inductor") -> None:
+        """Compiles the four functions of a tracked frame with torch.compile; shapes become static (see `batch_rows`)."""
+        self.static_shapes = True
+        for name in ("encode", "attend", "decode", "memorise"):
+            setattr(self, name, torch.compile(getattr(self, name), backend=backend, dynamic=False, fullgraph=True))
+
+    def batch_rows(self, count: int) -> Tensor:
+        """Which object stands in each row of a batch, int64: every object once, and with static shapes the last one again as padding.
+
+        Static shapes come in the sizes 1, 2, 4, 8, ..., so that a compiled function is made a few times only.
+        """
+        size = 1 << (count - 1).bit_length() if self.static_shapes and count else count
+        return torch.arange(size, device=self.device).clamp(max=max(count - 1, 0))
 
     def _rope_tables(self) -> tuple[Tensor, Tensor]:
         attention = self.model.memory_attention

@@ -10,7 +10,7 @@ corrects objects on this very frame, `OpenFrame.commit` writes the memories and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -37,7 +37,11 @@ class TrackerError(ValueError):
 
 @dataclass(frozen=True)
 class _Proposal:
-    """Masks of N objects on one frame: low [N, h, w], iou [N], object_score [N], motion_score [N], visible bool [N], pointers [N, C]."""
+    """Masks of N objects on one frame.
+
+    low [N, h, w], iou [N], object_score [N], motion_score [N], visible bool [N], pointers [N, C], and sound bool [N]: whether the network
+    gave numbers. What is not sound shows as hidden and is not remembered.
+    """
 
     low: Tensor
     iou: Tensor
@@ -45,6 +49,21 @@ class _Proposal:
     motion_score: Tensor
     visible: Tensor
     pointers: Tensor
+    sound: Tensor
+
+    @staticmethod
+    def of(low: Tensor, iou: Tensor, object_score: Tensor, motion_score: Tensor, visible: Tensor, pointers: Tensor) -> _Proposal:
+        """A proposal that is hidden where the network gave NaN or infinity."""
+        sound = low.isfinite().flatten(1).all(1) & iou.isfinite() & object_score.isfinite() & pointers.isfinite().all(1)
+        return _Proposal(
+            torch.where(sound[:, None, None], low, NO_OBJECT_LOGIT),
+            torch.where(sound, iou, 0.0),
+            torch.where(sound, object_score, NO_OBJECT_LOGIT),
+            torch.where(sound, motion_score, float("nan")),
+            visible & sound,
+            torch.where(sound[:, None], pointers, 0.0),
+            sound,
+        )
 
     def frames_hidden(self, before: Tensor) -> Tensor:
         """Frames since each object was last visible, int64 [N], from their number before this frame."""
@@ -52,8 +71,7 @@ class _Proposal:
 
     @staticmethod
     def join(parts: Sequence[_Proposal]) -> _Proposal:
-        names = ("low", "iou", "object_score", "motion_score", "visible", "pointers")
-        return _Proposal(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        return _Proposal(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(_Proposal)))
 
 
 @dataclass(frozen=True)
@@ -118,6 +136,8 @@ class OpenFrame:
             raise TrackerError(tracker.unknown_id(fitted.track_id))
         fresh = tracker._fresh_bank()
         proposal = self._from_mask(fitted) if isinstance(fitted, MaskPrompt) else self._from_points(fitted, row, fresh)
+        if not bool(proposal.sound):
+            raise TrackerError("the network gave no numbers for this prompt on this image; try another image")
         return Proposed(fitted, row, proposal, fresh)
 
     @torch.inference_mode()
@@ -156,7 +176,7 @@ class OpenFrame:
         )
         yes = torch.ones(1, dtype=torch.bool, device=segmenter.device)
         one = torch.ones(1, device=segmenter.device)
-        return _Proposal(
+        return _Proposal.of(
             low,
             one,
             one * PROMPT_OBJECT_SCORE,
@@ -196,7 +216,7 @@ class OpenFrame:
             return tracker._choose_by_iou(decoded)
         # A single click on a new object leaves three candidates, and SAMURAI's filter starts with the one taken.
         proposal, choice = tracker._choose_by_policy(fresh, decoded)
-        tracker._store_choice(fresh, choice)
+        tracker._store_choice(fresh, choice, proposal.sound)
         return proposal
 
     @torch.inference_mode()
@@ -373,20 +393,23 @@ class StreamTracker:
         oldest = torch.full_like(prompted, segmenter.num_memories - 1)
         rows = torch.cat((rows.gather(1, newest_first), oldest), dim=1)
         valid = torch.cat((valid.gather(1, newest_first), bank.frames.gather(1, prompted) != EMPTY), dim=1)
-        objects = torch.arange(len(bank), device=rows.device)[:, None]
-        memory = bank.features[objects, slots].float()
+        batch = segmenter.batch_rows(len(bank))
+        memory = bank.features[batch[:, None], slots[batch]].float()
 
         count = bank.ring + used
-        pointer_frames = bank.pointer_frames[:, :count]
+        pointer_frames = bank.pointer_frames[batch, :count]
         ages = (self.frame_index - pointer_frames).abs()
+        current = ages < segmenter.num_pointers  # a restored ring may hold older ones
+        current[:, bank.ring :] = True
         parts = segmenter.pointer_tokens
-        pointers = bank.pointers[:, :count].reshape(len(bank), count * parts, segmenter.memory_dim)
+        pointers = bank.pointers[batch, :count].reshape(len(batch), count * parts, segmenter.memory_dim)
         pointer_position = segmenter.pointer_position(ages).repeat_interleave(parts, dim=1)
-        pointer_valid = (pointer_frames != EMPTY).repeat_interleave(parts, dim=1)
+        pointer_valid = ((pointer_frames != EMPTY) & current).repeat_interleave(parts, dim=1)
 
-        read = Memories(memory, segmenter.temporal_rows[rows], valid, pointers, pointer_position, pointer_valid)
+        read = Memories(memory, segmenter.temporal_rows[rows[batch]], valid[batch], pointers, pointer_position, pointer_valid)
         maps = segmenter.attend(features, read, self.speed.pooled_memories)
-        proposal, choice = self._choose_by_policy(bank, segmenter.decode(maps, features))
+        decoded = segmenter.decode(maps, features).first(len(bank))
+        proposal, choice = self._choose_by_policy(bank, decoded)
         return _Propagated(maps, proposal, choice)
 
     def _choose_by_policy(self, bank: MemoryBank, decoded: Decoded) -> tuple[_Proposal, Choice]:
@@ -406,17 +429,19 @@ class StreamTracker:
         return torch.where(visible[:, None, None, None], decoded.masks, NO_OBJECT_LOGIT)
 
     def _take(self, decoded: Decoded, index: Tensor, motion_score: Tensor) -> _Proposal:
-        visible = decoded.object_score > self.policy.visible_above
         rows = torch.arange(len(index), device=index.device)
+        visible = decoded.object_score > self.policy.visible_above
         pointers = self.segmenter.point(decoded.tokens[rows, index], visible)
-        return _Proposal(
+        return _Proposal.of(
             self._masks(decoded)[rows, index], decoded.ious[rows, index], decoded.object_score, motion_score, visible, pointers
         )
 
     @staticmethod
-    def _store_choice(bank: MemoryBank, choice: Choice) -> None:
-        bank.filter_mean, bank.filter_covariance = choice.state.mean, choice.state.covariance
-        bank.has_filter, bank.stable = choice.has_filter, choice.stable
+    def _store_choice(bank: MemoryBank, choice: Choice, where: Tensor) -> None:
+        bank.filter_mean = torch.where(where[:, None], choice.state.mean, bank.filter_mean)
+        bank.filter_covariance = torch.where(where[:, None, None], choice.state.covariance, bank.filter_covariance)
+        bank.has_filter = torch.where(where, choice.has_filter, bank.has_filter)
+        bank.stable = torch.where(where, choice.stable, bank.stable)
 
     def _commit(self, opened: OpenFrame) -> list[Track]:
         prompted = opened._prompted
@@ -433,16 +458,20 @@ class StreamTracker:
                     before: Tensor = getattr(old, name)
                     return torch.where(here.view(-1, *([1] * (before.dim() - 1))), getattr(new, name), before)
 
-                known = _Proposal(*(swap(name) for name in ("low", "iou", "object_score", "motion_score", "visible", "pointers")))
+                known = _Proposal(*(swap(part.name) for part in fields(_Proposal)))
             parts.insert(0, known)
         if not parts:
             self.frame_index += 1
             return []
         whole = _Proposal.join(parts)
-        device = whole.iou.device
         old = len(self.ids)
-        from_user = torch.tensor([row in corrected for row in range(old)] + [True] * len(added), device=device)
-        memories = self.segmenter.memorise(opened.features, whole.low, whole.object_score, from_user)
+        from_user = torch.zeros_like(whole.visible)
+        if prompted:
+            from_user = torch.tensor([row in corrected for row in range(old)] + [True] * len(added), device=whole.iou.device)
+        batch = self.segmenter.batch_rows(len(whole.iou))
+        memories = self.segmenter.memorise(opened.features, whole.low[batch], whole.object_score[batch], from_user[batch])
+        memories = memories[: len(whole.iou)]
+        sound = whole.sound & memories.isfinite().flatten(1).all(1)
         ids = self.ids + opened.added
         labels = {**self._labels, **{key: item.prompt.label or self._labels.get(key, "") for key, item in prompted.items()}}
         fresh_stable = [item.bank.stable for item in added]
@@ -452,11 +481,11 @@ class StreamTracker:
 
         # All is computed: from here on the state changes, and nothing can fail.
         if propagated is not None:
-            passed, anchor, tracked = propagated.choice.passed, propagated.choice.anchor, ~from_user[:old]
+            passed, anchor, tracked = propagated.choice.passed, propagated.choice.anchor, ~from_user[:old] & sound[:old]
             self.bank.write_tracked(self.frame_index, memories[:old], passed, whole.pointers[:old], tracked)
             if anchor is not None:
                 self.bank.write_anchor(self.frame_index, memories[:old], anchor & tracked)
-            self._store_choice(self.bank, propagated.choice)
+            self._store_choice(self.bank, propagated.choice, sound[:old])
         for item in added:
             self.bank.append(item.bank)
         self.ids = ids

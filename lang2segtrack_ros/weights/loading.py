@@ -90,7 +90,9 @@ def _read_config(folder: Path, model_type: tuple[str, ...], kind: str) -> dict[s
     return config
 
 
-def load_segmenter(name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto") -> Sam2Segmenter:
+def load_segmenter(
+    name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", compiled: bool = False
+) -> Sam2Segmenter:
     """Loads a SAM 2 video network.
 
     Args:
@@ -98,6 +100,7 @@ def load_segmenter(name: str = "toy", device: str = "auto", image_size: int | No
         device: "auto", "cpu", "cuda", "cuda:1", ...
         image_size: side of the square image the network works on, a multiple of 32; None takes the checkpoint's own.
         dtype: "auto", "float32" or "bfloat16".
+        compiled: run the network through torch.compile; the first frames with 1, 2, 4, ... objects take long.
 
     Raises:
         WeightsError: unknown name, unreachable hub, files that do not fit, no such device, unusable image size.
@@ -115,7 +118,10 @@ def load_segmenter(name: str = "toy", device: str = "auto", image_size: int | No
     if image_size is not None and image_size != config.image_size:
         config = resized(config, image_size)
     model = _load(Sam2VideoModel, folder, config)
-    return Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
+    segmenter = Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
+    if compiled:
+        segmenter.compile()
+    return segmenter
 
 
 def resized(config: Any, image_size: int) -> Any:

@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers that are none, shapes that stay, and no waiting for the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.tracking import StreamTracker, TrackerError
+from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
+from lang2segtrack_ros.tracking.stream_tracker import SpeedOptions
+from lang2segtrack_ros.weights import load_segmenter
+from test.conftest import body_box, iou
+
+
+def follow(tracker: StreamTracker, frames: list[SceneFrame], bodies: tuple[int, ...], count: int) -> list[np.ndarray]:
+    for body in bodies:
+        tracker.add(BoxPrompt(body_box(frames[0], body)))
+    return [np.stack([track.mask_logits_low for track in tracker.step(frame.color)]) for frame in frames[:count]]
+
+
+def spoiled(features: ImageFeatures) -> ImageFeatures:
+    return ImageFeatures(features.high, features.top * float("nan"), features.position)
+
+
+@pytest.mark.parametrize("policy", ["sam2", "samurai", "distractor"])
+def test_nan_features_hide_for_one_frame_and_are_not_remembered(segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: str) -> None:
+    """One frame of NaN would otherwise stay in the memory for ever: everything after it would be NaN."""
+    tracker = StreamTracker(segmenter, policy)
+    follow(tracker, frames, (1, 2), 6)
+    height, width = frames[6].color.shape[:2]
+    opened = tracker.begin(spoiled(tracker.encode(Frame(frames[6].color))), height, width)
+    assert [track.box for track in opened.commit()] == [None, None]
+    for index in range(7, 12):
+        tracks = tracker.step(frames[index].color)
+        assert iou(tracks[0].mask, frames[index].instances == 1) > 0.7
+        assert iou(tracks[1].mask, frames[index].instances == 2) > 0.7
+    for tensor in (tracker.bank.features, tracker.bank.pointers, tracker.bank.filter_mean):
+        assert torch.isfinite(tensor).all()
+
+
+def test_a_prompt_on_nan_features_is_refused(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    tracker = StreamTracker(segmenter)
+    opened = tracker.begin(spoiled(tracker.encode(Frame(frames[0].color))), 240, 320)
+    with pytest.raises(TrackerError, match="no numbers"):
+        opened.prompt(BoxPrompt(body_box(frames[0], 1)))
+
+
+def test_forty_objects_where_thirty_two_are_allowed(segmenter: Sam2Segmenter) -> None:
+    tracker = StreamTracker(segmenter)
+    for index in range(32):
+        tracker.add(BoxPrompt((index, 0, index + 20, 20)))
+    for _ in range(8):
+        with pytest.raises(TrackerError, match="32 objects are tracked already"):
+            tracker.add(BoxPrompt((0, 0, 20, 20)))
+    assert len(tracker.step(np.zeros((240, 320, 3), np.uint8))) == 32
+
+
+class Waits(TorchDispatchMode):
+    """Notes the operations that make the host wait for a GPU: reading a number, or an output whose size depends on values."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero", "item")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        boolean_index = name == "index" and any(item is not None and item.dtype == torch.bool for item in args[1])
+        if name in self.NAMES or boolean_index:
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("policy", ["sam2", "samurai", "distractor"])
+def test_a_step_never_waits_for_the_device(segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: str) -> None:
+    """All but the one copy at the end of a step, which is made with plain `cpu()`."""
+    tracker = StreamTracker(segmenter, policy)
+    follow(tracker, frames, (1, 2, 3), 3)
+    with Waits() as waits, torch.inference_mode():
+        tracker.step(frames[3].color)
+    assert waits.seen == []
+    with Waits() as waits:
+        torch.zeros(3)[torch.zeros(3) == 0].sum().item()
+    assert len(waits.seen) >= 2, "the detector of waits must see some"
+
+
+def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """fullgraph=True raises at a break. Three objects are padded to four; the third leaves on the way, and two need no padding."""
+    compiled = load_segmenter("toy", device="cpu")
+    compiled.compile(backend="eager")
+    results = []
+    for network in (segmenter, compiled):
+        tracker = StreamTracker(network)
+        logits = follow(tracker, frames, (1, 2, 3), 5)
+        tracker.remove(3)
+        logits += [np.stack([track.mask_logits_low for track in tracker.step(frame.color)]) for frame in frames[5:8]]
+        results.append(logits)
+    for plain, other in zip(*results):
+        assert np.abs(plain - other).max() < 5e-2
+    assert [len(compiled.batch_rows(count)) for count in (1, 2, 3, 4, 5, 9, 17, 32)] == [1, 2, 4, 4, 8, 16, 32, 32]
+
+
+@pytest.mark.parametrize(
+    "speed",
+    [SpeedOptions(memories=2), SpeedOptions(pooled_memories=True), SpeedOptions(coarse_boxes=True)],
+    ids=["memories", "pooled", "boxes"],
+)
+def test_speed_options_keep_the_object(segmenter: Sam2Segmenter, frames: list[SceneFrame], speed: SpeedOptions) -> None:
+    """Each is an approximation: not the same logits (or it would not be one), but the same object."""
+    exact, quick = StreamTracker(segmenter), StreamTracker(segmenter, speed=speed)
+    prompt = BoxPrompt(body_box(frames[0], 1))
+    exact.add(prompt)
+    quick.add(prompt)
+    difference = 0.0
+    for frame in frames[:20]:
+        (a,), (b,) = exact.step(frame.color), quick.step(frame.color)
+        difference = max(difference, float(np.abs(a.mask_logits_low - b.mask_logits_low).max()))
+        assert iou(b.mask, frame.instances == 1) > 0.7
+    assert difference > 0 or speed.coarse_boxes
+
+
+def test_speed_options_are_checked() -> None:
+    with pytest.raises(ValueError, match="between 1 and 6"):
+        SpeedOptions(memories=0)
