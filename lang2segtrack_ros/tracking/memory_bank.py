@@ -43,6 +43,7 @@ class MemoryBank:
         hidden: int64 [N], frames since the object was last visible.
         born: int64 [N], the frame of the first prompt.
         areas: float32 [N, AREAS], areas of the latest masks that were not empty, in cells of the low-resolution logits; 0 for none.
+        contested, trust: int64 [N], float32 [N], see `arbitration`.
     """
 
     features: Tensor
@@ -57,6 +58,8 @@ class MemoryBank:
     hidden: Tensor
     born: Tensor
     areas: Tensor
+    contested: Tensor
+    trust: Tensor
 
     @staticmethod
     def empty(count: int, tokens: int, memory_dim: int, hidden: int, num_pointers: int, device: torch.device) -> MemoryBank:
@@ -80,6 +83,8 @@ class MemoryBank:
             hidden=whole(),
             born=whole(),
             areas=torch.zeros(count, AREAS, device=device),
+            contested=whole(),
+            trust=torch.full((count,), float("nan"), device=device),
         )
 
     def __len__(self) -> int:
@@ -94,6 +99,16 @@ class MemoryBank:
         """Adds the objects of another bank behind the present ones."""
         for item in fields(self):
             setattr(self, item.name, torch.cat((getattr(self, item.name), getattr(other, item.name))))
+
+    def copy(self) -> MemoryBank:
+        """Another bank with the same contents."""
+        return MemoryBank(*(getattr(self, item.name).clone() for item in fields(self)))
+
+    def take(self, other: MemoryBank, where: Tensor) -> None:
+        """Makes the objects `where` (bool [N]) remember what they remember in another bank of the same objects."""
+        for item in fields(self):
+            mine = getattr(self, item.name)
+            setattr(self, item.name, torch.where(where.view(-1, *([1] * (mine.dim() - 1))), getattr(other, item.name), mine))
 
     def keep(self, rows: list[int]) -> None:
         """Keeps the objects of the given rows, in that order."""

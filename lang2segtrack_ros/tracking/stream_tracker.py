@@ -10,7 +10,7 @@ corrects objects on this very frame, `OpenFrame.commit` writes the memories and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt
 from lang2segtrack_ros.results import Track, TrackStatus
+from lang2segtrack_ros.tracking.arbitration import Verdict, arbitrate
 from lang2segtrack_ros.tracking.candidates import Candidates
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, MemoryBank
@@ -68,6 +69,11 @@ class _Proposal:
     def frames_hidden(self, before: Tensor) -> Tensor:
         """Frames since each object was last visible, int64 [N], from their number before this frame."""
         return torch.where((self.low > 0).flatten(1).any(1), 0, before + 1)
+
+    def hide(self, where: Tensor) -> _Proposal:
+        """The same without the masks of the objects `where` (bool [N])."""
+        low = torch.where(where[:, None, None], NO_OBJECT_LOGIT, self.low)
+        return replace(self, low=low, visible=self.visible & ~where)
 
     @staticmethod
     def join(parts: Sequence[_Proposal]) -> _Proposal:
@@ -253,6 +259,9 @@ class StreamTracker:
         max_objects: more are refused.
         min_part: parts of a mask smaller than this share of its largest part are specks and left out of results (see
             `mask_filter`); 0 gives masks as the network does.
+        speed: what is traded for speed.
+        arbitration: settle which of two objects has slipped onto the other (see `arbitration`). With it, objects that overlap do
+            influence each other, and every object's memory is kept twice.
 
     One object never influences another: all state is per object, and a frame's batch only changes results by rounding.
     """
@@ -264,12 +273,14 @@ class StreamTracker:
         max_objects: int = 32,
         min_part: float = 0.0,
         speed: SpeedOptions | None = None,
+        arbitration: bool = False,
     ) -> None:
         self.segmenter = segmenter
         self.policy = make_policy(policy)
         self.max_objects = max_objects
         self.min_part = min_part
         self.speed = speed or SpeedOptions()
+        self.arbitration = arbitration
         self._next_id = 1
         self._pending: list[tuple[int, ObjectPrompt]] = []
         self.reset()
@@ -282,6 +293,7 @@ class StreamTracker:
         self._prompts_seen: dict[int, int] = {}
         self._pending.clear()
         self.bank = self._empty_bank(0)
+        self._before = self._empty_bank(0) if self.arbitration else None  # as it was before objects overlapped
 
     def _empty_bank(self, count: int) -> MemoryBank:
         segmenter = self.segmenter
@@ -332,6 +344,8 @@ class StreamTracker:
             return
         rows = [row for row, known in enumerate(self.ids) if known != track_id]
         self.bank.keep(rows)
+        if self._before is not None:
+            self._before.keep(rows)
         self.ids.remove(track_id)
         del self._labels[track_id], self._prompts_seen[track_id]
 
@@ -365,7 +379,7 @@ class StreamTracker:
 
     def fork(self) -> StreamTracker:
         """An empty tracker on the same network and at the same frame, to catch up objects that are later `adopt`ed."""
-        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part, self.speed)
+        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part, self.speed, self.arbitration)
         other.frame_index = self.frame_index
         return other
 
@@ -374,6 +388,8 @@ class StreamTracker:
         if other.frame_index != self.frame_index:
             raise TrackerError(f"the fork is at frame {other.frame_index}, this tracker at {self.frame_index}")
         self.bank.append(other.bank)
+        if self._before is not None:
+            self._before.append(other.bank)
         self.ids.extend(other.ids)
         self._labels.update(other._labels)
         self._prompts_seen.update(other._prompts_seen)
@@ -476,6 +492,13 @@ class StreamTracker:
         labels = {**self._labels, **{key: item.prompt.label or self._labels.get(key, "") for key, item in prompted.items()}}
         fresh_stable = [item.bank.stable for item in added]
         stable = torch.cat(([propagated.choice.stable] if propagated is not None else []) + fresh_stable)
+        verdict: Verdict | None = None
+        if self.arbitration:
+            banks = [self.bank, *(item.bank for item in added)]
+            score = torch.where(whole.motion_score.isnan(), whole.iou.double(), (whole.iou.double() + whole.motion_score) / 2).float()
+            contested, trust = (torch.cat([getattr(bank, name) for bank in banks]) for name in ("contested", "trust"))
+            verdict = arbitrate(whole.low, score, contested, trust)
+            whole = whole.hide(verdict.slipped & ~from_user)
         hidden = whole.frames_hidden(torch.cat([self.bank.hidden] + [item.bank.hidden for item in added]))
         tracks = self._tracks(ids, labels, whole, opened.height, opened.width, hidden, stable)
 
@@ -488,6 +511,8 @@ class StreamTracker:
             self._store_choice(self.bank, propagated.choice, sound[:old])
         for item in added:
             self.bank.append(item.bank)
+            if self._before is not None:
+                self._before.append(item.bank)
         self.ids = ids
         for track_id, item in prompted.items():
             row = ids.index(track_id)
@@ -499,9 +524,19 @@ class StreamTracker:
                 self.bank.stable[row] = 0  # the user said where it is: the motion model starts anew
         self._labels = labels
         self.bank.hidden = hidden
+        if verdict is not None:
+            self._restore(verdict, from_user)
         self.bank.note_areas((whole.low > 0).flatten(1).sum(1).float())
         self.frame_index += 1
         return sorted(tracks, key=lambda track: track.id)
+
+    def _restore(self, verdict: Verdict, from_user: Tensor) -> None:
+        """Gives objects that slipped the memory of before, and notes the memory of those that nobody contests."""
+        assert self._before is not None
+        hidden = self.bank.hidden
+        self.bank.take(self._before, verdict.slipped & ~from_user)
+        self.bank.hidden, self.bank.contested, self.bank.trust = hidden, verdict.contested, verdict.trust
+        self._before.take(self.bank, (verdict.contested == 0) & ~verdict.slipped)
 
     def _tracks(
         self, ids: Sequence[int], labels: dict[int, str], proposal: _Proposal, height: int, width: int, hidden: Tensor, stable: Tensor
