@@ -231,7 +231,14 @@ def link_sources() -> Path:
 
 def colcon_build() -> None:
     """The interfaces and the package, installed as links so that edits of Python files need no build."""
-    command = [str(VENV / "bin" / "colcon"), "--log-base", str(WORK / "log"), "build", "--merge-install", "--symlink-install"]
+    command = [
+        shutil.which("colcon", path=ros_environment()["PATH"]) or "colcon",
+        "--log-base",
+        str(WORK / "log"),
+        "build",
+        "--merge-install",
+        "--symlink-install",
+    ]
     command += ["--base-paths", str(link_sources()), "--build-base", str(WORK / "build"), "--install-base", str(WORK / "install")]
     command += ["--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF", "-Wno-dev"]
     run(command, WORK / "logs" / "colcon.log", explain_build, ros_environment())

@@ -32,7 +32,7 @@ class MemoryBank:
     """The memories of N objects; objects come first in every tensor. S slots: recent, anchors, prompted.
 
     Attributes:
-        features: bfloat16 [N, S, HW, 64], spatial memories.
+        features: [N, S, HW, 64], spatial memories, bfloat16 unless the segmenter says otherwise.
         frames: int64 [N, S], the frame each slot was written on, EMPTY for none.
         passed: bool [N, S], whether the memory passed the policy's gates.
         pointers: float32 [N, P, C], object pointers: a ring over frames, then the prompted frames'.
@@ -43,7 +43,7 @@ class MemoryBank:
         hidden: int64 [N], frames since the object was last visible.
         born: int64 [N], the frame of the first prompt.
         areas: float32 [N, AREAS], areas of the latest masks that were not empty, in cells of the low-resolution logits; 0 for none.
-        contested, trust: int64 [N], float32 [N], see `arbitration`.
+        contested, deficit, trust: int64, float32 and float32 [N], see `arbitration`.
     """
 
     features: Tensor
@@ -59,10 +59,20 @@ class MemoryBank:
     born: Tensor
     areas: Tensor
     contested: Tensor
+    deficit: Tensor
     trust: Tensor
 
     @staticmethod
-    def empty(count: int, tokens: int, memory_dim: int, hidden: int, num_pointers: int, device: torch.device) -> MemoryBank:
+    def empty(
+        count: int,
+        tokens: int,
+        memory_dim: int,
+        hidden: int,
+        num_pointers: int,
+        device: torch.device,
+        memory_dtype: torch.dtype = torch.bfloat16,
+        number: torch.dtype = torch.float32,
+    ) -> MemoryBank:
         """A bank of `count` objects that remember nothing; `tokens` = HW, `hidden` = C, `num_pointers` = pointers read on a frame."""
         slots = TRACKED + MAX_PROMPTED
         ring = num_pointers - 1 + MAX_PROMPTED
@@ -71,10 +81,10 @@ class MemoryBank:
             return torch.full((count, *shape), value, dtype=torch.int64, device=device)
 
         return MemoryBank(
-            features=torch.zeros(count, slots, tokens, memory_dim, dtype=torch.bfloat16, device=device),
+            features=torch.zeros(count, slots, tokens, memory_dim, dtype=memory_dtype, device=device),
             frames=whole(slots, value=EMPTY),
             passed=torch.zeros(count, slots, dtype=torch.bool, device=device),
-            pointers=torch.zeros(count, ring, hidden, device=device),
+            pointers=torch.zeros(count, ring, hidden, dtype=number, device=device),
             pointer_frames=whole(ring, value=EMPTY),
             filter_mean=torch.zeros(count, 8, dtype=torch.float64, device=device),
             filter_covariance=torch.zeros(count, 4, 3, dtype=torch.float64, device=device),
@@ -84,6 +94,7 @@ class MemoryBank:
             born=whole(),
             areas=torch.zeros(count, AREAS, device=device),
             contested=whole(),
+            deficit=torch.zeros(count, device=device),
             trust=torch.full((count,), float("nan"), device=device),
         )
 

@@ -87,14 +87,17 @@ class Sam2Segmenter:
     Args:
         model: a loaded `transformers.Sam2VideoModel`.
         name: what the user called it, for messages.
-        dtype: float32, or bfloat16 to run the modules under autocast.
+        dtype: float32; bfloat16 runs the modules under autocast; float64 needs a model in float64 and shows that a difference is
+            rounding.
+        memory_dtype: how memories are kept; bfloat16 is SAM 2's way, and turns differences of 1e-7 into 1e-3.
     """
 
-    def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32, memory_dtype: torch.dtype = torch.bfloat16) -> None:
         self.model = model.eval()
         self.name = name
         self.device: torch.device = model.device
         self.dtype = dtype
+        self.memory_dtype = memory_dtype
         config = model.config
         self.image_size: int = config.image_size
         self.side: int = config.image_size // 16
@@ -104,17 +107,18 @@ class Sam2Segmenter:
         self.num_memories: int = config.num_maskmem
         self.num_pointers: int = config.max_object_pointers_in_encoder
         self.pointer_tokens: int = self.hidden // self.memory_dim
-        self._autocast = dtype != torch.float32
+        self._autocast = dtype == torch.bfloat16
+        self.number = torch.float64 if dtype == torch.float64 else torch.float32
         self.static_shapes = False
         with torch.inference_mode():
             self.image_position: Tensor = model.get_image_wide_positional_embeddings()
             shape = torch.Size((1, self.memory_dim, self.side, self.side))
-            position = model.memory_encoder.position_encoding(shape, self.device, torch.float32)
+            position = model.memory_encoder.position_encoding(shape, self.device, self.number)
             self.memory_position: Tensor = position.flatten(2)[0].T.contiguous()  # [HW, 64]
-            self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].float()  # [7, 64]
+            self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].to(self.number)  # [7, 64]
             self._cos, self._sin = self._rope_tables()
-            self._mean = torch.tensor(IMAGE_MEAN, device=self.device).view(1, 3, 1, 1)
-            self._std = torch.tensor(IMAGE_STD, device=self.device).view(1, 3, 1, 1)
+            self._mean = torch.tensor(IMAGE_MEAN, dtype=self.number, device=self.device).view(1, 3, 1, 1)
+            self._std = torch.tensor(IMAGE_STD, dtype=self.number, device=self.device).view(1, 3, 1, 1)
 
     def compile(self, backend: str = "inductor") -> None:
         """Compiles the four functions of a tracked frame with torch.compile; shapes become static (see `batch_rows`)."""
@@ -133,7 +137,7 @@ class Sam2Segmenter:
     def _rope_tables(self) -> tuple[Tensor, Tensor]:
         attention = self.model.memory_attention
         cos, sin = attention.rotary_emb(torch.zeros(1, device=self.device), attention.position_ids)
-        return cos[0].float(), sin[0].float()  # [HW, C]
+        return cos[0].to(self.number), sin[0].to(self.number)  # [HW, C]
 
     def _mixed(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
@@ -143,19 +147,19 @@ class Sam2Segmenter:
         pixels = torch.from_numpy(np.require(color, requirements=["C", "W"])).to(self.device).permute(2, 0, 1)[None]
         if pixels.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
-            pixels = F.interpolate(pixels.float(), size=size, mode="bilinear", align_corners=False, antialias=True)
-        return (pixels.float() / 255.0 - self._mean) / self._std
+            pixels = F.interpolate(pixels.to(self.number), size=size, mode="bilinear", align_corners=False, antialias=True)
+        return (pixels.to(self.number) / 255.0 - self._mean) / self._std
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Encodes one normalised image [1, 3, S, S]."""
         with self._mixed():
             output = self.model.get_image_features(pixels, return_dict=True)
-        low, mid, top = (level[:, 0].float() for level in output.fpn_hidden_states)  # each [tokens, channels]
+        low, mid, top = (level[:, 0].to(self.number) for level in output.fpn_hidden_states)  # each [tokens, channels]
         high = (
             low.T.reshape(1, -1, self.mask_size, self.mask_size),
             mid.T.reshape(1, -1, self.mask_size // 2, self.mask_size // 2),
         )
-        return ImageFeatures(high, top.contiguous(), output.fpn_position_encoding[-1][:, 0].float())
+        return ImageFeatures(high, top.contiguous(), output.fpn_position_encoding[-1][:, 0].to(self.number))
 
     def _as_map(self, tokens: Tensor) -> Tensor:
         return tokens.transpose(1, 2).reshape(tokens.shape[0], self.hidden, self.side, self.side)
@@ -169,8 +173,8 @@ class Sam2Segmenter:
         return self._as_map(features.top[None]).expand(count, -1, -1, -1)
 
     def _rotate(self, x: Tensor) -> Tensor:
-        """Axial rotary position code (RoFormer, arXiv:2104.09864) on [..., HW, D], in float32."""
-        x = x.float()
+        """Axial rotary position code (RoFormer, arXiv:2104.09864) on [..., HW, D], in full precision."""
+        x = x.to(self.number)
         pairs = x.reshape(*x.shape[:-1], -1, 2)
         turned = torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)
         return x * self._cos + turned * self._sin
@@ -192,7 +196,7 @@ class Sam2Segmenter:
         mask = torch.cat((spatial_valid, read.pointer_valid), dim=1)[:, None, None, :]
         with self._mixed():
             if pooled:
-                weight = torch.zeros(mask.shape[-1], device=mask.device)
+                weight = torch.zeros(mask.shape[-1], dtype=self.number, device=mask.device)
                 weight[tokens : spatial_valid.shape[1]] = math.log(4.0)
                 mask = torch.where(mask, weight, float("-inf"))
             position = self.memory_position + read.rows[:, :, None]
@@ -226,7 +230,7 @@ class Sam2Segmenter:
                 x = x + cross.o_proj(mixed.transpose(1, 2).flatten(2))
 
                 x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
-            return self._as_map(attention.layer_norm(x).float())
+            return self._as_map(attention.layer_norm(x).to(self.number))
 
     def _pool(self, x: Tensor) -> Tensor:
         """Averages 2 x 2 tokens of all slots but the first: [N, heads, S*HW, D] to [N, heads, HW + (S-1)*HW/4, D]."""
@@ -240,7 +244,7 @@ class Sam2Segmenter:
         """Time code [N, P, 64] of pointers that are `ages` [N, P] frames old (SAM 2: sine code of age / 15, projected)."""
         half = self.hidden // 2
         scale = 10000 ** (2 * (torch.arange(half, device=self.device) // 2) / half)
-        angle = (ages.float() / (self.num_pointers - 1))[..., None] / scale
+        angle = (ages.to(self.number) / (self.num_pointers - 1))[..., None] / scale
         code: Tensor = self.model.temporal_positional_encoding_projection_layer(torch.cat((angle.sin(), angle.cos()), dim=-1))
         return code
 
@@ -265,7 +269,7 @@ class Sam2Segmenter:
         """
         count = maps.shape[0]
         if points is None or labels is None:
-            points = torch.zeros(count, 1, 2, device=self.device)
+            points = torch.zeros(count, 1, 2, dtype=self.number, device=self.device)
             labels = torch.full((count, 1), -1, dtype=torch.int32, device=self.device)
         sparse, dense = self.model.prompt_encoder(points[:, None], labels[:, None], None, mask_logits)
         with self._mixed():
@@ -277,13 +281,15 @@ class Sam2Segmenter:
                 multimask_output=multimask,
                 high_resolution_features=[level.expand(count, -1, -1, -1) for level in features.high],
             )
-        return Decoded(masks[:, 0].float(), ious[:, 0].float(), tokens[:, 0].float(), object_score[:, 0, 0].float())
+        return Decoded(
+            masks[:, 0].to(self.number), ious[:, 0].to(self.number), tokens[:, 0].to(self.number), object_score[:, 0, 0].to(self.number)
+        )
 
     def point(self, tokens: Tensor, visible: Tensor) -> Tensor:
         """Object pointers [N, C] from the chosen mask tokens [N, C]; `visible` is bool [N]."""
         with self._mixed():
-            pointers = self.model.object_pointer_proj(tokens).float()
-        return torch.where(visible[:, None], pointers, self.model.no_object_pointer.float())
+            pointers = self.model.object_pointer_proj(tokens).to(self.number)
+        return torch.where(visible[:, None], pointers, self.model.no_object_pointer.to(self.number))
 
     def mask_prompt_logits(self, masks: Tensor) -> Tensor:
         """Masks float [N, 1, S, S] as the decoder takes them for a pointer: [N, 1, h, w]."""
@@ -291,7 +297,7 @@ class Sam2Segmenter:
         return logits
 
     def memorise(self, features: ImageFeatures, masks: Tensor, object_score: Tensor, binary: Tensor) -> Tensor:
-        """Memories [N, HW, 64] in bfloat16 (as SAM 2 keeps them) of masks on an image.
+        """Memories [N, HW, 64] in `memory_dtype` of masks on an image.
 
         Args:
             features: the image.
@@ -301,13 +307,13 @@ class Sam2Segmenter:
         """
         size = (self.image_size, self.image_size)
         upsampled = F.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False)
-        soft = torch.where(binary[:, None, None, None], (upsampled > 0).float(), upsampled.sigmoid())
+        soft = torch.where(binary[:, None, None, None], (upsampled > 0).to(self.number), upsampled.sigmoid())
         config = self.model.config
         inputs = soft * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
         with self._mixed():
-            memory = self.model.memory_encoder(self.bare(features, masks.shape[0]), inputs)[0].float()
+            memory = self.model.memory_encoder(self.bare(features, masks.shape[0]), inputs)[0].to(self.number)
         occlusion = self.model.occlusion_spatial_embedding_parameter
         if occlusion is not None:
-            memory = memory + (object_score <= 0).float()[:, None, None, None] * occlusion[..., None, None]
-        stored: Tensor = memory.flatten(2).transpose(1, 2).to(torch.bfloat16)
+            memory = memory + (object_score <= 0).to(self.number)[:, None, None, None] * occlusion[..., None, None]
+        stored: Tensor = memory.flatten(2).transpose(1, 2).to(self.memory_dtype)
         return stored

@@ -172,16 +172,16 @@ class OpenFrame:
         """SAM 2's way: the mask is the answer, the decoder is only asked for the pointer."""
         segmenter = self.tracker.segmenter
         size = (segmenter.image_size, segmenter.image_size)
-        mask = torch.from_numpy(prompt.mask).to(segmenter.device)[None, None].float()
+        mask = torch.from_numpy(prompt.mask).to(segmenter.device)[None, None].to(segmenter.number)
         if mask.shape[-2:] != size:
-            mask = (F.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=True) >= 0.5).float()
+            mask = (F.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=True) >= 0.5).to(segmenter.number)
         low_size = (segmenter.mask_size, segmenter.mask_size)
         low = F.interpolate(mask * 20.0 - 10.0, size=low_size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
         decoded = segmenter.decode(
             segmenter.bare(self.features, 1), self.features, mask_logits=segmenter.mask_prompt_logits(mask), multimask=False
         )
         yes = torch.ones(1, dtype=torch.bool, device=segmenter.device)
-        one = torch.ones(1, device=segmenter.device)
+        one = torch.ones(1, dtype=segmenter.number, device=segmenter.device)
         return _Proposal.of(
             low,
             one,
@@ -213,7 +213,7 @@ class OpenFrame:
         decoded = segmenter.decode(
             maps,
             self.features,
-            torch.tensor([pixels], dtype=torch.float32, device=segmenter.device),
+            torch.tensor([pixels], dtype=segmenter.number, device=segmenter.device),
             torch.tensor([list(labels)], dtype=torch.int32, device=segmenter.device),
             logits,
             multimask=len(labels) == 1,
@@ -298,7 +298,9 @@ class StreamTracker:
     def _empty_bank(self, count: int) -> MemoryBank:
         segmenter = self.segmenter
         tokens = segmenter.side * segmenter.side
-        return MemoryBank.empty(count, tokens, segmenter.memory_dim, segmenter.hidden, segmenter.num_pointers, segmenter.device)
+        return MemoryBank.empty(
+            count, tokens, segmenter.memory_dim, segmenter.hidden, segmenter.num_pointers, segmenter.device, segmenter.memory_dtype
+        )
 
     def _fresh_bank(self) -> MemoryBank:
         bank = self._empty_bank(1)
@@ -410,7 +412,7 @@ class StreamTracker:
         rows = torch.cat((rows.gather(1, newest_first), oldest), dim=1)
         valid = torch.cat((valid.gather(1, newest_first), bank.frames.gather(1, prompted) != EMPTY), dim=1)
         batch = segmenter.batch_rows(len(bank))
-        memory = bank.features[batch[:, None], slots[batch]].float()
+        memory = bank.features[batch[:, None], slots[batch]].to(segmenter.number)
 
         count = bank.ring + used
         pointer_frames = bank.pointer_frames[batch, :count]
@@ -496,8 +498,8 @@ class StreamTracker:
         if self.arbitration:
             banks = [self.bank, *(item.bank for item in added)]
             score = torch.where(whole.motion_score.isnan(), whole.iou.double(), (whole.iou.double() + whole.motion_score) / 2).float()
-            contested, trust = (torch.cat([getattr(bank, name) for bank in banks]) for name in ("contested", "trust"))
-            verdict = arbitrate(whole.low, score, contested, trust)
+            history = (torch.cat([getattr(bank, name) for bank in banks]) for name in ("contested", "deficit", "trust"))
+            verdict = arbitrate(whole.low, score, *history)
             whole = whole.hide(verdict.slipped & ~from_user)
         hidden = whole.frames_hidden(torch.cat([self.bank.hidden] + [item.bank.hidden for item in added]))
         tracks = self._tracks(ids, labels, whole, opened.height, opened.width, hidden, stable)
@@ -535,7 +537,8 @@ class StreamTracker:
         assert self._before is not None
         hidden = self.bank.hidden
         self.bank.take(self._before, verdict.slipped & ~from_user)
-        self.bank.hidden, self.bank.contested, self.bank.trust = hidden, verdict.contested, verdict.trust
+        self.bank.hidden, self.bank.contested = hidden, verdict.contested
+        self.bank.deficit, self.bank.trust = verdict.deficit, verdict.trust
         self._before.take(self.bank, (verdict.contested == 0) & ~verdict.slipped)
 
     def _tracks(
@@ -578,12 +581,12 @@ class StreamTracker:
 def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
     """Brings masks bool [N, H, W], logits float32 [N, h, w] and numbers float64 [N, K] to the host; one copy from a GPU."""
     if masks.device.type == "cpu":
-        return masks.numpy(), low.numpy(), numbers.numpy()
+        return masks.numpy(), low.float().numpy(), numbers.numpy()
     count, height, width = masks.shape
     bits = F.pad(masks.flatten(1), (0, -(height * width) % 8)).reshape(count, -1, 8)
     weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=masks.device)
     packed = (bits * weights).sum(-1, dtype=torch.uint8)
-    pieces = [numbers.contiguous().view(torch.uint8).flatten(), low.contiguous().view(torch.uint8).flatten(), packed.flatten()]
+    pieces = [numbers.contiguous().view(torch.uint8).flatten(), low.float().contiguous().view(torch.uint8).flatten(), packed.flatten()]
     buffer = torch.cat(pieces).cpu().numpy()
     ends = np.cumsum([piece.numel() for piece in pieces])
     unpacked = np.unpackbits(buffer[ends[1] :].reshape(count, -1), axis=1, count=height * width)

@@ -16,6 +16,7 @@ from lang2segtrack_ros.results import Track
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking import StreamTracker, TrackerError
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.weights import load_segmenter
 from test.conftest import body_box, iou
 
 
@@ -49,26 +50,42 @@ def test_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: li
     assert worst < 2e-2, f"differs by {worst}"  # memories are rounded to bfloat16, which lifts 1e-6 to 1e-3
 
 
-@pytest.mark.parametrize("policy", ["sam2", "samurai"])
-def test_objects_do_not_influence_each_other(segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: str) -> None:
-    """Three objects, one added late, one removed early: each gives what it gives alone."""
-    together = StreamTracker(segmenter, policy)
-    ids = {1: together.add(box(frames, 0, 1)), 2: together.add(box(frames, 0, 2))}
-    seen: dict[int, list[np.ndarray]] = {1: [], 2: [], 3: []}
-    for index, frame in enumerate(frames[:40]):
-        if index == 10:
-            ids[3] = together.add(box(frames, 10, 3))
-        if index == 25:
-            together.remove(ids.pop(2))
+@pytest.fixture(scope="module")
+def exact() -> Sam2Segmenter:
+    """The toy network in float64.
+
+    In float32 another batch size rounds otherwise, and the recurrent memory makes 1e-7 into up to 1e-3 within 40 frames (4e-3 with
+    memories in bfloat16): a small leak from one object to another could hide in that. In float64 nothing can.
+    """
+    return Sam2Segmenter(load_segmenter("toy", device="cpu").model.double(), dtype=torch.float64, memory_dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("count", "policy", "length"), [(2, "sam2", 40), (2, "distractor", 40), (5, "samurai", 40), (16, "samurai", 40)])
+def test_objects_do_not_influence_each_other(exact: Sam2Segmenter, frames: list[SceneFrame], count: int, policy: str, length: int) -> None:
+    """Each object gives what it gives alone, while others are added, removed, and lost on the way."""
+    corners = np.random.default_rng(count).integers(0, 180, (count, 2)).tolist()
+    boxes = [body_box(frames[0], 1), *((x, y, x + 40.0, y + 40.0) for x, y in corners)][:count]
+    together = StreamTracker(exact, policy)
+    ids = [together.add(BoxPrompt(item)) for item in boxes]
+    seen: dict[int, list[np.ndarray]] = {track_id: [] for track_id in ids}
+    late = 0
+    for index, frame in enumerate(frames[:length]):
+        if index == 5:
+            late = together.add(box(frames, 5, 3))
+        if index == 8:
+            together.remove(ids[-1])
+        if index == 9:
+            together.remove(late)
         result = logits(together.step(frame.color))
-        for body, track_id in ids.items():
-            seen[body].append(result[track_id])
-    for body, first, last in ((1, 0, 40), (2, 0, 25), (3, 10, 40)):
-        alone = StreamTracker(segmenter, policy)
-        alone.add(box(frames, first, body))
-        for index in range(first, last):
-            difference = np.abs(alone.step(frames[index].color)[0].mask_logits_low - seen[body][index - first]).max()
-            assert difference < 5e-2, f"body {body} differs by {difference} on frame {index}"
+        for track_id in ids:
+            if track_id in result:
+                seen[track_id].append(result[track_id])
+    for item, track_id in list(zip(boxes, ids))[:: max(1, count // 3)]:
+        alone = StreamTracker(exact, policy)
+        alone.add(BoxPrompt(item))
+        for index, expected in enumerate(seen[track_id]):
+            difference = np.abs(alone.step(frames[index].color)[0].mask_logits_low - expected).max()
+            assert difference < 1e-4, f"object {track_id} differs by {difference} on frame {index}"
 
 
 @pytest.mark.parametrize("kind", ["box", "point", "mask"])
