@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.detection.detector import Detection, suppress_duplicates
+from lang2segtrack_ros.images import normalised
 from lang2segtrack_ros.prompts import PromptError
-from lang2segtrack_ros.tracking.segmenter import IMAGE_MEAN, IMAGE_STD
 
 CLS, SEP, DOT = 101, 102, 1012
 """BERT ids that the network's text masks are built on."""
@@ -51,9 +50,7 @@ class GroundingDinoDetector:
         self.longest_edge = longest_edge
         self.name = name
         self.device: torch.device = model.device
-        self._autocast = dtype != torch.float32
-        self._mean = torch.tensor(IMAGE_MEAN, device=self.device).view(1, 3, 1, 1)
-        self._std = torch.tensor(IMAGE_STD, device=self.device).view(1, 3, 1, 1)
+        self._autocast = dtype == torch.bfloat16
         self._caption = lru_cache(maxsize=64)(self._build_caption)
 
     @staticmethod
@@ -99,10 +96,7 @@ class GroundingDinoDetector:
         height, width = color.shape[:2]
         scale = min(self.shortest_edge / min(height, width), self.longest_edge / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        pixels = torch.from_numpy(np.require(color, requirements=["C", "W"])).to(self.device).permute(2, 0, 1)[None].float()
-        if pixels.shape[-2:] != size:
-            pixels = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True)
-        return (pixels / 255.0 - self._mean) / self._std
+        return normalised(color, size, self.device)
 
     @torch.inference_mode()
     def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-IMAGE_MEAN = (0.485, 0.456, 0.406)
-IMAGE_STD = (0.229, 0.224, 0.225)
+from lang2segtrack_ros.images import normalised
+
 NO_OBJECT_LOGIT = -1024.0
 """Mask logit of an object that is not there, as in SAM 2."""
 
@@ -117,8 +117,6 @@ class Sam2Segmenter:
             self.memory_position: Tensor = position.flatten(2)[0].T.contiguous()  # [HW, 64]
             self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].to(self.number)  # [7, 64]
             self._cos, self._sin = self._rope_tables()
-            self._mean = torch.tensor(IMAGE_MEAN, dtype=self.number, device=self.device).view(1, 3, 1, 1)
-            self._std = torch.tensor(IMAGE_STD, dtype=self.number, device=self.device).view(1, 3, 1, 1)
 
     def compile(self, backend: str = "inductor") -> None:
         """Compiles the four functions of a tracked frame with torch.compile; shapes become static (see `batch_rows`)."""
@@ -144,11 +142,7 @@ class Sam2Segmenter:
 
     def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
         """RGB uint8 [H, W, 3] to the network's float32 [1, 3, S, S]: resized without keeping the aspect ratio, normalised."""
-        pixels = torch.from_numpy(np.require(color, requirements=["C", "W"])).to(self.device).permute(2, 0, 1)[None]
-        if pixels.shape[-2:] != (self.image_size, self.image_size):
-            size = (self.image_size, self.image_size)
-            pixels = F.interpolate(pixels.to(self.number), size=size, mode="bilinear", align_corners=False, antialias=True)
-        return (pixels.to(self.number) / 255.0 - self._mean) / self._std
+        return normalised(color, (self.image_size, self.image_size), self.device, self.number)
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Encodes one normalised image [1, 3, S, S]."""
