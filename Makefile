@@ -4,12 +4,14 @@
 PYTHON ?= python3
 IN_ENVIRONMENT = . .ros/activate.sh &&
 
-.PHONY: help setup demo test lint docs clean
+.PHONY: help setup demo test lint docs soak bench clean
 
 help:
 	@echo "make demo   set up what is missing, then track shapes on a real ROS 2 graph; results in out/demo"
 	@echo "make test   set up what is missing, then run every check"
 	@echo "make lint   ruff and mypy alone"
+	@echo "make soak   5,000 frames: does memory grow?"
+	@echo "make bench  speed of the tracker against transformers' session"
 	@echo "make docs   write docs/interfaces.md anew from the code"
 	@echo "make clean  remove what set-up and runs have made"
 
@@ -26,6 +28,12 @@ test:
 lint:
 	@$(PYTHON) tools/setup_environment.py --test
 	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy
+
+soak: setup
+	@$(IN_ENVIRONMENT) python bench/soak.py
+
+bench: setup
+	@$(IN_ENVIRONMENT) python bench/tracking.py
 
 docs: setup
 	@$(IN_ENVIRONMENT) python tools/write_interface_docs.py

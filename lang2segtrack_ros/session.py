@@ -74,11 +74,12 @@ class Session:
     Args:
         segmenter: from `weights.load_segmenter`.
         detector: from `weights.load_detector`; None works without text prompts.
-        policy: memory policy, "samurai" or "sam2".
+        policy: memory policy, "samurai", "sam2", "distractor" or one of your own.
         background: run the detector on its own thread instead of inside `step`.
         detect_every: for continuous text prompts, frames from one look to the next.
         max_objects: more are not added.
         min_part: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
+        arbitration: settle which of two objects has slipped onto the other, see `tracking.arbitration`.
         lost_after_s, remove_after_s: see `identity.LifeCycle`.
     """
 
@@ -92,10 +93,11 @@ class Session:
         detect_every: int = 5,
         max_objects: int = 32,
         min_part: float = 0.05,
+        arbitration: bool = False,
         lost_after_s: float = 2.0,
         remove_after_s: float = 0.0,
     ) -> None:
-        self.tracker = StreamTracker(segmenter, policy, max_objects, min_part)
+        self.tracker = StreamTracker(segmenter, policy, max_objects, min_part, arbitration=arbitration)
         self.detector = detector
         self.detect_every = detect_every
         self.life_cycle = LifeCycle(lost_after_s, remove_after_s)

@@ -231,8 +231,11 @@ def link_sources() -> Path:
 
 def colcon_build() -> None:
     """The interfaces and the package, installed as links so that edits of Python files need no build."""
+    colcon = shutil.which("colcon", path=ros_environment()["PATH"])
+    if colcon is None:
+        raise SetupError("colcon was not found: install it, such as the package python3-colcon-common-extensions")
     command = [
-        shutil.which("colcon", path=ros_environment()["PATH"]) or "colcon",
+        colcon,
         "--log-base",
         str(WORK / "log"),
         "build",

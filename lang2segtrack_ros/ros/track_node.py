@@ -117,7 +117,7 @@ class TrackNode(LifecycleNode):
     def _make_session(self) -> Session:
         device, dtype = self._value("device"), self._value("dtype")
         self.get_logger().info(f"loading segmenter {self._value('segmenter')}, detector {self._value('detector') or 'none'}")
-        segmenter = load_segmenter(self._value("segmenter"), device, self._value("image_size") or None, dtype)
+        segmenter = load_segmenter(self._value("segmenter"), device, self._value("image_size") or None, dtype, self._value("compiled"))
         detector = load_detector(self._value("detector"), device, dtype) if self._value("detector") else None
         self._device = str(segmenter.device)
         self._described = (
@@ -132,6 +132,7 @@ class TrackNode(LifecycleNode):
             detect_every=self._value("detect_every"),
             max_objects=self._value("max_objects"),
             min_part=self._value("min_part"),
+            arbitration=self._value("arbitration"),
             lost_after_s=self._value("lost_after_s"),
             remove_after_s=self._value("remove_after_s"),
         )

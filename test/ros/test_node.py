@@ -383,7 +383,7 @@ def test_signals_end_the_process(tmp_path: Path, how: signal.Signals) -> None:
     ("arguments", "words"),
     [
         (["-p", "segmenter:=sam77"], 'no segmenter is called "sam77"'),
-        ([*TOY, "-p", "policy:=samurei"], 'policy is "samurei"; it must be one of: sam2, samurai'),
+        ([*TOY, "-p", "policy:=samurei"], 'policy is "samurei"; it must be one of: sam2, samurai, distractor'),
         ([*TOY, "-p", "image_size:=9999"], "image_size"),
         ([*TOY, "-p", "lost_after_s:=soon"], "lost_after_s"),
         ([*TOY, "-p", "detector:=''", "-p", "text:=red circle"], "there is no detector"),
