@@ -11,7 +11,7 @@ help:
 	@echo "make test   set up what is missing, then run every check"
 	@echo "make lint   ruff and mypy alone"
 	@echo "make soak   5,000 frames: does memory grow?"
-	@echo "make bench  speed of the tracker against transformers' session"
+	@echo "make bench  speed of the tracker against transformers' session, and what each option costs"
 	@echo "make docs   write docs/interfaces.md anew from the code"
 	@echo "make clean  remove what set-up and runs have made"
 
@@ -33,7 +33,7 @@ soak: setup
 	@$(IN_ENVIRONMENT) python bench/soak.py
 
 bench: setup
-	@$(IN_ENVIRONMENT) python bench/tracking.py
+	@$(IN_ENVIRONMENT) python bench/tracking.py && python bench/options.py
 
 docs: setup
 	@$(IN_ENVIRONMENT) python tools/write_interface_docs.py
