@@ -5,6 +5,7 @@
 A name is "toy" (the built-in checkpoints), a short name of `catalogue`, a folder in transformers' layout, or a hub id.
 """
 
-from lang2segtrack_ros.weights.loading import WeightsError, load_detector, load_segmenter
+from lang2segtrack_ros.weights.catalogue import WeightsError
+from lang2segtrack_ros.weights.loading import load_detector, load_segmenter
 
 __all__ = ["WeightsError", "load_detector", "load_segmenter"]

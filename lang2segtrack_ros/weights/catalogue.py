@@ -14,6 +14,10 @@ TOY_FOLDER = Path(__file__).parent / "toy"
 HOME_VARIABLE = "LANG2SEGTRACK_WEIGHTS"
 
 
+class WeightsError(RuntimeError):
+    """Weights that cannot be found or loaded; the message says what to do."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """One published checkpoint: its short name, what it is, its hub id, its licence and its size on disk in MB."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lang2segtrack_ros.weights import catalogue
+from lang2segtrack_ros.weights.catalogue import WeightsError
+from lang2segtrack_ros.weights.store import fetch
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.detection import GroundingDinoDetector
@@ -20,10 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-class WeightsError(RuntimeError):
-    """Weights that cannot be found or loaded; the message says what to do."""
 
 
 def resolve_device(device: str) -> torch.device:
@@ -75,8 +73,6 @@ def find_folder(name: str, kind: catalogue.Kind) -> Path:
         raise WeightsError(
             f'no {kind} is called "{name}" and there is no such folder with a config.json; known names: {known}, or a hub id'
         )
-    from lang2segtrack_ros.weights.store import fetch
-
     return fetch(name)
 
 

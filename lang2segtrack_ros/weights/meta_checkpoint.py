@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lang2segtrack_ros.weights.loading import WeightsError
+from lang2segtrack_ros.weights.catalogue import WeightsError
 from lang2segtrack_ros.weights.store import write_checksums
 
 # (blocks of each stage, heads of the first stage, blocks with global attention, windows) by (width, number of blocks, side of pos_embed)

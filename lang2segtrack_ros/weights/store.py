@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from lang2segtrack_ros.weights import catalogue
-from lang2segtrack_ros.weights.loading import WeightsError
+from lang2segtrack_ros.weights.catalogue import WeightsError
 
 CHECKSUMS = "checksums.json"
 _WANTED = (

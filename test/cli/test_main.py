@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -39,7 +40,7 @@ def test_weights_list_and_verify() -> None:
 
 
 def test_weights_that_are_not_here(tmp_path: object) -> None:
-    done = command("weights", "verify", "sam2.1-large", env={"LANG2SEGTRACK_WEIGHTS": str(tmp_path), "PATH": "", "HOME": str(tmp_path)})
+    done = command("weights", "verify", "sam2.1-large", env={**os.environ, "LANG2SEGTRACK_WEIGHTS": str(tmp_path)})
     assert done.returncode == 1
     assert "lang2segtrack weights fetch sam2.1-large" in done.stdout
 
