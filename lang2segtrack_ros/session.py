@@ -23,8 +23,8 @@ from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.identity.association import associate, find_duplicate
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
-from lang2segtrack_ros.prompts import BoxPrompt, ObjectPrompt, Prompt, PromptError, TextPrompt
-from lang2segtrack_ros.results import FrameResult, Rle, Track, TrackStatus
+from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.tracking.policies import Policy
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.tracking.stream_tracker import OpenFrame, StreamTracker, TrackerError
@@ -307,6 +307,3 @@ class Session:
             going_on = "; it is looked for on" if handle.prompt.mode == "continuous" else ""
             handle.notes.append(f"not found on this image: {', '.join(missing)}{going_on}")
         handle._finish(list(mine), [labels.get(track_id, label) for track_id, label in mine.items()], full if not mine else "")
-
-
-__all__ = ["FrameResult", "ObjectPrompt", "PromptHandle", "Rle", "Session"]

@@ -36,9 +36,9 @@ class Candidates:
         """Inclusive extents int64 [N, M, 4] = (x_min, y_min, x_max, y_max) in pixels of the square image; 0 where empty."""
         if self.coarse_boxes:
             step = self.image_size // self.masks.shape[-1]
-            extents = mask_extents(self.masks > 0)
-            some = (extents[..., 2:] > 0).any(-1, keepdim=True) | (self.masks > 0).flatten(2).any(2)[..., None]
-            return (extents * step + extents.new_tensor([0, 0, step - 1, step - 1])) * some
+            on = self.masks > 0
+            extents = mask_extents(on)
+            return (extents * step + extents.new_tensor([0, 0, step - 1, step - 1])) * on.flatten(2).any(2)[..., None]
         size = (self.image_size, self.image_size)
         return mask_extents(F.interpolate(self.masks, size=size, mode="bilinear", align_corners=False) > 0)
 

@@ -435,24 +435,22 @@ class StreamTracker:
         size, coarse = self.segmenter.image_size, self.speed.coarse_boxes
         candidates = Candidates(self._masks(decoded), decoded.ious, decoded.object_score, size, coarse)
         choice = self.policy.choose(bank, self.frame_index, candidates)
-        return self._take(decoded, choice.index, choice.motion_score), choice
+        return self._take(decoded, candidates.masks, choice.index, choice.motion_score), choice
 
     def _choose_by_iou(self, decoded: Decoded) -> _Proposal:
         """The candidate with the highest predicted IoU, for each object."""
         unknown = torch.full_like(decoded.object_score, float("nan"), dtype=torch.float64)
-        return self._take(decoded, decoded.ious.argmax(-1), unknown)
+        return self._take(decoded, self._masks(decoded), decoded.ious.argmax(-1), unknown)
 
     def _masks(self, decoded: Decoded) -> Tensor:
         visible = decoded.object_score > self.policy.visible_above
         return torch.where(visible[:, None, None, None], decoded.masks, NO_OBJECT_LOGIT)
 
-    def _take(self, decoded: Decoded, index: Tensor, motion_score: Tensor) -> _Proposal:
+    def _take(self, decoded: Decoded, masks: Tensor, index: Tensor, motion_score: Tensor) -> _Proposal:
         rows = torch.arange(len(index), device=index.device)
         visible = decoded.object_score > self.policy.visible_above
         pointers = self.segmenter.point(decoded.tokens[rows, index], visible)
-        return _Proposal.of(
-            self._masks(decoded)[rows, index], decoded.ious[rows, index], decoded.object_score, motion_score, visible, pointers
-        )
+        return _Proposal.of(masks[rows, index], decoded.ious[rows, index], decoded.object_score, motion_score, visible, pointers)
 
     @staticmethod
     def _store_choice(bank: MemoryBank, choice: Choice, where: Tensor) -> None:
