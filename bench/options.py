@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from lang2segtrack_ros.prompts import BoxPrompt
-from lang2segtrack_ros.toyworld.scene import COLORS, SHAPES, Body, Scene, SceneFrame
+from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
+from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
 from lang2segtrack_ros.tracking import StreamTracker
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from lang2segtrack_ros.tracking.stream_tracker import SpeedOptions

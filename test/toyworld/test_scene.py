@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.toyworld.scene import COLORS, SHAPES, WALL_M, Body, Scene, demo_scene, outline
+from lang2segtrack_ros.toyworld.scene import WALL_M, Body, Scene, demo_scene
+from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES, outline
 
 
 def test_frames_depend_on_seed_and_number_alone() -> None:

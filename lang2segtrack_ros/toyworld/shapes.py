@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The vocabulary of the toy world: colours and outlines."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+COLORS: dict[str, tuple[int, int, int]] = {
+    "red": (215, 40, 40),
+    "green": (40, 170, 60),
+    "blue": (45, 80, 215),
+    "yellow": (235, 215, 50),
+    "purple": (145, 55, 175),
+    "orange": (240, 135, 30),
+    "cyan": (60, 205, 215),
+    "pink": (245, 135, 185),
+}
+SHAPES = ("circle", "square", "triangle", "star", "cross", "heart")
+PILLAR = "pillar"
+"""An outline of half width 1 that is higher than any image; it has no name and hides what is behind it."""
+
+
+def outline(shape: str) -> NDArray[np.float64]:
+    """Corners [K, 2] of a shape of radius about 1 around the origin. Raises KeyError for an unknown shape."""
+    if shape == "circle":
+        angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1) * 0.95
+    if shape == "square":
+        return np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.84
+    if shape == "triangle":
+        angle = np.radians([-90, 30, 150])
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1) * 1.15
+    if shape == "star":
+        angle = np.radians(np.arange(10) * 36 - 90)
+        radius = np.where(np.arange(10) % 2 == 0, 1.2, 0.5)
+        return np.stack([np.cos(angle) * radius, np.sin(angle) * radius], axis=1)
+    if shape == "cross":
+        a, b = 1.08, 0.36
+        return np.array([[-b, -a], [b, -a], [b, -b], [a, -b], [a, b], [b, b], [b, a], [-b, a], [-b, b], [-a, b], [-a, -b], [-b, -b]])
+    if shape == "heart":
+        t = np.linspace(0, 2 * np.pi, 36, endpoint=False)
+        x, y = 16 * np.sin(t) ** 3, -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
+        corners = np.stack([x, y], axis=1) / 15.5
+        centred: NDArray[np.float64] = corners - corners.mean(axis=0)
+        return centred
+    if shape == PILLAR:
+        return np.array([[-1, -60], [1, -60], [1, 60], [-1, 60]], float)
+    raise KeyError(f"no shape is called {shape}; there are {', '.join(SHAPES)}")
