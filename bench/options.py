@@ -23,9 +23,8 @@ import torch
 from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
-from lang2segtrack_ros.tracking import StreamTracker
+from lang2segtrack_ros.tracking import SpeedOptions, StreamTracker
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
-from lang2segtrack_ros.tracking.stream_tracker import SpeedOptions
 from lang2segtrack_ros.weights import load_segmenter
 
 FRAMES = 50

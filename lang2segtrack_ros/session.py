@@ -25,9 +25,9 @@ from lang2segtrack_ros.identity.association import associate, find_duplicate
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
 from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
+from lang2segtrack_ros.tracking import OpenFrame, StreamTracker, TrackerError
 from lang2segtrack_ros.tracking.policies import Policy
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
-from lang2segtrack_ros.tracking.stream_tracker import OpenFrame, StreamTracker, TrackerError
 
 MAX_STEP_S = 1.0
 """A gap in the stamps counts as at most this long, and a step back as none: clocks jump, bags loop."""

@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompted objects followed through a stream: SAM 2 with SAMURAI's motion model, all objects in one batch.
 
-`segmenter` wraps the network's modules, `memory_bank` holds what each object remembers in tensors of fixed size, `kalman`
-is the motion model, `policies` decide which candidate mask is taken and which memories are kept, `stream_tracker` does a step.
+`segmenter` wraps the network's modules, `memory_bank` holds what each object remembers in tensors of fixed size, `kalman` is the
+motion model, `policies` decide which candidate mask is taken and which memories are kept. `proposer` brings these together on a frame,
+`open_frame` is where prompts act, `stream_tracker` does a step, and `track_results` makes of its tensors what others see.
 Arrays of objects come first in every shape: N objects, h x w = stride-4 mask logits, HW = stride-16 tokens.
 """
 
-from lang2segtrack_ros.tracking.stream_tracker import StreamTracker, TrackerError
+from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
+from lang2segtrack_ros.tracking.speed_options import SpeedOptions
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 
-__all__ = ["StreamTracker", "TrackerError"]
+__all__ = ["OpenFrame", "SpeedOptions", "StreamTracker", "TrackerError"]

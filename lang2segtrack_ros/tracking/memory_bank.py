@@ -18,6 +18,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from lang2segtrack_ros.tracking.kalman import BoxState
+
 RECENT = 6
 ANCHORS = 3
 TRACKED = RECENT + ANCHORS
@@ -148,6 +150,13 @@ class MemoryBank:
         self.features[rows, slot] = torch.where(where[:, None, None], features, self.features[rows, slot])
         self.frames[rows, slot] = torch.where(where, frame, self.frames[rows, slot])
         self.passed[rows, slot] = self.passed[rows, slot] | where
+
+    def write_motion(self, state: BoxState, has_filter: Tensor, stable: Tensor, where: Tensor) -> None:
+        """Stores the motion model and the steady frames (int64 [N]) of the objects `where` (bool [N])."""
+        self.filter_mean = torch.where(where[:, None], state.mean, self.filter_mean)
+        self.filter_covariance = torch.where(where[:, None, None], state.covariance, self.filter_covariance)
+        self.has_filter = torch.where(where, has_filter, self.has_filter)
+        self.stable = torch.where(where, stable, self.stable)
 
     def note_areas(self, areas: Tensor) -> None:
         """Remembers the latest areas [N], in cells; empty masks are not counted."""

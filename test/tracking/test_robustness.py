@@ -14,9 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.toyworld.scene import SceneFrame
-from lang2segtrack_ros.tracking import StreamTracker, TrackerError
+from lang2segtrack_ros.tracking import SpeedOptions, StreamTracker, TrackerError
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
-from lang2segtrack_ros.tracking.stream_tracker import SpeedOptions
 from lang2segtrack_ros.weights import load_segmenter
 from test.conftest import body_box, iou
 

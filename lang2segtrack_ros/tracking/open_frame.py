@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""A frame between being looked at and being remembered: the time at which prompts act on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lang2segtrack_ros.prompts import MaskPrompt, ObjectPrompt
+from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.tracking.memory_bank import MemoryBank
+from lang2segtrack_ros.tracking.proposal import Proposal
+from lang2segtrack_ros.tracking.proposer import Recalled
+from lang2segtrack_ros.tracking.segmenter import ImageFeatures
+from lang2segtrack_ros.tracking.track_results import image_masks
+
+if TYPE_CHECKING:
+    from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+
+
+class TrackerError(ValueError):
+    """A request the tracker cannot follow; the message says why."""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What a prompt gives on an open frame: the fitted prompt, the row of the object it corrects (None: a new one), its mask and state."""
+
+    prompt: ObjectPrompt
+    row: int | None
+    proposal: Proposal
+    bank: MemoryBank  # of a new object, one row
+
+
+class OpenFrame:
+    """A frame that has been looked at but not yet remembered. Made by `StreamTracker.begin`.
+
+    Attributes:
+        tracker: whose frame it is.
+        features: the encoded image.
+        height: of the image, in pixels.
+        width: likewise.
+        recalled: what memory says of the tracker's objects; None when there are none.
+        prompted: what prompts made or corrected on this frame, by id.
+    """
+
+    def __init__(self, tracker: StreamTracker, features: ImageFeatures, height: int, width: int, recalled: Recalled | None) -> None:
+        self.tracker = tracker
+        self.features = features
+        self.height = height
+        self.width = width
+        self.recalled = recalled
+        self.prompted: dict[int, Proposed] = {}
+
+    def tracks(self) -> list[Track]:
+        """The objects as proposed, before prompts of this frame; costs one copy to the host."""
+        return self.tracker.preview(self)
+
+    def prompt(self, prompt: ObjectPrompt, track_id: int | None = None) -> int:
+        """Adds the prompted object on this frame, or corrects an existing one; returns its id. See `propose` for the errors."""
+        return self.accept(self.propose(prompt), track_id)
+
+    @torch.inference_mode()
+    def propose(self, prompt: ObjectPrompt) -> Proposed:
+        """What a prompt would give on this frame.
+
+        Raises:
+            PromptError: the prompt does not fit the image.
+            TrackerError: unknown id, or no room for another object.
+        """
+        tracker = self.tracker
+        fitted = prompt.check_fits(self.height, self.width)
+        row: int | None = None
+        if fitted.track_id is None:
+            tracker.check_room(len(self.added))
+        elif fitted.track_id in tracker.ids:
+            row = tracker.ids.index(fitted.track_id)
+        else:
+            raise TrackerError(tracker.unknown_id(fitted.track_id))
+        fresh = tracker.fresh_bank()
+        if isinstance(fitted, MaskPrompt):
+            proposal = tracker.proposer.from_mask(self.features, fitted)
+        else:
+            proposal = tracker.proposer.from_points(
+                self.features, fitted, self.height, self.width, tracker.frame_index, fresh, row, self.recalled
+            )
+        if not bool(proposal.sound):
+            raise TrackerError("the network gave no numbers for this prompt on this image; try another image")
+        return Proposed(fitted, row, proposal, fresh)
+
+    @torch.inference_mode()
+    def mask_of(self, proposed: Proposed) -> NDArray[np.bool_]:
+        """The bool [H, W] mask of a proposal."""
+        return image_masks(proposed.proposal.low, self.height, self.width)[0].cpu().numpy()
+
+    def accept(self, proposed: Proposed, track_id: int | None = None) -> int:
+        """Makes a proposal part of this frame.
+
+        `track_id` is a new object's id, from `StreamTracker.reserve_id`; None takes the next one.
+        """
+        if proposed.prompt.track_id is not None:
+            track_id = proposed.prompt.track_id
+        elif track_id is None:
+            track_id = self.tracker.reserve_id()
+        self.prompted[track_id] = proposed
+        return track_id
+
+    @property
+    def added(self) -> list[int]:
+        """Ids of the objects that are new on this frame."""
+        return [track_id for track_id, proposed in self.prompted.items() if proposed.row is None]
+
+    def commit(self) -> list[Track]:
+        """Writes the memories of this frame and returns every object on it, by rising id."""
+        return self.tracker.commit(self)

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Masks that are proposed for objects on one frame, before anything is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Masks of N objects on one frame.
+
+    Attributes:
+        low: [N, h, w] mask logits.
+        iou: [N] predicted IoU.
+        object_score: [N] logits.
+        motion_score: float64 [N], NaN where there is none.
+        visible: bool [N].
+        pointers: [N, C] object pointers.
+        sound: bool [N], whether the network gave numbers. What is not sound shows as hidden and is not remembered.
+    """
+
+    low: Tensor
+    iou: Tensor
+    object_score: Tensor
+    motion_score: Tensor
+    visible: Tensor
+    pointers: Tensor
+    sound: Tensor
+
+    @staticmethod
+    def of(low: Tensor, iou: Tensor, object_score: Tensor, motion_score: Tensor, visible: Tensor, pointers: Tensor) -> Proposal:
+        """A proposal that is hidden where the network gave NaN or infinity."""
+        sound = low.isfinite().flatten(1).all(1) & iou.isfinite() & object_score.isfinite() & pointers.isfinite().all(1)
+        return Proposal(
+            torch.where(sound[:, None, None], low, NO_OBJECT_LOGIT),
+            torch.where(sound, iou, 0.0),
+            torch.where(sound, object_score, NO_OBJECT_LOGIT),
+            torch.where(sound, motion_score, float("nan")),
+            visible & sound,
+            torch.where(sound[:, None], pointers, 0.0),
+            sound,
+        )
+
+    def frames_hidden(self, before: Tensor) -> Tensor:
+        """Frames since each object was last visible, int64 [N], from their number before this frame."""
+        return torch.where((self.low > 0).flatten(1).any(1), 0, before + 1)
+
+    def hide(self, where: Tensor) -> Proposal:
+        """The same without the masks of the objects `where` (bool [N])."""
+        low = torch.where(where[:, None, None], NO_OBJECT_LOGIT, self.low)
+        return replace(self, low=low, visible=self.visible & ~where)
+
+    def replaced(self, row: int, other: Proposal) -> Proposal:
+        """The same with object `row` as in a proposal of one object."""
+        here = torch.arange(len(self.iou), device=self.iou.device) == row
+
+        def pick(name: str) -> Tensor:
+            mine: Tensor = getattr(self, name)
+            return torch.where(here.view(-1, *([1] * (mine.dim() - 1))), getattr(other, name), mine)
+
+        return Proposal(*(pick(item.name) for item in fields(Proposal)))
+
+    @staticmethod
+    def join(parts: Sequence[Proposal]) -> Proposal:
+        """The objects of several proposals, in order."""
+        return Proposal(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(Proposal)))

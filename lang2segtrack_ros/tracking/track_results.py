@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""From tensors on the device to `Track` results in image coordinates on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lang2segtrack_ros.results import Track, TrackStatus
+from lang2segtrack_ros.tracking.mask_filter import drop_specks
+from lang2segtrack_ros.tracking.proposal import Proposal
+
+
+def make_tracks(
+    ids: Sequence[int],
+    labels: dict[int, str],
+    proposal: Proposal,
+    hidden: Tensor,
+    stable: Tensor,
+    height: int,
+    width: int,
+    min_part: float,
+) -> list[Track]:
+    """Results in image coordinates, through one copy to the host.
+
+    Args:
+        ids: of the N objects.
+        labels: by id.
+        proposal: their masks.
+        hidden: int64 [N], frames since each was last visible.
+        stable: int64 [N], frames of steady motion.
+        height: of the image, in pixels.
+        width: likewise.
+        min_part: specks smaller than this share of a mask's largest part go; 0 keeps them.
+    """
+    numbers = torch.stack(
+        (proposal.iou.double(), proposal.object_score.double(), proposal.motion_score, stable.double(), hidden.double()), dim=1
+    )
+    masks, low, numbers_host = _to_host(image_masks(proposal.low, height, width), proposal.low, numbers)
+    tracks = []
+    for row, track_id in enumerate(ids):
+        iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers_host[row])
+        mask = drop_specks(masks[row], min_part) if min_part else masks[row]
+        box = mask_box(mask)
+        seen = box is not None
+        tracks.append(
+            Track(
+                id=track_id,
+                label=labels.get(track_id, ""),
+                state=TrackStatus.TRACKED if seen else TrackStatus.OCCLUDED,
+                score=min(max(iou, 0.0), 1.0) if seen else 0.0,
+                box=box,
+                mask=mask,
+                mask_logits_low=low[row],
+                predicted_iou=iou,
+                object_score=object_score,
+                motion_score=motion_score,
+                stable_frames=int(steady),
+                frames_since_seen=int(unseen),
+            )
+        )
+    return tracks
+
+
+def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
+    """Brings masks bool [N, H, W], logits float32 [N, h, w] and numbers float64 [N, K] to the host; one copy from a GPU."""
+    if masks.device.type == "cpu":
+        return masks.numpy(), low.float().numpy(), numbers.numpy()
+    count, height, width = masks.shape
+    bits = F.pad(masks.flatten(1), (0, -(height * width) % 8)).reshape(count, -1, 8)
+    weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=masks.device)
+    packed = (bits * weights).sum(-1, dtype=torch.uint8)
+    pieces = [numbers.contiguous().view(torch.uint8).flatten(), low.float().contiguous().view(torch.uint8).flatten(), packed.flatten()]
+    buffer = torch.cat(pieces).cpu().numpy()
+    ends = np.cumsum([piece.numel() for piece in pieces])
+    unpacked = np.unpackbits(buffer[ends[1] :].reshape(count, -1), axis=1, count=height * width)
+    return (
+        unpacked.reshape(count, height, width).astype(bool),
+        buffer[ends[0] : ends[1]].view(np.float32).reshape(low.shape).copy(),
+        buffer[: ends[0]].view(np.float64).reshape(numbers.shape).copy(),
+    )
+
+
+def image_masks(low: Tensor, height: int, width: int) -> Tensor:
+    """Mask logits [N, h, w] as masks bool [N, H, W] of the image: bilinear, corners not aligned, as SAM 2 does."""
+    return F.interpolate(low[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0
+
+
+def mask_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
+    """The box (x_min, y_min, x_max, y_max), maxima exclusive, around a bool [H, W] mask; None when it is empty."""
+    columns, lines = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if columns.size == 0:
+        return None
+    return float(columns[0]), float(lines[0]), float(columns[-1] + 1), float(lines[-1] + 1)
