@@ -9,6 +9,7 @@ over objects. The forward pass of the memory attention is our own, on the loaded
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,13 +111,18 @@ class Sam2Segmenter:
         self._autocast = dtype == torch.bfloat16
         self.number = torch.float64 if dtype == torch.float64 else torch.float32
         self.static_shapes = False
-        with torch.inference_mode():
+        neck = model.vision_encoder.neck
+        if set(neck.fpn_top_down_levels) & {0, 1}:
+            raise ValueError(f"levels {neck.fpn_top_down_levels} of the feature pyramid get features from above; only 2 and 3 may")
+        with torch.no_grad():
             self.image_position: Tensor = model.get_image_wide_positional_embeddings()
-            shape = torch.Size((1, self.memory_dim, self.side, self.side))
-            position = model.memory_encoder.position_encoding(shape, self.device, self.number)
-            self.memory_position: Tensor = position.flatten(2)[0].T.contiguous()  # [HW, 64]
+            self.memory_position = self._sine_code(model.memory_encoder.position_encoding, self.memory_dim)  # [HW, 64]
+            self.feature_position = self._sine_code(neck.position_encoding, self.hidden)  # [HW, C]
             self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].to(self.number)  # [7, 64]
-            self._cos, self._sin = self._rope_tables()
+            attention = model.memory_attention
+            cos, sin = attention.rotary_emb(torch.zeros(1, device=self.device), attention.position_ids)  # [1, HW, C], each value twice
+            self._cos, self._sin = cos[0, :, ::2].to(self.number), sin[0, :, ::2].to(self.number)
+            self._turns = torch.complex(self._cos, self._sin)
 
     def compile(self, backend: str = "inductor") -> None:
         """Compiles the four functions of a tracked frame with torch.compile; shapes become static (see `batch_rows`)."""
@@ -132,10 +138,10 @@ class Sam2Segmenter:
         size = 1 << (count - 1).bit_length() if self.static_shapes and count else count
         return torch.arange(size, device=self.device).clamp(max=max(count - 1, 0))
 
-    def _rope_tables(self) -> tuple[Tensor, Tensor]:
-        attention = self.model.memory_attention
-        cos, sin = attention.rotary_emb(torch.zeros(1, device=self.device), attention.position_ids)
-        return cos[0].to(self.number), sin[0].to(self.number)  # [HW, C]
+    def _sine_code(self, code: Callable[..., Tensor], width: int) -> Tensor:
+        """A position code of the stride-16 map as tokens: [HW, width]."""
+        shape = torch.Size((1, width, self.side, self.side))
+        return code(shape, self.device, self.number).flatten(2)[0].T.contiguous()
 
     def _mixed(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
@@ -145,15 +151,21 @@ class Sam2Segmenter:
         return normalised(color, (self.image_size, self.image_size), self.device, self.number)
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
-        """Encodes one normalised image [1, 3, S, S]."""
+        """Encodes one normalised image [1, 3, S, S].
+
+        The backbone is the network's; the feature pyramid behind it is done here without what nobody reads: position codes of all
+        levels, and 256 channels at strides 4 and 8 where two 1 x 1 convolutions in a row make 32 and 64 of them, so that one will do.
+        """
+        neck, decoder = self.model.vision_encoder.neck, self.model.mask_decoder
+        merged = [_in_a_row(neck.convs[3], decoder.conv_s0), _in_a_row(neck.convs[2], decoder.conv_s1)]
         with self._mixed():
-            output = self.model.get_image_features(pixels, return_dict=True)
-        low, mid, top = (level[:, 0].to(self.number) for level in output.fpn_hidden_states)  # each [tokens, channels]
-        high = (
-            low.T.reshape(1, -1, self.mask_size, self.mask_size),
-            mid.T.reshape(1, -1, self.mask_size // 2, self.mask_size // 2),
-        )
-        return ImageFeatures(high, top.contiguous(), output.fpn_position_encoding[-1][:, 0].to(self.number))
+            levels = self.model.vision_encoder.backbone(pixels, return_dict=True).intermediate_hidden_states  # channels last
+            low, mid = (F.linear(level, *weights).permute(0, 3, 1, 2) for level, weights in zip(levels, merged))
+            top, above = (neck.convs[3 - index](levels[index].permute(0, 3, 1, 2)) for index in (2, 3))
+            if 2 in neck.fpn_top_down_levels:
+                top = top + F.interpolate(above, scale_factor=2.0, mode="nearest")
+        tokens = top[0].flatten(1).T.contiguous().to(self.number)
+        return ImageFeatures((low.to(self.number), mid.to(self.number)), tokens, self.feature_position)
 
     def _as_map(self, tokens: Tensor) -> Tensor:
         return tokens.transpose(1, 2).reshape(tokens.shape[0], self.hidden, self.side, self.side)
@@ -168,10 +180,11 @@ class Sam2Segmenter:
 
     def _rotate(self, x: Tensor) -> Tensor:
         """Axial rotary position code (RoFormer, arXiv:2104.09864) on [..., HW, D], in full precision."""
-        x = x.to(self.number)
-        pairs = x.reshape(*x.shape[:-1], -1, 2)
-        turned = torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)
-        return x * self._cos + turned * self._sin
+        pairs = x.to(self.number).reshape(*x.shape[:-1], -1, 2)
+        if torch.compiler.is_compiling():  # inductor fuses real numbers, and has no code for complex ones
+            x, y = pairs.unbind(-1)
+            return torch.stack((x * self._cos - y * self._sin, y * self._cos + x * self._sin), dim=-1).flatten(-2)
+        return torch.view_as_real(torch.view_as_complex(pairs) * self._turns).flatten(-2)
 
     def _heads(self, x: Tensor, heads: int) -> Tensor:
         return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)  # [N, heads, tokens, D]
@@ -194,7 +207,8 @@ class Sam2Segmenter:
                 weight[tokens : spatial_valid.shape[1]] = math.log(4.0)
                 mask = torch.where(mask, weight, float("-inf"))
             position = self.memory_position + read.rows[:, :, None]
-            keys = torch.cat(((read.memory + position).flatten(1, 2), read.pointers + read.pointer_position), dim=1)
+            spatial = (read.memory + position).flatten(1, 2)
+            timed = read.pointers + read.pointer_position
             values = torch.cat((read.memory.flatten(1, 2), read.pointers), dim=1)
             attention = self.model.memory_attention
             x = (features.top + 0.1 * features.position)[None]  # all objects share it until the first cross attention
@@ -211,14 +225,13 @@ class Sam2Segmenter:
                 cross = layer.cross_attn_image
                 heads = cross.num_attention_heads
                 query = self._rotate(self._heads(cross.q_proj(layer.layer_norm2(x)), heads))
-                key = self._heads(cross.k_proj(keys), heads)
                 value = self._heads(cross.v_proj(values), heads)
-                spatial = key[:, :, : slots * tokens].reshape(count, heads, slots, tokens, -1)
-                rotated = self._rotate(spatial).flatten(2, 3).to(value.dtype)
+                key = self._heads(cross.k_proj(spatial), heads).reshape(count, heads, slots, tokens, -1)
+                rotated = self._rotate(key).flatten(2, 3).to(value.dtype)
                 if pooled:
                     rotated = self._pool(rotated)
                     value = torch.cat((self._pool(value[:, :, : slots * tokens]), value[:, :, slots * tokens :]), dim=2)
-                key = torch.cat((rotated, key[:, :, slots * tokens :]), dim=2)
+                key = torch.cat((rotated, self._heads(cross.k_proj(timed), heads)), dim=2)
                 query = query.to(value.dtype).expand(count, -1, -1, -1)
                 mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask if not pooled else mask.to(value.dtype))
                 x = x + cross.o_proj(mixed.transpose(1, 2).flatten(2))
@@ -261,19 +274,20 @@ class Sam2Segmenter:
             mask_logits: [N, 1, h, w] mask prompt; None for none.
             multimask: True for the three candidates of ambiguous prompts and tracked frames, False for one mask.
         """
-        count = maps.shape[0]
-        if points is None or labels is None:
-            points = torch.zeros(count, 1, 2, dtype=self.number, device=self.device)
-            labels = torch.full((count, 1), -1, dtype=torch.int32, device=self.device)
-        sparse, dense = self.model.prompt_encoder(points[:, None], labels[:, None], None, mask_logits)
+        encoder = self.model.prompt_encoder
+        if points is None or labels is None:  # what a point without a meaning and the padding behind it are encoded as
+            sparse = encoder.not_a_point_embed.weight.expand(maps.shape[0], 1, 2, -1)
+            _, dense = encoder(None, None, None, mask_logits)
+        else:
+            sparse, dense = encoder(points[:, None], labels[:, None], None, mask_logits)
         with self._mixed():
             masks, ious, tokens, object_score = self.model.mask_decoder(
                 image_embeddings=maps,
-                image_positional_embeddings=self.image_position.expand(count, -1, -1, -1),
+                image_positional_embeddings=self.image_position,
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,
                 multimask_output=multimask,
-                high_resolution_features=[level.expand(count, -1, -1, -1) for level in features.high],
+                high_resolution_features=list(features.high),
             )
         return Decoded(
             masks[:, 0].to(self.number), ious[:, 0].to(self.number), tokens[:, 0].to(self.number), object_score[:, 0, 0].to(self.number)
@@ -304,10 +318,20 @@ class Sam2Segmenter:
         soft = torch.where(binary[:, None, None, None], (upsampled > 0).to(self.number), upsampled.sigmoid())
         config = self.model.config
         inputs = soft * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
-        with self._mixed():
-            memory = self.model.memory_encoder(self.bare(features, masks.shape[0]), inputs)[0].to(self.number)
+        encoder = self.model.memory_encoder
+        with self._mixed():  # the image's part is the same for all objects
+            fused = encoder.memory_fuser(encoder.feature_projection(self.bare(features, 1)) + encoder.mask_downsampler(inputs))
+            memory = encoder.projection(fused).to(self.number)
         occlusion = self.model.occlusion_spatial_embedding_parameter
         if occlusion is not None:
             memory = memory + (object_score <= 0).to(self.number)[:, None, None, None] * occlusion[..., None, None]
         stored: Tensor = memory.flatten(2).transpose(1, 2).to(self.memory_dtype)
         return stored
+
+
+def _in_a_row(first: torch.nn.Conv2d, second: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Weight [C', C] and bias [C'] of two 1 x 1 convolutions, one after the other."""
+    weight, bias = second.weight.flatten(1), second.bias
+    assert first.bias is not None
+    assert bias is not None
+    return weight @ first.weight.flatten(1), weight @ first.bias + bias
