@@ -4,7 +4,7 @@
 PYTHON ?= python3
 IN_ENVIRONMENT = . .ros/activate.sh &&
 
-.PHONY: help setup demo test lint docs soak bench clean
+.PHONY: help setup demo test lint docs soak bench bench-accuracy train-toy clean
 
 help:
 	@echo "make demo   set up what is missing, then track shapes on a real ROS 2 graph; results in out/demo"
@@ -12,6 +12,8 @@ help:
 	@echo "make lint   ruff and mypy alone"
 	@echo "make soak   5,000 frames: does memory grow?"
 	@echo "make bench  speed of the tracker against transformers' session, and what each option costs"
+	@echo "make bench-accuracy  suites x policies on held-out seeds; results in out/bench"
+	@echo "make train-toy       train the built-in checkpoints from scratch (hours on two cores); results in out/train"
 	@echo "make docs   write docs/interfaces.md anew from the code"
 	@echo "make clean  remove what set-up and runs have made"
 
@@ -34,6 +36,14 @@ soak: setup
 
 bench: setup
 	@$(IN_ENVIRONMENT) python bench/tracking.py && python bench/options.py
+
+bench-accuracy:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) lang2segtrack bench suites --out out/bench
+
+train-toy:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) python -m lang2segtrack_ros.toyworld.training all --out out/train
 
 docs: setup
 	@$(IN_ENVIRONMENT) python tools/write_interface_docs.py

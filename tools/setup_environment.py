@@ -186,6 +186,12 @@ def install_libraries() -> None:
     pip("libraries", *(argument for file in files for argument in ("-r", str(ROOT / "requirements" / file))), *constraint)
 
 
+def install_test_tools(requirements: Path) -> None:
+    """Test tools, and those of the benchmark; TrackEval without its dependencies, which would bring a second OpenCV."""
+    pip("test", "-r", str(requirements))
+    pip("accuracy", "--no-deps", "-r", str(requirements.with_name("accuracy-no-deps.txt")))
+
+
 def system_numpy() -> str:
     """Version of the NumPy that the sourced ROS 2 works with."""
     return subprocess.run([sys.executable, "-c", "import numpy; print(numpy.__version__)"], capture_output=True, text=True).stdout.strip()
@@ -279,12 +285,18 @@ def main() -> int:
         base = digest(INTERPRETER, platform.python_version(), str(SYSTEM_ROS), str(ROOT))
         steps.do("venv", "making the virtual environment .venv", base, make_venv)
         steps.do("torch", f"installing torch {TORCH}", base + TORCH, install_torch)
-        libraries = digest(base, *(file for file in requirements if file.name != "test.txt"))
+        tools = ("test.txt", "accuracy.txt", "accuracy-no-deps.txt")
+        libraries = digest(base, *(file for file in requirements if file.name not in tools))
         steps.do("libraries", "installing ROS 2 and libraries", libraries, install_libraries)
         steps.do("repair", "mending the wheels' CMake files", libraries, repair_wheels)
         if options.test:
             tests = ROOT / "requirements" / "test.txt"
-            steps.do("tests", "installing the test tools", digest(libraries, tests), lambda: pip("test", "-r", str(tests)))
+            steps.do(
+                "tests",
+                "installing the test tools",
+                digest(libraries, *(ROOT / "requirements" / name for name in tools)),
+                lambda: install_test_tools(tests),
+            )
         built = [
             *ROOT.glob("*/*.msg"),
             *ROOT.glob("*/*.srv"),

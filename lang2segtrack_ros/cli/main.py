@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from lang2segtrack_ros import __version__
+from lang2segtrack_ros.cli import bench
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("source", type=Path, metavar="FILE.pt")
     convert.add_argument("target", type=Path, metavar="FOLDER")
     weights.set_defaults(run=_weights)
+    bench.add_parser(commands)
     return parser
 
 

@@ -125,6 +125,14 @@ class SceneFrame:
     instances: NDArray[np.uint16]
     bodies: dict[int, BodyTruth]
 
+    @property
+    def depth_m(self) -> NDArray[np.float32]:
+        """float32 [H, W] in metres, NaN where unknown."""
+        metres = self.depth_mm.astype(np.float32)
+        metres *= 0.001
+        metres[self.depth_mm == 0] = np.nan
+        return metres
+
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -196,7 +204,8 @@ class Scene:
     def _paint_of(body: Body, rng: np.random.Generator) -> NDArray[np.float32]:
         drawn = np.full(3, rng.uniform(0.85, 1.1))
         base = np.array(COLORS[body.color] if body.shape != PILLAR else (128, 128, 128), float)
-        return np.clip(base * (drawn if body.tint is None else np.array(body.tint)), 0, 255).astype(np.float32)
+        paint: NDArray[np.float32] = np.clip(base * (drawn if body.tint is None else np.array(body.tint)), 0, 255).astype(np.float32)
+        return paint
 
     def _make_wall(self, rng: np.random.Generator) -> NDArray[np.float32]:
         size = (self.width, self.height)

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""`lang2segtrack bench`: accuracy on the toy suites, on DAVIS and on LaSOT."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the subparsers of `lang2segtrack`."""
+    bench = commands.add_parser("bench", help="accuracy on the toy suites, or on folders laid out as DAVIS or LaSOT")
+    kinds = bench.add_subparsers(dest="kind", required=True, metavar="KIND")
+    suites = kinds.add_parser("suites", help="toy suites x memory policies, on seeds that no training has seen")
+    suites.add_argument("--suites", nargs="+", metavar="SUITE", help="which ones (default: all)")
+    suites.add_argument("--clips", type=int, default=8, help="clips of each suite (default: %(default)s)")
+    suites.add_argument("--stills", type=int, default=300, help="pictures for the detector (default: %(default)s)")
+    suites.add_argument("--first-seed", type=int, default=0, help="seed of the first clip (default: %(default)s)")
+    suites.add_argument("--no-text", action="store_true", help="leave the text-prompted runs out")
+    suites.add_argument("--pinned", type=Path, metavar="JSON", help="fail when a number is lower than in this report")
+    davis = kinds.add_parser("davis", help="DAVIS 2017: masks of the first frame, J and F")
+    davis.add_argument("root", type=Path, help="folder with JPEGImages and Annotations")
+    davis.add_argument("--split", default="val", help="list in ImageSets/2017 (default: %(default)s)")
+    davis.add_argument("--resolution", default="480p", help="sub-folder (default: %(default)s)")
+    lasot = kinds.add_parser("lasot", help="LaSOT: box of the first frame, success, precision, normalised precision")
+    lasot.add_argument("root", type=Path, help="folder with sequences that hold img/ and groundtruth.txt")
+    for parser in (suites, davis, lasot):
+        parser.add_argument("--model", default="toy", help="segmenter: name, folder or hub id (default: %(default)s)")
+        parser.add_argument("--policies", nargs="+", default=["sam2", "samurai", "distractor"], help="memory policies (default: all)")
+        parser.add_argument("--device", default="auto")
+        parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
+    suites.add_argument("--detector", default="toy", help="detector: name, folder or hub id (default: %(default)s)")
+    bench.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.toyworld.accuracy.real_clips import LayoutError
+    from lang2segtrack_ros.weights import WeightsError
+
+    try:
+        return _suites(options) if options.kind == "suites" else _real(options)
+    except (WeightsError, LayoutError, KeyError) as error:
+        print(f"lang2segtrack bench: {error.args[0]}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        print(f"lang2segtrack bench: {error}; install what requirements/accuracy.txt and accuracy-no-deps.txt list", file=sys.stderr)
+        return 2
+
+
+def _suites(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.toyworld.accuracy import report
+    from lang2segtrack_ros.weights import load_detector, load_segmenter
+
+    plan = report.Plan(
+        suites=options.suites or report.Plan().suites,
+        policies=options.policies,
+        text_suites=() if options.no_text else [s for s in report.TEXT_SUITES if not options.suites or s in options.suites],
+        clips=options.clips,
+        stills=options.stills,
+        first_seed=options.first_seed,
+    )
+    result = report.measure(load_segmenter(options.model, options.device), load_detector(options.detector, options.device), plan)
+    report.write(result, options.out)
+    print(f"written: {options.out / 'accuracy.json'}, accuracy.md, accuracy.png")
+    if options.pinned is None:
+        return 0
+    complaints = report.worse(result, json.loads(options.pinned.read_text()))
+    print("\n".join(complaints) or "nothing is worse than pinned")
+    return 1 if complaints else 0
+
+
+def _real(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.toyworld.accuracy import real_clips
+    from lang2segtrack_ros.weights import load_segmenter
+
+    davis = options.kind == "davis"
+    sequences = (
+        real_clips.davis_sequences(options.root, options.split, options.resolution) if davis else real_clips.lasot_sequences(options.root)
+    )
+    segmenter = load_segmenter(options.model, options.device)
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for policy in options.policies:
+        table: dict[str, dict[str, float]] = {}
+        for sequence in sequences:
+            if davis:
+                for number, (j, f) in real_clips.run_davis(segmenter, sequence, policy).items():
+                    table[f"{sequence.name}/{number}"] = {"J": j, "F": f, "J&F": (j + f) / 2}
+            else:
+                table[sequence.name] = real_clips.run_lasot(segmenter, sequence, policy)
+            last = list(table.items())[-1]
+            print(f"{policy}, {last[0]}: " + ", ".join(f"{name} {value:.4g}" for name, value in last[1].items()), flush=True)
+        names = next(iter(table.values()))
+        table["mean"] = {name: math.fsum(row[name] for row in table.values()) / len(table) for name in names}
+        print(f"{policy}, mean: " + ", ".join(f"{name} {value:.4f}" for name, value in table["mean"].items()))
+        rows[policy] = table
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"{options.kind}.json"
+    path.write_text(json.dumps({"model": options.model, "sequences": len(sequences), "policies": rows}, indent=1))
+    print(f"written: {path}")
+    return 0

@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Region and boundary agreement of two masks, J and F of DAVIS (Perazzi et al., CVPR 2016; arXiv:1704.00675)."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+BOUNDARY_TOLERANCE = 0.008
+"""How far boundaries may lie apart, in parts of the image's diagonal."""
+
+
+def region_j(mask: Mask, truth: Mask) -> float:
+    """Intersection over union of two masks [H, W]; 1 when both are empty."""
+    union = np.count_nonzero(mask | truth)
+    return float(np.count_nonzero(mask & truth) / union) if union else 1.0
+
+
+def boundary_f(mask: Mask, truth: Mask) -> float:
+    """F measure of the two boundaries' pixels that lie near the other boundary; 1 when both masks are empty."""
+    if not mask.any() or not truth.any():
+        return float(not mask.any() and not truth.any())
+    reach = math.ceil(BOUNDARY_TOLERANCE * math.hypot(*mask.shape))
+    rows, columns = (np.flatnonzero((mask | truth).any(axis=axis)) for axis in (1, 0))
+    window = np.s_[max(rows[0] - reach - 1, 0) : rows[-1] + reach + 2, max(columns[0] - reach - 1, 0) : columns[-1] + reach + 2]
+    offsets = np.arange(-reach, reach + 1)
+    disk = (offsets[:, None] ** 2 + offsets**2 <= reach**2).astype(np.uint8)
+    ours, theirs = (_boundary(m[window]) for m in (mask, truth))
+    precision = float(cv2.dilate(theirs, disk)[ours > 0].mean()) if ours.any() else 0.0
+    recall = float(cv2.dilate(ours, disk)[theirs > 0].mean()) if theirs.any() else 0.0
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _boundary(mask: Mask) -> NDArray[np.uint8]:
+    """Pixels that differ from their right, lower or lower right neighbour, as DAVIS draws a boundary."""
+    edge = np.zeros(mask.shape, bool)
+    edge[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
+    edge[:-1] |= mask[:-1] ^ mask[1:]
+    edge[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
+    return edge.astype(np.uint8)
