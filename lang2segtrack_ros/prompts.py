@@ -42,14 +42,16 @@ class TextPrompt:
         text: one or more phrases, "red mug. cardboard box."
         mode: "continuous" keeps looking for new ones, "once" looks on one image.
         threshold: least score of a detection, 0..1; None takes the detector's own.
+        every: frames from one look for it to the next; None takes the session's `detect_every`.
 
     Raises:
-        PromptError: empty or overlong text, unknown mode, threshold outside 0..1.
+        PromptError: empty or overlong text, unknown mode, threshold outside 0..1, every below 1.
     """
 
     text: str
     mode: Literal["once", "continuous"] = "continuous"
     threshold: float | None = None
+    every: int | None = None
     phrases: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +64,8 @@ class TextPrompt:
             raise PromptError(f'mode is "{self.mode}"; it must be "once" or "continuous"')
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise PromptError(f"threshold is {self.threshold}; it must lie between 0 and 1")
+        if self.every is not None and self.every < 1:
+            raise PromptError(f"every is {self.every}; a look comes at most once a frame, so it must be 1 or more")
         object.__setattr__(self, "phrases", phrases)
 
 

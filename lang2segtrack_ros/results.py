@@ -65,6 +65,7 @@ class Track:
         motion_score: 0..1, IoU of the mask's box with the motion model's prediction; NaN while there is none.
         stable_frames: frames for which the motion model has been steady.
         frames_since_seen: 0 when visible on this image.
+        appearance: float32 [D] of unit length, what the object looks like to the network; None when nothing is visible.
     """
 
     id: int
@@ -79,6 +80,7 @@ class Track:
     motion_score: float
     stable_frames: int
     frames_since_seen: int = 0
+    appearance: NDArray[np.float32] | None = None
 
     @cached_property
     def rle(self) -> Rle:
@@ -105,6 +107,11 @@ class FrameResult:
     tracks: tuple[Track, ...] = ()
     detections: int | None = None
     by_id: dict[int, Track] = field(init=False, repr=False)
+
+    @property
+    def announced(self) -> tuple[Track, ...]:
+        """The tracks without those that are not confirmed yet."""
+        return tuple(track for track in self.tracks if track.state is not TrackStatus.TENTATIVE)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_id", {track.id: track for track in self.tracks})

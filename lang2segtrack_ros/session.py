@@ -21,11 +21,14 @@ import numpy as np
 from lang2segtrack_ros.detection.detector import Detection, Detector
 from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest, DetectionWorker, answer
 from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.identity.association import associate, find_duplicate
+from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
+from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
+from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
 from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.tracking import OpenFrame, StreamTracker, TrackerError
+from lang2segtrack_ros.tracking.open_frame import Proposed
 from lang2segtrack_ros.tracking.policies import Policy
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
 
@@ -41,6 +44,7 @@ class PromptHandle:
 
     Attributes:
         prompt: the prompt.
+        prompt_id: > 0, number of a continuous text prompt, by which it is changed and removed; 0 for other prompts.
         done: True once it was applied or refused.
         track_ids: the objects it made, found or corrected.
         labels: one for each of track_ids.
@@ -49,6 +53,7 @@ class PromptHandle:
     """
 
     prompt: Prompt
+    prompt_id: int = 0
     done: bool = False
     track_ids: list[int] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
@@ -81,6 +86,8 @@ class Session:
         min_part: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
         arbitration: settle which of two objects has slipped onto the other, see `tracking.arbitration`.
         lost_after_s, remove_after_s: see `identity.LifeCycle`.
+        identity: the rules by which an object keeps its id, see `identity.registry`.
+        cut_correlation: how little an image must resemble the last one to count as a scene cut, 0..1; 0 finds none.
     """
 
     def __init__(
@@ -96,47 +103,88 @@ class Session:
         arbitration: bool = False,
         lost_after_s: float = 2.0,
         remove_after_s: float = 0.0,
+        identity: IdentityOptions | None = None,
+        cut_correlation: float = 0.5,
     ) -> None:
         self.tracker = StreamTracker(segmenter, policy, max_objects, min_part, arbitration=arbitration)
         self.detector = detector
         self.detect_every = detect_every
         self.life_cycle = LifeCycle(lost_after_s, remove_after_s)
+        self.registry = Registry(identity or IdentityOptions())
+        self.scene_cuts = 0
+        self._cuts = SceneCutDetector(cut_correlation)
+        self._false: list[int] = []  # tracks that a look has shown to be false alarms
         self._worker = DetectionWorker(detector) if background and detector is not None else None
         self._waiting: list[PromptHandle] = []
-        self._texts: list[TextPrompt] = []
+        self._texts: dict[int, TextPrompt] = {}
+        self._looked: dict[int, int] = {}  # frames since the last look for each of them
+        self._next_text = 1
         self._handles: list[PromptHandle] = []  # text prompts that no look has answered yet
         self._in_flight: _InFlight | None = None
-        self._since_look = 0
         self._removed: list[Track] = []
         self._last: FrameResult | None = None
         self._detections: int | None = None
         self.detector_errors = 0
 
-    def prompt(self, prompt: Prompt) -> PromptHandle:
+    def prompt(self, prompt: Prompt, replaces: int = 0) -> PromptHandle:
         """Takes a prompt for the next frame; the handle tells what became of it.
 
+        Args:
+            prompt: what to look for or follow.
+            replaces: the number of a continuous text prompt whose place a continuous text prompt takes; what both name is followed
+                on, and so are the objects of the old one that the new one does not name.
+
         Raises:
-            PromptError: a text prompt without a detector, or one the detector cannot read.
+            PromptError: a text prompt without a detector, one the detector cannot read, or no prompt has that number.
         """
         handle = PromptHandle(prompt)
+        if replaces and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):
+            raise PromptError("only a continuous text prompt can take the place of another")
+        if replaces and replaces not in self._texts:
+            raise PromptError(self._no_text(replaces))
         if isinstance(prompt, TextPrompt):
             if self.detector is None:
                 raise PromptError("there is no detector to look for names: load one, or use box, point and mask prompts and no text")
             unknown = self.detector.check(prompt.phrases)
             if unknown:
                 handle.notes.append(f"the detector does not know: {', '.join(unknown)}; what it finds for these words means little")
+            if prompt.mode == "continuous":
+                handle.prompt_id = replaces or self._next_text
+                self._next_text += not replaces
+                self._texts[handle.prompt_id] = prompt
+                self._looked[handle.prompt_id] = 0
         self._waiting.append(handle)
         return handle
 
     @property
+    def texts(self) -> dict[int, TextPrompt]:
+        """The continuous text prompts by number."""
+        return dict(self._texts)
+
+    def remove_text(self, prompt_id: int) -> None:
+        """Stops looking for what a text prompt names; its tracks go on.
+
+        Raises:
+            PromptError: no prompt has this number.
+        """
+        if prompt_id not in self._texts:
+            raise PromptError(self._no_text(prompt_id))
+        del self._texts[prompt_id], self._looked[prompt_id]
+
+    def _no_text(self, prompt_id: int) -> str:
+        known = ", ".join(map(str, self._texts)) or "none"
+        return f"there is no text prompt {prompt_id}; looked for now: {known}"
+
+    @property
     def phrases(self) -> tuple[str, ...]:
         """What is looked for continuously."""
-        return tuple(dict.fromkeys(phrase for text in self._texts for phrase in text.phrases))
+        return tuple(dict.fromkeys(phrase for text in self._texts.values() for phrase in text.phrases))
 
     def remove(self, track_id: int) -> None:
         """Forgets an object. Raises TrackerError when there is no such track."""
         last = self._last.by_id.get(track_id) if self._last else None
         self.tracker.remove(track_id)
+        self.registry.forget(track_id)
         if last is not None:
             self._removed.append(self._as_removed(last))
 
@@ -149,11 +197,15 @@ class Session:
             self._worker.take()
         self._waiting.clear()
         self._texts.clear()
+        self._looked.clear()
         self._handles.clear()
         self._in_flight = None
         self._removed = [self._as_removed(track) for track in self._last.tracks] if self._last else []
         self.tracker.reset()
         self.life_cycle.reset()
+        self.registry.reset()
+        self._cuts.reset()
+        self._false.clear()
 
     def close(self) -> None:
         """Ends the detector's thread."""
@@ -169,16 +221,14 @@ class Session:
         if self._in_flight is not None:
             self._cache(features, frame)
         opened = tracker.begin(features, frame.height, frame.width)
+        self._doubt(opened, frame)
         self._apply_waiting(opened)
         self._look(opened, frame, features)
         tracks = opened.commit()
         if self._in_flight is not None and self._in_flight.features[-1][0] == self._in_flight.features[0][0]:
             self._in_flight.tracks = tracks  # the question was asked on this frame
-        elapsed = (frame.stamp_ns - self._last.stamp_ns) / 1e9 if self._last else 0.0
-        tracks = self.life_cycle.update(tracks, min(max(elapsed, 0.0), MAX_STEP_S))
-        for track in tracks:
-            if track.state is TrackStatus.REMOVED:
-                tracker.remove(track.id)
+        elapsed = min(max((frame.stamp_ns - self._last.stamp_ns) / 1e9, 0.0), MAX_STEP_S) if self._last else 0.0
+        tracks = self._live(tracks, elapsed)
         gone, self._removed = self._removed, []
         living = {track.id for track in tracks}
         result = FrameResult(
@@ -197,6 +247,29 @@ class Session:
         """The latest result, without removed tracks; None before the first frame."""
         return self._last
 
+    def _doubt(self, opened: OpenFrame, frame: Frame) -> None:
+        """Hides objects that have to be recognised and are not."""
+        if self._cuts.update(frame.color):
+            self.scene_cuts += 1
+            self.registry.doubt_all()
+        if set(self.registry.doubted) & set(self.tracker.ids):
+            opened.hide(self.registry.strangers(opened.tracks()))
+
+    def _live(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
+        """The tracks with their states; those whose life is over are removed from the tracker."""
+        over = {*self.registry.update(tracks, elapsed_s), *self._false}
+        self._false = []
+        living = []
+        for track in self.life_cycle.update(tracks, elapsed_s):
+            if track.id in over or track.state is TrackStatus.REMOVED:
+                track = self._as_removed(track)
+                self.tracker.remove(track.id)
+                self.registry.forget(track.id)
+            elif not self.registry.is_confirmed(track.id):
+                track = replace(track, state=TrackStatus.TENTATIVE)
+            living.append(track)
+        return living
+
     @staticmethod
     def _as_removed(track: Track) -> Track:
         return replace(track, state=TrackStatus.REMOVED, score=0.0, box=None, mask=np.zeros_like(track.mask))
@@ -206,31 +279,34 @@ class Session:
         for handle in waiting:
             if isinstance(handle.prompt, TextPrompt):
                 self._handles.append(handle)
-                if handle.prompt.mode == "continuous":
-                    self._texts.append(handle.prompt)
                 continue
             try:
                 track_id = opened.prompt(handle.prompt)
             except (PromptError, TrackerError) as error:
                 handle._finish([], [], str(error))
             else:
+                if handle.prompt.track_id is None:
+                    self.registry.add(track_id, handle.prompt.label, found=False)
+                self.registry.trust(track_id)
                 handle._finish([track_id], [handle.prompt.label])
 
     def _look(self, opened: OpenFrame, frame: Frame, features: ImageFeatures) -> None:
         """Asks the detector when a prompt is new or the interval is over."""
-        self._since_look += 1
-        due = bool(self._handles) or (bool(self._texts) and self._since_look >= self.detect_every)
-        if self.detector is None or not due or (self._worker is not None and not self._worker.idle):
+        for number in self._looked:
+            self._looked[number] += 1
+        due = {number: text for number, text in self._texts.items() if self._looked[number] >= (text.every or self.detect_every)}
+        asked = [*due.values(), *(handle.prompt for handle in self._handles)]
+        if self.detector is None or not asked or (self._worker is not None and not self._worker.idle):
             return
         wanted: dict[str, float] = {}
-        for text in [*self._texts, *(handle.prompt for handle in self._handles)]:
+        for text in asked:
             assert isinstance(text, TextPrompt)
             threshold = self.detector.default_threshold if text.threshold is None else text.threshold
             for phrase in text.phrases:
                 wanted[phrase] = min(threshold, wanted.get(phrase, 1.0))
         request = DetectionRequest(self.tracker.frame_index, frame.color, tuple(wanted), tuple(wanted.values()))
         handles, self._handles = self._handles, []
-        self._since_look = 0
+        self._looked |= dict.fromkeys([*due, *(handle.prompt_id for handle in handles if handle.prompt_id in self._texts)], 0)
         if self._worker is None:
             self._place(answer(self.detector, request), opened, opened.tracks(), handles)
             return
@@ -262,12 +338,23 @@ class Session:
         for index, features, height, width in later:
             fork.frame_index = index
             present = fork.begin(features, height, width).commit()
-        # What was prompted or found in the meantime may be the same object.
-        for track in present:
-            if self._last is not None and find_duplicate(track.mask, self._last.tracks) is not None:
-                fork.remove(track.id)
+        self._settle_with_present(fork, present)
         fork.frame_index = self.tracker.frame_index
         self.tracker.adopt(fork)
+
+    def _settle_with_present(self, fork: StreamTracker, present: list[Track]) -> None:
+        """What was prompted, found or seen again in the meantime may be the same object as one that was caught up."""
+        for track in present:
+            duplicate = find_duplicate(track.mask, self._last.tracks) if self._last is not None else None
+            if duplicate is not None:
+                fork.remove(track.id)
+                if track.id not in self.tracker.ids:
+                    self.registry.forget(track.id)
+                elif duplicate == track.id:
+                    self.registry.trust(track.id)
+            elif track.id in self.tracker.ids:  # an old object, found where the tracker does not see it
+                self.tracker.remove(track.id)
+                self.registry.trust(track.id)
 
     def _place(self, given: DetectionAnswer, opened: OpenFrame, tracks: list[Track], handles: list[PromptHandle]) -> None:
         """Gives each detection the track it belongs to, or starts one on the open frame; settles the handles."""
@@ -281,22 +368,60 @@ class Session:
         labels = {track.id: track.label for track in tracks}
         found = {index: track_id for index, track_id in matched.items() if track_id in self.tracker.ids}
         full = ""
+        newcomers: dict[int, Proposed] = {}
+        visible = [track for track in tracks if track.box is not None]
         for index in new:
             detection = given.detections[index]
             try:
-                found[index] = self._start(detection, opened, tracks)
+                self.tracker.check_room(len(opened.added) + len(newcomers))  # not all of them are accepted yet
+                proposed = opened.propose(BoxPrompt(detection.box, detection.label))
             except (PromptError, TrackerError) as error:
                 full = str(error)
+                continue
+            duplicate = find_duplicate(opened.mask_of(proposed), visible)
+            if duplicate is None:
+                newcomers[index] = proposed
+            else:
+                found[index] = duplicate
+        absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids]
+        seen = [(given.detections[index].label, opened.appearance_of(proposed)) for index, proposed in newcomers.items()]
+        again = self.registry.reunite(seen, absent)
+        for position, (index, proposed) in enumerate(newcomers.items()):
+            found[index] = self._seat(opened, proposed, given.detections[index], again.get(position))
+        by_id = {track.id: track for track in visible}
+        for index, track_id in matched.items():
+            self._tighten(opened, given.detections[index], by_id[track_id])
+        self._false += self.registry.looked(set(found.values()), tracks, given.request.phrases)
         for handle in handles:
             self._settle(handle, given.detections, found, labels, full)
+            if isinstance(handle.prompt, TextPrompt) and handle.prompt.mode == "once":
+                self.registry.confirm_once(handle.track_ids)
 
-    def _start(self, detection: Detection, opened: OpenFrame, tracks: list[Track]) -> int:
-        """Starts a track on a detection, unless its mask shows that it is one already."""
-        if self.tracker is not opened.tracker:  # a fork does not know how many objects are tracked
-            self.tracker.check_room(len(opened.added))
-        proposed = opened.propose(BoxPrompt(detection.box, detection.label))
-        duplicate = find_duplicate(opened.mask_of(proposed), tracks)
-        return duplicate if duplicate is not None else opened.accept(proposed, self.tracker.reserve_id())
+    def _seat(self, opened: OpenFrame, proposed: Proposed, detection: Detection, old_id: int | None) -> int:
+        """Gives a newcomer a new track, or the absent one that it is."""
+        if old_id is None:
+            track_id = opened.accept(proposed, self.tracker.reserve_id())
+            self.registry.add(track_id, detection.label, found=True)
+            return track_id
+        if opened.tracker is self.tracker:
+            opened.prompt(BoxPrompt(detection.box, "", old_id))
+            self.registry.trust(old_id)
+        else:
+            opened.accept(proposed, old_id)  # the fork's copy replaces the old track when it has caught up
+        return old_id
+
+    def _tighten(self, opened: OpenFrame, detection: Detection, track: Track) -> None:
+        """Sets a track that has drifted off its detection back onto it, keeping its id."""
+        fits = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
+        if detection.label != track.label or not self.registry.slack(track.id, fits) or track.id not in self.tracker.ids:
+            return
+        try:
+            if opened.tracker is self.tracker:
+                opened.prompt(BoxPrompt(detection.box, "", track.id))
+            else:
+                opened.accept(opened.propose(BoxPrompt(detection.box, detection.label)), track.id)
+        except (PromptError, TrackerError):
+            return  # the detection does not fit the image; the track goes on as it was
 
     @staticmethod
     def _settle(handle: PromptHandle, detections: Sequence[Detection], found: dict[int, int], labels: dict[int, str], full: str) -> None:

@@ -28,7 +28,7 @@ def ros_domain() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def segmenter() -> Sam2Segmenter:
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     return load_segmenter("toy", device="cpu")
 
 

@@ -92,7 +92,7 @@ class Outputs:
                 log.exception("a result could not be published")
 
     def _publish(self, header: Header, frame: Frame, result: FrameResult) -> None:
-        tracks = result.tracks
+        tracks = result.announced
         labels = {track.id: track.label for track in tracks if track.box is not None} | (self._labels or {})
         labels = {track_id: label for track_id, label in labels.items() if track_id in result.by_id}
         if labels != self._labels:
@@ -101,7 +101,7 @@ class Outputs:
         if self._detections.get_subscription_count():
             self._send("detections", self._detections, conversions.detections_message(tracks, header))
         if self._tracks.get_subscription_count():
-            self._send("tracks", self._tracks, conversions.tracks_message(tracks, header))
+            self._send("tracks", self._tracks, conversions.tracks_message(result.tracks, header))
         if self._masks.get_subscription_count():
             pixels = conversions.instance_image(tracks, result.height, result.width)
             self._send("instance_masks", self._masks, conversions.image_message(pixels, "mono16", header))

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from dataclasses import fields
 from typing import Any
 
 import rclpy
@@ -27,6 +28,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from lang2segtrack_ros.frame import CameraModel, Frame
+from lang2segtrack_ros.identity.registry import IdentityOptions
 from lang2segtrack_ros.prompts import PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.ros import conversions, parameters
@@ -135,6 +137,8 @@ class TrackNode(LifecycleNode):
             arbitration=self._value("arbitration"),
             lost_after_s=self._value("lost_after_s"),
             remove_after_s=self._value("remove_after_s"),
+            identity=IdentityOptions(**{item.name: self._value(item.name) for item in fields(IdentityOptions)}),
+            cut_correlation=self._value("cut_correlation"),
         )
         self.detection_threshold = self._value("detection_threshold")
         if self._value("text"):

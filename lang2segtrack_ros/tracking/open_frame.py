@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,6 +99,12 @@ class OpenFrame:
         """The bool [H, W] mask of a proposal."""
         return image_masks(proposed.proposal.low, self.height, self.width)[0].cpu().numpy()
 
+    @torch.inference_mode()
+    def appearance_of(self, proposed: Proposed) -> NDArray[np.float32]:
+        """What a proposal's object looks like, see `Track.appearance`."""
+        seen = self.tracker.segmenter.describe(self.features, proposed.proposal.low)
+        return seen[0].float().cpu().numpy()
+
     def accept(self, proposed: Proposed, track_id: int | None = None) -> int:
         """Makes a proposal part of this frame.
 
@@ -109,6 +116,14 @@ class OpenFrame:
             track_id = self.tracker.reserve_id()
         self.prompted[track_id] = proposed
         return track_id
+
+    def hide(self, track_ids: Collection[int]) -> None:
+        """Takes objects for hidden on this frame, whatever memory says; nothing of it is remembered for them."""
+        if self.recalled is None or not track_ids:
+            return
+        where = torch.tensor([track_id in track_ids for track_id in self.tracker.ids], device=self.recalled.proposal.low.device)
+        proposal = self.recalled.proposal.hide(where)
+        self.recalled = replace(self.recalled, proposal=replace(proposal, sound=proposal.sound & ~where))
 
     @property
     def added(self) -> list[int]:

@@ -270,7 +270,7 @@ class SegmenterTraining:
 PHASES = (
     Phase(700, 1, 20, 3, 1.4e-3),
     Phase(450, 4, 14, 4, 1.0e-3, told=0.7),
-    Phase(650, 6, 14, 4, 7e-4, told=0.3, coarse=0.15),
+    Phase(420, 6, 14, 4, 3e-4, told=0.3, coarse=0.15),
 )
 
 

@@ -1,0 +1,224 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of every object beyond the last image: how it looks, whether it is confirmed, whether it can be trusted.
+
+The tracker says where an object is; this says whether it is still the same object. Rules, each with its parameter:
+
+* An object found by the detector is tentative until the detector has found it `confirm_looks` times; one that it does not find again
+  on two looks after the first was a false alarm and goes. Objects that a user pointed at are confirmed at once.
+* An object that was away for `doubt_after_s`, or any object after a scene cut, is doubted: it counts as hidden until what the tracker
+  shows looks like it (`same_appearance`), or the detector finds it again.
+* An object of a continuous prompt that the tracker shows and the detector does not find on `drift_looks` looks in a row is doubted as
+  well: it may have drifted onto something else.
+* A detection of no visible object is an unseen one of the same label when they look alike; several are settled jointly.
+* A track whose box fits its detection badly on two looks in a row is set onto the detection, under its id.
+* Two tracks of one label on the same pixels for `merge_frames` frames are one object: the older id stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from lang2segtrack_ros.identity.association import mask_iou
+from lang2segtrack_ros.results import Track
+
+Appearance = NDArray[np.float32]
+_MEMORY = 0.95  # how much of the remembered appearance stays when a new look is mixed in
+_SURE_IOU = 0.6  # predicted IoU from which on a mask says how its object looks
+_FALSE_ALARM_LOOKS = 2
+_MERGE_IOU = 0.7
+_LOOSE_IOU = 0.5  # a detection and its track's box that overlap less do not fit
+
+
+@dataclass(frozen=True)
+class IdentityOptions:
+    """Parameters of the rules above.
+
+    Attributes:
+        confirm_looks: detections that make a found object real; 1 announces it at once.
+        doubt_after_s: absence after which an object must be recognised; 0 never doubts.
+        same_appearance: 0..1, least likeness of the same object.
+        drift_looks: looks without a detection after which a visible object is doubted; 0 never.
+        merge_frames: frames on the same pixels after which two tracks become one; 0 never.
+    """
+
+    confirm_looks: int = 2
+    doubt_after_s: float = 1.0
+    same_appearance: float = 0.6
+    drift_looks: int = 6
+    merge_frames: int = 4
+
+
+@dataclass
+class _Known:
+    label: str
+    confirmed: bool
+    found: bool  # by a detector, not pointed at by a user
+    looks: int = 1
+    missed: int = 0
+    unseen_s: float = 0.0
+    slack: int = 0
+    doubted: bool = False
+    appearance: Appearance | None = None
+
+
+def likeness(one: Appearance | None, other: Appearance | None) -> float:
+    """Cosine of two appearances, 0 when one is not known."""
+    return (
+        float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9)) if one is not None and other is not None else 0.0
+    )
+
+
+@dataclass
+class Registry:
+    """The objects of a session by track id."""
+
+    options: IdentityOptions = field(default_factory=IdentityOptions)
+    merged: int = 0
+    reunited: int = 0
+    false_alarms: int = 0
+    _known: dict[int, _Known] = field(default_factory=dict)
+    _together: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def add(self, track_id: int, label: str, found: bool) -> None:
+        """A new object; `found` by the detector rather than pointed at."""
+        self._known[track_id] = _Known(label, confirmed=not found or self.options.confirm_looks <= 1, found=found)
+
+    def trust(self, track_id: int) -> None:
+        """The user, or the detector, has said where the object is."""
+        known = self._known.get(track_id)
+        if known is not None:
+            known.doubted, known.unseen_s, known.missed = False, 0.0, 0
+
+    def forget(self, track_id: int) -> None:
+        """The object is gone for good."""
+        self._known.pop(track_id, None)
+        self._together = {pair: count for pair, count in self._together.items() if track_id not in pair}
+
+    def reset(self) -> None:
+        """Forgets all objects."""
+        self._known.clear()
+        self._together.clear()
+
+    def is_confirmed(self, track_id: int) -> bool:
+        """False for an object that is not to be announced yet."""
+        known = self._known.get(track_id)
+        return known is None or known.confirmed
+
+    def doubt_all(self) -> None:
+        """After a scene cut nothing is what it was."""
+        if self.options.doubt_after_s > 0:
+            for known in self._known.values():
+                known.doubted = True
+
+    @property
+    def doubted(self) -> list[int]:
+        """Objects that must be recognised before they are shown."""
+        return [track_id for track_id, known in self._known.items() if known.doubted]
+
+    def strangers(self, tracks: Iterable[Track]) -> list[int]:
+        """Which of these tracks, as memory proposes them, are doubted and do not look like their object; the others are trusted again."""
+        strange = []
+        for track in tracks:
+            known = self._known.get(track.id)
+            if known is None or not known.doubted or track.box is None:
+                continue
+            if known.appearance is None or likeness(track.appearance, known.appearance) >= self.options.same_appearance:
+                self.trust(track.id)
+            else:
+                strange.append(track.id)
+        return strange
+
+    def reunite(self, newcomers: Sequence[tuple[str, Appearance | None]], absent: Collection[int]) -> dict[int, int]:
+        """Which newcomers, (label, appearance) each, are absent objects: newcomer's index to track id, at most one each, alikest first."""
+        ids = [track_id for track_id in absent if track_id in self._known]
+        if not newcomers or not ids:
+            return {}
+        table = np.array([[self._alike(label, seen, self._known[track_id]) for track_id in ids] for label, seen in newcomers])
+        rows, columns = linear_sum_assignment(table, maximize=True)
+        found = {int(row): ids[column] for row, column in zip(rows, columns) if table[row, column] >= self.options.same_appearance}
+        self.reunited += len(found)
+        return found
+
+    @staticmethod
+    def _alike(label: str, seen: Appearance | None, known: _Known) -> float:
+        return likeness(seen, known.appearance) if label == known.label else 0.0
+
+    def slack(self, track_id: int, overlap: float) -> bool:
+        """Notes how well a detection's box fits its track's; True when it has fitted badly on two looks in a row."""
+        known = self._known.get(track_id)
+        if known is None:
+            return False
+        known.slack = known.slack + 1 if overlap < _LOOSE_IOU else 0
+        if known.slack < 2:
+            return False
+        known.slack = 0
+        return True
+
+    def looked(self, matched: Collection[int], tracks: Iterable[Track], phrases: Collection[str]) -> list[int]:
+        """Notes a look of the detector for `phrases` and the tracks it matched; returns tentative tracks that were false alarms."""
+        gone = []
+        for track in tracks:
+            known = self._known.get(track.id)
+            if known is None or not known.found or known.label not in phrases or (known.confirmed and track.box is None):
+                continue
+            if track.id in matched:
+                known.looks, known.missed, known.doubted = known.looks + 1, 0, False
+                known.confirmed |= known.looks >= self.options.confirm_looks
+            else:
+                known.missed += 1
+                if not known.confirmed and known.missed >= _FALSE_ALARM_LOOKS:
+                    gone.append(track.id)
+                elif self.options.drift_looks and known.missed >= self.options.drift_looks:
+                    known.doubted, known.missed = True, 0
+        self.false_alarms += len(gone)
+        return gone
+
+    def confirm_once(self, track_ids: Iterable[int]) -> None:
+        """Objects of a prompt that looks once are not looked for again: they are real at once."""
+        for track_id in track_ids:
+            if track_id in self._known:
+                self._known[track_id].confirmed = True
+                self._known[track_id].found = False
+
+    def update(self, tracks: Sequence[Track], elapsed_s: float) -> list[int]:
+        """Learns from a finished frame; returns ids of tracks that are another track's double and are to go."""
+        for track in tracks:
+            known = self._known.get(track.id)
+            if known is None:
+                continue
+            if track.box is None:
+                known.unseen_s += elapsed_s
+                if self.options.doubt_after_s and known.unseen_s >= self.options.doubt_after_s:
+                    known.doubted = True
+                continue
+            known.unseen_s = 0.0
+            if track.appearance is not None and track.predicted_iou >= _SURE_IOU and not known.doubted:
+                mixed = track.appearance if known.appearance is None else _MEMORY * known.appearance + (1 - _MEMORY) * track.appearance
+                known.appearance = mixed.astype(np.float32)
+        return self._doubles(tracks)
+
+    def _doubles(self, tracks: Sequence[Track]) -> list[int]:
+        if not self.options.merge_frames:
+            return []
+        together: dict[tuple[int, int], int] = {}
+        seen = sorted((track for track in tracks if track.box is not None), key=lambda track: track.id)
+        for index, older in enumerate(seen):
+            for younger in seen[index + 1 :]:
+                if older.label == younger.label and _boxes_touch(older, younger) and mask_iou(older.mask, younger.mask) >= _MERGE_IOU:
+                    together[older.id, younger.id] = self._together.get((older.id, younger.id), 0) + 1
+        self._together = together
+        doubles = {younger for (_, younger), count in together.items() if count >= self.options.merge_frames}
+        self.merged += len(doubles)
+        return sorted(doubles)
+
+
+def _boxes_touch(one: Track, other: Track) -> bool:
+    if one.box is None or other.box is None:
+        return False
+    return one.box[0] < other.box[2] and other.box[0] < one.box[2] and one.box[1] < other.box[3] and other.box[1] < one.box[3]
