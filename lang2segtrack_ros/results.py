@@ -65,7 +65,6 @@ class Track:
         motion_score: 0..1, IoU of the mask's box with the motion model's prediction; NaN while there is none.
         stable_frames: frames for which the motion model has been steady.
         frames_since_seen: 0 when visible on this image.
-        appearance: float32 [D] of unit length, what the object looks like to the network; None when nothing is visible.
     """
 
     id: int
@@ -80,7 +79,6 @@ class Track:
     motion_score: float
     stable_frames: int
     frames_since_seen: int = 0
-    appearance: NDArray[np.float32] | None = None
 
     @cached_property
     def rle(self) -> Rle:

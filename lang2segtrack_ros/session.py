@@ -21,6 +21,7 @@ import numpy as np
 from lang2segtrack_ros.detection.detector import Detection, Detector
 from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest, DetectionWorker, answer
 from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
 from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
 from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
@@ -228,7 +229,7 @@ class Session:
         if self._in_flight is not None and self._in_flight.features[-1][0] == self._in_flight.features[0][0]:
             self._in_flight.tracks = tracks  # the question was asked on this frame
         elapsed = min(max((frame.stamp_ns - self._last.stamp_ns) / 1e9, 0.0), MAX_STEP_S) if self._last else 0.0
-        tracks = self._live(tracks, elapsed)
+        tracks = self._live(tracks, frame, elapsed)
         gone, self._removed = self._removed, []
         living = {track.id for track in tracks}
         result = FrameResult(
@@ -253,11 +254,11 @@ class Session:
             self.scene_cuts += 1
             self.registry.doubt_all()
         if set(self.registry.doubted) & set(self.tracker.ids):
-            opened.hide(self.registry.strangers(opened.tracks()))
+            opened.hide(self.registry.strangers(opened.tracks(), frame.color))
 
-    def _live(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
+    def _live(self, tracks: list[Track], frame: Frame, elapsed_s: float) -> list[Track]:
         """The tracks with their states; those whose life is over are removed from the tracker."""
-        over = {*self.registry.update(tracks, elapsed_s), *self._false}
+        over = {*self.registry.update(tracks, frame.color, elapsed_s), *self._false}
         self._false = []
         living = []
         for track in self.life_cycle.update(tracks, elapsed_s):
@@ -369,6 +370,7 @@ class Session:
         found = {index: track_id for index, track_id in matched.items() if track_id in self.tracker.ids}
         full = ""
         newcomers: dict[int, Proposed] = {}
+        looks: list[tuple[str, Appearance | None]] = []
         visible = [track for track in tracks if track.box is not None]
         for index in new:
             detection = given.detections[index]
@@ -378,14 +380,15 @@ class Session:
             except (PromptError, TrackerError) as error:
                 full = str(error)
                 continue
-            duplicate = find_duplicate(opened.mask_of(proposed), visible)
+            mask = opened.mask_of(proposed)
+            duplicate = find_duplicate(mask, visible)
             if duplicate is None:
                 newcomers[index] = proposed
+                looks.append((detection.label, appearance_of(given.request.color, mask)))
             else:
                 found[index] = duplicate
         absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids]
-        seen = [(given.detections[index].label, opened.appearance_of(proposed)) for index, proposed in newcomers.items()]
-        again = self.registry.reunite(seen, absent)
+        again = self.registry.reunite(looks, absent)
         for position, (index, proposed) in enumerate(newcomers.items()):
             found[index] = self._seat(opened, proposed, given.detections[index], again.get(position))
         by_id = {track.id: track for track in visible}

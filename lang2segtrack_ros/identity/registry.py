@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, likeness
 from lang2segtrack_ros.identity.association import mask_iou
 from lang2segtrack_ros.results import Track
 
-Appearance = NDArray[np.float32]
 _MEMORY = 0.95  # how much of the remembered appearance stays when a new look is mixed in
 _SURE_IOU = 0.6  # predicted IoU from which on a mask says how its object looks
 _FALSE_ALARM_LOOKS = 2
@@ -49,7 +49,7 @@ class IdentityOptions:
 
     confirm_looks: int = 2
     doubt_after_s: float = 1.0
-    same_appearance: float = 0.6
+    same_appearance: float = 0.8
     drift_looks: int = 6
     merge_frames: int = 4
 
@@ -65,13 +65,6 @@ class _Known:
     slack: int = 0
     doubted: bool = False
     appearance: Appearance | None = None
-
-
-def likeness(one: Appearance | None, other: Appearance | None) -> float:
-    """Cosine of two appearances, 0 when one is not known."""
-    return (
-        float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9)) if one is not None and other is not None else 0.0
-    )
 
 
 @dataclass
@@ -121,14 +114,17 @@ class Registry:
         """Objects that must be recognised before they are shown."""
         return [track_id for track_id, known in self._known.items() if known.doubted]
 
-    def strangers(self, tracks: Iterable[Track]) -> list[int]:
-        """Which of these tracks, as memory proposes them, are doubted and do not look like their object; the others are trusted again."""
+    def strangers(self, tracks: Iterable[Track], color: NDArray[np.uint8]) -> list[int]:
+        """Which tracks, as memory proposes them on an image [H, W, 3], are doubted and do not look like their object.
+
+        Those that do are trusted again.
+        """
         strange = []
         for track in tracks:
             known = self._known.get(track.id)
             if known is None or not known.doubted or track.box is None:
                 continue
-            if known.appearance is None or likeness(track.appearance, known.appearance) >= self.options.same_appearance:
+            if known.appearance is None or likeness(appearance_of(color, track.mask), known.appearance) >= self.options.same_appearance:
                 self.trust(track.id)
             else:
                 strange.append(track.id)
@@ -186,8 +182,8 @@ class Registry:
                 self._known[track_id].confirmed = True
                 self._known[track_id].found = False
 
-    def update(self, tracks: Sequence[Track], elapsed_s: float) -> list[int]:
-        """Learns from a finished frame; returns ids of tracks that are another track's double and are to go."""
+    def update(self, tracks: Sequence[Track], color: NDArray[np.uint8], elapsed_s: float) -> list[int]:
+        """Learns from a finished frame and its image [H, W, 3]; returns ids of tracks that are another's double and are to go."""
         for track in tracks:
             known = self._known.get(track.id)
             if known is None:
@@ -198,8 +194,9 @@ class Registry:
                     known.doubted = True
                 continue
             known.unseen_s = 0.0
-            if track.appearance is not None and track.predicted_iou >= _SURE_IOU and not known.doubted:
-                mixed = track.appearance if known.appearance is None else _MEMORY * known.appearance + (1 - _MEMORY) * track.appearance
+            seen = appearance_of(color, track.mask) if track.predicted_iou >= _SURE_IOU and not known.doubted else None
+            if seen is not None:
+                mixed = seen if known.appearance is None else _MEMORY * known.appearance + (1 - _MEMORY) * seen
                 known.appearance = mixed.astype(np.float32)
         return self._doubles(tracks)
 

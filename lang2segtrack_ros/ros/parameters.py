@@ -85,7 +85,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("remove_after_s", 0.0, "An object unseen for this many seconds is removed; 0 keeps it.", 0.0, 86400.0, dynamic=True),
     Parameter("confirm_looks", 2, "Detections after which an object found by text is announced; 1 announces it at once.", 1, 20),
     Parameter("doubt_after_s", 1.0, "An object unseen for this long must be recognised by its looks; 0 trusts the tracker.", 0.0, 3600.0),
-    Parameter("same_appearance", 0.6, "Least likeness (cosine) at which an object that returns is the one it was.", 0.0, 1.0),
+    Parameter("same_appearance", 0.8, "Least likeness of colours at which an object that returns is the one it was.", 0.0, 1.0),
     Parameter("drift_looks", 6, "Looks on which the detector does not find a visible object before it is doubted; 0 never.", 0, 10000),
     Parameter("merge_frames", 4, "Images on which two tracks of one label share their pixels before they are one; 0 never.", 0, 10000),
     Parameter("cut_correlation", 0.5, "Likeness of two images below which a scene cut is noticed; 0 notices none.", 0.0, 1.0),

@@ -99,12 +99,6 @@ class OpenFrame:
         """The bool [H, W] mask of a proposal."""
         return image_masks(proposed.proposal.low, self.height, self.width)[0].cpu().numpy()
 
-    @torch.inference_mode()
-    def appearance_of(self, proposed: Proposed) -> NDArray[np.float32]:
-        """What a proposal's object looks like, see `Track.appearance`."""
-        seen = self.tracker.segmenter.describe(self.features, proposed.proposal.low)
-        return seen[0].float().cpu().numpy()
-
     def accept(self, proposed: Proposed, track_id: int | None = None) -> int:
         """Makes a proposal part of this frame.
 

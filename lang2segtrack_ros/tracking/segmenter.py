@@ -299,19 +299,6 @@ class Sam2Segmenter:
             pointers = self.model.object_pointer_proj(tokens).to(self.number)
         return torch.where(visible[:, None], pointers, self.model.no_object_pointer.to(self.number))
 
-    def describe(self, features: ImageFeatures, masks: Tensor) -> Tensor:
-        """What objects look like, [N, C + C/4]: image features at strides 16 and 8 under masks [N, h, w] (logits), of unit length.
-
-        The image's mean feature is taken off first, so that what all objects of a scene share (its light) does not count.
-        """
-        parts = []
-        for level, stride in ((features.top.T.reshape(1, -1, self.side, self.side), 4), (features.high[1], 2)):
-            inside = F.avg_pool2d((masks > 0).to(self.number)[:, None], stride).flatten(2)[:, 0]  # [N, tokens]
-            tokens = level[0].flatten(1).T
-            mean = inside @ (tokens - tokens.mean(0)) / inside.sum(1, keepdim=True).clamp(min=1e-6)
-            parts.append(F.normalize(mean, dim=1))
-        return torch.cat(parts, dim=1) / math.sqrt(len(parts))
-
     def mask_prompt_logits(self, masks: Tensor) -> Tensor:
         """Masks float [N, 1, S, S] as the decoder takes them for a pointer: [N, 1, h, w]."""
         logits: Tensor = self.model.mask_downsample(masks)

@@ -191,8 +191,7 @@ class StreamTracker:
             return []
         proposal, bank = opened.recalled.proposal, self.bank
         hidden = proposal.frames_hidden(bank.hidden)
-        looks = self.segmenter.describe(opened.features, proposal.low)
-        return make_tracks(self.ids, self._labels, proposal, looks, hidden, bank.stable, opened.height, opened.width, self.min_part)
+        return make_tracks(self.ids, self._labels, proposal, hidden, bank.stable, opened.height, opened.width, self.min_part)
 
     @torch.inference_mode()
     def commit(self, opened: OpenFrame) -> list[Track]:
@@ -229,8 +228,7 @@ class StreamTracker:
             whole = whole.hide(verdict.slipped & ~from_user)
         hidden = whole.frames_hidden(torch.cat([bank.hidden for bank in banks]))
         stable = torch.cat(([recalled.choice.stable] if recalled is not None else []) + [bank.stable for bank in banks[1:]])
-        looks = self.segmenter.describe(opened.features, whole.low)
-        tracks = make_tracks(ids, labels, whole, looks, hidden, stable, opened.height, opened.width, self.min_part)
+        tracks = make_tracks(ids, labels, whole, hidden, stable, opened.height, opened.width, self.min_part)
 
         # All is computed: from here on the state changes, and nothing can fail.
         if recalled is not None:

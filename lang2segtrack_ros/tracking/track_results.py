@@ -21,7 +21,6 @@ def make_tracks(
     ids: Sequence[int],
     labels: dict[int, str],
     proposal: Proposal,
-    appearance: Tensor,
     hidden: Tensor,
     stable: Tensor,
     height: int,
@@ -34,7 +33,6 @@ def make_tracks(
         ids: of the N objects.
         labels: by id.
         proposal: their masks.
-        appearance: [N, D], what each looks like.
         hidden: int64 [N], frames since each was last visible.
         stable: int64 [N], frames of steady motion.
         height: of the image, in pixels.
@@ -44,11 +42,10 @@ def make_tracks(
     numbers = torch.stack(
         (proposal.iou.double(), proposal.object_score.double(), proposal.motion_score, stable.double(), hidden.double()), dim=1
     )
-    numbers = torch.cat((numbers, appearance.double()), dim=1)
     masks, low, numbers_host = _to_host(image_masks(proposal.low, height, width), proposal.low, numbers)
     tracks = []
     for row, track_id in enumerate(ids):
-        iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers_host[row, :5])
+        iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers_host[row])
         mask = drop_specks(masks[row], min_part) if min_part else masks[row]
         box = mask_box(mask)
         seen = box is not None
@@ -66,7 +63,6 @@ def make_tracks(
                 motion_score=motion_score,
                 stable_frames=int(steady),
                 frames_since_seen=int(unseen),
-                appearance=numbers_host[row, 5:].astype(np.float32) if seen else None,
             )
         )
     return tracks

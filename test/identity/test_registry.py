@@ -6,25 +6,37 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from lang2segtrack_ros.identity.registry import IdentityOptions, Registry, likeness
+from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, likeness
+from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
 from lang2segtrack_ros.results import Track, TrackStatus
 
-RED, BLUE = np.array([1, 0, 0, 0], np.float32), np.array([0, 1, 0, 0], np.float32)
-REDDISH = np.array([0.9, 0.3, 0.1, 0], np.float32)
+Color = tuple[int, int, int]
+RED: Color = (215, 40, 40)
+REDDISH: Color = (200, 60, 50)
+BLUE: Color = (45, 80, 215)
 PHRASES = ("red circle",)
 
 
-def track(
-    track_id: int, x: int | None = 10, looks: np.ndarray | None = RED, label: str = "red circle", predicted_iou: float = 0.9
-) -> Track:
+def track(track_id: int, x: int | None = 10, label: str = "red circle", predicted_iou: float = 0.9) -> Track:
     """A square of 10 pixels at column x, or nothing visible."""
     mask = np.zeros((40, 120), bool)
     if x is not None:
         mask[5:15, x : x + 10] = True
     box = None if x is None else (float(x), 5.0, float(x + 10), 15.0)
-    low = np.zeros((4, 4), np.float32)
-    return Track(track_id, label, TrackStatus.TRACKED, 0.9, box, mask, low, predicted_iou, 3.0, 0.9, 5, 0, None if x is None else looks)
+    return Track(track_id, label, TrackStatus.TRACKED, 0.9, box, mask, np.zeros((4, 4), np.float32), predicted_iou, 3.0, 0.9, 5)
+
+
+def picture(*colors: Color) -> NDArray[np.uint8]:
+    """An image whose columns have these colours from left to right, with a camera's noise."""
+    noise = np.random.default_rng(0).normal(0, 5, (40, 120, 3))
+    columns = np.array(colors)[np.arange(120) * len(colors) // 120]
+    return np.clip(columns[None] + noise, 0, 255).astype(np.uint8)
+
+
+def looks(color: Color) -> Appearance | None:
+    return appearance_of(picture(color), track(1).mask)
 
 
 def registry(**options: float) -> Registry:
@@ -81,81 +93,81 @@ def test_hidden_objects_are_not_expected_to_be_found() -> None:
     assert identity.doubted == []
 
 
-@pytest.mark.parametrize(("looks", "stranger"), [(REDDISH, False), (BLUE, True)])
-def test_after_an_absence_an_object_is_recognised_by_its_looks(looks: np.ndarray, stranger: bool) -> None:
+@pytest.mark.parametrize(("color", "stranger"), [(RED, False), (BLUE, True)])
+def test_after_an_absence_an_object_is_recognised_by_its_looks(color: Color, stranger: bool) -> None:
     identity = registry(doubt_after_s=1.0)
-    identity.update([track(1)], 0.1)
+    identity.update([track(1)], picture(RED), 0.1)
     for _ in range(11):
-        identity.update([track(1, None)], 0.1)
+        identity.update([track(1, None)], picture(RED), 0.1)
     assert identity.doubted == [1]
-    assert identity.strangers([track(1, looks=looks)]) == ([1] if stranger else [])
+    assert identity.strangers([track(1)], picture(color)) == ([1] if stranger else [])
     assert identity.doubted == ([1] if stranger else [])
 
 
 def test_a_short_absence_is_forgiven() -> None:
     identity = registry(doubt_after_s=1.0)
-    identity.update([track(1)], 0.1)
-    identity.update([track(1, None)], 0.5)
-    identity.update([track(1)], 0.5)
-    identity.update([track(1, None)], 0.6)
+    identity.update([track(1)], picture(RED), 0.1)
+    identity.update([track(1, None)], picture(RED), 0.5)
+    identity.update([track(1)], picture(RED), 0.5)
+    identity.update([track(1, None)], picture(RED), 0.6)
     assert identity.doubted == []
 
 
 def test_an_object_whose_looks_nobody_knows_is_trusted() -> None:
     """A mask that was never sure teaches nothing; hiding the object for ever would be worse."""
     identity = registry()
-    identity.update([track(1, predicted_iou=0.2)], 0.1)
+    identity.update([track(1, predicted_iou=0.2)], picture(RED), 0.1)
     identity.doubt_all()
-    assert identity.strangers([track(1, looks=BLUE)]) == []
+    assert identity.strangers([track(1)], picture(BLUE)) == []
 
 
 def test_a_doubted_object_teaches_nothing() -> None:
     identity = registry()
-    identity.update([track(1)], 0.1)
+    identity.update([track(1)], picture(RED), 0.1)
     identity.doubt_all()
     for _ in range(100):
-        identity.update([track(1, looks=BLUE)], 0.1)
-    assert identity.strangers([track(1, looks=BLUE)]) == [1]
+        identity.update([track(1)], picture(BLUE), 0.1)
+    assert identity.strangers([track(1)], picture(BLUE)) == [1]
 
 
 def test_doubt_can_be_switched_off() -> None:
     identity = registry(doubt_after_s=0.0)
-    identity.update([track(1)], 0.1)
+    identity.update([track(1)], picture(RED), 0.1)
     identity.doubt_all()
-    identity.update([track(1, None)], 100.0)
+    identity.update([track(1, None)], picture(RED), 100.0)
     assert identity.doubted == []
 
 
 def known_pair() -> Registry:
     identity = registry()
     identity.add(2, "red circle", found=True)
-    identity.update([track(1, looks=RED), track(2, 50, looks=REDDISH)], 0.1)
+    identity.update([track(1), track(2, 80)], picture(RED, REDDISH), 0.1)
     return identity
 
 
 def test_newcomers_are_settled_jointly() -> None:
     """Taken one by one, the first newcomer would take the object that suits the second better."""
     identity = known_pair()
-    first, second = REDDISH, np.array([0.95, 0.28, 0.1, 0], np.float32)
-    assert likeness(first, REDDISH) > likeness(second, REDDISH)
-    again = identity.reunite([("red circle", second), ("red circle", first)], {1, 2})
+    between, reddish = looks((206, 50, 45)), looks(REDDISH)
+    assert likeness(between, reddish) > likeness(between, looks(RED)), "alone, it would be taken for the second object"
+    again = identity.reunite([("red circle", between), ("red circle", reddish)], {1, 2})
     assert again == {0: 1, 1: 2}
     assert identity.reunited == 2
 
 
 def test_a_newcomer_that_looks_different_or_has_another_name_is_new() -> None:
     identity = known_pair()
-    assert identity.reunite([("red circle", BLUE)], {1, 2}) == {}
-    assert identity.reunite([("blue circle", RED)], {1, 2}) == {}
-    assert identity.reunite([("red circle", RED)], set()) == {}, "a visible object cannot return"
+    assert identity.reunite([("red circle", looks(BLUE))], {1, 2}) == {}
+    assert identity.reunite([("blue circle", looks(RED))], {1, 2}) == {}
+    assert identity.reunite([("red circle", looks(RED))], set()) == {}, "a visible object cannot return"
 
 
 def test_two_tracks_on_the_same_pixels_become_one() -> None:
     identity = registry(merge_frames=3)
     identity.add(2, "red circle", found=True)
     for _ in range(2):
-        assert identity.update([track(1), track(2, 11)], 0.1) == []
-    assert identity.update([track(1), track(2, 11)], 0.1) == [2], "the older id stays"
+        assert identity.update([track(1), track(2, 11)], picture(RED), 0.1) == []
+    assert identity.update([track(1), track(2, 11)], picture(RED), 0.1) == [2], "the older id stays"
     assert identity.merged == 1
 
 
@@ -163,13 +175,13 @@ def test_objects_that_pass_each_other_stay_two() -> None:
     identity = registry(merge_frames=3)
     identity.add(2, "red circle", found=True)
     for x in (14, 11, 11, 14, 11):  # together for two frames, then apart
-        assert identity.update([track(1), track(2, x)], 0.1) == []
+        assert identity.update([track(1), track(2, x)], picture(RED), 0.1) == []
 
 
 def test_different_labels_are_never_merged() -> None:
     identity = registry(merge_frames=1)
     identity.add(2, "red thing", found=True)
-    assert identity.update([track(1), track(2, label="red thing")], 0.1) == []
+    assert identity.update([track(1), track(2, label="red thing")], picture(RED), 0.1) == []
 
 
 def test_a_loose_fit_counts_when_it_lasts() -> None:

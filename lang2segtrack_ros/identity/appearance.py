@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an object looks like: the colours under its mask.
+
+Colours are compared by histogram, as in Swain and Ballard (IJCV 1991) with the Bhattacharyya coefficient for their intersection. The
+segmenter's own features were tried first: averaged under a mask they tell objects from background, but hardly objects from each other
+(on crowded toy clips the same object 25 frames later had a cosine of .96 to 1, another one .88 to 1; colours: .99 to 1 against 0 to .56).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Appearance = NDArray[np.float32]
+_LARGEST = 96  # objects are looked at with at most this many pixels a side
+_HUE_BINS = 16  # along each of CIE Lab's a and b
+_LIGHT_BINS = 8
+_LIGHT_SHARE = 0.2  # brightness changes with the light, so it counts less
+
+
+def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Appearance | None:
+    """Square roots of the Lab histogram of an RGB uint8 [H, W, 3] image under a bool [H, W] mask, of unit length.
+
+    Returns:
+        float32 [264], or None for a mask of fewer than 16 pixels.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return None
+    step = max(1, int(max(rows[-1] - rows[0], columns[-1] - columns[0]) // _LARGEST))
+    window = np.s_[rows[0] : rows[-1] + 1 : step, columns[0] : columns[-1] + 1 : step]
+    inside = mask[window]
+    if np.count_nonzero(inside) < 16:
+        return None
+    lab = cv2.cvtColor(np.ascontiguousarray(color[window]), cv2.COLOR_RGB2LAB)[inside]
+    bins: NDArray[np.int64] = lab.astype(np.int64) * np.array((_LIGHT_BINS, _HUE_BINS, _HUE_BINS)) // 256
+    hues = np.zeros((_HUE_BINS, _HUE_BINS), np.float32)
+    np.add.at(hues, (bins[:, 1], bins[:, 2]), 1.0)
+    light = np.bincount(bins[:, 0], minlength=_LIGHT_BINS).astype(np.float32)
+    hues = cv2.GaussianBlur(hues, (3, 3), 0.8).astype(np.float32, copy=False)  # colours on a bin's edge fall here or there
+    light = np.convolve(light, (0.25, 0.5, 0.25), mode="same").astype(np.float32)
+    parts = (hues.ravel() / hues.sum() * (1 - _LIGHT_SHARE), light / light.sum() * _LIGHT_SHARE)
+    roots: Appearance = np.sqrt(np.concatenate(parts)).astype(np.float32)
+    return roots
+
+
+def likeness(one: Appearance | None, other: Appearance | None) -> float:
+    """Bhattacharyya coefficient of two appearances, 0..1; 0 when one is not known."""
+    if one is None or other is None:
+        return 0.0
+    return float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9))

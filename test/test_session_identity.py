@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of identity at work in a session: a real tracker on toy clips, and a detector that says what each test needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lang2segtrack_ros.detection.detector import Detection
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.identity.registry import IdentityOptions
+from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.results import FrameResult, TrackStatus
+from lang2segtrack_ros.session import Session
+from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+
+FRAME_NS = 1_000_000_000 // 15
+Boxes = Callable[[int], list[tuple[str, tuple[float, float, float, float]]]]
+
+
+class Scripted:
+    """A detector that finds what a test tells it to."""
+
+    name = "scripted"
+    default_threshold = 0.3
+
+    def __init__(self, script: Boxes) -> None:
+        self.script = script
+        self.frame = -1
+        self.asked: list[tuple[int, tuple[str, ...]]] = []
+
+    def check(self, phrases: Sequence[str]) -> list[str]:
+        return []
+
+    def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
+        self.asked.append((self.frame, tuple(phrases)))
+        return [Detection(label, 0.9, box) for label, box in self.script(self.frame) if label in phrases]
+
+
+def truth(scene: Scene) -> Boxes:
+    """Finds every body that shows at least 200 pixels, in its true box."""
+
+    def boxes(frame: int) -> list[tuple[str, tuple[float, float, float, float]]]:
+        seen = [body for body in scene.render(frame).bodies.values() if body.visible > 200 and body.box is not None]
+        return [(body.label, tuple(map(float, body.box))) for body in seen if body.box is not None]  # type: ignore[misc]
+
+    return boxes
+
+
+def play(session: Session, detector: Scripted, scene: Scene, frames: range) -> list[tuple[SceneFrame, FrameResult]]:
+    rows = []
+    for index in frames:
+        detector.frame = index
+        shot = scene.render(index)
+        rows.append((shot, session.step(Frame(shot.color, index * FRAME_NS))))
+    return rows
+
+
+def away_and_back(path_of_return: tuple[float, float], back: Body | None = None) -> Scene:
+    """A red circle that is seen for 20 frames, gone for 30 (two seconds), and back elsewhere; or another body in its place."""
+    path = np.tile([-5.0, -5.0, 2.0], (80, 1))
+    path[:20, :2] = (0.3, 0.3)
+    path[50:, :2] = path_of_return
+    mine = Body("red", "circle", path=path, radius_m=0.22)
+    other = Body("blue", "star", (0.2, 0.8), (0.05, 0.02), radius_m=0.2)
+    if back is None:
+        return Scene((mine, other), 320, 240, 3)
+    gone = replace(mine, last=20)
+    return Scene((gone, other, replace(back, path=path, first=50)), 320, 240, 3)
+
+
+def test_an_object_that_comes_back_has_its_old_id(segmenter: Sam2Segmenter) -> None:
+    scene = away_and_back((0.7, 0.5))
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector, lost_after_s=1.0)
+    session.prompt(TextPrompt("red circle."))
+    rows = play(session, detector, scene, range(75))
+    (first,) = {track.id for track in rows[15][1].announced}
+    assert rows[45][1].by_id[first].state is TrackStatus.LOST
+    shot, result = rows[74]
+    assert [track.id for track in result.tracks] == [first]
+    mask, true = result.by_id[first].mask, shot.instances == 1
+    assert np.count_nonzero(mask & true) > 0.7 * np.count_nonzero(mask | true)
+
+
+def test_another_object_of_that_name_gets_a_new_id(segmenter: Sam2Segmenter) -> None:
+    """Something that is called the same but looks different is somebody else, whatever the tracker takes it for."""
+    scene = away_and_back((0.7, 0.5), back=Body("green", "cross", radius_m=0.22))
+    named = truth(scene)
+
+    def misnamed(frame: int) -> list[tuple[str, tuple[float, float, float, float]]]:
+        return [("red circle" if label == "green cross" else label, box) for label, box in named(frame)]
+
+    detector = Scripted(misnamed)
+    session = Session(segmenter, detector, lost_after_s=1.0)
+    session.prompt(TextPrompt("red circle."))
+    rows = play(session, detector, scene, range(75))
+    (first,) = {track.id for track in rows[15][1].announced}
+    result = rows[74][1]
+    assert result.by_id[first].box is None, "the old id must not sit on the newcomer"
+    assert [track.label for track in result.announced if track.id != first and track.box is not None] == ["red circle"]
+
+
+def test_a_false_alarm_is_never_announced(segmenter: Sam2Segmenter) -> None:
+    scene = away_and_back((0.7, 0.5))
+    detector = Scripted(lambda frame: [("red circle", (200.0, 150.0, 240.0, 200.0))] if frame == 0 else [])
+    session = Session(segmenter, detector, detect_every=2)
+    handle = session.prompt(TextPrompt("red circle."))
+    rows = play(session, detector, scene, range(8))
+    assert len(handle.track_ids) == 1
+    assert rows[0][1].tracks[0].state is TrackStatus.TENTATIVE
+    assert all(track.state is TrackStatus.REMOVED for _, result in rows for track in result.announced)
+    assert rows[-1][1].tracks == ()
+    assert session.registry.false_alarms == 1
+
+
+def test_looking_once_announces_at_once(segmenter: Sam2Segmenter) -> None:
+    """Nobody will look a second time, so there is nothing to wait for."""
+    scene = away_and_back((0.7, 0.5))
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector)
+    session.prompt(TextPrompt("red circle.", mode="once"))
+    rows = play(session, detector, scene, range(2))
+    assert [track.label for track in rows[0][1].announced] == ["red circle"]
+
+
+def test_after_a_scene_cut_nothing_is_followed_onto_something_else(segmenter: Sam2Segmenter) -> None:
+    before = Body("red", "circle", (0.4, 0.5), radius_m=0.25, last=10)
+    after = Body("green", "square", (0.45, 0.5), radius_m=0.25, first=10)
+    scene = Scene((before, after), 320, 240, 5, cuts=(10,))
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector)
+    handle = session.prompt(BoxPrompt(truth(scene)(0)[0][1], "mine"))
+    rows = play(session, detector, scene, range(30))
+    assert session.scene_cuts == 1
+    assert rows[9][1].by_id[handle.track_ids[0]].box is not None
+    strays = [index for index, (_, result) in enumerate(rows) if index >= 10 and result.by_id[handle.track_ids[0]].box is not None]
+    assert len(strays) <= 5, strays
+
+
+def test_two_detections_of_one_object_become_one_track(segmenter: Sam2Segmenter) -> None:
+    """A detector that names one object twice, boxes far enough apart to be taken for two."""
+    scene = Scene((Body("red", "circle", (0.5, 0.5), radius_m=0.3),), 320, 240, 5)
+    whole = truth(scene)(0)[0][1]
+    session = Session(segmenter, Scripted(lambda frame: []), identity=IdentityOptions(merge_frames=3))
+    first = session.prompt(BoxPrompt(whole, "red circle"))
+    second = session.prompt(BoxPrompt((whole[0] + 2, whole[1] + 2, whole[2], whole[3]), "red circle"))
+    rows = play(session, Scripted(truth(scene)), scene, range(5))
+    assert first.track_ids != second.track_ids
+    assert [track.id for track in rows[-1][1].tracks] == first.track_ids
+    assert session.registry.merged == 1
+
+
+def test_a_track_that_has_drifted_is_set_back_under_its_id(segmenter: Sam2Segmenter) -> None:
+    """The user's loose box shows the circle and the star below it; the detector's box is the circle's."""
+    bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
+    scene = Scene(bodies, 320, 240, 5)
+    detector = Scripted(lambda frame: truth(scene)(frame)[:1])
+    session = Session(segmenter, detector, detect_every=1, identity=IdentityOptions(merge_frames=0))
+    both = scene.render(0).instances > 0
+    handle = session.prompt(MaskPrompt(both, "red circle"))
+    session.prompt(TextPrompt("red circle."))
+    rows = play(session, detector, scene, range(8))
+    shot, result = rows[-1]
+    mask = result.by_id[handle.track_ids[0]].mask
+    assert np.count_nonzero(mask & (shot.instances == 2)) < 0.2 * np.count_nonzero(shot.instances == 2)
+    assert np.count_nonzero(mask & (shot.instances == 1)) > 0.7 * np.count_nonzero(shot.instances == 1)
+
+
+def test_text_prompts_live_side_by_side(segmenter: Sam2Segmenter) -> None:
+    """Two prompts with rates of their own; changing one leaves the other's tracks, and removing one ends its looks."""
+    bodies = (Body("red", "circle", (0.3, 0.3)), Body("blue", "star", (0.7, 0.3)), Body("green", "cross", (0.5, 0.75)))
+    scene = Scene(bodies, 320, 240, 5)
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector)
+    one = session.prompt(TextPrompt("red circle.", every=2))
+    two = session.prompt(TextPrompt("blue star.", every=3))
+    play(session, detector, scene, range(7))
+    assert [phrases for _, phrases in detector.asked] == [
+        ("red circle", "blue star"),
+        ("red circle",),
+        ("blue star",),
+        ("red circle",),
+        ("red circle", "blue star"),
+    ]
+    circle = one.track_ids[0]
+    session.prompt(TextPrompt("green cross.", every=2), replaces=two.prompt_id)
+    result = play(session, detector, scene, range(7, 12))[-1][1]
+    assert sorted(track.label for track in result.announced) == ["blue star", "green cross", "red circle"]
+    assert result.by_id[circle].label == "red circle"
+    assert session.phrases == ("red circle", "green cross")
+    session.remove_text(one.prompt_id)
+    detector.asked.clear()
+    play(session, detector, scene, range(12, 16))
+    assert {phrase for _, phrases in detector.asked for phrase in phrases} == {"green cross"}
+
+
+def test_unknown_prompt_numbers_are_refused_with_the_known_ones(segmenter: Sam2Segmenter) -> None:
+    session = Session(segmenter, Scripted(lambda frame: []))
+    handle = session.prompt(TextPrompt("red circle."))
+    with pytest.raises(PromptError, match=rf"no text prompt 99; looked for now: {handle.prompt_id}"):
+        session.remove_text(99)
+    with pytest.raises(PromptError, match="no text prompt 7"):
+        session.prompt(TextPrompt("blue star."), replaces=7)
+    with pytest.raises(PromptError, match="only a continuous text prompt"):
+        session.prompt(BoxPrompt((0, 0, 10, 10)), replaces=handle.prompt_id)
