@@ -73,6 +73,14 @@ class _Draft:
         start = self.rng.uniform([radius, radius], [self.aspect - radius, 1 - radius])
         return self.bounce(start, (speed * np.cos(heading), speed * np.sin(heading)), radius)
 
+    def roam_clear(self, radius: float, others: Sequence[tuple[Path, float]], slow: float = 0.004, fast: float = 0.02) -> Path:
+        """A roaming path that begins clear of the others (path, radius) and goes where it likes; 30 attempts nearly always find one."""
+        for _ in range(30):
+            path = self.roam(radius, slow, fast)
+            if all(np.linalg.norm(path[0] - other[0]) > radius + size for other, size in others):
+                break
+        return path
+
     def apart(self, radii: Sequence[float], make: Callable[[float], Path], tries: int = 40) -> list[Path]:
         """Paths of which each keeps clear of the earlier ones as well as `tries` attempts manage."""
         chosen: list[Path] = []
@@ -165,8 +173,9 @@ def _crossing(d: _Draft, depths: tuple[float, float] = (2.0, 2.08)) -> None:
     for path, depth in zip(paths, depths):
         d.add(kind, path, radius * d.uniform(0.95, 1.05), depth, swell=False)
     if d.rng.random() < 0.5:
-        radius = _radius(d)
-        d.add(other, d.roam(radius), radius, d.uniform(2.5, 3.2))
+        third = _radius(d)
+        path = d.roam_clear(third, [(path, radius) for path in paths])
+        d.add(other, path, third, d.uniform(2.5, 3.2))
 
 
 def _depth_only_difference(d: _Draft) -> None:
@@ -221,19 +230,16 @@ def _exit_return(d: _Draft) -> None:
     path[back:settle] = np.linspace(gate(int(sides[1])), inside[1], settle - back)
     path[settle:] = np.linspace(inside[1], inside[2], d.length - settle)
     d.add(kind, path, radius, swell=False)
-    d.add(other, d.roam(stay, 0.002, 0.01), stay)
+    d.add(other, d.roam_clear(stay, [(path, radius)], 0.002, 0.01), stay)
 
 
 def _crowd(d: _Draft) -> None:
-    """Eight to twelve different objects that cross as they like."""
-    radii = [d.uniform(0.06, 0.10) for _ in range(int(d.rng.integers(8, 13)))]
-    while True:
-        paths = d.apart(radii, lambda r: d.roam(r, 0.003, 0.012), tries=12)
-        starts = np.stack([path[0] for path in paths])
-        gaps = np.linalg.norm(starts[:, None] - starts, axis=2) + np.eye(len(radii)) * 9
-        if gaps.min() > 0.13:
-            break
-    for kind, path, radius in zip(d.kinds(len(radii)), paths, radii):
+    """Eight to twelve different objects that start apart and cross as they like."""
+    placed: list[tuple[Path, float]] = []
+    for _ in range(int(d.rng.integers(8, 13))):
+        radius = d.uniform(0.06, 0.10)
+        placed.append((d.roam_clear(radius, placed, 0.003, 0.012), radius))
+    for kind, (path, radius) in zip(d.kinds(len(placed)), placed):
         d.add(kind, path, radius, d.uniform(1.3, 3.2))
 
 
