@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from lang2segtrack_ros import __version__
-from lang2segtrack_ros.cli import bench
+from lang2segtrack_ros.cli import bench, toy_bag
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("target", type=Path, metavar="FOLDER")
     weights.set_defaults(run=_weights)
     bench.add_parser(commands)
+    toy_bag.add_parser(commands)
     return parser
 
 

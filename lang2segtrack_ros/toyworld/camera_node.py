@@ -7,76 +7,131 @@ from __future__ import annotations
 import array
 import signal
 import sys
+from dataclasses import fields
+from importlib import import_module
 from typing import Any
 
 import cv2
+import numpy as np
 import rclpy
+from numpy.typing import NDArray
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
 
-from lang2segtrack_ros.ros.conversions import image_message, label_info_message
-from lang2segtrack_ros.toyworld.scene import demo_scene
+from lang2segtrack_ros.toyworld.camera_messages import FRAME_TOPICS, LABEL_INFO, NAMESPACE, NODE_NAME, CameraMessages, Topic
+from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
+
+
+class RosMessages:
+    """rclpy's message classes."""
+
+    @staticmethod
+    def message_class(kind: str) -> Any:
+        """The class of a kind such as sensor_msgs/msg/Image."""
+        package, _, name = kind.split("/")
+        return getattr(import_module(f"{package}.msg"), name)
+
+    def make(self, kind: str, **values: Any) -> Any:
+        """A message."""
+        return self.message_class(kind)(**values)
+
+    def numbers(self, values: NDArray[Any]) -> Any:
+        """The bytes go through array.array, the only quick way in rclpy."""
+        buffer = array.array(values.dtype.char)
+        buffer.frombytes(np.ascontiguousarray(values).tobytes())
+        return buffer
 
 
 class ToyCamera(Node):
-    """Publishes the demo scene.
+    """Publishes the demo scene or a suite of clips for ever, with the topics of `camera_messages`.
 
-    Topics as realsense2_camera names them under `/camera/camera`: `color/image_raw` (rgb8), `color/image_raw/compressed` (when
-    listened to), `color/camera_info`, `aligned_depth_to_color/image_raw` (16UC1, millimetres); and the truth: `truth/instances`
-    (mono16, 1 + number of the body) with latched `truth/label_info`.
+    Parameters are the fields of `StreamOptions`. Stamps lie on a regular grid. A machine that is too slow for the rate sees every
+    frame, but later: the world waits, and slots of the grid stay empty.
+
+    Attributes:
+        scene: what is seen.
+        index: number of the next frame.
+        published, left_out: frames so far; left out are those of the parameter `drop`.
+
+    Raises:
+        StreamError: a parameter that is unknown or out of its range.
     """
 
-    def __init__(self, node_name: str = "camera", **kwargs: Any) -> None:
-        super().__init__(node_name, **{"namespace": "/camera", **kwargs})
-        self._fps = float(self.declare_parameter("fps", 15.0).value)
-        width = int(self.declare_parameter("width", 640).value)
-        height = int(self.declare_parameter("height", 480).value)
-        self.scene = demo_scene(width, height, int(self.declare_parameter("seed", 4).value))
-        frames = QoSProfile(depth=2)
-        self._color = self.create_publisher(Image, "~/color/image_raw", frames)
-        self._compressed = self.create_publisher(CompressedImage, "~/color/image_raw/compressed", frames)
-        self._info = self.create_publisher(CameraInfo, "~/color/camera_info", frames)
-        self._depth = self.create_publisher(Image, "~/aligned_depth_to_color/image_raw", frames)
-        self._truth = self.create_publisher(Image, "~/truth/instances", QoSProfile(depth=30))
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._labels = self.create_publisher(type(label_info_message({}, Header())), "~/truth/label_info", latched)
-        labels = {number + 1: body.label for number, body in enumerate(self.scene.bodies)}
-        self._labels.publish(label_info_message(labels, Header(frame_id=self.scene.camera.frame_id)))
-        self.index = 0
-        self.create_timer(1.0 / self._fps, self._publish)
+    def __init__(self, node_name: str = NODE_NAME, **kwargs: Any) -> None:
+        super().__init__(node_name, **{"namespace": NAMESPACE, **kwargs})
+        try:
+            self._options = self._read_options()
+        except StreamError:
+            self.destroy_node()
+            raise
+        self.scene = self._options.scene()
+        self._messages = CameraMessages(RosMessages(), self.scene, self._options.depth_encoding)
+        self._frame_publishers = {topic: self._publisher(topic) for topic in FRAME_TOPICS}
+        self._publisher(LABEL_INFO).publish(self._messages.label_info())
+        self.index = self.published = self.left_out = 0
+        self._slot = 0
+        self._began_ns: int | None = None
+        self._skip_dropped()
+        self._timer = self.create_timer(self._options.period_ns / 1e9, self._publish)
 
-    def _camera_info(self, header: Header) -> CameraInfo:
-        camera = self.scene.camera
-        k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
-        p = [camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-        eye = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-        return CameraInfo(
-            header=header, height=camera.height, width=camera.width, distortion_model="plumb_bob", d=[0.0] * 5, k=k, r=eye, p=p
+    def _read_options(self) -> StreamOptions:
+        known = fields(StreamOptions)
+        given = {name for name in self._parameter_overrides if name != "use_sim_time" and not name.startswith("qos_overrides")}
+        strange = sorted(given - {item.name for item in known})
+        if strange:
+            raise StreamError(f"there is no parameter {', '.join(strange)}; there are: {', '.join(item.name for item in known)}")
+        values = {}
+        for item in known:  # of any type here, so that StreamOptions can say what is wrong, and take fps:=15
+            descriptor = ParameterDescriptor(description=item.metadata["text"], read_only=True, dynamic_typing=True)
+            values[item.name] = self.declare_parameter(item.name, item.default, descriptor).value
+        return StreamOptions(**values)
+
+    def _publisher(self, topic: Topic) -> Any:
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE
+        return self.create_publisher(
+            RosMessages.message_class(topic.kind), f"~/{topic.name}", QoSProfile(depth=topic.depth, durability=durability)
         )
 
+    def _skip_dropped(self) -> None:
+        while not self._options.kept(self.index):
+            self.index += 1
+            self._slot += 1
+            self.left_out += 1
+
     def _publish(self) -> None:
+        now = self.get_clock().now().nanoseconds
+        period = self._options.period_ns
+        if self._began_ns is None:
+            self._began_ns = now - self._options.delay_ns(self.index) - self._slot * period
+        self._slot += max(0, (now - self._due_ns(self._began_ns)) // period)
+        stamp = self._began_ns + self._slot * period
         shot = self.scene.render(self.index)
+        for topic, publisher in self._frame_publishers.items():
+            if publisher.get_subscription_count():
+                publisher.publish(self._messages.frame(topic, shot, stamp))
         self.index += 1
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.scene.camera.frame_id)
-        self._truth.publish(image_message(shot.instances, "mono16", header))
-        self._info.publish(self._camera_info(header))
-        self._color.publish(image_message(shot.color, "rgb8", header))
-        self._depth.publish(image_message(shot.depth_mm, "16UC1", header))
-        if self._compressed.get_subscription_count():
-            _, data = cv2.imencode(".jpg", cv2.cvtColor(shot.color, cv2.COLOR_RGB2BGR))
-            self._compressed.publish(
-                CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=array.array("B", data.tobytes()))
-            )
+        self._slot += 1
+        self.published += 1
+        self._skip_dropped()
+        self._timer.timer_period_ns = max(1, self._due_ns(self._began_ns) - self.get_clock().now().nanoseconds)
+        self._timer.reset()
+
+    def _due_ns(self, began_ns: int) -> int:
+        return began_ns + self._slot * self._options.period_ns + self._options.delay_ns(self.index)
 
 
 def main(args: list[str] | None = None) -> int:
     """Runs the camera until it is told to stop."""
     cv2.setNumThreads(1)
     rclpy.init(args=args)
-    node = ToyCamera()
+    try:
+        node = ToyCamera()
+    except StreamError as error:
+        print(f"toy_camera: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -86,7 +141,7 @@ def main(args: list[str] | None = None) -> int:
     finally:
         for second in (signal.SIGINT, signal.SIGTERM):
             signal.signal(second, signal.SIG_IGN)
-        print(f"frames published: {node.index}", file=sys.stderr)
+        print(f"frames published: {node.published}, left out: {node.left_out}", file=sys.stderr)
         node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()

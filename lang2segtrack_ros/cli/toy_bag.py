@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""`lang2segtrack toy-bag`: any suite of the toy world as a rosbag2."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f'"{text}" is no size; write it as 640x480')
+    return int(found[1]), int(found[2])
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the subparsers of `lang2segtrack`."""
+    parser = commands.add_parser("toy-bag", help="write a clip of the toy world, with its truth, as a rosbag2")
+    parser.add_argument("suite", metavar="SUITE", help="demo, or a suite of docs/toyworld.md; a wrong name lists them")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the bag; must not exist")
+    parser.add_argument("--seed", type=int, help="which clip of the suite (default: 4)")
+    parser.add_argument("--frames", type=int, help="default: the whole clip")
+    parser.add_argument("--storage", default="mcap", help="mcap or sqlite3 (default: %(default)s)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="of the images (default: 640x480)")
+    parser.add_argument("--fps", type=float, help="images a second (default: 15)")
+    parser.add_argument("--compressed", action="store_true", help="colour as JPEG in place of raw images")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    try:
+        from lang2segtrack_ros.toyworld.bag_writer import BagError, write_bag
+    except ModuleNotFoundError as error:
+        print(f"lang2segtrack toy-bag needs the package {error.name}: pip install rosbags", file=sys.stderr)
+        return 2
+    from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
+
+    width, height = options.size or (None, None)
+    given = {"seed": options.seed, "width": width, "height": height, "fps": options.fps}
+    try:
+        stream = StreamOptions(options.suite, **{name: value for name, value in given.items() if value is not None})
+        frames = write_bag(options.out, stream, options.frames, options.storage, options.compressed)
+    except (BagError, StreamError) as error:
+        print(f"lang2segtrack toy-bag: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; {options.out} was removed", file=sys.stderr)
+        return 130
+    size = sum(file.stat().st_size for file in options.out.iterdir()) / 1e6
+    print(f"{options.out}: {frames} frames of {stream.suite}, seed {stream.seed}, {stream.width} x {stream.height}, {size:.1f} MB")
+    return 0
