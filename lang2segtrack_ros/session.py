@@ -114,6 +114,7 @@ class Session:
         self.registry = Registry(identity or IdentityOptions())
         self.scene_cuts = 0
         self._cuts = SceneCutDetector(cut_correlation)
+        self._drifted: list[tuple[int, Detection]] = []
         self._false: list[int] = []  # tracks that a look has shown to be false alarms
         self._worker = DetectionWorker(detector) if background and detector is not None else None
         self._waiting: list[PromptHandle] = []
@@ -207,6 +208,7 @@ class Session:
         self.registry.reset()
         self._cuts.reset()
         self._false.clear()
+        self._drifted.clear()
 
     def close(self) -> None:
         """Ends the detector's thread."""
@@ -226,6 +228,7 @@ class Session:
         self._apply_waiting(opened)
         self._look(opened, frame, features)
         tracks = opened.commit()
+        self._reseat(features, frame)
         if self._in_flight is not None and self._in_flight.features[-1][0] == self._in_flight.features[0][0]:
             self._in_flight.tracks = tracks  # the question was asked on this frame
         elapsed = min(max((frame.stamp_ns - self._last.stamp_ns) / 1e9, 0.0), MAX_STEP_S) if self._last else 0.0
@@ -418,13 +421,26 @@ class Session:
         fits = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
         if detection.label != track.label or not self.registry.slack(track.id, fits) or track.id not in self.tracker.ids:
             return
-        try:
-            if opened.tracker is self.tracker:
-                opened.prompt(BoxPrompt(detection.box, "", track.id))
-            else:
-                opened.accept(opened.propose(BoxPrompt(detection.box, detection.label)), track.id)
-        except (PromptError, TrackerError):
-            return  # the detection does not fit the image; the track goes on as it was
+        if opened.tracker is self.tracker:
+            self._drifted.append((track.id, detection))
+        else:
+            opened.accept(opened.propose(BoxPrompt(detection.box, detection.label)), track.id)
+
+    def _reseat(self, features: ImageFeatures, frame: Frame) -> None:
+        """Starts drifted tracks anew on this frame's detections, under their ids: what they remember has drifted with them."""
+        drifted, self._drifted = self._drifted, []
+        drifted = [item for item in drifted if item[0] in self.tracker.ids]
+        if not drifted:
+            return
+        fork = self.tracker.fork()
+        fork.frame_index -= 1
+        opened = fork.begin(features, frame.height, frame.width)
+        for track_id, detection in drifted:
+            opened.accept(opened.propose(BoxPrompt(detection.box, detection.label)), track_id)
+            self.tracker.remove(track_id)
+            self.registry.trust(track_id)
+        opened.commit()
+        self.tracker.adopt(fork)
 
     @staticmethod
     def _settle(handle: PromptHandle, detections: Sequence[Detection], found: dict[int, int], labels: dict[int, str], full: str) -> None:

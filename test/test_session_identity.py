@@ -158,16 +158,18 @@ def test_two_detections_of_one_object_become_one_track(segmenter: Sam2Segmenter)
 
 
 def test_a_track_that_has_drifted_is_set_back_under_its_id(segmenter: Sam2Segmenter) -> None:
-    """The user's loose box shows the circle and the star below it; the detector's box is the circle's."""
+    """It covers the circle and the square below it; the detector's box is the circle's."""
     bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
     scene = Scene(bodies, 320, 240, 5)
     detector = Scripted(lambda frame: truth(scene)(frame)[:1])
     session = Session(segmenter, detector, detect_every=1, identity=IdentityOptions(merge_frames=0))
     both = scene.render(0).instances > 0
     handle = session.prompt(MaskPrompt(both, "red circle"))
+    play(session, detector, scene, range(1))
     session.prompt(TextPrompt("red circle."))
-    rows = play(session, detector, scene, range(8))
+    rows = play(session, detector, scene, range(1, 8))
     shot, result = rows[-1]
+    assert [track.id for track in result.tracks] == handle.track_ids
     mask = result.by_id[handle.track_ids[0]].mask
     assert np.count_nonzero(mask & (shot.instances == 2)) < 0.2 * np.count_nonzero(shot.instances == 2)
     assert np.count_nonzero(mask & (shot.instances == 1)) > 0.7 * np.count_nonzero(shot.instances == 1)

@@ -8,6 +8,7 @@ The tracker says where an object is; this says whether it is still the same obje
   on two looks after the first was a false alarm and goes. Objects that a user pointed at are confirmed at once.
 * An object that was away for `doubt_after_s`, or any object after a scene cut, is doubted: it counts as hidden until what the tracker
   shows looks like it (`same_appearance`), or the detector finds it again.
+* An object that looks unlike itself for three frames in a row is doubted too: its track has slipped onto something else.
 * An object of a continuous prompt that the tracker shows and the detector does not find on `drift_looks` looks in a row is doubted as
   well: it may have drifted onto something else.
 * A detection of no visible object is an unseen one of the same label when they look alike; several are settled jointly.
@@ -32,7 +33,9 @@ _MEMORY = 0.95  # how much of the remembered appearance stays when a new look is
 _SURE_IOU = 0.6  # predicted IoU from which on a mask says how its object looks
 _FALSE_ALARM_LOOKS = 2
 _MERGE_IOU = 0.7
-_LOOSE_IOU = 0.5  # a detection and its track's box that overlap less do not fit
+_UNLIKE = 0.2  # how far below `same_appearance` an object's looks must fall while it is followed
+_UNLIKE_FRAMES = 3
+_LOOSE_IOU = 0.6  # a detection and its track's box that overlap less do not fit
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class _Known:
     missed: int = 0
     unseen_s: float = 0.0
     slack: int = 0
+    unlike: int = 0
     doubted: bool = False
     appearance: Appearance | None = None
 
@@ -194,11 +198,21 @@ class Registry:
                     known.doubted = True
                 continue
             known.unseen_s = 0.0
-            seen = appearance_of(color, track.mask) if track.predicted_iou >= _SURE_IOU and not known.doubted else None
-            if seen is not None:
-                mixed = seen if known.appearance is None else _MEMORY * known.appearance + (1 - _MEMORY) * seen
-                known.appearance = mixed.astype(np.float32)
+            if not known.doubted:
+                self._learn(known, appearance_of(color, track.mask), track.predicted_iou >= _SURE_IOU)
         return self._doubles(tracks)
+
+    def _learn(self, known: _Known, seen: Appearance | None, sure: bool) -> None:
+        """Mixes what is seen of an object into what is known, or counts that it does not look like itself any more."""
+        if seen is None:
+            return
+        unlike = known.appearance is not None and likeness(seen, known.appearance) < self.options.same_appearance - _UNLIKE
+        known.unlike = known.unlike + 1 if unlike else 0
+        if known.unlike >= _UNLIKE_FRAMES and self.options.doubt_after_s > 0:
+            known.doubted, known.unlike = True, 0
+        elif sure and not unlike:
+            mixed = seen if known.appearance is None else _MEMORY * known.appearance + (1 - _MEMORY) * seen
+            known.appearance = mixed.astype(np.float32)
 
     def _doubles(self, tracks: Sequence[Track]) -> list[int]:
         if not self.options.merge_frames:

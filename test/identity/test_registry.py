@@ -187,3 +187,16 @@ def test_different_labels_are_never_merged() -> None:
 def test_a_loose_fit_counts_when_it_lasts() -> None:
     identity = registry()
     assert [identity.slack(1, overlap) for overlap in (0.4, 0.9, 0.4, 0.4, 0.4)] == [False, False, False, True, False]
+
+
+def test_a_track_that_slips_onto_another_colour_is_doubted() -> None:
+    """A single odd frame (a flash, a hand) is forgiven, three in a row are not; what is learnt stays what it was."""
+    identity = registry()
+    identity.update([track(1)], picture(RED), 0.1)
+    for color in (BLUE, BLUE, RED, BLUE, BLUE):
+        identity.update([track(1)], picture(color), 0.1)
+    assert identity.doubted == []
+    identity.update([track(1)], picture(BLUE), 0.1)
+    assert identity.doubted == [1]
+    assert identity.strangers([track(1)], picture(BLUE)) == [1]
+    assert identity.strangers([track(1)], picture(RED)) == []
