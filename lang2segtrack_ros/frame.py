@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,18 @@ class FrameError(ValueError):
 
 @dataclass(frozen=True)
 class CameraModel:
-    """A pinhole camera without distortion, in the optical frame of REP-103 (x right, y down, z forward).
+    """A calibrated camera, in the optical frame of REP-103 (x right, y down, z forward).
 
     Attributes:
         fx, fy: focal lengths in pixels.
         cx, cy: principal point in pixels, (0, 0) being the centre of the top left pixel.
         width, height: the image size in pixels that the four numbers belong to.
         frame_id: name of the optical frame.
+        distortion: OpenCV's coefficients; empty for a pinhole camera.
+        fisheye: whether they are those of OpenCV's fisheye model (ROS: equidistant).
+
+    Raises:
+        FrameError: focal lengths that are not positive, numbers that are not finite.
     """
 
     fx: float
@@ -32,10 +37,30 @@ class CameraModel:
     width: int
     height: int
     frame_id: str = ""
+    distortion: tuple[float, ...] = ()
+    fisheye: bool = False
 
     def __post_init__(self) -> None:
         if not (self.fx > 0 and self.fy > 0 and np.isfinite([self.fx, self.fy, self.cx, self.cy]).all()):
             raise FrameError(f"camera model has no valid focal length (fx={self.fx}, fy={self.fy}); is the camera calibrated?")
+        if not np.isfinite(self.distortion).all():
+            raise FrameError(f"camera model has distortion coefficients that are not finite: {self.distortion}")
+
+    def resized(self, width: int, height: int) -> CameraModel:
+        """The same camera for its image scaled to another size. Raises FrameError when that has another shape.
+
+        Some drivers leave the size at 0: then the numbers are taken to be for this one.
+        """
+        if self.width == 0 or self.height == 0:
+            return replace(self, width=width, height=height)
+        if (self.width, self.height) == (width, height):
+            return self
+        x, y = width / self.width, height / self.height
+        if not 0.99 < x / y < 1.01:
+            raise FrameError(f"camera model is for {self.width} x {self.height} pixels, which is no scaled {width} x {height} image")
+        # Pixel edges stay pixel edges, so centres move by half a pixel's change.
+        cx, cy = (self.cx + 0.5) * x - 0.5, (self.cy + 0.5) * y - 0.5
+        return replace(self, fx=self.fx * x, fy=self.fy * y, cx=cx, cy=cy, width=width, height=height)
 
 
 @dataclass(frozen=True, eq=False)

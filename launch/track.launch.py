@@ -22,10 +22,16 @@ ARGUMENTS = (
     ("text", "", f"phrases to look for from the start: 'red mug. cardboard box.'; {FILE_WINS}", None),
     ("namespace", "", "namespace of the node and of all its topics and services", None),
     ("color_topic", "", "colour image; empty takes the camera's", None),
-    ("depth_topic", "", "depth image aligned to colour; empty takes the camera's", None),
+    ("depth_topic", "", "depth image, best aligned to colour; empty takes the camera's", None),
     ("camera_info_topic", "", "colour camera_info; empty takes the camera's", None),
+    (
+        "depth_camera_info_topic",
+        "",
+        "depth camera_info, for depth that is not aligned; empty takes camera_info beside the depth topic",
+        None,
+    ),
     ("params_file", "", "parameter file; empty takes the package's config/track.yaml", None),
-    ("rviz", "false", "start RViz with overlay and masks", ["true", "false"]),
+    ("rviz", "false", "start RViz with overlay, masks, and the objects in space", ["true", "false"]),
     (
         "transport",
         "large_data",
@@ -54,6 +60,8 @@ def _nodes(context: LaunchContext) -> list:
         "depth/image_raw": value["depth_topic"] or f"{camera}/aligned_depth_to_color/image_raw",
         "color/camera_info": value["camera_info_topic"] or f"{camera}/color/camera_info",
     }
+    beside_depth = f"{topics['depth/image_raw'].rpartition('/')[0]}/camera_info"
+    topics["depth/camera_info"] = value["depth_camera_info_topic"] or beside_depth
     topics["color/image_raw/compressed"] = f"{topics['color/image_raw']}/compressed"
     actions = []
     if value["camera"] == "true":

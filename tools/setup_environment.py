@@ -225,8 +225,9 @@ def link_sources() -> Path:
     sources = WORK / "src"
     shutil.rmtree(sources, ignore_errors=True)
     packages = {"lang2segtrack": ROOT}
-    if not (SYSTEM_ROS and find_share("vision_msgs")):
-        packages["vision_msgs"] = ROOT / "underlay" / "vision_msgs"
+    for name in ("vision_msgs", "tf2_msgs"):  # messages that the wheels lack
+        if not (SYSTEM_ROS and find_share(name)):
+            packages[name] = ROOT / "underlay" / name
     for name, origin in packages.items():
         (sources / name).mkdir(parents=True)
         for entry in ("package.xml", "CMakeLists.txt", "msg", "srv", "action", "scripts", "launch", "config", "test", "lang2segtrack_ros"):

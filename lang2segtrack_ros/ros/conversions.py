@@ -28,12 +28,31 @@ from lang2segtrack_ros.image_messages import instance_image as instance_image
 from lang2segtrack_ros.image_messages import stamp_ns as stamp_ns
 from lang2segtrack_ros.results import Track
 
+DISTORTION_MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (4, 5, 8, 12, 14), "equidistant": (4,)}
+"""Models of sensor_msgs/distortion_models with the numbers of coefficients that OpenCV takes."""
+
 
 def camera_model(msg: CameraInfo) -> CameraModel:
-    """A sensor_msgs/CameraInfo as a pinhole camera. Raises ConversionError for an uncalibrated one."""
-    k = msg.k
+    """A sensor_msgs/CameraInfo as the camera that took the raw image. Raises ConversionError for one that cannot be used."""
+    k, d = msg.k, tuple(float(value) for value in msg.d)
+    bent = any(d)
+    if bent and msg.distortion_model not in DISTORTION_MODELS:
+        known = ", ".join(DISTORTION_MODELS)
+        raise ConversionError("unknown_distortion", f'camera_info has distortion model "{msg.distortion_model}"; known: {known}')
+    if bent and len(d) not in DISTORTION_MODELS[msg.distortion_model]:
+        raise ConversionError("unknown_distortion", f"camera_info has {len(d)} coefficients of {msg.distortion_model} distortion")
     try:
-        return CameraModel(float(k[0]), float(k[4]), float(k[2]), float(k[5]), int(msg.width), int(msg.height), msg.header.frame_id)
+        return CameraModel(
+            float(k[0]),
+            float(k[4]),
+            float(k[2]),
+            float(k[5]),
+            int(msg.width),
+            int(msg.height),
+            msg.header.frame_id,
+            d if bent else (),
+            msg.distortion_model == "equidistant",
+        )
     except FrameError as error:
         raise ConversionError("uncalibrated", str(error)) from error
 

@@ -10,16 +10,17 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 DEPTH = 2  # frames wait in the engine's mailbox, not in DDS
 
 
 class FollowingSubscription:
-    """One subscription that is made anew when the publisher's reliability asks for it.
+    """One subscription that is made anew when the publisher's reliability or durability asks for it.
 
     A best-effort subscription receives from everybody, but large images arrive reliably only over a reliable one; a reliable one
-    receives nothing from a best-effort publisher. So with `qos` "auto" it is reliable exactly when all publishers are.
+    receives nothing from a best-effort publisher. So with `qos` "auto" it is reliable exactly when all publishers are, and gets what
+    was published before (a camera_info that is sent once, say) exactly when all publishers keep it.
 
     Args:
         node: whose subscription it is.
@@ -39,11 +40,13 @@ class FollowingSubscription:
         self.last_arrival: float | None = None
         self._started = time.monotonic()
         self._reliable = qos == "reliable"
+        self._latched = False
         self._subscription = self._subscribe()
 
     def _subscribe(self) -> Any:
         reliability = ReliabilityPolicy.RELIABLE if self._reliable else ReliabilityPolicy.BEST_EFFORT
-        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability)
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if self._latched else DurabilityPolicy.VOLATILE
+        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability, durability=durability)
         return self._node.create_subscription(self._type, self.topic, self._receive, profile, callback_group=self._group)
 
     def _receive(self, msg: Any) -> None:
@@ -51,13 +54,14 @@ class FollowingSubscription:
         self._callback(msg)
 
     def follow(self) -> None:
-        """Matches the publishers' reliability; to be called now and then."""
+        """Matches the publishers' QoS; to be called now and then."""
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         if self._qos != "auto" or not publishers:
             return
         reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in publishers)
-        if reliable != self._reliable:
-            self._reliable = reliable
+        latched = reliable and all(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in publishers)
+        if (reliable, latched) != (self._reliable, self._latched):
+            self._reliable, self._latched = reliable, latched
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe()
 

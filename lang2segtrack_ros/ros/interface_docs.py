@@ -13,9 +13,11 @@ SUBSCRIBED = (
     (
         "depth/image_raw",
         "sensor_msgs/Image",
-        "Depth aligned to colour, 16UC1 millimetres or 32FC1 metres; found by stamp, never waited for.",
+        "Depth, 16UC1 millimetres or 32FC1 metres, of any size; best aligned to colour. Found by stamp; masks never wait for it.",
     ),
-    ("color/camera_info", "sensor_msgs/CameraInfo", "Intrinsics of the colour camera."),
+    ("color/camera_info", "sensor_msgs/CameraInfo", "The colour camera, as it takes `color/image_raw`: distortion is undone."),
+    ("depth/camera_info", "sensor_msgs/CameraInfo", "The depth camera; needed only for depth that is not aligned to colour."),
+    ("/tf_static", "tf2_msgs/TFMessage", "How depth and colour camera stand to each other; needed only for the same."),
 )
 
 

@@ -1,12 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results to messages, on a thread of its own, and only for topics that somebody listens to."""
+"""Results to messages, on a thread of its own, and only for topics that somebody listens to.
+
+Masks go first. What needs depth waits aside until the depth image is there, or has had its time; results that come meanwhile are not
+held up by it.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
@@ -20,10 +26,14 @@ from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.rendering import draw_overlay
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.ros import conversions
+from lang2segtrack_ros.ros.depth import DepthSource
+from lang2segtrack_ros.ros.spatial_outputs import SPATIAL_TOPICS, SpatialOutputs
 
 log = logging.getLogger(__name__)
 QUEUE = 2
 """Results that wait to be published; the oldest is dropped, and counted, when the network is slower than the engine."""
+WAITING_FOR_DEPTH = 8
+"""Results that wait for their depth image, likewise."""
 
 TOPICS: tuple[tuple[str, str, str], ...] = (
     ("detections", "vision_msgs/Detection2DArray", "Visible objects: `id` is the track id, `class_id` the label, `score` the confidence."),
@@ -31,13 +41,20 @@ TOPICS: tuple[tuple[str, str, str], ...] = (
     ("label_info", "vision_msgs/LabelInfo", "Latched: which label each id in `instance_masks` has."),
     ("tracks", "lang2segtrack/TrackArray", "Every object, also hidden ones: state, scores, box and run-length encoded mask."),
     ("overlay", "sensor_msgs/Image", "rgb8, the image with masks, boxes, ids and labels painted on."),
+    *SPATIAL_TOPICS,
 )
+Item = tuple[Header, Frame, FrameResult]
 
 
 class Outputs:
-    """The node's publishers and the thread that feeds them."""
+    """The node's publishers and the thread that feeds them.
 
-    def __init__(self, node: Node) -> None:
+    Args:
+        node: whose publishers they are.
+        publish_tf, tf_prefix, warn: see `SpatialOutputs`.
+    """
+
+    def __init__(self, node: Node, publish_tf: bool, tf_prefix: str, warn: Callable[[str, str], None]) -> None:
         self._node = node
         reliable = QoSProfile(depth=5)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -47,12 +64,17 @@ class Outputs:
         self._tracks = node.create_publisher(TrackArray, "tracks", reliable)
         self._overlay = node.create_publisher(Image, "overlay", reliable)
         self.overlay_opacity = 0.5
+        self.depth_wait_s = 0.05
+        self.depth_source: DepthSource | None = None
         self.published: Counter[str] = Counter()
         self.dropped = 0
+        self.dropped_spatial = 0
+        self.spatial = SpatialOutputs(node, publish_tf, tf_prefix, warn, self._count)
         self.last_error = ""
         self._labels: dict[int, str] | None = None
         self._condition = threading.Condition()
-        self._queue: deque[tuple[Header, Frame, FrameResult]] = deque()
+        self._queue: deque[Item] = deque()
+        self._waiting: deque[tuple[float, Item]] = deque()  # until when, what
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="lang2segtrack-publisher", daemon=True)
         self._thread.start()
@@ -66,6 +88,11 @@ class Outputs:
             self._queue.append((header, frame, result))
             self._condition.notify()
 
+    def wake(self) -> None:
+        """Tells that a depth image has arrived."""
+        with self._condition:
+            self._condition.notify()
+
     def close(self) -> None:
         """Ends the thread and the publishers."""
         with self._condition:
@@ -74,22 +101,43 @@ class Outputs:
         self._thread.join()
         for publisher in (self._detections, self._masks, self._label_info, self._tracks, self._overlay):
             self._node.destroy_publisher(publisher)
+        self.spatial.close()
 
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._closed or self._queue)
+                while not (self._closed or self._queue or self._ripe()):
+                    self._condition.wait(max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None)
                 if self._closed:
                     return
-                item = self._queue.popleft()
+                item, is_new = (self._queue.popleft(), True) if self._queue else (self._waiting.popleft()[1], False)
             try:
-                self._publish(*item)
+                if is_new:
+                    self._publish(*item)
+                    self._wait_for_depth(item)
+                elif self.depth_source is not None:
+                    self.spatial.publish(*item, self.depth_source)
             except Exception as error:
                 if not self._node.context.ok():  # shutting down: nobody is left to publish to
                     return
                 # One result that cannot be published must not end the thread; it shows in diagnostics.
                 self.last_error = f"{type(error).__name__}: {error}"
                 log.exception("a result could not be published")
+
+    def _ripe(self) -> bool:
+        """Whether the oldest result that waits for depth need not wait any longer."""
+        if not self._waiting:
+            return False
+        until, (header, _, _) = self._waiting[0]
+        return self.depth_source is None or time.monotonic() >= until or self.depth_source.settled(header)
+
+    def _wait_for_depth(self, item: Item) -> None:
+        if self.depth_source is None or not self.spatial.wanted:
+            return
+        if len(self._waiting) == WAITING_FOR_DEPTH:
+            self._waiting.popleft()
+            self.dropped_spatial += 1
+        self._waiting.append((time.monotonic() + self.depth_wait_s, item))
 
     def _publish(self, header: Header, frame: Frame, result: FrameResult) -> None:
         tracks = result.announced
@@ -111,4 +159,7 @@ class Outputs:
 
     def _send(self, name: str, publisher: Any, message: Any) -> None:
         publisher.publish(message)
+        self._count(name)
+
+    def _count(self, name: str) -> None:
         self.published[name] += 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections import Counter
@@ -24,24 +23,23 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from lang2segtrack_ros.frame import CameraModel, Frame
+from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.identity.registry import IdentityOptions
 from lang2segtrack_ros.prompts import PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.ros import conversions, parameters
+from lang2segtrack_ros.ros.depth import DepthSource
 from lang2segtrack_ros.ros.diagnostics import Diagnostics
 from lang2segtrack_ros.ros.engine_thread import EngineThread
 from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.outputs import Outputs
 from lang2segtrack_ros.ros.services import Services
-from lang2segtrack_ros.ros.stamp_cache import Cache, make_cache, nearest
 from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.weights import WeightsError, load_detector, load_segmenter
 
-CACHED_DEPTH_IMAGES = 8
 WARN_EVERY_S = 5.0
 
 
@@ -55,19 +53,15 @@ class TrackNode(LifecycleNode):
         self.last_header = Header()
         self.detection_threshold = 0.0
         self.refused: Counter[str] = Counter()
-        self.without_depth = 0
         self._outputs: Outputs | None = None
         self._color: FollowingSubscription | None = None
-        self._subscriptions_of_depth: list[FollowingSubscription] = []
-        self._depth: Cache = make_cache(CACHED_DEPTH_IMAGES)
-        self._camera: CameraModel | None = None
+        self._depth: DepthSource | None = None
         self._described = ""
         self._device = ""
         self._last_stamp = 0
         self._size: tuple[int, int] | None = None
         self._latency_s = 0.0
         self._warned: dict[str, float] = {}
-        self._lock = threading.Lock()
         self._images = MutuallyExclusiveCallbackGroup()
         parameters.declare(self)
         self._prompting = Services(self, self)
@@ -110,8 +104,9 @@ class TrackNode(LifecycleNode):
         except Exception as error:  # rclpy would end the transition without a word; out of GPU memory comes here
             self.get_logger().error(f"the networks could not be loaded: {type(error).__name__}: {error}\n{traceback.format_exc()}")
             return TransitionCallbackReturn.FAILURE
-        self._outputs = Outputs(self)
+        self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
         self._outputs.overlay_opacity = self._value("overlay_opacity")
+        self._outputs.depth_wait_s = self._value("depth_wait_s")
         self.engine = EngineThread(session, self._on_result, self._prompting.wake)
         self.get_logger().info(f"ready: {self._described}")
         return super().on_configure(state)
@@ -152,11 +147,11 @@ class TrackNode(LifecycleNode):
             self._color = FollowingSubscription(self, Image, "color/image_raw", self._on_image, self._images, qos)
         else:
             self._color = FollowingSubscription(self, CompressedImage, "color/image_raw/compressed", self._on_compressed, self._images, qos)
-        if self._value("use_depth"):
-            self._subscriptions_of_depth = [
-                FollowingSubscription(self, Image, "depth/image_raw", self._depth.add, self._images, qos),
-                FollowingSubscription(self, CameraInfo, "color/camera_info", self._on_camera_info, self._images),
-            ]
+        if self._value("use_depth") and self._outputs is not None:
+            self._depth = DepthSource(
+                self, self._images, qos, self._value("depth_registration"), lambda: float(self._value("depth_slop_s")), self._outputs.wake
+            )
+            self._outputs.depth_source = self._depth
         self.get_logger().info(f"listening to {self._color.topic}")
         return super().on_activate(state)
 
@@ -176,10 +171,12 @@ class TrackNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def _unsubscribe(self) -> None:
-        for subscription in [self._color, *self._subscriptions_of_depth]:
-            if subscription is not None:
-                subscription.close()
-        self._color, self._subscriptions_of_depth = None, []
+        if self._outputs is not None:
+            self._outputs.depth_source = None
+        for source in (self._color, self._depth):
+            if source is not None:
+                source.close()
+        self._color, self._depth = None, None
 
     def _stop(self) -> None:
         self._unsubscribe()
@@ -190,8 +187,7 @@ class TrackNode(LifecycleNode):
             self._outputs.close()
             self._outputs = None
         self.images_seen = False
-        self._depth = make_cache(CACHED_DEPTH_IMAGES)
-        self._camera, self._size, self._last_stamp = None, None, 0
+        self._size, self._last_stamp = None, 0
 
     def destroy_node(self) -> None:
         """Ends the threads, then the node."""
@@ -205,12 +201,6 @@ class TrackNode(LifecycleNode):
 
     def _on_compressed(self, msg: CompressedImage) -> None:
         self._take(msg.header, lambda: conversions.compressed_to_rgb(msg))
-
-    def _on_camera_info(self, msg: CameraInfo) -> None:
-        try:
-            self._camera = conversions.camera_model(msg)
-        except conversions.ConversionError as error:
-            self._refuse(error)
 
     def _take(self, header: Header, convert: Any) -> None:
         if self.engine is None:
@@ -232,23 +222,10 @@ class TrackNode(LifecycleNode):
             )
         self._size = color.shape[:2]
         self.images_seen = True
-        self.engine.offer(header, lambda: Frame(color, stamp, self._find_depth(header), self._camera))
-
-    def _find_depth(self, header: Header) -> Any:
-        msg = nearest(self._depth, header.stamp, self._value("depth_slop_s"))
-        if msg is None:
-            with self._lock:
-                self.without_depth += 1
-            return None
-        try:
-            return conversions.depth_to_metres(msg)
-        except conversions.ConversionError as error:
-            self._refuse(error)
-            return None
+        self.engine.offer(header, lambda: Frame(color, stamp))
 
     def _refuse(self, error: conversions.ConversionError) -> None:
-        with self._lock:
-            self.refused[error.reason] += 1
+        self.refused[error.reason] += 1
         self._warn(error.reason, f"image skipped ({error.reason}): {error}")
 
     def _warn(self, key: str, sentence: str) -> None:
@@ -281,9 +258,9 @@ class TrackNode(LifecycleNode):
 
     def _look_around(self) -> None:
         self._prompting.expire()
-        for subscription in [self._color, *self._subscriptions_of_depth]:
-            if subscription is not None:
-                subscription.follow()
+        for source in (self._color, self._depth):
+            if source is not None:
+                source.follow()
         silent = self._color is not None and self._color.silent_s > self._value("no_image_warn_s")
         if silent and self._color is not None:
             self._warn("silent", f"no image for {self._color.silent_s:.1f} s: {self._color.silence_explained()}")
@@ -303,11 +280,13 @@ class TrackNode(LifecycleNode):
             "images received": statistics.received,
             "images processed": statistics.processed,
             "images replaced by newer ones": statistics.replaced,
-            "images without depth": self.without_depth if self._subscriptions_of_depth else "depth is off",
+            "depth images received": self._depth.received if self._depth is not None else "depth is off",
             "results not published in time": self._outputs.dropped,
+            "3-D results not published in time": self._outputs.dropped_spatial,
             "step ms (mean of the last 100)": f"{1e3 * sum(steps) / len(steps):.1f}" if steps else "none",
             "latency ms (last)": f"{1e3 * self._latency_s:.1f}",
             **{f"skipped: {reason}": count for reason, count in sorted(self.refused.items())},
+            **{f"3-D skipped: {reason}": count for reason, count in sorted(self._outputs.spatial.skipped.items())},
             **{f"failed: {name}": count for name, count in sorted(statistics.failed.items())},
             **{f"published: {topic}": count for topic, count in sorted(self._outputs.published.items())},
             "last error": statistics.last_error or self._outputs.last_error or "none",
@@ -340,6 +319,8 @@ class TrackNode(LifecycleNode):
             self.detection_threshold = values["detection_threshold"]
         if "overlay_opacity" in values and self._outputs is not None:
             self._outputs.overlay_opacity = values["overlay_opacity"]
+        if "depth_wait_s" in values and self._outputs is not None:
+            self._outputs.depth_wait_s = values["depth_wait_s"]
         if self.engine is None:
             return
 

@@ -209,3 +209,16 @@ def conversions_decode(mask: Any) -> np.ndarray:
 def test_label_info() -> None:
     info = conversions.label_info_message({5: "cup", 2: "box"}, Header())
     assert [(item.class_id, item.class_name) for item in info.class_map] == [(2, "box"), (5, "cup")]
+
+
+def test_distortion_comes_along_and_what_is_not_known_is_told() -> None:
+    k = [600.0, 0.0, 320.0, 0.0, 600.0, 240.0, 0.0, 0.0, 1.0]
+    bent = CameraInfo(width=640, height=480, k=k, d=[0.1, -0.2, 0.0, 0.0, 0.01], distortion_model="plumb_bob")
+    assert conversions.camera_model(bent).distortion == (0.1, -0.2, 0.0, 0.0, 0.01)
+    assert conversions.camera_model(CameraInfo(width=640, height=480, k=k, d=[0.0] * 5, distortion_model="odd")).distortion == ()
+    fisheye = CameraInfo(width=640, height=480, k=k, d=[0.1, 0.0, 0.0, 0.0], distortion_model="equidistant")
+    assert conversions.camera_model(fisheye).fisheye
+    for model, d in (("unheard_of", [0.1] * 5), ("plumb_bob", [0.1] * 3)):
+        with pytest.raises(ConversionError) as raised:
+            conversions.camera_model(CameraInfo(width=640, height=480, k=k, d=d, distortion_model=model))
+        assert raised.value.reason == "unknown_distortion"
