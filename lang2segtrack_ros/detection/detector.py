@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -40,6 +40,26 @@ class Detector(Protocol):
     def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
         """Objects on an RGB uint8 [H, W, 3] image that score at least their phrase's threshold, best first."""
         ...
+
+
+@runtime_checkable
+class BatchDetector(Detector, Protocol):
+    """A detector that looks at several images at once."""
+
+    def detect_batch(
+        self, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
+    ) -> list[list[Detection]]:
+        """As `detect`, for each image."""
+        ...
+
+
+def detect_batch(
+    detector: Detector, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
+) -> list[list[Detection]]:
+    """Detections on each image, in one go where the detector can, else one after the other."""
+    if isinstance(detector, BatchDetector):
+        return detector.detect_batch(colors, phrases, thresholds)
+    return [detector.detect(color, phrases, thresholds) for color in colors]
 
 
 def suppress_duplicates(detections: Sequence[Detection]) -> list[Detection]:

@@ -98,25 +98,52 @@ class GroundingDinoDetector:
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
         return normalised(color, size, self.device)
 
-    @torch.inference_mode()
     def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
         """See `Detector.detect`."""
+        return self.detect_batch([color], phrases, thresholds)[0]
+
+    @torch.inference_mode()
+    def detect_batch(
+        self, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
+    ) -> list[list[Detection]]:
+        """See `BatchDetector.detect_batch`. Images that are of one size for the network are one batch: none is padded."""
+        found: list[list[Detection]] = [[] for _ in colors]
         if not phrases:
-            return []
+            return found
         ids, spans, _ = self._caption(tuple(phrases))
-        tokens = torch.tensor([ids], device=self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
-            output = self.model(
-                pixel_values=self.preprocess(color),
-                input_ids=tokens,
-                token_type_ids=torch.zeros_like(tokens),
-                attention_mask=torch.ones_like(tokens),
-            )
-        probabilities = output.logits[0].float().sigmoid()  # [queries, tokens]
+        by_size: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
+        for index, color in enumerate(colors):
+            pixels = self.preprocess(color)
+            by_size.setdefault(tuple(pixels.shape), []).append((index, pixels))
+        for group in by_size.values():
+            tokens = torch.tensor([ids], device=self.device).expand(len(group), -1)
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
+                output = self.model(
+                    pixel_values=torch.cat([pixels for _, pixels in group]),
+                    input_ids=tokens,
+                    token_type_ids=torch.zeros_like(tokens),
+                    attention_mask=torch.ones_like(tokens),
+                )
+            for row, (index, _) in enumerate(group):
+                size = colors[index].shape[:2]
+                found[index] = self._read(output.logits[row], output.pred_boxes[row], size, spans, phrases, thresholds)
+        return found
+
+    @staticmethod
+    def _read(
+        logits: Tensor,
+        pred_boxes: Tensor,
+        size: tuple[int, ...],
+        spans: Sequence[tuple[int, int]],
+        phrases: Sequence[str],
+        thresholds: Sequence[float],
+    ) -> list[Detection]:
+        """What the network says of one image: logits [queries, tokens], boxes [queries, 4] (centre x, y, width, height; 0..1)."""
+        probabilities = logits.float().sigmoid()
         scores = torch.stack([probabilities[:, start:end].mean(dim=1) for start, end in spans], dim=1)
         best, phrase = (part.cpu().numpy() for part in scores.max(dim=1))
-        height, width = color.shape[:2]
-        boxes = output.pred_boxes[0].float().cpu().numpy() * (width, height, width, height)  # centre x, y, width, height
+        height, width = size
+        boxes = pred_boxes.float().cpu().numpy() * (width, height, width, height)
         corners = np.concatenate((boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2), axis=1)
         corners = np.clip(corners, 0, (width, height, width, height))
         keep = [

@@ -26,7 +26,7 @@ from lang2segtrack_ros.image_messages import depth_to_metres as depth_to_metres
 from lang2segtrack_ros.image_messages import image_to_rgb as image_to_rgb
 from lang2segtrack_ros.image_messages import instance_image as instance_image
 from lang2segtrack_ros.image_messages import stamp_ns as stamp_ns
-from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.results import Rle, Track
 
 DISTORTION_MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (4, 5, 8, 12, 14), "equidistant": (4,)}
 """Models of sensor_msgs/distortion_models with the numbers of coefficients that OpenCV takes."""
@@ -90,6 +90,11 @@ def detections_message(tracks: Iterable[Track], header: Header) -> Detection2DAr
     return message
 
 
+def rle_message(rle: Rle) -> RleMask:
+    """A run-length encoded mask."""
+    return RleMask(height=rle.height, width=rle.width, counts=rle.counts)
+
+
 def track_message(track: Track, with_mask: bool = True) -> TrackMsg:
     """One lang2segtrack/Track."""
     message = TrackMsg(
@@ -104,7 +109,7 @@ def track_message(track: Track, with_mask: bool = True) -> TrackMsg:
         bbox=bounding_box(track.box),
     )
     if with_mask:
-        message.mask = RleMask(height=track.rle.height, width=track.rle.width, counts=track.rle.counts)
+        message.mask = rle_message(track.rle)
     return message
 
 

@@ -15,15 +15,18 @@ from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack
+from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack, SegmentImage
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import TrackStatus
 from lang2segtrack_ros.ros import conversions
 from lang2segtrack_ros.ros.engine_thread import EngineThread
+from lang2segtrack_ros.ros.image_requests import BusyError, ImageRequests
 from lang2segtrack_ros.session import PromptHandle, Session
 
 REPLY_S = 3.0
 """A prompt that no image has answered for this long is answered as kept."""
+IMAGE_REPLY_S = 600.0
+"""An image that is not segmented after this long is answered as failed; a large detector on a CPU may take minutes."""
 T = TypeVar("T")
 
 SERVICES: tuple[tuple[str, str, str], ...] = (
@@ -33,6 +36,7 @@ SERVICES: tuple[tuple[str, str, str], ...] = (
     ("add_mask_prompt", "lang2segtrack/AddMaskPrompt", "Track what a mask covers, or correct a track."),
     ("remove_track", "lang2segtrack/RemoveTrack", "Forget one object."),
     ("list_tracks", "lang2segtrack/ListTracks", "What is tracked and looked for."),
+    ("segment_image", "lang2segtrack/SegmentImage", "Objects by name on one image: labels, scores, boxes, masks; tracking goes on."),
     ("reset", "std_srvs/Trigger", "Forget all objects and prompts."),
 )
 
@@ -41,6 +45,7 @@ class Host(Protocol):
     """What the services need of the node."""
 
     engine: EngineThread[Header] | None
+    image_requests: ImageRequests | None
     images_seen: bool
     detection_threshold: float
     last_header: Header
@@ -71,6 +76,7 @@ class Services:
             (AddMaskPrompt, "add_mask_prompt", self._add_mask),
             (RemoveTrack, "remove_track", self._remove),
             (ListTracks, "list_tracks", self._list),
+            (SegmentImage, "segment_image", self._segment),
             (Trigger, "reset", self._reset),
         )
         for service_type, name, callback in offered:
@@ -83,14 +89,14 @@ class Services:
     def expire(self) -> None:
         """Lets go of answers that are overdue; to be called now and then on the executor."""
         now = time.monotonic()
-        overdue = [future for since, future in self._waiting if now - since > REPLY_S]
+        overdue = [future for until, future in self._waiting if now > until]
         self._waiting = [item for item in self._waiting if item[1] not in overdue and not item[1].done()]
         for future in overdue:
             if not future.done():
                 future.set_result(None)
 
-    async def _finished(self, work: concurrent.futures.Future[T]) -> bool:
-        """Waits until a future of the engine is done, at most REPLY_S; whether it is."""
+    async def _finished(self, work: concurrent.futures.Future[T], limit_s: float = REPLY_S) -> bool:
+        """Waits until a future of another thread is done, at most so long; whether it is."""
         bridge: Future[None] = Future()
 
         def done(_: Any) -> None:
@@ -98,7 +104,7 @@ class Services:
                 bridge.set_result(None)
             self.wake()
 
-        self._waiting.append((time.monotonic(), bridge))
+        self._waiting.append((time.monotonic() + limit_s, bridge))
         work.add_done_callback(done)
         await bridge
         return work.done()
@@ -187,4 +193,30 @@ class Services:
                 response.header = self._host.last_header
                 living = [track for track in last.tracks if track.state is not TrackStatus.REMOVED]
                 response.tracks = [conversions.track_message(track, with_mask=False) for track in living]
+        return response
+
+    async def _segment(self, request: SegmentImage.Request, response: SegmentImage.Response) -> Any:
+        requests = self._host.image_requests
+        if requests is None:
+            response.message = self._host.no_engine()
+            return response
+        try:
+            threshold = float(request.threshold) or self._host.detection_threshold or None
+            work = requests.ask(conversions.image_to_rgb(request.image), TextPrompt(request.text, "once", threshold))
+        except (PromptError, conversions.ConversionError, BusyError) as error:
+            response.message = str(error)
+            return response
+        if not await self._finished(work, IMAGE_REPLY_S):
+            response.message = f"the image was not segmented within {IMAGE_REPLY_S:.0f} s"
+            return response
+        try:
+            objects, response.message = work.result()
+        except Exception as failure:  # out of memory, or shutting down; either way a sentence for the caller
+            response.message = f"{type(failure).__name__}: {failure}"
+            return response
+        response.success = True
+        response.labels = [item.label for item in objects]
+        response.scores = [item.score for item in objects]
+        response.boxes = [conversions.bounding_box(item.box) for item in objects]
+        response.masks = [conversions.rle_message(item.rle) for item in objects]
         return response

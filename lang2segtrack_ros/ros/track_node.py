@@ -34,6 +34,7 @@ from lang2segtrack_ros.ros import conversions, parameters
 from lang2segtrack_ros.ros.depth import DepthSource
 from lang2segtrack_ros.ros.diagnostics import Diagnostics
 from lang2segtrack_ros.ros.engine_thread import EngineThread
+from lang2segtrack_ros.ros.image_requests import ImageRequests
 from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.outputs import Outputs
 from lang2segtrack_ros.ros.services import Services
@@ -49,6 +50,7 @@ class TrackNode(LifecycleNode):
     def __init__(self, node_name: str = "track_node", **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         self.engine: EngineThread[Header] | None = None
+        self.image_requests: ImageRequests | None = None
         self.images_seen = False
         self.last_header = Header()
         self.detection_threshold = 0.0
@@ -107,6 +109,7 @@ class TrackNode(LifecycleNode):
         self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
         self._outputs.overlay_opacity = self._value("overlay_opacity")
         self._outputs.depth_wait_s = self._value("depth_wait_s")
+        self.image_requests = ImageRequests(session.tracker.segmenter, session.detector)
         self.engine = EngineThread(session, self._on_result, self._prompting.wake)
         self.get_logger().info(f"ready: {self._described}")
         return super().on_configure(state)
@@ -180,6 +183,9 @@ class TrackNode(LifecycleNode):
 
     def _stop(self) -> None:
         self._unsubscribe()
+        if self.image_requests is not None:
+            self.image_requests.close()
+            self.image_requests = None
         if self.engine is not None:
             self.engine.close()
             self.engine = None
@@ -281,6 +287,7 @@ class TrackNode(LifecycleNode):
             "images processed": statistics.processed,
             "images replaced by newer ones": statistics.replaced,
             "depth images received": self._depth.received if self._depth is not None else "depth is off",
+            "single images segmented": self.image_requests.answered if self.image_requests is not None else 0,
             "results not published in time": self._outputs.dropped,
             "3-D results not published in time": self._outputs.dropped_spatial,
             "step ms (mean of the last 100)": f"{1e3 * sum(steps) / len(steps):.1f}" if steps else "none",

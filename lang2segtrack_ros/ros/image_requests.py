@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Single images, segmented on a thread of their own: the tracker never waits for them. Needs no ROS."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.image_mode import SegmentedObject, remarks, segment_images
+from lang2segtrack_ros.prompts import PromptError, TextPrompt
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+
+MAX_WAITING = 4
+Answer = tuple[list[SegmentedObject], str]
+
+
+class BusyError(RuntimeError):
+    """Too many images wait already."""
+
+
+class ImageRequests:
+    """Answers one request after the other.
+
+    The networks keep nothing between calls, so this thread and the tracker's may use them side by side; on a GPU this one has its own
+    stream, so that the tracker's work is not queued behind it.
+    """
+
+    def __init__(self, segmenter: Sam2Segmenter, detector: Detector | None) -> None:
+        self._segmenter = segmenter
+        self._detector = detector
+        self._condition = threading.Condition()
+        self._waiting: deque[tuple[NDArray[np.uint8], TextPrompt, Future[Answer]]] = deque()
+        self._closed = False
+        self.answered = 0
+        self._thread = threading.Thread(target=self._run, name="lang2segtrack-images", daemon=True)
+        self._thread.start()
+
+    def ask(self, image: NDArray[np.uint8], prompt: TextPrompt) -> Future[Answer]:
+        """Objects on an RGB uint8 [H, W, 3] image, and a sentence for the user, which may be empty.
+
+        Raises:
+            PromptError: there is no detector, or it cannot take the phrases.
+            BusyError: too many images wait.
+        """
+        if self._detector is None:
+            raise PromptError("there is no detector to look for names: set the parameter detector and start the node again")
+        self._detector.check(prompt.phrases)
+        future: Future[Answer] = Future()
+        with self._condition:
+            if self._closed:
+                raise BusyError("the node is shutting down")
+            if len(self._waiting) >= MAX_WAITING:
+                raise BusyError(f"{MAX_WAITING} images wait already: ask again when one is answered")
+            self._waiting.append((image, prompt, future))
+            self._condition.notify()
+        return future
+
+    def close(self) -> None:
+        """Ends the thread after the image it is at; those that wait are failed."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        self._thread.join()
+        for _, _, future in self._waiting:
+            future.set_exception(BusyError("the node is shutting down"))
+
+    def _run(self) -> None:
+        device = self._segmenter.device
+        cuda: Any = torch.cuda  # its streams are untyped
+        with cuda.stream(cuda.Stream(device)) if device.type == "cuda" else contextlib.nullcontext():
+            while True:
+                with self._condition:
+                    self._condition.wait_for(lambda: self._closed or self._waiting)
+                    if self._closed:
+                        return
+                    image, prompt, future = self._waiting.popleft()
+                try:
+                    future.set_result(self._answer(image, prompt))
+                except Exception as error:  # handed to whoever waits for the future
+                    future.set_exception(error)
+                self.answered += 1
+
+    def _answer(self, image: NDArray[np.uint8], prompt: TextPrompt) -> Answer:
+        assert self._detector is not None
+        (objects,) = segment_images(self._segmenter, self._detector, [image], prompt.phrases, prompt.threshold)
+        for item in objects:
+            _ = item.rle  # encoded here, not on the executor's thread
+        return objects, "; ".join(remarks(self._detector, prompt.phrases, objects))
