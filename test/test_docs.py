@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_subcommands_exist() -> None:
     for line in COMMANDS:
         found = re.match(r"(?:\. \S+ && )?lang2segtrack (.*?)(?:\s+#.*)?$", line)
         if found:
-            _parser().parse_args(found[1].split())
+            _parser().parse_args(shlex.split(found[1]))
 
 
 def test_launch_arguments_exist() -> None:

@@ -28,7 +28,7 @@ from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, Point2D
 
 from lang2segtrack.msg import TrackArray
-from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack
+from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack, SegmentImage
 from lang2segtrack_ros.results import Rle, TrackStatus
 from lang2segtrack_ros.ros.conversions import image_message, stamp_ns
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
@@ -332,6 +332,45 @@ def test_prompts_while_the_camera_is_silent_are_answered(outside: Outsider, fram
     assert answer.success
     assert "the last image came" in answer.message
     assert len(outside.step(frames[1]).tracks) == 1
+
+
+def test_one_image_beside_the_stream(outside: Outsider, frames: list[SceneFrame]) -> None:
+    """Another image than the stream's, of another size and encoding: answered, and the track goes on as if nothing had been."""
+    x1, y1, x2, y2 = body_box(frames[0], 3)
+    outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="mine")
+    before = [(track.id, track.label) for track in outside.step(frames[1]).tracks]
+    wide = np.concatenate((frames[0].color, frames[30].color), axis=1)[..., ::-1]
+    answer = outside.call(
+        SegmentImage, "segment_image", timeout=120.0, image=image_message(wide, "bgr8", Header()), text="red circle. blue star. blarg."
+    )
+    assert answer.success, answer.message
+    assert "does not know: blarg" in answer.message
+    assert sorted(answer.labels) == ["blue star", "blue star", "red circle", "red circle"]
+    truth = np.concatenate((frames[0].instances, frames[30].instances), axis=1)
+    for label, score, box, mask in zip(answer.labels, answer.scores, answer.boxes, answer.masks):
+        pixels = Rle(mask.height, mask.width, mask.counts).decode()
+        assert pixels.shape == truth.shape
+        assert (pixels & (truth == (1 if label == "red circle" else 2))).sum() > 0.6 * pixels.sum()
+        assert 0 < score <= 1
+        assert box.size_x == np.ptp(np.nonzero(pixels)[1]) + 1
+    assert [(track.id, track.label) for track in outside.step(frames[2]).tracks] == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"text": " . "}, "the text names no object"),
+        ({"threshold": 7.0}, "threshold is 7.0"),
+        ({"image": Image()}, 'encoding "" is not known'),
+        ({"image": Image(encoding="rgb8")}, "it has no pixels"),
+        ({"image": Image(encoding="rgb8", width=9, height=9, step=27)}, "data holds 0 bytes"),
+    ],
+)
+def test_single_images_that_cannot_be_taken(outside: Outsider, frames: list[SceneFrame], changes: dict[str, Any], words: str) -> None:
+    given = {"image": image_message(frames[0].color, "rgb8", Header()), "text": "red circle", **changes}
+    answer = outside.call(SegmentImage, "segment_image", **given)
+    assert not answer.success
+    assert words in answer.message
 
 
 def test_life_cycle(outside: Outsider, frames: list[SceneFrame]) -> None:
