@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+# Makes a virtual environment that sees the sourced ROS 2, with torch and the engine's libraries: install_python.sh FOLDER [TORCH_INDEX]
+# NumPy stays on the major version that the distribution's message packages were compiled with.
+set -euo pipefail
+here="$(cd "$(dirname "$0")/.." && pwd)"
+major="$(python3 -c 'import numpy; print(numpy.__version__.split(".")[0])' 2>/dev/null || echo 1)"
+python3 -m venv --system-site-packages "$1"
+constraint="$(mktemp)"
+echo "numpy<$((major + 1))" >"$constraint"
+"$1/bin/pip" install --no-cache-dir -c "$constraint" torch --index-url "${2:-https://pypi.org/simple}" --extra-index-url https://pypi.org/simple
+"$1/bin/pip" install --no-cache-dir -c "$constraint" -r "$here/requirements/engine.txt"
+rm "$constraint"
