@@ -30,6 +30,8 @@ GATE_DEVIATIONS = 3.5
 GATE_M = 0.02
 GATE_SHARE = 0.01
 """Depth belongs to the object within 3.5 robust standard deviations of its median, at the least within 2 cm + 1 %."""
+SLOPE_GATES = 3.0
+"""And within three times as much, where it hangs together with the rest without a jump."""
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _SQUARE = np.ones((3, 3), np.uint8)
 Vector = tuple[float, float, float]
@@ -86,12 +88,12 @@ def measure(
     z = depth[(rows * depth.shape[0] + depth.shape[0] // 2) // mask.shape[0], :][
         :, (columns * depth.shape[1] + depth.shape[1] // 2) // mask.shape[1]
     ]
-    own = _own(inside, z)
+    own, other = _own(inside, z)
     count = int(np.count_nonzero(own))
     covered = count / max(1, int(np.count_nonzero(inside)))
     if count < MIN_SAMPLES or covered < MIN_COVERAGE:
         return None
-    return _surface(inside, z, own, rows, columns, step, camera, covered)
+    return _surface(inside, z, own, other, rows, columns, step, camera, covered)
 
 
 def _grid(
@@ -107,8 +109,11 @@ def _grid(
     return rows, columns, step
 
 
-def _own(inside: NDArray[np.bool_], z: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which samples [h, w] of the mask carry depth of the object itself."""
+def _own(inside: NDArray[np.bool_], z: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which samples [h, w] of the mask surely carry depth of the object itself, and which that of something else.
+
+    In neither are samples beside a jump: the tip of a star has no others.
+    """
     known = inside & np.isfinite(z)
     core = known & ~_jumps(z)
     depth_of_erosion = max(1, min(4, min(inside.shape) // 16))
@@ -118,13 +123,19 @@ def _own(inside: NDArray[np.bool_], z: NDArray[np.float32]) -> NDArray[np.bool_]
     # The bulk of the object: well inside the mask where it is large enough, else the best there is.
     bulk = next((part for part in (core & eroded, core, known) if np.count_nonzero(part) >= MIN_SAMPLES), known)
     if not bulk.any():
-        return bulk
+        return bulk, bulk
     values = z[bulk]
     median = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - median)))
     gate = max(GATE_DEVIATIONS * spread, GATE_M + GATE_SHARE * median)
-    own: NDArray[np.bool_] = (core if np.count_nonzero(core) >= MIN_SAMPLES else known) & (np.abs(z - median) <= gate)
-    return own
+    off = np.abs(z - median)
+    like = core & (off <= gate)
+    # What hangs together with the bulk without a jump may be further off: the slope of a tilted thing, the tip of a bent one.
+    _, part = cv2.connectedComponents(core.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    joined = np.isin(part, np.unique(part[like & (part > 0)])) & core & (off <= SLOPE_GATES * gate)
+    if np.count_nonzero(joined) < MIN_SAMPLES:
+        return known & (off <= gate), known & (off > gate)
+    return joined, (known & (off > SLOPE_GATES * gate)) | (core & ~joined)
 
 
 def _jumps(z: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -139,6 +150,7 @@ def _surface(
     inside: NDArray[np.bool_],
     z: NDArray[np.float32],
     own: NDArray[np.bool_],
+    other: NDArray[np.bool_],
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     step: int,
@@ -146,7 +158,7 @@ def _surface(
     coverage: float,
 ) -> Surface:
     smooth = _averaged(z, own)
-    filled = _filled(smooth, own, inside & np.isfinite(z))
+    filled = _filled(smooth, own, other)
     shape = inside & np.isfinite(filled)
     row, column = np.nonzero(shape)
     ray, filled = rays(camera)[rows[row], columns[column]], filled[shape]
@@ -175,13 +187,13 @@ def _averaged(z: NDArray[np.float32], own: NDArray[np.bool_]) -> NDArray[np.floa
     return (total / np.maximum(count, 1)).astype(np.float32, copy=False)
 
 
-def _filled(z: NDArray[np.float32], own: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _filled(z: NDArray[np.float32], own: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float32]:
     """`z` everywhere: where it is not the object's, that of the nearest sample which is; NaN where a leak of the mask is nearer.
 
-    A sample with other depth than the object is a leak when it is more than two samples from it; nearer ones are taken for flying.
+    An `other` sample is a leak when it is more than two samples from the object; nearer ones are taken for flying.
     """
     nearby = cv2.dilate(own.astype(np.uint8), _SQUARE, iterations=2).astype(bool)
-    decided = own | (known & ~nearby)
+    decided = own | (other & ~nearby)
     source = cv2.copyMakeBorder((~decided).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     _, padded = cv2.distanceTransformWithLabels(source, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     label = padded[1:-1, 1:-1]
