@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,16 @@ class TrackStatus(IntEnum):
     OCCLUDED = 2
     LOST = 3
     REMOVED = 4
+
+
+class Source(str, Enum):
+    """Which pass over the images an object's mask comes from."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    """From the backward pass, on an image before the one it was first prompted on."""
+    MERGED = "merged"
+    """From the backward pass, where the forward pass had lost the object or was not sure of it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Track:
         motion_score: 0..1, IoU of the mask's box with the motion model's prediction; NaN while there is none.
         stable_frames: frames for which the motion model has been steady.
         frames_since_seen: 0 when visible on this image.
+        source: which pass the mask comes from; a stream's own results are all FORWARD.
     """
 
     id: int
@@ -79,6 +90,7 @@ class Track:
     motion_score: float
     stable_frames: int
     frames_since_seen: int = 0
+    source: Source = Source.FORWARD
 
     @cached_property
     def rle(self) -> Rle:
@@ -96,6 +108,7 @@ class FrameResult:
         height, width: size of the image and of all masks.
         tracks: every living object, by rising id, and once each that was removed since the last image.
         detections: number of boxes the detector contributed to this image, None when none were due.
+        prompted: ids of the objects that a prompt started or corrected, or a detection started, on this image.
     """
 
     stamp_ns: int
@@ -104,6 +117,7 @@ class FrameResult:
     width: int
     tracks: tuple[Track, ...] = ()
     detections: int | None = None
+    prompted: tuple[int, ...] = ()
     by_id: dict[int, Track] = field(init=False, repr=False)
 
     @property

@@ -13,14 +13,16 @@ arrives at t + k, is matched with the tracks as they were on t, and new objects 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lang2segtrack_ros.backward import BackwardPass, Progress, RefinementError
 from lang2segtrack_ros.detection.detector import Detection, Detector
 from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest, DetectionWorker, answer
 from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.history import FrameHistory, step_ns
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
 from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
@@ -33,8 +35,6 @@ from lang2segtrack_ros.tracking.open_frame import Proposed
 from lang2segtrack_ros.tracking.policies import Policy
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
 
-MAX_STEP_S = 1.0
-"""A gap in the stamps counts as at most this long, and a step back as none: clocks jump, bags loop."""
 MAX_CACHED_FRAMES = 32
 """Features kept for catching up; when there are more, every second is let go."""
 
@@ -89,6 +89,7 @@ class Session:
         lost_after_s, remove_after_s: see `identity.LifeCycle`.
         identity: the rules by which an object keeps its id, see `identity.registry`.
         cut_correlation: how little an image must resemble the last one to count as a scene cut, 0..1; 0 finds none.
+        history: what is kept of past frames for `refine_backward`; None keeps nothing.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Session:
         remove_after_s: float = 0.0,
         identity: IdentityOptions | None = None,
         cut_correlation: float = 0.5,
+        history: FrameHistory | None = None,
     ) -> None:
         self.tracker = StreamTracker(segmenter, policy, max_objects, min_part, arbitration=arbitration)
         self.detector = detector
@@ -124,7 +126,9 @@ class Session:
         self._handles: list[PromptHandle] = []  # text prompts that no look has answered yet
         self._in_flight: _InFlight | None = None
         self._removed: list[Track] = []
+        self._prompted: list[int] = []
         self._last: FrameResult | None = None
+        self.history = history
         self._detections: int | None = None
         self.detector_errors = 0
 
@@ -209,6 +213,8 @@ class Session:
         self._cuts.reset()
         self._false.clear()
         self._drifted.clear()
+        if self.history is not None:
+            self.history.clear()
 
     def close(self) -> None:
         """Ends the detector's thread."""
@@ -219,6 +225,7 @@ class Session:
         """Works on one frame: follows every object, applies waiting prompts on this very frame, looks for names when due."""
         tracker = self.tracker
         self._detections = None
+        self._prompted = []
         self._catch_up()
         features = tracker.encode(frame)
         if self._in_flight is not None:
@@ -231,8 +238,8 @@ class Session:
         self._reseat(features, frame)
         if self._in_flight is not None and self._in_flight.features[-1][0] == self._in_flight.features[0][0]:
             self._in_flight.tracks = tracks  # the question was asked on this frame
-        elapsed = min(max((frame.stamp_ns - self._last.stamp_ns) / 1e9, 0.0), MAX_STEP_S) if self._last else 0.0
-        tracks = self._live(tracks, frame, elapsed)
+        elapsed_ns = step_ns(self._last.stamp_ns, frame.stamp_ns) if self._last else 0
+        tracks = self._live(tracks, frame, elapsed_ns / 1e9)
         gone, self._removed = self._removed, []
         living = {track.id for track in tracks}
         result = FrameResult(
@@ -242,9 +249,35 @@ class Session:
             width=frame.width,
             tracks=tuple(sorted([*tracks, *(track for track in gone if track.id not in living)], key=lambda track: track.id)),
             detections=self._detections,
+            prompted=tuple(sorted(set(self._prompted) & living)),
         )
+        if self.history is not None:
+            self.history.add(frame, result, features)
         self._last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
         return result
+
+    def backward(self, track_ids: Sequence[int] | None = None) -> BackwardPass:
+        """A backward pass over the history as it is now, to be run piece by piece while the stream goes on; see `backward`.
+
+        Raises:
+            RefinementError: there is no history, or none of these tracks is in it.
+        """
+        if self.history is None:
+            raise RefinementError("this session keeps no history: make it with history=FrameHistory(...)")
+        tracker = self.tracker
+        return BackwardPass(tracker.segmenter, tracker.policy, self.history, track_ids, tracker.min_part, self.life_cycle.lost_after_s)
+
+    def refine_backward(
+        self, track_ids: Sequence[int] | None = None, progress: Callable[[Progress], bool | None] | None = None
+    ) -> Iterator[FrameResult]:
+        """One reverse sweep over the history for these objects, or all, then their merged traces, a result for each frame in time order.
+
+        `progress` is called for each frame of the sweep; when it returns False, the sweep ends and nothing is yielded.
+
+        Raises:
+            RefinementError: as `backward`.
+        """
+        return self.backward(track_ids).run(progress)
 
     @property
     def last(self) -> FrameResult | None:
@@ -292,6 +325,7 @@ class Session:
                 if handle.prompt.track_id is None:
                     self.registry.add(track_id, handle.prompt.label, found=False)
                 self.registry.trust(track_id)
+                self._prompted.append(track_id)
                 handle._finish([track_id], [handle.prompt.label])
 
     def _look(self, opened: OpenFrame, frame: Frame, features: ImageFeatures) -> None:
@@ -408,6 +442,7 @@ class Session:
         if old_id is None:
             track_id = opened.accept(proposed, self.tracker.reserve_id())
             self.registry.add(track_id, detection.label, found=True)
+            self._prompted.append(track_id)
             return track_id
         if opened.tracker is self.tracker:
             opened.prompt(BoxPrompt(detection.box, "", old_id))
