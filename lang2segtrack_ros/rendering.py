@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -73,3 +73,20 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
     while len(cells) % columns:
         cells.append(np.full_like(cells[0], 32))
     return np.vstack([np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)])
+
+
+def draw_note(image: NDArray[np.uint8], text: str) -> None:
+    """Writes a line into the top left corner of an image, in place."""
+    _caption(image, text, 2, 0, (200, 200, 200), max(0.4, min(image.shape[:2]) / 900))
+
+
+def draw_trace(height: int, width: int, tracks: Iterable[Track], paths: Mapping[int, Sequence[tuple[float, float]]]) -> NDArray[np.uint8]:
+    """Masks alone on black, RGB uint8 [height, width, 3], with the path (x, y) of each visible track's id."""
+    image = np.zeros((height, width, 3), np.uint8)
+    visible = [track for track in tracks if track.box is not None]
+    for track in visible:
+        image[track.mask] = palette(track.id)
+    for track in visible:
+        path = np.round(np.array(paths.get(track.id, ())).reshape(-1, 1, 2)).astype(np.int32)
+        cv2.polylines(image, [path], False, (255, 255, 255), 2, cv2.LINE_AA)
+    return image

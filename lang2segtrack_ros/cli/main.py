@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from lang2segtrack_ros import __version__
-from lang2segtrack_ros.cli import bench, doctor, image, toy_bag
+from lang2segtrack_ros.cli import bench, doctor, image, toy_bag, track
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     toy_bag.add_parser(commands)
     image.add_parser(commands)
     doctor.add_parser(commands)
+    track.add_parser(commands)
     return parser
 
 
