@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from lang2segtrack_ros import __version__
-from lang2segtrack_ros.cli import bench, doctor, image, toy_bag, track
+from lang2segtrack_ros.cli import bag, bench, doctor, image, toy_bag, track
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_parser(commands)
     doctor.add_parser(commands)
     track.add_parser(commands)
+    bag.add_parser(commands)
     return parser
 
 
