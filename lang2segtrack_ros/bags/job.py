@@ -132,10 +132,10 @@ class BagJob:
             raise
 
     def _run(self, bag: BagInput) -> BagSummary:
-        images = BagImages(bag, self.options.topic, self._messages)
         both = sorted({self._name(topic) for topic in TYPES} & {item.topic for item in bag.connections})
         if both:
             raise BagError(f"the bag has topics of our names already ({', '.join(both)}): choose another place with --namespace")
+        images = BagImages(bag, self.options.topic, self._messages)
         self.work.mkdir(parents=True, exist_ok=True)
         state = self._begin(images)
         summary = BagSummary(resumed_at=len(state.forward), refused=state.index.refused, example=state.index.example)

@@ -110,6 +110,7 @@ class _DamagedSqlite:
     def open(self) -> None:
         try:
             self._base = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+            self._base.execute("PRAGMA writable_schema=ON")  # else SQLite refuses a file that is shorter than its header says
             rows = self._base.execute("SELECT id, name, type, serialization_format, offered_qos_profiles FROM topics").fetchall()
         except sqlite3.Error as error:
             raise BagError(f"{self.path} cannot be read: {error}") from error
