@@ -168,6 +168,8 @@ def test_text_prompt_and_every_output(outside: Outsider, frames: list[SceneFrame
     assert answer.success, answer.message
     ids = dict(zip(answer.labels, answer.track_ids))
     assert set(ids) == {"red circle", "blue star"}
+    for index in range(12, 20):  # the detector looks every fifth image; the second time confirms what it found
+        outside.step(frames[index])
     tracks = outside.step(frames[20])
     truth = {ids["red circle"]: 1, ids["blue star"]: 2}
     for track in tracks.tracks:

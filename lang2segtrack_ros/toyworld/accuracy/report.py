@@ -47,6 +47,10 @@ class Plan:
         return [make_clip(suite, self.first_seed + i, 320, 240 if i % 2 == 0 else 180) for i in range(self.clips)]
 
 
+GATE = Plan(suites=("easy", "crossing", "occlusion"), policies=("samurai",), text_suites=("easy",), clips=2, stills=60)
+"""The short plan of the tests."""
+
+
 def measure(segmenter: Sam2Segmenter, detector: Detector, plan: Plan, tell: Callable[[str], None] = print) -> dict[str, Any]:
     """Runs a plan; the result is what `accuracy.json` holds."""
     report: dict[str, Any] = {"clips": plan.clips, "first_seed": plan.first_seed, "detector": {}, "prompted": {}, "text": {}}

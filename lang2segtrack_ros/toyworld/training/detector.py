@@ -9,7 +9,7 @@ boxes and teaches nothing); and queries that sit on an object count twice in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from lang2segtrack_ros.toyworld.training.detector_data import make_batch
 from lang2segtrack_ros.toyworld.training.detector_network import new_detector, write_tokenizer
 from lang2segtrack_ros.toyworld.training.loop import Loop
 
-STEPS = 4000
 PICTURES = 10
-RATE = 1.2e-3
+PHASES = ((4000, 1.2e-3), (1000, 8e-4))
+"""Steps and highest learning rate of each phase. Places come first, then colours; shapes need the second start."""
 
 
 class _Criterion(GroundingDinoImageLoss):  # type: ignore[misc]
@@ -84,8 +84,8 @@ def _lean_deformable_attention() -> Iterator[None]:
 class DetectorTraining:
     """The loss of a step."""
 
-    def __init__(self, model: Any, tokenizer: Any, seed: int) -> None:
-        self.model, self.tokenizer, self.seed = model, tokenizer, seed
+    def __init__(self, model: Any, tokenizer: Any, seed: int, phase: int) -> None:
+        self.model, self.tokenizer, self.seed = model, tokenizer, seed + 1000 * phase
         self.device: torch.device = model.device
         matcher = GroundingDinoHungarianMatcher(class_cost=2.0, bbox_cost=5.0, giou_cost=2.0)
         self.criterion = _Criterion(matcher, 0.25, ["labels", "boxes"])
@@ -123,11 +123,13 @@ class DetectorTraining:
         yield "proposals", output.enc_outputs_class, output.enc_outputs_coord_logits.sigmoid()
 
 
-def train_detector(folder: Path, steps: int = STEPS, seed: int = 0, device: str = "cpu") -> Any:
+def train_detector(folder: Path, phases: Sequence[tuple[int, float]] = PHASES, seed: int = 0, device: str = "cpu") -> Any:
     """Trains from scratch, or goes on where an earlier run in `folder` stopped. Returns the model with averaged weights."""
     model: Any = new_detector(seed).to(device).train()
     tokenizer = write_tokenizer(folder / "checkpoint")
-    loop = Loop(folder, model, nn.Module(), steps, RATE)
     with _lean_deformable_attention():
-        loop.run(DetectorTraining(model, tokenizer, seed))
-    return loop.averaged().eval()
+        for number, (steps, rate) in enumerate(phases):
+            loop = Loop(folder / f"phase{number}", model, nn.Module(), steps, rate)
+            loop.run(DetectorTraining(model, tokenizer, seed, number))
+            loop.averaged()
+    return model.eval()

@@ -72,10 +72,13 @@ def draw_curves(folder: Path, path: Path) -> None:
         left.axvline(offset, color="0.8", linewidth=0.8)
     left.set_title("segmenter: images, windows of 4, windows of 6 frames")
     left.set_ylim(0, 1)
-    log = folder / "detector" / "log.jsonl"
-    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
-    for name in ("last_ce", "last_bbox", "last_giou", "proposals_ce"):
-        right.semilogy([row["step"] for row in rows], [row[name] for row in rows], label=name)
+    offset = 0
+    for number, log in enumerate(sorted((folder / "detector").glob("phase*/log.jsonl"))):
+        rows = [json.loads(line) for line in log.read_text().splitlines()]
+        steps = [row["step"] + offset for row in rows]
+        for name, color in (("last_ce", "tab:blue"), ("last_bbox", "tab:orange"), ("last_giou", "tab:green")):
+            right.semilogy(steps, [row[name] for row in rows], color=color, label=None if number else name)
+        offset = steps[-1] if steps else offset
     right.set_title("detector: losses")
     for axes in (left, right):
         axes.set_xlabel("step")
