@@ -21,6 +21,8 @@ REQUIREMENTS = {  # those of pyproject.toml, and the module each brings
     "scipy>=1.11": "scipy",
     "opencv-python-headless>=4.9": "cv2",
     "pycocotools>=2.0.8": "pycocotools",
+    "pyyaml>=6.0": "yaml",
+    "rosbags>=0.11,<0.12": "rosbags",
 }
 
 

