@@ -70,7 +70,7 @@ def draw_curves(folder: Path, path: Path) -> None:
             left.plot(*zip(*pairs), color=color, label=name if number == 1 else None) if pairs else None
         offset = steps[-1] if steps else offset
         left.axvline(offset, color="0.8", linewidth=0.8)
-    left.set_title("segmenter: images, windows of 4, windows of 6 frames")
+    left.set_title("segmenter: images, then windows of 4 to 7 frames")
     left.set_ylim(0, 1)
     offset = 0
     for number, log in enumerate(sorted((folder / "detector").glob("phase*/log.jsonl"))):
