@@ -1,9 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The message types that bags are read and written with where no ROS is installed."""
+"""The message types and QoS profiles that bags are read and written with where no ROS is installed."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -22,11 +26,62 @@ _VISION_MSGS = {
     "Pose2D": "vision_msgs/Point2D position\nfloat64 theta\n",
     "VisionClass": "uint16 class_id\nstring class_name\n",
 }
+DEFINITIONS = {
+    "lang2segtrack/msg/RleMask": """\
+uint32 height
+uint32 width
+string counts
+""",
+    "lang2segtrack/msg/Track": """\
+uint8 TENTATIVE=0
+uint8 TRACKED=1
+uint8 OCCLUDED=2
+uint8 LOST=3
+uint8 REMOVED=4
+uint32 id
+string label
+uint8 state
+float32 score
+float32 predicted_iou
+float32 object_score
+float32 motion_score
+uint32 frames_since_seen
+vision_msgs/BoundingBox2D bbox
+RleMask mask
+""",
+    "lang2segtrack/msg/TrackArray": """\
+std_msgs/Header header
+Track[] tracks
+""",
+}
+"""Our own messages; a test compares them with `msg/`."""
 
 
-def bag_typestore() -> Typestore:
-    """Humble's common interfaces, whose images and cameras are those of all later distributions, and vision_msgs."""
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for name, definition in _VISION_MSGS.items():
-        store.register(get_types_from_msg(definition, f"vision_msgs/msg/{name}"))
-    return store
+class BagError(ValueError):
+    """A bag that cannot be read or written; the message says why."""
+
+
+class BagMessages:
+    """rosbags' message classes, see `result_messages.MessageLibrary`: Humble's common interfaces, whose images and cameras are those of
+    all later distributions, vision_msgs and ours.
+    """
+
+    def __init__(self) -> None:
+        self.typestore: Typestore = get_typestore(Stores.ROS2_HUMBLE)
+        for name, definition in {**{f"vision_msgs/msg/{name}": text for name, text in _VISION_MSGS.items()}, **DEFINITIONS}.items():
+            self.typestore.register(get_types_from_msg(definition, name))
+
+    def make(self, kind: str, **values: Any) -> Any:
+        """A message."""
+        return self.typestore.types[kind](**values)
+
+    def numbers(self, values: NDArray[Any]) -> Any:
+        """The array itself, which is what rosbags takes."""
+        return values
+
+
+def offered_qos(depth: int, latched: bool = False) -> Qos:
+    """A reliable publisher's profile, as rclpy's own are; a `latched` one serves late subscribers too."""
+    never = QosTime(2147483647, 4294967295)
+    durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
+    return Qos(QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, durability, never, never, QosLiveliness.AUTOMATIC, never, False)

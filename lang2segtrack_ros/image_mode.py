@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.detection.detector import Detection, Detector, detect_batch
+from lang2segtrack_ros.detection.detector import Detection, Detector, detect_batch, vocabulary_notes
 from lang2segtrack_ros.results import Rle, Track, TrackStatus
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
@@ -80,8 +80,7 @@ def segment_images(
 
 def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[SegmentedObject]) -> list[str]:
     """What a user should know about an answer: words the detector does not know, phrases it did not find."""
-    unknown = detector.check(phrases)
-    told = [f"the detector does not know: {', '.join(unknown)}; what it finds for these words means little"] if unknown else []
+    told = vocabulary_notes(detector, phrases)
     missing = [phrase for phrase in phrases if phrase not in {item.label for item in objects}]
     return [*told, f"not found: {', '.join(missing)}"] if missing else told
 

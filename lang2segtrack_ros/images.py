@@ -24,5 +24,10 @@ def normalised(color: NDArray[np.uint8], size: tuple[int, int], device: torch.de
         source = pixels if device.type == "cpu" else pixels.float()
         scaled = F.interpolate(source, size=size, mode="bilinear", align_corners=False, antialias=True)
         pixels = scaled if device.type == "cpu" else scaled.round()
-    mean, std = (torch.tensor(values, dtype=number, device=device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
+    return normalise(pixels, number)
+
+
+def normalise(pixels: Tensor, number: torch.dtype = torch.float32) -> Tensor:
+    """Pixels [N, 3, H, W] of 0..255 with ImageNet's mean and deviation, as type `number`."""
+    mean, std = (torch.tensor(values, dtype=number, device=pixels.device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
     return (pixels.to(number) / 255.0 - mean) / std

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lang2segtrack_ros.backward import BackwardPass
 from lang2segtrack_ros.history import FrameHistory, Past, StoredPast
 from lang2segtrack_ros.prompts import Prompt, TextPrompt
 from lang2segtrack_ros.records import RecordFile, frame_record
@@ -136,10 +135,7 @@ def _history_of(session: Session) -> FrameHistory:
 def _write_merged(
     session: Session, past: Past, source: ImageSource, store: RecordFile, files: TraceFiles, speeds: Sequence[float], report: Report
 ) -> None:
-    tracker = session.tracker
-    sweep = BackwardPass(
-        tracker.segmenter, tracker.policy, past, min_part=tracker.min_part, lost_after_s=session.life_cycle.lost_after_s, store=store
-    )
+    sweep = session.backward(past=past, store=store)
     for at in sweep.sweep():
         report("backward", at.done, at.total)
     images = source.frames() if source.stored else (past.frame(number) for number in sweep.numbers)

@@ -19,16 +19,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lang2segtrack_ros.backward import BackwardPass, Progress, RefinementError
-from lang2segtrack_ros.detection.detector import Detection, Detector
+from lang2segtrack_ros.detection.detector import Detection, Detector, vocabulary_notes
 from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest, DetectionWorker, answer
 from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.history import FrameHistory, step_ns
+from lang2segtrack_ros.history import FrameHistory, Past, step_ns
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
 from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
 from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
 from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
 from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.records import RecordFile
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.tracking import OpenFrame, StreamTracker, TrackerError
 from lang2segtrack_ros.tracking.open_frame import Proposed
@@ -131,6 +132,7 @@ class Session:
         self.history = history
         self._detections: int | None = None
         self.detector_errors = 0
+        self.detections_refused = 0
 
     def prompt(self, prompt: Prompt, replaces: int = 0) -> PromptHandle:
         """Takes a prompt for the next frame; the handle tells what became of it.
@@ -151,14 +153,14 @@ class Session:
         if isinstance(prompt, TextPrompt):
             if self.detector is None:
                 raise PromptError("there is no detector to look for names: load one, or use box, point and mask prompts and no text")
-            unknown = self.detector.check(prompt.phrases)
-            if unknown:
-                handle.notes.append(f"the detector does not know: {', '.join(unknown)}; what it finds for these words means little")
+            handle.notes += vocabulary_notes(self.detector, prompt.phrases)
             if prompt.mode == "continuous":
                 handle.prompt_id = replaces or self._next_text
                 self._next_text += not replaces
+                before = self._texts.get(replaces)
                 self._texts[handle.prompt_id] = prompt
                 self._looked[handle.prompt_id] = 0
+                self._drop_unconfirmed(before)
         self._waiting.append(handle)
         return handle
 
@@ -168,14 +170,20 @@ class Session:
         return dict(self._texts)
 
     def remove_text(self, prompt_id: int) -> None:
-        """Stops looking for what a text prompt names; its tracks go on.
+        """Stops looking for what a text prompt names; its tracks go on, but for those not announced yet.
 
         Raises:
             PromptError: no prompt has this number.
         """
         if prompt_id not in self._texts:
             raise PromptError(self._no_text(prompt_id))
-        del self._texts[prompt_id], self._looked[prompt_id]
+        del self._looked[prompt_id]
+        self._drop_unconfirmed(self._texts.pop(prompt_id))
+
+    def _drop_unconfirmed(self, ended: TextPrompt | None) -> None:
+        """Lets tentative objects go that no look can confirm any more."""
+        if ended is not None:
+            self._false += self.registry.unconfirmed(set(ended.phrases) - set(self.phrases))
 
     def _no_text(self, prompt_id: int) -> str:
         known = ", ".join(map(str, self._texts)) or "none"
@@ -256,16 +264,22 @@ class Session:
         self._last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
         return result
 
-    def backward(self, track_ids: Sequence[int] | None = None) -> BackwardPass:
+    def backward(self, track_ids: Sequence[int] | None = None, past: Past | None = None, store: RecordFile | None = None) -> BackwardPass:
         """A backward pass over the history as it is now, to be run piece by piece while the stream goes on; see `backward`.
+
+        Args:
+            track_ids: the objects; None for all.
+            past: what to sweep over in place of the history.
+            store: where the pass keeps its records; None keeps them in memory.
 
         Raises:
             RefinementError: there is no history, or none of these tracks is in it.
         """
-        if self.history is None:
+        past = self.history if past is None else past
+        if past is None:
             raise RefinementError("this session keeps no history: make it with history=FrameHistory(...)")
         tracker = self.tracker
-        return BackwardPass(tracker.segmenter, tracker.policy, self.history, track_ids, tracker.min_part, self.life_cycle.lost_after_s)
+        return BackwardPass(tracker.segmenter, tracker.policy, past, track_ids, tracker.min_part, self.life_cycle.lost_after_s, store=store)
 
     def refine_backward(
         self, track_ids: Sequence[int] | None = None, progress: Callable[[Progress], bool | None] | None = None
@@ -445,8 +459,10 @@ class Session:
             self._prompted.append(track_id)
             return track_id
         if opened.tracker is self.tracker:
-            opened.prompt(BoxPrompt(detection.box, "", old_id))
-            self.registry.trust(old_id)
+            corrected = self._propose(opened, BoxPrompt(detection.box, "", old_id))
+            if corrected is not None:
+                opened.accept(corrected)
+                self.registry.trust(old_id)
         else:
             opened.accept(proposed, old_id)  # the fork's copy replaces the old track when it has caught up
         return old_id
@@ -459,7 +475,17 @@ class Session:
         if opened.tracker is self.tracker:
             self._drifted.append((track.id, detection))
         else:
-            opened.accept(opened.propose(BoxPrompt(detection.box, detection.label)), track.id)
+            anew = self._propose(opened, BoxPrompt(detection.box, detection.label))
+            if anew is not None:
+                opened.accept(anew, track.id)
+
+    def _propose(self, opened: OpenFrame, prompt: BoxPrompt) -> Proposed | None:
+        """What a detection's box gives on a frame; None, counted, where the network makes nothing of it."""
+        try:
+            return opened.propose(prompt)
+        except (PromptError, TrackerError):
+            self.detections_refused += 1
+            return None
 
     def _reseat(self, features: ImageFeatures, frame: Frame) -> None:
         """Starts drifted tracks anew on this frame's detections, under their ids: what they remember has drifted with them."""
@@ -471,9 +497,11 @@ class Session:
         fork.frame_index -= 1
         opened = fork.begin(features, frame.height, frame.width)
         for track_id, detection in drifted:
-            opened.accept(opened.propose(BoxPrompt(detection.box, detection.label)), track_id)
-            self.tracker.remove(track_id)
-            self.registry.trust(track_id)
+            anew = self._propose(opened, BoxPrompt(detection.box, detection.label))
+            if anew is not None:
+                opened.accept(anew, track_id)
+                self.tracker.remove(track_id)
+                self.registry.trust(track_id)
         opened.commit()
         self.tracker.adopt(fork)
 

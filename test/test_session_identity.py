@@ -18,6 +18,7 @@ from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PromptError, TextPr
 from lang2segtrack_ros.results import FrameResult, TrackStatus
 from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
+from lang2segtrack_ros.tracking import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 
 FRAME_NS = 1_000_000_000 // 15
@@ -212,3 +213,39 @@ def test_unknown_prompt_numbers_are_refused_with_the_known_ones(segmenter: Sam2S
         session.prompt(TextPrompt("blue star."), replaces=7)
     with pytest.raises(PromptError, match="only a continuous text prompt"):
         session.prompt(BoxPrompt((0, 0, 10, 10)), replaces=handle.prompt_id)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_prompt_that_ends_takes_its_unannounced_objects_along(segmenter: Sam2Segmenter, changed: bool) -> None:
+    """No look can confirm them any more; they would hold a place for ever."""
+    scene = Scene((Body("red", "circle", (0.3, 0.3)),), 320, 240, 5)
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector, identity=IdentityOptions(confirm_looks=3))
+    handle = session.prompt(TextPrompt("red circle."))
+    result = play(session, detector, scene, range(2))[-1][1]
+    assert [track.state for track in result.tracks] == [TrackStatus.TENTATIVE]
+    if changed:
+        session.prompt(TextPrompt("blue star."), replaces=handle.prompt_id)
+    else:
+        session.remove_text(handle.prompt_id)
+    play(session, detector, scene, range(2, 4))
+    assert session.tracker.ids == []
+
+
+def test_a_drifted_track_stays_when_its_detection_gives_no_mask(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network makes nothing of the box: the frame has its result, the old track lives, and it is counted."""
+    bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
+    scene = Scene(bodies, 320, 240, 5)
+    detector = Scripted(lambda frame: truth(scene)(frame)[:1])
+    session = Session(segmenter, detector, detect_every=1, identity=IdentityOptions(merge_frames=0))
+    handle = session.prompt(MaskPrompt(scene.render(0).instances > 0, "red circle"))
+    play(session, detector, scene, range(1))
+
+    def fail(*_: object) -> None:
+        raise TrackerError("the network gave no numbers")
+
+    monkeypatch.setattr(OpenFrame, "propose", fail)
+    session.prompt(TextPrompt("red circle."))
+    result = play(session, detector, scene, range(1, 8))[-1][1]
+    assert [track.id for track in result.tracks] == handle.track_ids
+    assert session.detections_refused > 0

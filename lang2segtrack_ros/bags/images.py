@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lang2segtrack_ros.bags.messages import COMPRESSED, IMAGE, Messages
-from lang2segtrack_ros.bags.reading import BagError, BagInput
+from lang2segtrack_ros.bag_types import BagError
+from lang2segtrack_ros.bags.messages import COMPRESSED, Messages
+from lang2segtrack_ros.bags.reading import BagInput
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.image_messages import ConversionError, stamp_ns
+from lang2segtrack_ros.result_messages import IMAGE
 
 CHUNK_BYTES = 64 << 20
 """Images decoded ahead on the way back."""

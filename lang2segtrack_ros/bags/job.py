@@ -25,15 +25,17 @@ from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from lang2segtrack_ros.backward import BackwardPass
+from lang2segtrack_ros.bag_types import BagError, offered_qos
 from lang2segtrack_ros.bags import checkpoint
 from lang2segtrack_ros.bags.images import BagImages, ImageIndex
-from lang2segtrack_ros.bags.messages import TYPES, Messages, definition, qos_of
-from lang2segtrack_ros.bags.reading import BagError, BagInput
+from lang2segtrack_ros.bags.messages import TYPES, Messages, definition
+from lang2segtrack_ros.bags.reading import BagInput
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.history import StoredPast
 from lang2segtrack_ros.offline import OfflineError, Report, Scheduled, Script, nothing_found
 from lang2segtrack_ros.records import RecordFile, frame_record, read_frame
 from lang2segtrack_ros.rendering import draw_overlay
+from lang2segtrack_ros.result_messages import LabelBook
 from lang2segtrack_ros.results import FrameResult, Source
 from lang2segtrack_ros.session import Session
 
@@ -202,12 +204,8 @@ class BagJob:
 
     def _backward(self, images: BagImages, state: _State) -> None:
         if state.sweep is None:
-            tracker, life = state.session.tracker, state.session.life_cycle
             state.backward = RecordFile(self.work / "backward.jsonl")
-            past = StoredPast(state.forward, images.read)
-            state.sweep = BackwardPass(
-                tracker.segmenter, tracker.policy, past, min_part=tracker.min_part, lost_after_s=life.lost_after_s, store=state.backward
-            )
+            state.sweep = state.session.backward(past=StoredPast(state.forward, images.read), store=state.backward)
         saved = time.monotonic()
         for at in state.sweep.sweep():
             self._report("backward", at.done, at.total)
@@ -259,34 +257,32 @@ class _Ours:
 
     def __init__(self, messages: Messages, writer: Writer, name: Callable[[str], str], options: BagOptions, summary: BagSummary) -> None:
         self._messages, self._writer, self._summary = messages, writer, summary
-        self._labels: dict[int, str] = {}
+        self._labels = LabelBook()
         left_out = {*(() if options.overlay else ("overlay",)), *(() if options.backward else ("tracks_refined",))}
-        self._connections = {
-            topic: writer.add_connection(name(topic), kind, typestore=messages.store, offered_qos_profiles=[qos_of(topic)])
-            for topic, kind in TYPES.items()
-            if topic not in left_out
-        }
+        self._connections = {}
+        for topic, kind in TYPES.items():
+            if topic not in left_out:
+                latched = topic == "label_info"
+                qos = [offered_qos(1 if latched else 5, latched)]
+                self._connections[topic] = writer.add_connection(name(topic), kind, typestore=messages.store, offered_qos_profiles=qos)
 
     def write(self, stamp: int, header: Any, image: Frame, result: FrameResult, refined: FrameResult | None) -> None:
         """All of one image, logged at the image's own time."""
-        make, tracks = self._messages, result.tracks
-        labels = {track.id: track.label for track in tracks if track.box is not None} | self._labels
-        labels = {number: label for number, label in labels.items() if number in result.by_id}
-        if labels != self._labels:
-            self._labels = labels
-            self._put("label_info", stamp, make.label_info(header, labels))
-        self._put("detections", stamp, make.detections(header, tracks))
-        self._put("tracks", stamp, make.tracks(header, tracks))
-        self._put("instance_masks", stamp, make.instance_masks(header, result))
+        make = self._messages.make
+        if self._labels.update(result):
+            self._put("label_info", stamp, make.label_info(self._labels.labels, header))
+        self._put("detections", stamp, make.detections(result.announced, header))
+        self._put("tracks", stamp, make.tracks(result.tracks, header))
+        self._put("instance_masks", stamp, make.instance_masks(result, header))
         if "overlay" in self._connections:
-            self._put("overlay", stamp, make.overlay(header, draw_overlay(image.color, tracks)))
+            self._put("overlay", stamp, make.image(draw_overlay(image.color, result.announced), "rgb8", header))
         if refined is not None:
-            self._put("tracks_refined", stamp, make.tracks(header, refined.tracks))
+            self._put("tracks_refined", stamp, make.tracks(refined.tracks, header))
         for track in (refined or result).tracks:
             if track.box is not None:
                 self._summary.labels[track.id] = track.label
                 self._summary.visible[track.id] += 1
                 self._summary.filled[track.id] += track.source is not Source.FORWARD
 
-    def _put(self, topic: str, stamp: int, data: bytes) -> None:
-        self._writer.write(self._connections[topic], stamp, data)
+    def _put(self, topic: str, stamp: int, message: Any) -> None:
+        self._writer.write(self._connections[topic], stamp, self._messages.bytes_of(topic, message))

@@ -21,14 +21,12 @@ from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.rosbag2.metadata import parse_qos
 from rosbags.rosbag2.storage_mcap import McapReader
 
+from lang2segtrack_ros.bag_types import BagError
+
 Message = tuple[Connection, int, bytes]
 MAGIC = b"\x89MCAP0\r\n"
 MCAP_END = b"\x02" + struct.pack("<QQQI", 20, 0, 0, 0) + MAGIC  # a footer that says there is no summary
 DATA_END, FOOTER, LAST_OPCODE = 0x0F, 0x02, 0x0F
-
-
-class BagError(ValueError):
-    """A bag that cannot be used; the message says why."""
 
 
 class _Shortened(io.RawIOBase):

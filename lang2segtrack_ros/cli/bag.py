@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.cli.track import add_engine_options, add_prompt_options, make_session, prompts_of
+from lang2segtrack_ros.cli.engine_options import add_engine_options, make_session
+from lang2segtrack_ros.cli.prompt_options import add_prompt_options, prompts_of
 
 DESCRIPTION = """Reads a rosbag2 recording (MCAP or SQLite; split, compressed, unfinished), tracks through one topic of images forwards and
 backwards, and writes a new bag: all input messages as they are, and /detections, /tracks, /instance_masks, /label_info and
@@ -33,7 +34,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    from lang2segtrack_ros.bags.reading import BagError
+    from lang2segtrack_ros.bag_types import BagError
     from lang2segtrack_ros.offline import OfflineError
     from lang2segtrack_ros.prompts import PromptError
     from lang2segtrack_ros.weights import WeightsError
@@ -51,13 +52,8 @@ def run(options: argparse.Namespace) -> int:
 def _bag(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.bags.job import BagJob, BagOptions
     from lang2segtrack_ros.cli.progress import ProgressLine
-    from lang2segtrack_ros.offline import OfflineError
-    from lang2segtrack_ros.prompts import TextPrompt
 
     prompts = prompts_of(options)
-    if not prompts:
-        raise OfflineError("nothing to follow: give --text, --box, --point, --mask or --prompts")
-    with_detector = any(isinstance(item.prompt, TextPrompt) for item in prompts)
     wanted = BagOptions(
         options.topic,
         prompts,
@@ -68,7 +64,7 @@ def _bag(options: argparse.Namespace) -> int:
         identity=repr((options.model, options.detector, options.image_size, options.policy)),
     )
     line = ProgressLine()
-    done = BagJob(options.source, options.out, lambda: make_session(options, with_detector), wanted, line).run()
+    done = BagJob(options.source, options.out, lambda: make_session(options, prompts), wanted, line).run()
     line.end()
     if done.resumed_at:
         print(f"went on from image {done.resumed_at} of an earlier run")

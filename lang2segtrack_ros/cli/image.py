@@ -89,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _segment(options: argparse.Namespace, prompt: TextPrompt, pictures: list[Path]) -> int:
     from lang2segtrack_ros.coco import CocoWriter
+    from lang2segtrack_ros.detection.detector import vocabulary_notes
     from lang2segtrack_ros.image_mode import segment_images
     from lang2segtrack_ros.rendering import draw_overlay
     from lang2segtrack_ros.weights import load_detector, load_segmenter
@@ -96,9 +97,8 @@ def _segment(options: argparse.Namespace, prompt: TextPrompt, pictures: list[Pat
 
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
     detector = load_detector(options.detector, options.device)
-    unknown = detector.check(prompt.phrases)
-    if unknown:
-        _tell(f"the detector does not know: {', '.join(unknown)}; what it finds for these words means little", 0)
+    for note in vocabulary_notes(detector, prompt.phrases):
+        _tell(note, 0)
     writer = CocoWriter(options.out / "results.json", prompt.phrases, f"segmenter {segmenter.name}, detector {detector.name}")
     try:
         for start in range(0, len(pictures), options.batch):

@@ -62,6 +62,12 @@ def detect_batch(
     return [detector.detect(color, phrases, thresholds) for color in colors]
 
 
+def vocabulary_notes(detector: Detector, phrases: Sequence[str]) -> list[str]:
+    """A sentence for the user about words that the detector does not know, if there are any. Raises PromptError as `check`."""
+    unknown = detector.check(phrases)
+    return [f"the detector does not know: {', '.join(unknown)}; what it finds for these words means little"] if unknown else []
+
+
 def suppress_duplicates(detections: Sequence[Detection]) -> list[Detection]:
     """Keeps one detection of each object, best score first: non-maximum suppression within a phrase, then across phrases."""
 

@@ -16,8 +16,8 @@ from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lang2segtrack_ros.diagnosis.finding import Finding, Level
-from lang2segtrack_ros.image_messages import COLOR_ENCODINGS, DEPTH_ENCODINGS, stamp_ns
-from lang2segtrack_ros.ros.conversions import ConversionError, camera_model
+from lang2segtrack_ros.image_messages import COLOR_ENCODINGS, DEPTH_ENCODINGS, ConversionError, stamp_ns
+from lang2segtrack_ros.ros.conversions import camera_model
 
 DISCOVERY_S = 2.0
 KINDS = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage, "sensor_msgs/msg/CameraInfo": CameraInfo}

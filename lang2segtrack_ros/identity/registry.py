@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, likeness
-from lang2segtrack_ros.identity.association import mask_iou
+from lang2segtrack_ros.identity.association import box_iou, mask_iou
 from lang2segtrack_ros.results import Track
 
 _MEMORY = 0.95  # how much of the remembered appearance stays when a new look is mixed in
@@ -106,6 +106,10 @@ class Registry:
         """False for an object that is not to be announced yet."""
         known = self._known.get(track_id)
         return known is None or known.confirmed
+
+    def unconfirmed(self, labels: Collection[str]) -> list[int]:
+        """Objects of these labels that have not been announced."""
+        return [track_id for track_id, known in self._known.items() if not known.confirmed and known.label in labels]
 
     def doubt_all(self) -> None:
         """After a scene cut nothing is what it was."""
@@ -219,17 +223,13 @@ class Registry:
             return []
         together: dict[tuple[int, int], int] = {}
         seen = sorted((track for track in tracks if track.box is not None), key=lambda track: track.id)
+        boxes = np.array([track.box for track in seen], float).reshape(-1, 4)
+        touching = box_iou(boxes, boxes) > 0
         for index, older in enumerate(seen):
-            for younger in seen[index + 1 :]:
-                if older.label == younger.label and _boxes_touch(older, younger) and mask_iou(older.mask, younger.mask) >= _MERGE_IOU:
+            for other, younger in enumerate(seen[index + 1 :], index + 1):
+                if older.label == younger.label and touching[index, other] and mask_iou(older.mask, younger.mask) >= _MERGE_IOU:
                     together[older.id, younger.id] = self._together.get((older.id, younger.id), 0) + 1
         self._together = together
         doubles = {younger for (_, younger), count in together.items() if count >= self.options.merge_frames}
         self.merged += len(doubles)
         return sorted(doubles)
-
-
-def _boxes_touch(one: Track, other: Track) -> bool:
-    if one.box is None or other.box is None:
-        return False
-    return one.box[0] < other.box[2] and other.box[0] < one.box[2] and one.box[1] < other.box[3] and other.box[1] < one.box[3]

@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 from lang2segtrack_ros.frame import CameraModel, FrameError
 from lang2segtrack_ros.geometry import align_depth
 from lang2segtrack_ros.image_messages import ConversionError, depth_to_metres, stamp_ns
-from lang2segtrack_ros.ros import conversions
+from lang2segtrack_ros.ros.conversions import camera_model
 from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.stamp_cache import Cache, make_cache, nearest
 from lang2segtrack_ros.ros.transforms import StaticTransforms
@@ -145,7 +145,7 @@ class DepthSource:
         if msg is None:
             raise ConversionError(f"no_{which}_camera_info", f"no {which} camera_info: {subscription.silence_explained()}")
         try:
-            return conversions.camera_model(msg)
+            return camera_model(msg)
         except ConversionError as error:
             raise ConversionError(error.reason, f"{subscription.topic}: {error}") from error
 

@@ -24,8 +24,9 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 from lang2segtrack.msg import TrackArray
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.rendering import draw_overlay
+from lang2segtrack_ros.result_messages import LabelBook
 from lang2segtrack_ros.results import FrameResult
-from lang2segtrack_ros.ros import conversions
+from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.depth import DepthSource
 from lang2segtrack_ros.ros.spatial_outputs import SPATIAL_TOPICS, SpatialOutputs
 
@@ -71,7 +72,7 @@ class Outputs:
         self.dropped_spatial = 0
         self.spatial = SpatialOutputs(node, publish_tf, tf_prefix, warn, self._count)
         self.last_error = ""
-        self._labels: dict[int, str] | None = None
+        self._labels = LabelBook()
         self._condition = threading.Condition()
         self._queue: deque[Item] = deque()
         self._waiting: deque[tuple[float, Item]] = deque()  # until when, what
@@ -141,21 +142,17 @@ class Outputs:
 
     def _publish(self, header: Header, frame: Frame, result: FrameResult) -> None:
         tracks = result.announced
-        labels = {track.id: track.label for track in tracks if track.box is not None} | (self._labels or {})
-        labels = {track_id: label for track_id, label in labels.items() if track_id in result.by_id}
-        if labels != self._labels:
-            self._labels = labels
-            self._send("label_info", self._label_info, conversions.label_info_message(labels, header))
+        if self._labels.update(result):
+            self._send("label_info", self._label_info, MESSAGES.label_info(self._labels.labels, header))
         if self._detections.get_subscription_count():
-            self._send("detections", self._detections, conversions.detections_message(tracks, header))
+            self._send("detections", self._detections, MESSAGES.detections(tracks, header))
         if self._tracks.get_subscription_count():
-            self._send("tracks", self._tracks, conversions.tracks_message(result.tracks, header))
+            self._send("tracks", self._tracks, MESSAGES.tracks(result.tracks, header))
         if self._masks.get_subscription_count():
-            pixels = conversions.instance_image(tracks, result.height, result.width)
-            self._send("instance_masks", self._masks, conversions.image_message(pixels, "mono16", header))
+            self._send("instance_masks", self._masks, MESSAGES.instance_masks(result, header))
         if self._overlay.get_subscription_count():
             painted = draw_overlay(frame.color, tracks, self.overlay_opacity)
-            self._send("overlay", self._overlay, conversions.image_message(painted, "rgb8", header))
+            self._send("overlay", self._overlay, MESSAGES.image(painted, "rgb8", header))
 
     def _send(self, name: str, publisher: Any, message: Any) -> None:
         publisher.publish(message)

@@ -16,9 +16,10 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack, SegmentImage
+from lang2segtrack_ros.image_messages import ConversionError, image_to_rgb
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import TrackStatus
-from lang2segtrack_ros.ros import conversions
+from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.engine_thread import EngineThread
 from lang2segtrack_ros.ros.image_requests import BusyError, ImageRequests
 from lang2segtrack_ros.session import PromptHandle, Session
@@ -116,7 +117,7 @@ class Services:
             return response
         try:
             work = engine.prompt(make())
-        except (PromptError, conversions.ConversionError) as error:
+        except (PromptError, ConversionError) as error:
             response.message = str(error)
             return response
         # Before the first image there is nothing to wait for, but the session may still refuse.
@@ -157,7 +158,7 @@ class Services:
         def make() -> Prompt:
             if request.mask.encoding not in ("mono8", "8UC1"):
                 raise PromptError(f'the mask\'s encoding is "{request.mask.encoding}"; send mono8 or 8UC1')
-            return MaskPrompt(conversions.image_to_rgb(request.mask)[:, :, 0] > 0, request.label, request.track_id or None)
+            return MaskPrompt(image_to_rgb(request.mask)[:, :, 0] > 0, request.label, request.track_id or None)
 
         return await self._prompt(make, response)
 
@@ -192,7 +193,7 @@ class Services:
             if last is not None:
                 response.header = self._host.last_header
                 living = [track for track in last.tracks if track.state is not TrackStatus.REMOVED]
-                response.tracks = [conversions.track_message(track, with_mask=False) for track in living]
+                response.tracks = [MESSAGES.track(track, with_mask=False) for track in living]
         return response
 
     async def _segment(self, request: SegmentImage.Request, response: SegmentImage.Response) -> Any:
@@ -202,8 +203,8 @@ class Services:
             return response
         try:
             threshold = float(request.threshold) or self._host.detection_threshold or None
-            work = requests.ask(conversions.image_to_rgb(request.image), TextPrompt(request.text, "once", threshold))
-        except (PromptError, conversions.ConversionError, BusyError) as error:
+            work = requests.ask(image_to_rgb(request.image), TextPrompt(request.text, "once", threshold))
+        except (PromptError, ConversionError, BusyError) as error:
             response.message = str(error)
             return response
         if not await self._finished(work, IMAGE_REPLY_S):
@@ -217,6 +218,6 @@ class Services:
         response.success = True
         response.labels = [item.label for item in objects]
         response.scores = [item.score for item in objects]
-        response.boxes = [conversions.bounding_box(item.box) for item in objects]
-        response.masks = [conversions.rle_message(item.rle) for item in objects]
+        response.boxes = [MESSAGES.box(item.box) for item in objects]
+        response.masks = [MESSAGES.rle(item.rle) for item in objects]
         return response

@@ -28,9 +28,10 @@ from std_msgs.msg import Header
 
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.identity.registry import IdentityOptions
+from lang2segtrack_ros.image_messages import ConversionError, compressed_to_rgb, image_to_rgb, stamp_ns
 from lang2segtrack_ros.prompts import PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult
-from lang2segtrack_ros.ros import conversions, parameters
+from lang2segtrack_ros.ros import parameters
 from lang2segtrack_ros.ros.depth import DepthSource
 from lang2segtrack_ros.ros.diagnostics import Diagnostics
 from lang2segtrack_ros.ros.engine_thread import EngineThread
@@ -203,20 +204,20 @@ class TrackNode(LifecycleNode):
     # Images
 
     def _on_image(self, msg: Image) -> None:
-        self._take(msg.header, lambda: conversions.image_to_rgb(msg))
+        self._take(msg.header, lambda: image_to_rgb(msg))
 
     def _on_compressed(self, msg: CompressedImage) -> None:
-        self._take(msg.header, lambda: conversions.compressed_to_rgb(msg))
+        self._take(msg.header, lambda: compressed_to_rgb(msg))
 
     def _take(self, header: Header, convert: Any) -> None:
         if self.engine is None:
             return
         try:
             color = convert()
-        except conversions.ConversionError as error:
+        except ConversionError as error:
             self._refuse(error)
             return
-        stamp = conversions.stamp_ns(header.stamp)
+        stamp = stamp_ns(header.stamp)
         if self._last_stamp and stamp < self._last_stamp:
             self.refused["clock_went_back_kept"] += 1
             self._warn("clock", f"stamps went back by {(self._last_stamp - stamp) / 1e9:.3f} s: a bag that loops? Objects are kept")
@@ -230,7 +231,7 @@ class TrackNode(LifecycleNode):
         self.images_seen = True
         self.engine.offer(header, lambda: Frame(color, stamp))
 
-    def _refuse(self, error: conversions.ConversionError) -> None:
+    def _refuse(self, error: ConversionError) -> None:
         self.refused[error.reason] += 1
         self._warn(error.reason, f"image skipped ({error.reason}): {error}")
 

@@ -8,11 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from numpy.typing import NDArray
-from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from lang2segtrack_ros.bag_types import bag_typestore
+from lang2segtrack_ros.bag_types import BagError, BagMessages, offered_qos
 from lang2segtrack_ros.toyworld.camera_messages import COLOR, COMPRESSED, FRAME_TOPICS, LABEL_INFO, CameraMessages, Topic
 from lang2segtrack_ros.toyworld.stream import StreamOptions
 
@@ -21,31 +20,6 @@ BEGIN_NS = 1_700_000_000_000_000_000
 DEMO_FRAMES = 150
 STORAGES = tuple(plugin.name.lower() for plugin in StoragePlugin)
 VERSION: Literal[8] = 8  # of the metadata; every distribution since Humble reads it
-
-
-class BagError(ValueError):
-    """A bag that cannot be written; the message says why."""
-
-
-class BagMessages:
-    """rosbags' message classes."""
-
-    def __init__(self) -> None:
-        self.typestore = bag_typestore()
-
-    def make(self, kind: str, **values: Any) -> Any:
-        """A message."""
-        return self.typestore.types[kind](**values)
-
-    def numbers(self, values: NDArray[Any]) -> Any:
-        """The array itself, which is what rosbags takes."""
-        return values
-
-
-def _qos(topic: Topic) -> Qos:
-    unset = QosTime(0, 0)
-    durability = QosDurability.TRANSIENT_LOCAL if topic.latched else QosDurability.VOLATILE
-    return Qos(QosHistory.KEEP_LAST, topic.depth, QosReliability.RELIABLE, durability, unset, unset, QosLiveliness.AUTOMATIC, unset, False)
 
 
 def write_bag(path: Path, options: StreamOptions, frames: int | None = None, storage: str = "mcap", compressed: bool = False) -> int:
@@ -83,7 +57,8 @@ def write_bag(path: Path, options: StreamOptions, frames: int | None = None, sto
                 writer.write(connection, received_ns, library.typestore.serialize_cdr(message, connection.msgtype))
 
             def connect(topic: Topic) -> Connection:
-                return writer.add_connection(topic.path, topic.kind, typestore=library.typestore, offered_qos_profiles=[_qos(topic)])
+                qos = [offered_qos(topic.depth, topic.latched)]
+                return writer.add_connection(topic.path, topic.kind, typestore=library.typestore, offered_qos_profiles=qos)
 
             write(connect(LABEL_INFO), BEGIN_NS, messages.label_info())
             connections = {topic: connect(topic) for topic in topics}

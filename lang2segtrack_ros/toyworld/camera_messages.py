@@ -9,25 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from lang2segtrack_ros.toyworld.scene import BodyTruth, Scene, SceneFrame
+from lang2segtrack_ros.result_messages import MessageLibrary, ResultMessages
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 
 NAMESPACE, NODE_NAME = "/camera", "camera"
-
-
-class MessageLibrary(Protocol):
-    """One library's message classes."""
-
-    def make(self, kind: str, **values: Any) -> Any:
-        """A message of a kind such as sensor_msgs/msg/Image; all its fields are given."""
-
-    def numbers(self, values: NDArray[Any]) -> Any:
-        """A flat uint8 or float64 array as the library wants it in a field."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +59,15 @@ class CameraMessages:
     def __init__(self, library: MessageLibrary, scene: Scene, depth_encoding: str) -> None:
         self._make = library.make
         self._numbers = library.numbers
+        self._results = ResultMessages(library)
         self._scene = scene
         self._depth_encoding = depth_encoding
         self._makers: dict[Topic, Callable[[SceneFrame, Any], Any]] = {
-            COLOR: lambda shot, header: self._image(shot.color, "rgb8", header),
+            COLOR: lambda shot, header: self._results.image(shot.color, "rgb8", header),
             COMPRESSED: self._compressed,
             INFO: self._camera_info,
             DEPTH: self._depth,
-            INSTANCES: lambda shot, header: self._image(shot.instances, "mono16", header),
+            INSTANCES: lambda shot, header: self._results.image(shot.instances, "mono16", header),
             DETECTIONS: self._detections,
             DETECTIONS_3D: self._detections_3d,
         }
@@ -87,34 +78,18 @@ class CameraMessages:
 
     def label_info(self) -> Any:
         """Which label each value of `truth/instances` has: of all named bodies, also those that come later. Its stamp is 0."""
-        classes = [
-            self._make("vision_msgs/msg/VisionClass", class_id=number, class_name=body.label)
-            for number, body in enumerate(self._scene.bodies, start=1)
-            if body.label
-        ]
-        return self._make(LABEL_INFO.kind, header=self._header(0), class_map=classes, threshold=0.0)
+        labels = {number: body.label for number, body in enumerate(self._scene.bodies, start=1) if body.label}
+        return self._results.label_info(labels, self._header(0))
 
     def _header(self, stamp_ns: int) -> Any:
         seconds, rest = divmod(stamp_ns, 1_000_000_000)
         stamp = self._make("builtin_interfaces/msg/Time", sec=seconds, nanosec=rest)
         return self._make("std_msgs/msg/Header", stamp=stamp, frame_id=self._scene.camera.frame_id)
 
-    def _image(self, pixels: NDArray[Any], encoding: str, header: Any) -> Any:
-        return self._make(
-            "sensor_msgs/msg/Image",
-            header=header,
-            height=pixels.shape[0],
-            width=pixels.shape[1],
-            encoding=encoding,
-            is_bigendian=0,
-            step=pixels.strides[0],
-            data=self._numbers(np.frombuffer(pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes(), np.uint8)),
-        )
-
     def _depth(self, shot: SceneFrame, header: Any) -> Any:
         if self._depth_encoding == "16UC1":
-            return self._image(shot.depth_mm, "16UC1", header)
-        return self._image(shot.depth_m, "32FC1", header)
+            return self._results.image(shot.depth_mm, "16UC1", header)
+        return self._results.image(shot.depth_m, "32FC1", header)
 
     def _compressed(self, shot: SceneFrame, header: Any) -> Any:
         _, data = cv2.imencode(".jpg", cv2.cvtColor(shot.color, cv2.COLOR_RGB2BGR))
@@ -141,38 +116,17 @@ class CameraMessages:
 
     def _detections(self, shot: SceneFrame, header: Any) -> Any:
         """Bodies that are seen: id = number, class_id = label, score = seen part of the whole silhouette."""
-        detections = []
-        for truth in shot.bodies.values():
-            if truth.box is None:
-                continue
-            x1, y1, x2, y2 = truth.box
-            position = self._make("vision_msgs/msg/Point2D", x=(x1 + x2) / 2, y=(y1 + y2) / 2)
-            center = self._make("vision_msgs/msg/Pose2D", position=position, theta=0.0)
-            box = self._make("vision_msgs/msg/BoundingBox2D", center=center, size_x=float(x2 - x1), size_y=float(y2 - y1))
-            detections.append(
-                self._make("vision_msgs/msg/Detection2D", header=header, results=[self._hypothesis(truth)], bbox=box, id=str(truth.number))
-            )
-        return self._make(DETECTIONS.kind, header=header, detections=detections)
+        seen = [(truth, truth.box) for truth in shot.bodies.values() if truth.box is not None]
+        listed = [self._results.detection(truth.number, truth.label, truth.fraction, box, truth.center, header) for truth, box in seen]
+        return self._make(DETECTIONS.kind, header=header, detections=listed)
 
     def _detections_3d(self, shot: SceneFrame, header: Any) -> Any:
         """All bodies that exist, also hidden ones; id, class_id and score as in 2-D."""
-        detections = []
+        listed = []
         for truth in shot.bodies.values():
             x, y, z = truth.extent
             size = self._make("geometry_msgs/msg/Vector3", x=x, y=y, z=z)
-            box = self._make("vision_msgs/msg/BoundingBox3D", center=self._pose(truth.center), size=size)
-            detections.append(
-                self._make("vision_msgs/msg/Detection3D", header=header, results=[self._hypothesis(truth)], bbox=box, id=str(truth.number))
-            )
-        return self._make(DETECTIONS_3D.kind, header=header, detections=detections)
-
-    def _hypothesis(self, truth: BodyTruth) -> Any:
-        hypothesis = self._make("vision_msgs/msg/ObjectHypothesis", class_id=truth.label, score=truth.fraction)
-        pose = self._make("geometry_msgs/msg/PoseWithCovariance", pose=self._pose(truth.center), covariance=self._numbers(np.zeros(36)))
-        return self._make("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=pose)
-
-    def _pose(self, place: tuple[float, float, float]) -> Any:
-        x, y, z = place
-        position = self._make("geometry_msgs/msg/Point", x=x, y=y, z=z)
-        unturned = self._make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
-        return self._make("geometry_msgs/msg/Pose", position=position, orientation=unturned)
+            box = self._make("vision_msgs/msg/BoundingBox3D", center=self._results.pose(truth.center), size=size)
+            results = [self._results.hypothesis(truth.label, truth.fraction, truth.center)]
+            listed.append(self._make("vision_msgs/msg/Detection3D", header=header, results=results, bbox=box, id=str(truth.number)))
+        return self._make(DETECTIONS_3D.kind, header=header, detections=listed)

@@ -4,44 +4,21 @@
 
 from __future__ import annotations
 
-import array
 import signal
 import sys
 from dataclasses import fields
-from importlib import import_module
 from typing import Any
 
 import cv2
-import numpy as np
 import rclpy
-from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
+from lang2segtrack_ros.ros.conversions import RosMessages
 from lang2segtrack_ros.toyworld.camera_messages import FRAME_TOPICS, LABEL_INFO, NAMESPACE, NODE_NAME, CameraMessages, Topic
 from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
-
-
-class RosMessages:
-    """rclpy's message classes."""
-
-    @staticmethod
-    def message_class(kind: str) -> Any:
-        """The class of a kind such as sensor_msgs/msg/Image."""
-        package, _, name = kind.split("/")
-        return getattr(import_module(f"{package}.msg"), name)
-
-    def make(self, kind: str, **values: Any) -> Any:
-        """A message."""
-        return self.message_class(kind)(**values)
-
-    def numbers(self, values: NDArray[Any]) -> Any:
-        """The bytes go through array.array, the only quick way in rclpy."""
-        buffer = array.array(values.dtype.char)
-        buffer.frombytes(np.ascontiguousarray(values).tobytes())
-        return buffer
 
 
 class ToyCamera(Node):

@@ -28,9 +28,9 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from lang2segtrack.msg import Track, TrackArray
 from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
+from lang2segtrack_ros.image_messages import stamp_ns
 from lang2segtrack_ros.rendering import contact_sheet
 from lang2segtrack_ros.results import Rle, TrackStatus
-from lang2segtrack_ros.ros.conversions import stamp_ns
 from lang2segtrack_ros.toyworld.metrics import IdentityCounter
 from lang2segtrack_ros.writers import VideoWriter, write_png
 

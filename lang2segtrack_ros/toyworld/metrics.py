@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.identity.association import mask_iou
+
 MATCH_IOU = 0.5
+"""A track is on a body that it overlaps at least this much."""
 MIN_PIXELS = 30
-"""Bodies of which fewer pixels are visible are not counted."""
+"""Bodies of which fewer pixels are seen count as not visible."""
 
 
 @dataclass
@@ -42,7 +45,7 @@ class IdentityCounter:
             self._labels[track_id] = labels.get(track_id, "")
             ious = {}
             for body, pixels in bodies.items():
-                ious[body] = float(np.count_nonzero(mask & pixels) / np.count_nonzero(mask | pixels))
+                ious[body] = mask_iou(mask, pixels)
                 if ious[body] >= MATCH_IOU and ious[body] > best.get(body, (0.0, 0))[0]:
                     best[body] = (ious[body], track_id)
             self._ious[track_id].append(ious)

@@ -57,10 +57,13 @@ class OpenFrame:
         self.width = width
         self.recalled = recalled
         self.prompted: dict[int, Proposed] = {}
+        self._preview: list[Track] | None = None
 
     def tracks(self) -> list[Track]:
-        """The objects as proposed, before prompts of this frame; costs one copy to the host."""
-        return self.tracker.preview(self)
+        """The objects as proposed, before prompts of this frame; the first call costs one copy to the host."""
+        if self._preview is None:
+            self._preview = self.tracker.preview(self)
+        return self._preview
 
     def prompt(self, prompt: ObjectPrompt, track_id: int | None = None) -> int:
         """Adds the prompted object on this frame, or corrects an existing one; returns its id. See `propose` for the errors."""
@@ -118,6 +121,7 @@ class OpenFrame:
         where = torch.tensor([track_id in track_ids for track_id in self.tracker.ids], device=self.recalled.proposal.low.device)
         proposal = self.recalled.proposal.hide(where)
         self.recalled = replace(self.recalled, proposal=replace(proposal, sound=proposal.sound & ~where))
+        self._preview = None
 
     @property
     def added(self) -> list[int]:

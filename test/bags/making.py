@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 
-from lang2segtrack_ros.bags.messages import COMPRESSED, IMAGE, our_types, qos_of
+from lang2segtrack_ros.bag_types import BagMessages, offered_qos
+from lang2segtrack_ros.bags.messages import COMPRESSED
+from lang2segtrack_ros.result_messages import IMAGE
 from lang2segtrack_ros.toyworld.scene import Scene
 
 START_NS = 1_700_000_000_000_000_000
@@ -36,13 +38,13 @@ def record(
     start: int = 0,
 ) -> Path:
     """A bag of colour images, with a text topic beside them; images are logged 5 ms after their stamps."""
-    store = our_types()
+    store = BagMessages().typestore
     types = store.types
     writer = Writer(path, version=9, storage_plugin=storage)
     writer.set_compression(compression, CompressionFormat.ZSTD)
     with writer:
         kind = COMPRESSED if encoding == "jpeg" else IMAGE
-        images = writer.add_connection(TOPIC, kind, typestore=store, offered_qos_profiles=[qos_of("tracks")])
+        images = writer.add_connection(TOPIC, kind, typestore=store, offered_qos_profiles=[offered_qos(5)])
         words = writer.add_connection("/chatter", "std_msgs/msg/String", typestore=store)
         for number in range(start, start + count):
             stamp = START_NS + number * PERIOD_NS

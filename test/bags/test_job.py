@@ -13,9 +13,9 @@ import pytest
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin
 
+from lang2segtrack_ros.bag_types import BagError, BagMessages
 from lang2segtrack_ros.bags.job import BagJob, BagOptions, BagSummary
-from lang2segtrack_ros.bags.messages import TYPES, our_types
-from lang2segtrack_ros.bags.reading import BagError
+from lang2segtrack_ros.bags.messages import TYPES
 from lang2segtrack_ros.offline import OfflineError, Scheduled
 from lang2segtrack_ros.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.results import Rle
@@ -62,7 +62,7 @@ def test_a_bag_comes_back_with_our_topics(
 
     given, made = list(contents(source)), list(contents(tmp_path / "out"))
     assert [item for item in made if item[0] in (TOPIC, "/chatter")] == given
-    store = our_types()
+    store = BagMessages().typestore
     with Reader(tmp_path / "out") as reader:
         kinds = {item.topic: item.msgtype for item in reader.connections}
         assert kinds == {TOPIC: kinds[TOPIC], "/chatter": "std_msgs/msg/String", **{f"/{topic}": kind for topic, kind in TYPES.items()}}

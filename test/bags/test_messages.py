@@ -12,7 +12,7 @@ import pytest
 from rclpy.serialization import deserialize_message
 
 from lang2segtrack.msg import TrackArray
-from lang2segtrack_ros.bags.definitions import DEFINITIONS
+from lang2segtrack_ros.bag_types import DEFINITIONS
 from lang2segtrack_ros.bags.messages import Messages
 from test.bags.making import header
 from test.test_rendering import make_track
@@ -32,10 +32,11 @@ def test_definitions_are_those_of_the_package(name: str) -> None:
 
 def test_ros_reads_what_we_write() -> None:
     """The real deserialiser of rclpy, not the library that wrote it."""
-    make = Messages()
+    messages = Messages()
     mask = np.zeros((6, 8), bool)
     mask[2:4, 3:7] = True
     track = make_track(mask, 5)
-    back = deserialize_message(make.tracks(header(make.store.types, 1_000_000_007), [track]), TrackArray)
+    made = messages.make.tracks([track], header(messages.store.types, 1_000_000_007))
+    back = deserialize_message(messages.bytes_of("tracks", made), TrackArray)
     assert (back.header.stamp.sec, back.header.stamp.nanosec) == (1, 7)
     assert (back.tracks[0].id, back.tracks[0].label, back.tracks[0].mask.counts) == (5, "cup", track.rle.counts)

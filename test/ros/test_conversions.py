@@ -15,14 +15,22 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from lang2segtrack_ros.image_messages import (
+    COLOR_ENCODINGS,
+    MAX_INSTANCE_ID,
+    ConversionError,
+    compressed_to_rgb,
+    depth_to_metres,
+    image_to_rgb,
+    instance_image,
+)
 from lang2segtrack_ros.results import TrackStatus
-from lang2segtrack_ros.ros import conversions
-from lang2segtrack_ros.ros.conversions import COLOR_ENCODINGS, ConversionError
+from lang2segtrack_ros.ros.conversions import MESSAGES, camera_model
 from test.test_rendering import make_track
 
 
 def image(pixels: np.ndarray, encoding: str, **changes: Any) -> Image:
-    message = conversions.image_message(pixels, encoding, Header())
+    message = MESSAGES.image(pixels, encoding, Header())
     for name, value in changes.items():
         setattr(message, name, value)
     return message
@@ -47,7 +55,7 @@ GREY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
     ],
 )
 def test_encodings(pixels: np.ndarray, encoding: str, expected: np.ndarray) -> None:
-    assert np.array_equal(conversions.image_to_rgb(image(pixels, encoding)), expected)
+    assert np.array_equal(image_to_rgb(image(pixels, encoding)), expected)
 
 
 @pytest.mark.parametrize(("encoding", "order"), [("yuv422_yuy2", (0, 1, 0, 3)), ("yuv422", (1, 0, 3, 0))])
@@ -56,7 +64,7 @@ def test_yuv(encoding: str, order: tuple[int, ...]) -> None:
     y, u, v = (int(value) for value in cv2.cvtColor(np.full((1, 1, 3), (200, 30, 30), np.uint8), cv2.COLOR_RGB2YUV)[0, 0])
     pair = {0: y, 1: u, 3: v}
     row = np.array([pair[place] for place in order] * 2, np.uint8).reshape(4, 2)
-    red, green, blue = conversions.image_to_rgb(image(np.stack([row, row]), encoding)).reshape(-1, 3).mean(axis=0)
+    red, green, blue = image_to_rgb(image(np.stack([row, row]), encoding)).reshape(-1, 3).mean(axis=0)
     assert red > 170
     assert max(green, blue) < 60
 
@@ -68,7 +76,7 @@ def test_bayer(encoding: str, first: tuple[int, int]) -> None:
     """Only the red cells are lit: the picture is red, for each of the four patterns."""
     pixels = np.zeros((16, 16), np.uint8)
     pixels[first[0] :: 2, first[1] :: 2] = 255
-    red, green, blue = conversions.image_to_rgb(image(pixels, encoding))[4:-4, 4:-4].reshape(-1, 3).mean(axis=0)
+    red, green, blue = image_to_rgb(image(pixels, encoding))[4:-4, 4:-4].reshape(-1, 3).mean(axis=0)
     assert red > 100
     assert max(green, blue) < 20
 
@@ -77,9 +85,9 @@ def test_padded_rows_and_big_endian() -> None:
     padded = np.zeros((4, 32), np.uint8)
     padded[:, :18] = RGB.reshape(4, 18)
     message = image(RGB, "rgb8", step=32, data=array.array("B", padded.tobytes()))
-    assert np.array_equal(conversions.image_to_rgb(message), RGB)
-    big = image((GREY.astype(np.uint16) * 256).astype(">u2"), "mono16", is_bigendian=1)
-    assert np.array_equal(conversions.image_to_rgb(big)[:, :, 0], GREY)
+    assert np.array_equal(image_to_rgb(message), RGB)
+    big = image((GREY.astype(np.uint16) * 256).byteswap(), "mono16", is_bigendian=1)
+    assert np.array_equal(image_to_rgb(big)[:, :, 0], GREY)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +105,7 @@ def test_padded_rows_and_big_endian() -> None:
 )
 def test_refusals(message: Image, reason: str, words: str) -> None:
     with pytest.raises(ConversionError) as caught:
-        conversions.image_to_rgb(message)
+        image_to_rgb(message)
     assert caught.value.reason == reason
     assert words in str(caught.value)
 
@@ -114,7 +122,7 @@ def test_refusals(message: Image, reason: str, words: str) -> None:
 def test_no_message_crashes(height: int, width: int, step: int, encoding: str, data: bytes, big: int) -> None:
     """Whatever comes, the answer is an image of the stated size or a named refusal."""
     message = Image(height=height, width=width, step=step, encoding=encoding, data=array.array("B", data), is_bigendian=big)
-    for convert, channels in ((conversions.image_to_rgb, 3), (conversions.depth_to_metres, 0)):
+    for convert, channels in ((image_to_rgb, 3), (depth_to_metres, 0)):
         try:
             result = convert(message)
         except ConversionError:
@@ -125,37 +133,37 @@ def test_no_message_crashes(height: int, width: int, step: int, encoding: str, d
 def test_compressed() -> None:
     tall = np.repeat(np.repeat(RGB, 8, axis=0), 8, axis=1)
     data = cv2.imencode(".png", cv2.cvtColor(tall, cv2.COLOR_RGB2BGR))[1].tobytes()
-    assert np.array_equal(conversions.compressed_to_rgb(CompressedImage(format="png", data=array.array("B", data))), tall)
+    assert np.array_equal(compressed_to_rgb(CompressedImage(format="png", data=array.array("B", data))), tall)
     for broken in (b"", b"no image", data[:40]):
         with pytest.raises(ConversionError, match="do not decode"):
-            conversions.compressed_to_rgb(CompressedImage(format="jpeg", data=array.array("B", broken)))
+            compressed_to_rgb(CompressedImage(format="jpeg", data=array.array("B", broken)))
 
 
 def test_depth_in_both_units() -> None:
     """REP-118: millimetres with 0 for unknown, metres with NaN for unknown; zero and infinite metres are no distances either."""
-    raw = conversions.depth_to_metres(image(np.array([[0, 1500]], np.uint16), "16UC1"))
+    raw = depth_to_metres(image(np.array([[0, 1500]], np.uint16), "16UC1"))
     assert np.isnan(raw[0, 0])
     assert raw[0, 1] == pytest.approx(1.5)
-    metres = conversions.depth_to_metres(image(np.array([[np.nan, 0.0, np.inf, 1.5]], np.float32), "32FC1"))
+    metres = depth_to_metres(image(np.array([[np.nan, 0.0, np.inf, 1.5]], np.float32), "32FC1"))
     assert np.isnan(metres[0, :3]).all()
     assert metres[0, 3] == 1.5
     with pytest.raises(ConversionError, match=r'"rgb8" is not known'):
-        conversions.depth_to_metres(image(RGB, "rgb8"))
+        depth_to_metres(image(RGB, "rgb8"))
 
 
 def test_camera_model() -> None:
     info = CameraInfo(width=640, height=480, k=[600.0, 0.0, 320.0, 0.0, 610.0, 240.0, 0.0, 0.0, 1.0])
     info.header.frame_id = "camera_color_optical_frame"
-    camera = conversions.camera_model(info)
+    camera = camera_model(info)
     assert (camera.fx, camera.fy, camera.cx, camera.cy, camera.frame_id) == (600, 610, 320, 240, "camera_color_optical_frame")
     with pytest.raises(ConversionError) as caught:
-        conversions.camera_model(CameraInfo(width=640, height=480))
+        camera_model(CameraInfo(width=640, height=480))
     assert caught.value.reason == "uncalibrated"
 
 
 def test_image_message_holds_the_array() -> None:
     pixels = np.arange(24, dtype=np.uint16).reshape(4, 6)[:, ::2]  # not contiguous
-    message = conversions.image_message(pixels, "mono16", Header(frame_id="f"))
+    message = MESSAGES.image(pixels, "mono16", Header(frame_id="f"))
     assert (message.height, message.width, message.step, message.header.frame_id) == (4, 3, 6, "f")
     assert np.array_equal(np.frombuffer(message.data, np.uint16).reshape(4, 3), pixels)
 
@@ -170,7 +178,7 @@ def masked(rows: slice, columns: slice, track_id: int, score: float = 0.9) -> An
 
 def test_detections_have_exact_boxes_and_skip_hidden_tracks() -> None:
     tracks = [masked(slice(2, 6), slice(10, 20), 7), masked(slice(0, 0), slice(0, 0), 8)]
-    (detection,) = conversions.detections_message(tracks, Header(frame_id="f")).detections
+    (detection,) = MESSAGES.detections(tracks, Header(frame_id="f")).detections
     assert detection.id == "7"
     assert detection.results[0].hypothesis.class_id == "thing 7"
     assert (detection.bbox.center.position.x, detection.bbox.center.position.y) == (15.0, 4.0)
@@ -184,20 +192,20 @@ def test_instance_image_shows_the_surest_on_top() -> None:
         masked(slice(5, 15), slice(5, 15), 4, 0.5),
         masked(slice(18, 20), slice(0, 2), 70_000),
     ]
-    pixels = conversions.instance_image(tracks, 20, 30)
+    pixels = instance_image(tracks, 20, 30)
     assert [int(pixels[0, 0]), int(pixels[7, 7]), int(pixels[12, 12]), int(pixels[0, 29])] == [3, 3, 4, 0]
-    assert int(pixels[19, 0]) == conversions.MAX_INSTANCE_ID
+    assert int(pixels[19, 0]) == MAX_INSTANCE_ID
 
 
 def test_tracks_message_keeps_overlapping_masks_and_states() -> None:
     hidden = make_track(np.zeros((20, 30), bool), 9, TrackStatus.LOST)
     tracks = [masked(slice(0, 10), slice(0, 10), 3), masked(slice(5, 15), slice(5, 15), 4), hidden]
-    message = conversions.tracks_message(tracks, Header())
+    message = MESSAGES.tracks(tracks, Header())
     assert [(track.id, track.state) for track in message.tracks] == [(3, 1), (4, 1), (9, 3)]
     decoded = conversions_decode(message.tracks[1].mask)
     assert np.array_equal(decoded, tracks[1].mask)
     assert np.isnan(message.tracks[0].motion_score)
-    assert conversions.tracks_message(tracks, Header(), with_masks=False).tracks[0].mask.counts == ""
+    assert MESSAGES.track(tracks[0], with_mask=False).mask.counts == ""
 
 
 def conversions_decode(mask: Any) -> np.ndarray:
@@ -207,18 +215,18 @@ def conversions_decode(mask: Any) -> np.ndarray:
 
 
 def test_label_info() -> None:
-    info = conversions.label_info_message({5: "cup", 2: "box"}, Header())
+    info = MESSAGES.label_info({5: "cup", 2: "box"}, Header())
     assert [(item.class_id, item.class_name) for item in info.class_map] == [(2, "box"), (5, "cup")]
 
 
 def test_distortion_comes_along_and_what_is_not_known_is_told() -> None:
     k = [600.0, 0.0, 320.0, 0.0, 600.0, 240.0, 0.0, 0.0, 1.0]
     bent = CameraInfo(width=640, height=480, k=k, d=[0.1, -0.2, 0.0, 0.0, 0.01], distortion_model="plumb_bob")
-    assert conversions.camera_model(bent).distortion == (0.1, -0.2, 0.0, 0.0, 0.01)
-    assert conversions.camera_model(CameraInfo(width=640, height=480, k=k, d=[0.0] * 5, distortion_model="odd")).distortion == ()
+    assert camera_model(bent).distortion == (0.1, -0.2, 0.0, 0.0, 0.01)
+    assert camera_model(CameraInfo(width=640, height=480, k=k, d=[0.0] * 5, distortion_model="odd")).distortion == ()
     fisheye = CameraInfo(width=640, height=480, k=k, d=[0.1, 0.0, 0.0, 0.0], distortion_model="equidistant")
-    assert conversions.camera_model(fisheye).fisheye
+    assert camera_model(fisheye).fisheye
     for model, d in (("unheard_of", [0.1] * 5), ("plumb_bob", [0.1] * 3)):
         with pytest.raises(ConversionError) as raised:
-            conversions.camera_model(CameraInfo(width=640, height=480, k=k, d=d, distortion_model=model))
+            camera_model(CameraInfo(width=640, height=480, k=k, d=d, distortion_model=model))
         assert raised.value.reason == "unknown_distortion"

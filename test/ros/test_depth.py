@@ -20,7 +20,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from lang2segtrack_ros.ros.conversions import ConversionError, image_message
+from lang2segtrack_ros.image_messages import ConversionError
+from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.depth import DepthSource
 
 WIDTH, HEIGHT = 64, 48
@@ -82,7 +83,7 @@ class Bench:
             self.spin(lambda: False, 0.3)
 
     def depth(self, at_ms: int, metres: float = 2.0, frame: str = COLOR_FRAME, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
-        self.send("depth/image_raw", image_message(np.full(size, metres * 1000, np.uint16), "16UC1", header(at_ms, frame)))
+        self.send("depth/image_raw", MESSAGES.image(np.full(size, metres * 1000, np.uint16), "16UC1", header(at_ms, frame)))
 
     def reason(self, at_ms: int) -> tuple[str, str]:
         with pytest.raises(ConversionError) as raised:
@@ -108,7 +109,7 @@ def test_both_encodings_and_the_nearest_stamp(bench: Bench) -> None:
     bench.send("color/camera_info", info())
     bench.depth(1000, 1.0)
     bench.depth(1033, 2.0)
-    bench.send("depth/image_raw", image_message(np.full((HEIGHT, WIDTH), 3.0, np.float32), "32FC1", header(1066)))
+    bench.send("depth/image_raw", MESSAGES.image(np.full((HEIGHT, WIDTH), 3.0, np.float32), "32FC1", header(1066)))
     for at, metres in ((1000, 1.0), (1035, 2.0), (1060, 3.0)):
         assert bench.source.find(header(at), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(metres)
 
@@ -148,7 +149,7 @@ def test_what_is_missing_is_told_one_after_the_other(bench: Bench) -> None:
     reason, sentence = bench.reason(1000)
     assert reason == "depth_of_another_shape"
     assert "48 x 48" in sentence
-    bench.send("depth/image_raw", image_message(np.zeros((HEIGHT, WIDTH), np.uint8), "mono8", header(1100)))
+    bench.send("depth/image_raw", MESSAGES.image(np.zeros((HEIGHT, WIDTH), np.uint8), "mono8", header(1100)))
     assert bench.reason(1100)[0] == "unknown_depth_encoding"
 
 
@@ -157,7 +158,7 @@ def test_depth_of_its_own_camera_is_moved_or_told(bench: Bench) -> None:
     bench.send("color/camera_info", info())
     image = np.full((HEIGHT, WIDTH), 4.0, np.float32)
     image[20:28, 28:36] = 2.0
-    bench.send("depth/image_raw", image_message(image, "32FC1", header(1000, DEPTH_FRAME)))
+    bench.send("depth/image_raw", MESSAGES.image(image, "32FC1", header(1000, DEPTH_FRAME)))
     assert bench.reason(1000)[0] == "no_depth_camera_info"
     bench.send("depth/camera_info", info())
     reason, sentence = bench.reason(1000)

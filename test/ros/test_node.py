@@ -29,8 +29,9 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, Point2D
 
 from lang2segtrack.msg import TrackArray
 from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack, SegmentImage
+from lang2segtrack_ros.image_messages import stamp_ns
 from lang2segtrack_ros.results import Rle, TrackStatus
-from lang2segtrack_ros.ros.conversions import image_message, stamp_ns
+from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame, demo_scene
 from test.conftest import body_box, iou
@@ -82,7 +83,7 @@ class Outsider:
         self.stamp += 66_000_000
         header = Header(frame_id="camera_color_optical_frame")
         header.stamp.sec, header.stamp.nanosec = divmod(self.stamp, 1_000_000_000)
-        message = image_message(color, encoding, header)
+        message = MESSAGES.image(color, encoding, header)
         for name, value in changes.items():
             setattr(message, name, value)
         self.camera.publish(message)
@@ -202,7 +203,7 @@ def test_point_and_mask_prompts_and_correction(outside: Outsider, frames: list[S
     point = Point2D(x=(x1 + x2) / 2, y=(y1 + y2) / 2)
     pointed = outside.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point], label="pointed")
     assert pointed.success
-    mask = image_message(((frames[0].instances == 2) * 255).astype(np.uint8), "mono8", Header())
+    mask = MESSAGES.image(((frames[0].instances == 2) * 255).astype(np.uint8), "mono8", Header())
     masked = outside.while_showing(frames[:1] * 20, AddMaskPrompt, "add_mask_prompt", mask=mask, label="masked")
     assert masked.success
     again = outside.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point], track_id=pointed.track_ids[0])
@@ -243,8 +244,8 @@ def test_remove_and_list(outside: Outsider, frames: list[SceneFrame]) -> None:
         (AddPointPrompt, "add_point_prompt", {"points": []}, "1 to 64 points"),
         (AddPointPrompt, "add_point_prompt", {"points": [Point2D(x=-9.0, y=1.0)]}, "off the 320 x 240 image"),
         (AddPointPrompt, "add_point_prompt", {"points": [Point2D(x=1.0, y=1.0)], "labels": [7]}, "labels of points"),
-        (AddMaskPrompt, "add_mask_prompt", {"mask": image_message(np.ones((9, 9), np.uint8), "mono8", Header())}, "the mask is 9 x 9"),
-        (AddMaskPrompt, "add_mask_prompt", {"mask": image_message(np.ones((9, 9, 3), np.uint8), "rgb8", Header())}, "send mono8"),
+        (AddMaskPrompt, "add_mask_prompt", {"mask": MESSAGES.image(np.ones((9, 9), np.uint8), "mono8", Header())}, "the mask is 9 x 9"),
+        (AddMaskPrompt, "add_mask_prompt", {"mask": MESSAGES.image(np.ones((9, 9, 3), np.uint8), "rgb8", Header())}, "send mono8"),
         (AddMaskPrompt, "add_mask_prompt", {"mask": Image(encoding="mono8")}, "no pixels"),
         (RemoveTrack, "remove_track", {"track_id": 0}, "there is no track 0"),
     ],
@@ -343,7 +344,7 @@ def test_one_image_beside_the_stream(outside: Outsider, frames: list[SceneFrame]
     outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="mine")
     before = [(track.id, track.label) for track in outside.step(frames[1]).tracks]
     other = demo_scene(480, 360).render(30)
-    image = image_message(other.color[..., ::-1], "bgr8", Header())
+    image = MESSAGES.image(other.color[..., ::-1], "bgr8", Header())
     answer = outside.call(SegmentImage, "segment_image", timeout=120.0, image=image, text="red circle. blue star.")
     assert answer.success, answer.message
     assert sorted(answer.labels) == ["blue star", "red circle"]
@@ -369,7 +370,7 @@ def test_one_image_beside_the_stream(outside: Outsider, frames: list[SceneFrame]
     ],
 )
 def test_single_images_that_cannot_be_taken(outside: Outsider, frames: list[SceneFrame], changes: dict[str, Any], words: str) -> None:
-    given = {"image": image_message(frames[0].color, "rgb8", Header()), "text": "red circle", **changes}
+    given = {"image": MESSAGES.image(frames[0].color, "rgb8", Header()), "text": "red circle", **changes}
     answer = outside.call(SegmentImage, "segment_image", **given)
     assert not answer.success
     assert words in answer.message

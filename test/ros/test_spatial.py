@@ -19,7 +19,8 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from lang2segtrack.srv import AddBoxPrompt
-from lang2segtrack_ros.ros.conversions import image_message, stamp_ns
+from lang2segtrack_ros.image_messages import stamp_ns
+from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.spatial_messages import POINT
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame
@@ -57,7 +58,7 @@ class DepthOutsider(Outsider):
             metres[frame.instances == body] = distance
         header = Header(frame_id=FRAME)
         header.stamp.sec, header.stamp.nanosec = divmod(self.stamp, 1_000_000_000)
-        self.depth_camera.publish(image_message(metres, "32FC1", header))
+        self.depth_camera.publish(MESSAGES.image(metres, "32FC1", header))
 
     def latest(self, topic: str, seconds: float = 5.0) -> Any:
         """The message about the frame that was shown last, None when there is none in time."""

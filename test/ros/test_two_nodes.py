@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from lang2segtrack.msg import TrackArray
 from lang2segtrack.srv import AddBoxPrompt
-from lang2segtrack_ros.ros.conversions import image_message
+from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.track_node import TrackNode
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
@@ -54,7 +54,7 @@ def test_two_nodes_in_one_process(frames: list[SceneFrame]) -> None:
         future = client.call_async(AddBoxPrompt.Request(x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="left only"))
         for frame in frames[:40]:
             for publisher in publishers.values():
-                publisher.publish(image_message(frame.color, "rgb8", Header(frame_id="eye")))
+                publisher.publish(MESSAGES.image(frame.color, "rgb8", Header(frame_id="eye")))
             spin(0.3, lambda: False)
             if future.done() and heard["right"] and heard["left"] and heard["left"][-1].tracks:
                 break

@@ -18,9 +18,9 @@ import pytest
 from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import Reader
 
-from lang2segtrack_ros.bag_types import bag_typestore
+from lang2segtrack_ros.bag_types import BagError, BagMessages
 from lang2segtrack_ros.image_messages import compressed_to_rgb, depth_to_metres, image_to_rgb, stamp_ns
-from lang2segtrack_ros.toyworld.bag_writer import BEGIN_NS, DEMO_FRAMES, BagError, write_bag
+from lang2segtrack_ros.toyworld.bag_writer import BEGIN_NS, DEMO_FRAMES, write_bag
 from lang2segtrack_ros.toyworld.camera_messages import (
     COLOR,
     COMPRESSED,
@@ -39,7 +39,7 @@ SMALL = {"width": 96, "height": 72}
 
 def read(path: Path) -> dict[str, list[tuple[int, Any]]]:
     """(time of reception, message) by topic."""
-    store = bag_typestore()
+    store = BagMessages().typestore
     found = defaultdict(list)
     with Reader(path) as reader:
         for connection, received, data in reader.messages():

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MATCH_IOU = 0.5
-MIN_PIXELS = 30
-"""Objects of which fewer pixels are seen count as not visible."""
+from lang2segtrack_ros.toyworld.metrics import MATCH_IOU, MIN_PIXELS
 
 
 @cache

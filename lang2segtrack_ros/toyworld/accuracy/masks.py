@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.identity.association import mask_iou
+
 Mask = NDArray[np.bool_]
 BOUNDARY_TOLERANCE = 0.008
 """How far boundaries may lie apart, in parts of the image's diagonal."""
@@ -17,8 +19,7 @@ BOUNDARY_TOLERANCE = 0.008
 
 def region_j(mask: Mask, truth: Mask) -> float:
     """Intersection over union of two masks [H, W]; 1 when both are empty."""
-    union = np.count_nonzero(mask | truth)
-    return float(np.count_nonzero(mask & truth) / union) if union else 1.0
+    return mask_iou(mask, truth) if mask.any() or truth.any() else 1.0
 
 
 def boundary_f(mask: Mask, truth: Mask) -> float:

@@ -12,8 +12,9 @@ import numpy as np
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.session import Session
-from lang2segtrack_ros.toyworld.accuracy.identity import MIN_PIXELS, IdentityRecord, combine
+from lang2segtrack_ros.toyworld.accuracy.identity import IdentityRecord, combine
 from lang2segtrack_ros.toyworld.accuracy.masks import boundary_f, region_j
+from lang2segtrack_ros.toyworld.metrics import MIN_PIXELS
 from lang2segtrack_ros.toyworld.suites import Clip
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 

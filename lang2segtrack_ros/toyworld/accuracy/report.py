@@ -16,9 +16,9 @@ from lang2segtrack_ros.toyworld.accuracy.prompted import follow
 from lang2segtrack_ros.toyworld.accuracy.stills import examine
 from lang2segtrack_ros.toyworld.accuracy.texts import listen
 from lang2segtrack_ros.toyworld.suites import SUITES, Clip, make_clip
+from lang2segtrack_ros.tracking.policies import POLICY_NAMES
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 
-POLICIES = ("sam2", "samurai", "distractor")
 TEXT_SUITES = ("easy", "crossing", "crowd", "exit_return", "scene_cut")
 SHOWN = ("J&F", "J_visible", "hidden_empty", "visible_empty", "IDF1", "HOTA", "id_switches", "found_again")
 TEXT_SHOWN = ("J&F", "IDF1", "HOTA", "switches_per_1000", "found_in_15", "false_per_minute", "label_right", "old_id", "longest_stray")
@@ -36,7 +36,7 @@ class Plan:
     """
 
     suites: Sequence[str] = tuple(SUITES)
-    policies: Sequence[str] = POLICIES
+    policies: Sequence[str] = POLICY_NAMES
     text_suites: Sequence[str] = TEXT_SUITES
     clips: int = 8
     stills: int = 300

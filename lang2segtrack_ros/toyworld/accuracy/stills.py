@@ -13,16 +13,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from lang2segtrack_ros.detection.detector import Detection, Detector
+from lang2segtrack_ros.identity.association import box_iou
+from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.training.detector_data import Picture, draw_picture
 
 LOWEST = 0.05
 """Boxes below this score do not count for the average precision."""
-
-
-def _iou(box: tuple[float, float, float, float], other: np.ndarray) -> float:
-    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
-    both = float(np.prod(np.maximum(high - low, 0)))
-    return both / ((box[2] - box[0]) * (box[3] - box[1]) + float(np.prod(other[2:] - other[:2])) - both)
 
 
 def average_precision(pictures: list[Picture], found: list[list[Detection]]) -> float:
@@ -57,7 +53,7 @@ def average_precision(pictures: list[Picture], found: list[list[Detection]]) -> 
         truth.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1}], "info": {}}
         truth.createIndex()
         judge = COCOeval(truth, truth.loadRes(results), "bbox")
-        judge.params.iouThrs = np.array([0.5])
+        judge.params.iouThrs = np.array([MATCH_IOU])
         judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ["all"]
         judge.evaluate()
         judge.accumulate()
@@ -74,13 +70,14 @@ def examine(detector: Detector, count: int, first_seed: int = 0, full: float = 0
         pairs = picture.matches
         labels = {index: picture.phrases[k].text for index, k in pairs}
         present += len(pairs)
-        hits += sum(any(item.label == label and _iou(item.box, picture.boxes[i]) >= 0.5 for item in sure) for i, label in labels.items())
-        for item in sure:
-            ious = {index: _iou(item.box, picture.boxes[index]) for index in labels}
-            best = max(ious, key=lambda index: ious[index], default=None)
-            if best is not None and ious[best] >= 0.5:
+        # float64 [objects that are asked for, sure boxes]
+        table = box_iou(picture.boxes[list(labels)].astype(float), np.array([item.box for item in sure], float).reshape(-1, 4))
+        for label, row in zip(labels.values(), table):
+            hits += any(item.label == label and iou >= MATCH_IOU for item, iou in zip(sure, row))
+        for item, column in zip(sure, table.T):
+            if len(column) and column.max() >= MATCH_IOU:
                 boxes += 1
-                right += labels[best] == item.label
+                right += list(labels.values())[int(column.argmax())] == item.label
         there = set(labels.values())
         missing = [phrase.text for phrase in picture.phrases if phrase.text not in there]
         absent += len(missing)

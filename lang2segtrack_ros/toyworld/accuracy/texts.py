@@ -16,9 +16,10 @@ from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import TextPrompt
 from lang2segtrack_ros.results import TrackStatus
 from lang2segtrack_ros.session import Session
-from lang2segtrack_ros.toyworld.accuracy.identity import MATCH_IOU, IdentityRecord, combine
+from lang2segtrack_ros.toyworld.accuracy.identity import IdentityRecord, combine
 from lang2segtrack_ros.toyworld.accuracy.masks import boundary_f, region_j
 from lang2segtrack_ros.toyworld.accuracy.prompted import FRAME_NS
+from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.suites import Clip
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 

@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Options of several commands that choose the networks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lang2segtrack_ros.offline import Scheduled
+    from lang2segtrack_ros.session import Session
+
+POLICIES = ("samurai", "sam2", "distractor")
+"""Those of `tracking.policies`, which is not imported before it is needed: it brings torch."""
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Options that choose the networks."""
+    parser.add_argument("--model", default="toy", help="segmenter: a name of `weights list`, a folder or hub id (%(default)s)")
+    parser.add_argument("--detector", default="toy", help="detector for text, likewise (%(default)s)")
+    parser.add_argument("--image-size", type=int, metavar="N", help="side of the segmenter's square input; smaller is faster")
+    parser.add_argument("--policy", default="samurai", choices=POLICIES, help="memory policy (%(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
+
+
+def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], **more: Any) -> Session:
+    """The session these options describe, with a detector where a prompt needs one. Raises WeightsError."""
+    from lang2segtrack_ros.prompts import TextPrompt
+    from lang2segtrack_ros.session import Session
+    from lang2segtrack_ros.weights import load_detector, load_segmenter
+
+    segmenter = load_segmenter(options.model, options.device, options.image_size)
+    with_detector = any(isinstance(item.prompt, TextPrompt) for item in prompts)
+    detector = load_detector(options.detector, options.device) if with_detector else None
+    return Session(segmenter, detector, options.policy, **more)
