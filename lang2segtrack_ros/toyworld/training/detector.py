@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from transformers.loss.loss_grounding_dino import GroundingDinoHungarianMatcher, GroundingDinoImageLoss
 from transformers.models.grounding_dino import modeling_grounding_dino as grounding_dino
 
-from lang2segtrack_ros.images import IMAGE_MEAN, IMAGE_STD
+from lang2segtrack_ros.images import normalise
 from lang2segtrack_ros.toyworld.training.detector_data import make_batch
 from lang2segtrack_ros.toyworld.training.detector_network import new_detector, write_tokenizer
 from lang2segtrack_ros.toyworld.training.loop import Loop
 
 PICTURES = 10
-PHASES = ((4000, 1.2e-3), (1000, 8e-4))
-"""Steps and highest learning rate of each phase. Places come first, then colours; shapes need the second start."""
+PHASES = ((4000, 1.2e-3), (1000, 8e-4), (2400, 7e-4))
+"""Steps and highest learning rate of each phase. Places come first, then colours; shapes need the later starts."""
 
 
 class _Criterion(GroundingDinoImageLoss):  # type: ignore[misc]
@@ -93,8 +93,7 @@ class DetectorTraining:
     def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Loss of the batch that belongs to `step`, and what is worth knowing of it."""
         colors, pictures, targets = make_batch((self.seed, step), PICTURES)
-        mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
-        pixels = (colors.to(self.device).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        pixels = normalise(colors.to(self.device).permute(0, 3, 1, 2))
         captions = [". ".join(phrase.text for phrase in picture.phrases) + "." for picture in pictures]
         text = self.tokenizer(captions, padding=True, return_tensors="pt", return_token_type_ids=True).to(self.device)
         targets = [{name: value.to(self.device) for name, value in target.items()} for target in targets]

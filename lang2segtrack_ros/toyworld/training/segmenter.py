@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lang2segtrack_ros.images import IMAGE_MEAN, IMAGE_STD
+from lang2segtrack_ros.images import normalise
 from lang2segtrack_ros.toyworld.training.loop import Loop
 from lang2segtrack_ros.toyworld.training.segmenter_data import MIN_PIXELS, Batch, box_prompts, make_batch, point_prompts
 from lang2segtrack_ros.toyworld.training.segmenter_network import IMAGE_SIZE, WIDTH, new_segmenter
@@ -171,9 +171,8 @@ class SegmenterTraining:
         return self._loss(batch, rng, phase.told * max(0.0, 1 - 1.5 * step / phase.steps))
 
     def _encode(self, frames: Tensor) -> tuple[list[Tensor], Tensor]:
-        pixels = frames.to(self.device).flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-        mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
-        output = self.model.get_image_features((pixels - mean) / std, return_dict=True)
+        pixels = normalise(frames.to(self.device).flatten(0, 1).permute(0, 3, 1, 2))
+        output = self.model.get_image_features(pixels, return_dict=True)
         return [level.float() for level in output.fpn_hidden_states], output.fpn_position_encoding[-1].float()
 
     def _loss(self, batch: Batch, rng: np.random.Generator, told: float) -> tuple[Tensor, dict[str, float]]:
@@ -272,6 +271,7 @@ PHASES = (
     Phase(450, 4, 14, 4, 1.0e-3, told=0.7),
     Phase(420, 6, 14, 4, 3e-4, told=0.3, coarse=0.15),
     Phase(300, 7, 12, 4, 2.5e-4, coarse=0.1),
+    Phase(700, 8, 12, 4, 3e-4, coarse=0.1),
 )
 
 
