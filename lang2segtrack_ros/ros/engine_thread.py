@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import Prompt
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.session import PromptHandle, Session
 
@@ -82,17 +81,16 @@ class EngineThread(Generic[Tag]):
             self._condition.notify()
         return future
 
-    def prompt(self, prompt: Prompt) -> Future[PromptHandle]:
-        """Gives the session a prompt; the future resolves when an image has answered it, or raises what `Session.prompt` raises."""
+    def applied(self, handle: PromptHandle) -> Future[PromptHandle]:
+        """Resolves when an image has answered a prompt of this session."""
         future: Future[PromptHandle] = Future()
 
-        def give(session: Session) -> None:
-            try:
-                self._handles.append((session.prompt(prompt), future))
-            except Exception as error:  # handed to whoever waits for the future
+        def refused(listed: Future[None]) -> None:
+            error = listed.exception()
+            if error is not None:
                 future.set_exception(error)
 
-        self.call(give)
+        self.call(lambda _: self._handles.append((handle, future))).add_done_callback(refused)
         return future
 
     def close(self) -> None:

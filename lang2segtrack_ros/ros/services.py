@@ -15,7 +15,17 @@ from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack, SegmentImage
+from lang2segtrack.msg import TextPrompt as TextPromptMsg
+from lang2segtrack.srv import (
+    AddBoxPrompt,
+    AddMaskPrompt,
+    AddPointPrompt,
+    AddTextPrompt,
+    ListTracks,
+    RemoveTextPrompt,
+    RemoveTrack,
+    SegmentImage,
+)
 from lang2segtrack_ros.image_messages import ConversionError, image_to_rgb
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import TrackStatus
@@ -31,7 +41,12 @@ IMAGE_REPLY_S = 600.0
 T = TypeVar("T")
 
 SERVICES: tuple[tuple[str, str, str], ...] = (
-    ("add_text_prompt", "lang2segtrack/AddTextPrompt", "Find objects by name and track them; answers after the first look."),
+    (
+        "add_text_prompt",
+        "lang2segtrack/AddTextPrompt",
+        "Find objects by name, or change what is looked for; answers after the first look.",
+    ),
+    ("remove_text_prompt", "lang2segtrack/RemoveTextPrompt", "Look for it no longer; its objects stay."),
     ("add_box_prompt", "lang2segtrack/AddBoxPrompt", "Track what is in a box, or correct a track."),
     ("add_point_prompt", "lang2segtrack/AddPointPrompt", "Track what is under points, or correct a track with points on and off it."),
     ("add_mask_prompt", "lang2segtrack/AddMaskPrompt", "Track what a mask covers, or correct a track."),
@@ -72,6 +87,7 @@ class Services:
         group = ReentrantCallbackGroup()  # one service that waits must not hold up the others
         offered: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
             (AddTextPrompt, "add_text_prompt", self._add_text),
+            (RemoveTextPrompt, "remove_text_prompt", self._remove_text),
             (AddBoxPrompt, "add_box_prompt", self._add_box),
             (AddPointPrompt, "add_point_prompt", self._add_point),
             (AddMaskPrompt, "add_mask_prompt", self._add_mask),
@@ -110,26 +126,29 @@ class Services:
         await bridge
         return work.done()
 
-    async def _prompt(self, make: Callable[[], Prompt], response: Any) -> Any:
+    async def _prompt(self, make: Callable[[], Prompt], response: Any, replaces: int = 0) -> Any:
         engine = self._host.engine
         if engine is None:
             response.message = self._host.no_engine()
             return response
         try:
-            work = engine.prompt(make())
+            prompt = make()
         except (PromptError, ConversionError) as error:
             response.message = str(error)
             return response
-        # Before the first image there is nothing to wait for, but the session may still refuse.
-        finished = await self._finished(engine.call(lambda _: work.done())) if not self._host.images_seen else await self._finished(work)
-        if not finished or not work.done():
-            response.success = True
-            response.message = f"kept, and applied to the next image ({self._host.waiting_for()})"
-            return response
+        taken = engine.call(lambda session: session.prompt(prompt, replaces))
         try:
-            handle = work.result()
+            handle = taken.result() if await self._finished(taken) else None
         except Exception as error:  # refused by the session, or shutting down; either way a sentence for the caller
             response.message = str(error)
+            return response
+        if handle is not None and hasattr(response, "prompt_id"):
+            response.prompt_id = handle.prompt_id
+        # Before the first image there is nothing to wait for.
+        applied = engine.applied(handle) if handle is not None and self._host.images_seen else None
+        if handle is None or applied is None or not await self._finished(applied) or not handle.done:
+            response.success = True
+            response.message = f"kept, and applied to the next image ({self._host.waiting_for()})"
             return response
         return self._fill(response, handle)
 
@@ -143,8 +162,10 @@ class Services:
         return response
 
     async def _add_text(self, request: AddTextPrompt.Request, response: AddTextPrompt.Response) -> Any:
-        threshold = self._host.detection_threshold or None
-        return await self._prompt(lambda: TextPrompt(request.text, request.mode or "continuous", threshold), response)
+        threshold = float(request.threshold) or self._host.detection_threshold or None
+        every = int(request.every) or None
+        replaces = int(request.replaces)
+        return await self._prompt(lambda: TextPrompt(request.text, request.mode or "continuous", threshold, every), response, replaces)
 
     async def _add_box(self, request: AddBoxPrompt.Request, response: AddBoxPrompt.Response) -> Any:
         box = (request.x_min, request.y_min, request.x_max, request.y_max)
@@ -176,6 +197,9 @@ class Services:
         response.message = str(error) if error is not None else ""
         return response
 
+    async def _remove_text(self, request: RemoveTextPrompt.Request, response: RemoveTextPrompt.Response) -> Any:
+        return await self._call(response, lambda session: session.remove_text(int(request.prompt_id)))
+
     async def _remove(self, request: RemoveTrack.Request, response: RemoveTrack.Response) -> Any:
         return await self._call(response, lambda session: session.remove(int(request.track_id)))
 
@@ -186,10 +210,13 @@ class Services:
         engine = self._host.engine
         if engine is None:
             return response
-        work = engine.call(lambda session: (session.last, session.phrases))
+        work = engine.call(lambda session: (session.last, session.texts, session.detect_every))
         if await self._finished(work):
-            last, phrases = work.result()
-            response.text_prompts = list(phrases)
+            last, texts, every = work.result()
+            response.text_prompts = [
+                TextPromptMsg(prompt_id=number, phrases=text.phrases, threshold=text.threshold or 0.0, every=text.every or every)
+                for number, text in texts.items()
+            ]
             if last is not None:
                 response.header = self._host.last_header
                 living = [track for track in last.tracks if track.state is not TrackStatus.REMOVED]

@@ -64,7 +64,8 @@ def test_newest_image_wins_and_the_loss_is_counted(segmenter: Sam2Segmenter, fra
 def test_prompts_resolve_with_the_image_that_answers_them(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     outcome = Outcome()
     engine = EngineThread[int](Session(segmenter), outcome)
-    future = engine.prompt(BoxPrompt(body_box(frames[0], 1), "mine"))
+    handle = engine.call(lambda session: session.prompt(BoxPrompt(body_box(frames[0], 1), "mine"))).result(timeout=20)
+    future = engine.applied(handle)
     with pytest.raises(concurrent.futures.TimeoutError):
         future.result(timeout=0.2)
     engine.offer(0, lambda: Frame(frames[0].color))
@@ -73,7 +74,7 @@ def test_prompts_resolve_with_the_image_that_answers_them(segmenter: Sam2Segment
     assert last is not None
     assert last.tracks == outcome.results[0].tracks
     with pytest.raises(PromptError, match="no detector"):
-        engine.prompt(TextPrompt("cup")).result(timeout=20)
+        engine.call(lambda session: session.prompt(TextPrompt("cup"))).result(timeout=20)
     engine.close()
 
 
@@ -97,11 +98,13 @@ def test_a_failing_image_is_counted_and_the_next_one_works(segmenter: Sam2Segmen
 def test_closing_fails_what_waits(segmenter: Sam2Segmenter) -> None:
     woken = threading.Event()
     engine = EngineThread[int](Session(segmenter), Outcome(), woken.set)
-    future = engine.prompt(BoxPrompt((0, 0, 9, 9)))
+    handle = engine.call(lambda session: session.prompt(BoxPrompt((0, 0, 9, 9)))).result(timeout=20)
+    future = engine.applied(handle)
     engine.call(lambda session: None).result(timeout=20)
     engine.close()
-    with pytest.raises(RuntimeError, match="shutting down"):
-        future.result(timeout=0)
+    for late in (future, engine.applied(handle)):
+        with pytest.raises(RuntimeError, match="shutting down"):
+            late.result(timeout=0)
     with pytest.raises(RuntimeError, match="shutting down"):
         engine.call(lambda session: None).result(timeout=0)
     assert woken.is_set()

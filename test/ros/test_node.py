@@ -28,7 +28,16 @@ from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, Point2D
 
 from lang2segtrack.msg import TrackArray
-from lang2segtrack.srv import AddBoxPrompt, AddMaskPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTrack, SegmentImage
+from lang2segtrack.srv import (
+    AddBoxPrompt,
+    AddMaskPrompt,
+    AddPointPrompt,
+    AddTextPrompt,
+    ListTracks,
+    RemoveTextPrompt,
+    RemoveTrack,
+    SegmentImage,
+)
 from lang2segtrack_ros.image_messages import stamp_ns
 from lang2segtrack_ros.results import Rle, TrackStatus
 from lang2segtrack_ros.ros.conversions import MESSAGES
@@ -219,7 +228,8 @@ def test_remove_and_list(outside: Outsider, frames: list[SceneFrame]) -> None:
     answer = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle. blue star.")
     listed = outside.call(ListTracks, "list_tracks")
     assert sorted(track.id for track in listed.tracks) == sorted(answer.track_ids)
-    assert sorted(listed.text_prompts) == ["blue star", "red circle"]
+    (text,) = listed.text_prompts
+    assert (text.prompt_id, sorted(text.phrases)) == (answer.prompt_id, ["blue star", "red circle"])
     outside.call(Trigger, "reset")
     x1, y1, x2, y2 = body_box(frames[0], 3)
     box = outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
@@ -232,9 +242,40 @@ def test_remove_and_list(outside: Outsider, frames: list[SceneFrame]) -> None:
     assert f"there is no track {removed}" in second.message
 
 
+def test_two_text_prompts_side_by_side(outside: Outsider, frames: list[SceneFrame]) -> None:
+    """Both live; changing one, then removing it, leaves the other's object with its id, and the looks follow."""
+    outside.step(frames[0])
+    circle = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle.", every=2)
+    star = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="blue star.", every=2, threshold=0.2)
+    assert circle.prompt_id != star.prompt_id
+    assert [*circle.labels, *star.labels] == ["red circle", "blue star"]
+
+    def looked_for() -> dict[int, list[str]]:
+        return {text.prompt_id: list(text.phrases) for text in outside.call(ListTracks, "list_tracks").text_prompts}
+
+    assert looked_for() == {circle.prompt_id: ["red circle"], star.prompt_id: ["blue star"]}
+    for _ in range(6):  # two looks confirm both
+        outside.step(frames[12])
+    changed = outside.while_showing(frames[12:13] * 20, AddTextPrompt, "add_text_prompt", text="green square.", replaces=star.prompt_id)
+    assert changed.prompt_id == star.prompt_id
+    assert looked_for() == {circle.prompt_id: ["red circle"], star.prompt_id: ["green square"]}
+    tracks = {track.id: track for track in outside.step(frames[12]).tracks}
+    assert {track.label for track in tracks.values()} >= {"red circle", "blue star"}
+    assert tracks[circle.track_ids[0]].state == TrackStatus.TRACKED
+    assert outside.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=star.prompt_id).success
+    assert looked_for() == {circle.prompt_id: ["red circle"]}
+    assert circle.track_ids[0] in {track.id for track in outside.step(frames[12]).tracks}
+    again = outside.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=star.prompt_id)
+    assert not again.success
+    assert f"no text prompt {star.prompt_id}; looked for now: {circle.prompt_id}" in again.message
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "fields", "words"),
     [
+        (AddTextPrompt, "add_text_prompt", {"text": "cup", "threshold": 7.0}, "between 0 and 1"),
+        (AddTextPrompt, "add_text_prompt", {"text": "cup", "replaces": 99}, "no text prompt 99"),
+        (AddTextPrompt, "add_text_prompt", {"text": "cup", "mode": "once", "replaces": 1}, "only a continuous text prompt"),
         (AddTextPrompt, "add_text_prompt", {"text": ""}, "names no object"),
         (AddTextPrompt, "add_text_prompt", {"text": "x" * 10_240}, "10240 characters"),
         (AddTextPrompt, "add_text_prompt", {"text": "cup", "mode": "twice"}, "continuous"),
