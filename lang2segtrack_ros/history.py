@@ -210,6 +210,16 @@ class FrameHistory:
         """How far back it reaches."""
         return (self._entries[-1].time_ns - self._entries[0].time_ns) / 1e9 if self._entries else 0.0
 
+    @property
+    def rate(self) -> float:
+        """Frames a second, 30 while that is not known."""
+        return (len(self) - 1) / self.seconds if self.seconds else 30.0
+
+    def latest(self, seconds: float) -> PastPart:
+        """The frames of the last so many seconds."""
+        newest = self._entries[-1].time_ns if self._entries else 0
+        return PastPart(self, [entry.number for entry in self._entries if newest - entry.time_ns <= seconds * 1e9])
+
     def describe(self) -> str:
         """A sentence on what is known and what has been forgotten."""
         known = "nothing is known yet" if not self._entries else f"frames {self._entries[0].number} to {self._entries[-1].number} are known"
@@ -245,6 +255,18 @@ class FrameHistory:
         """The encoded image of a frame where it is kept; None where not."""
         entry = self._by_number.get(number)
         return entry.features if entry is not None else None
+
+
+class PastPart:
+    """Some frames of a past."""
+
+    def __init__(self, past: Past, numbers: Sequence[int]) -> None:
+        self._numbers = numbers
+        self.frame, self.record, self.features = past.frame, past.record, past.features
+
+    def numbers(self) -> Sequence[int]:
+        """Rising numbers of these frames."""
+        return self._numbers
 
 
 class StoredPast:

@@ -130,6 +130,7 @@ class Session:
         self._prompted: list[int] = []
         self._last: FrameResult | None = None
         self.history = history
+        self._unremembered: tuple[Frame, FrameResult, ImageFeatures] | None = None
         self._detections: int | None = None
         self.detector_errors = 0
         self.detections_refused = 0
@@ -221,16 +222,24 @@ class Session:
         self._cuts.reset()
         self._false.clear()
         self._drifted.clear()
+        self._unremembered = None
         if self.history is not None:
             self.history.clear()
 
     def close(self) -> None:
-        """Ends the detector's thread."""
+        """Ends the detector's thread and the history."""
         if self._worker is not None:
             self._worker.close()
+        if self.history is not None:
+            self.history.close()
 
-    def step(self, frame: Frame) -> FrameResult:
-        """Works on one frame: follows every object, applies waiting prompts on this very frame, looks for names when due."""
+    def step(self, frame: Frame, remember: bool = True) -> FrameResult:
+        """Works on one frame: follows every object, applies waiting prompts on this very frame, looks for names when due.
+
+        With `remember=False` the frame enters the history at the next step, or when `remember` is called: compressing an image takes
+        milliseconds that a result need not wait for.
+        """
+        self.remember()
         tracker = self.tracker
         self._detections = None
         self._prompted = []
@@ -260,9 +269,17 @@ class Session:
             prompted=tuple(sorted(set(self._prompted) & living)),
         )
         if self.history is not None:
-            self.history.add(frame, result, features)
+            self._unremembered = (frame, result, features)
+            if remember:
+                self.remember()
         self._last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
         return result
+
+    def remember(self) -> None:
+        """Puts the latest frame into the history, where it is not there yet."""
+        if self.history is not None and self._unremembered is not None:
+            self.history.add(*self._unremembered)
+        self._unremembered = None
 
     def backward(self, track_ids: Sequence[int] | None = None, past: Past | None = None, store: RecordFile | None = None) -> BackwardPass:
         """A backward pass over the history as it is now, to be run piece by piece while the stream goes on; see `backward`.
@@ -275,6 +292,7 @@ class Session:
         Raises:
             RefinementError: there is no history, or none of these tracks is in it.
         """
+        self.remember()
         past = self.history if past is None else past
         if past is None:
             raise RefinementError("this session keeps no history: make it with history=FrameHistory(...)")

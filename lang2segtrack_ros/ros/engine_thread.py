@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -38,6 +38,21 @@ class EngineStatistics:
     step_s: deque[float] = field(default_factory=lambda: deque(maxlen=100))
 
 
+@dataclass
+class _Work:
+    """Long work, and the time it has taken of all the time since it began."""
+
+    pieces: Iterator[None]
+    share: Callable[[], float]
+    future: Future[None]
+    began: float = field(default_factory=time.perf_counter)
+    spent_s: float = 0.0
+
+    def may_run(self, busy: bool) -> bool:
+        """Whether a piece may run now; `busy` when an image was just worked on, so that another one may wait already."""
+        return not busy or self.spent_s <= self.share() * (time.perf_counter() - self.began)
+
+
 class EngineThread(Generic[Tag]):
     """Runs a session.
 
@@ -57,6 +72,7 @@ class EngineThread(Generic[Tag]):
         self._slot: tuple[Tag, Callable[[], Frame]] | None = None
         self._calls: deque[tuple[Callable[[Session], Any], Future[Any]]] = deque()
         self._handles: list[tuple[PromptHandle, Future[PromptHandle]]] = []
+        self._work: _Work | None = None
         self._closed = False
         self.statistics = EngineStatistics()
         self._thread = threading.Thread(target=self._run, name="lang2segtrack-engine", daemon=True)
@@ -93,13 +109,36 @@ class EngineThread(Generic[Tag]):
         self.call(lambda _: self._handles.append((handle, future))).add_done_callback(refused)
         return future
 
+    def work(self, begin: Callable[[Session], Iterator[None]], share: Callable[[], float]) -> Future[None]:
+        """Runs long work on the session piece by piece, one work at a time.
+
+        Args:
+            begin: makes the pieces, on the engine thread.
+            share: of the thread's time that it may take while images wait, 0..1; between images it runs freely.
+        """
+        future: Future[None] = Future()
+
+        def start(session: Session) -> None:
+            if self._work is not None:
+                raise RuntimeError("other work is going on")
+            self._work = _Work(begin(session), share, future)
+
+        def refused(started: Future[None]) -> None:
+            error = started.exception()
+            if error is not None:
+                future.set_exception(error)
+
+        self.call(start).add_done_callback(refused)
+        return future
+
     def close(self) -> None:
         """Ends the thread after the step it is in; futures that wait are failed."""
         with self._condition:
             self._closed = True
             self._condition.notify()
         self._thread.join()
-        for _, future in [*self._calls, *self._handles]:
+        late = [self._work.future] if self._work is not None else []
+        for future in [*late, *(future for _, future in [*self._calls, *self._handles])]:
             if not future.done():
                 future.set_exception(RuntimeError("the node is shutting down"))
         self._session.close()
@@ -108,7 +147,7 @@ class EngineThread(Generic[Tag]):
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._closed or self._calls or self._slot is not None)
+                self._condition.wait_for(lambda: self._closed or self._calls or self._slot is not None or self._work is not None)
                 if self._closed:
                     return
                 calls, self._calls = list(self._calls), deque()
@@ -123,12 +162,27 @@ class EngineThread(Generic[Tag]):
             self._settle()
             if calls or slot is not None:
                 self._on_wake()
+            if self._work is not None and self._work.may_run(slot is not None):
+                self._continue(self._work)
+
+    def _continue(self, work: _Work) -> None:
+        """One piece of long work."""
+        started = time.perf_counter()
+        try:
+            next(work.pieces)
+        except StopIteration:
+            self._work = None
+            work.future.set_result(None)
+        except Exception as error:  # handed to whoever waits for the future
+            self._work = None
+            work.future.set_exception(error)
+        work.spent_s += time.perf_counter() - started
 
     def _step(self, tag: Tag, make_frame: Callable[[], Frame]) -> None:
         started = time.perf_counter()
         try:
             frame = make_frame()
-            result = self._session.step(frame)
+            result = self._session.step(frame, remember=False)
         except Exception as error:  # one bad image must not end the stream; it is counted, logged and shown in diagnostics
             name = type(error).__name__
             self.statistics.failed[name] += 1
@@ -138,6 +192,7 @@ class EngineThread(Generic[Tag]):
         self.statistics.processed += 1
         self.statistics.step_s.append(time.perf_counter() - started)
         self._on_result(tag, frame, result)
+        self._session.remember()
 
     def _settle(self) -> None:
         waiting = []

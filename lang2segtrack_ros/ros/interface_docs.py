@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from lang2segtrack_ros.ros import parameters
 from lang2segtrack_ros.ros.outputs import TOPICS
+from lang2segtrack_ros.ros.refinement import ACTIONS
+from lang2segtrack_ros.ros.refinement import TOPICS as REFINED_TOPICS
 from lang2segtrack_ros.ros.services import SERVICES
 
 SUBSCRIBED = (
@@ -47,7 +49,7 @@ def markdown() -> str:
             "## Published",
             "Every message carries the header of the image it is about. Nothing is computed for a topic without a subscriber.",
             "",
-            _table(("topic", "type", "what"), TOPICS),
+            _table(("topic", "type", "what"), (*TOPICS, *REFINED_TOPICS)),
             "",
             "And once a second `/diagnostics` (`diagnostic_msgs/DiagnosticArray`) with rates, latencies and everything that was skipped.",
             "",
@@ -55,6 +57,9 @@ def markdown() -> str:
             "Each answers with success and a sentence; the prompts also with the ids they made. The fields are described in `srv/`.",
             "",
             _table(("service", "type", "what"), SERVICES),
+            "",
+            "## Actions",
+            _table(("action", "type", "what"), ACTIONS),
             "",
             "## Life cycle",
             "`track_node` is a lifecycle node that starts itself unless `autostart` is false: configure loads the networks, activate",

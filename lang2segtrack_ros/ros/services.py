@@ -53,6 +53,7 @@ SERVICES: tuple[tuple[str, str, str], ...] = (
     ("remove_track", "lang2segtrack/RemoveTrack", "Forget one object."),
     ("list_tracks", "lang2segtrack/ListTracks", "What is tracked and looked for."),
     ("segment_image", "lang2segtrack/SegmentImage", "Objects by name on one image: labels, scores, boxes, masks; tracking goes on."),
+    ("refine_backward", "lang2segtrack/RefineBackward", "Whole traces, back through what the node remembers; see also the action."),
     ("reset", "std_srvs/Trigger", "Forget all objects and prompts."),
 )
 
@@ -112,7 +113,7 @@ class Services:
             if not future.done():
                 future.set_result(None)
 
-    async def _finished(self, work: concurrent.futures.Future[T], limit_s: float = REPLY_S) -> bool:
+    async def finished(self, work: concurrent.futures.Future[T], limit_s: float = REPLY_S) -> bool:
         """Waits until a future of another thread is done, at most so long; whether it is."""
         bridge: Future[None] = Future()
 
@@ -138,7 +139,7 @@ class Services:
             return response
         taken = engine.call(lambda session: session.prompt(prompt, replaces))
         try:
-            handle = taken.result() if await self._finished(taken) else None
+            handle = taken.result() if await self.finished(taken) else None
         except Exception as error:  # refused by the session, or shutting down; either way a sentence for the caller
             response.message = str(error)
             return response
@@ -146,7 +147,7 @@ class Services:
             response.prompt_id = handle.prompt_id
         # Before the first image there is nothing to wait for.
         applied = engine.applied(handle) if handle is not None and self._host.images_seen else None
-        if handle is None or applied is None or not await self._finished(applied) or not handle.done:
+        if handle is None or applied is None or not await self.finished(applied) or not handle.done:
             response.success = True
             response.message = f"kept, and applied to the next image ({self._host.waiting_for()})"
             return response
@@ -189,7 +190,7 @@ class Services:
             response.message = self._host.no_engine()
             return response
         work = engine.call(function)
-        if not await self._finished(work):
+        if not await self.finished(work):
             response.message = "the engine is still busy with an image; the request is carried out after it"
             return response
         error = work.exception()
@@ -211,7 +212,7 @@ class Services:
         if engine is None:
             return response
         work = engine.call(lambda session: (session.last, session.texts, session.detect_every))
-        if await self._finished(work):
+        if await self.finished(work):
             last, texts, every = work.result()
             response.text_prompts = [
                 TextPromptMsg(prompt_id=number, phrases=text.phrases, threshold=text.threshold or 0.0, every=text.every or every)
@@ -234,7 +235,7 @@ class Services:
         except (PromptError, ConversionError, BusyError) as error:
             response.message = str(error)
             return response
-        if not await self._finished(work, IMAGE_REPLY_S):
+        if not await self.finished(work, IMAGE_REPLY_S):
             response.message = f"the image was not segmented within {IMAGE_REPLY_S:.0f} s"
             return response
         try:

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -27,6 +28,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.history import FrameHistory
 from lang2segtrack_ros.identity.registry import IdentityOptions
 from lang2segtrack_ros.image_messages import ConversionError, compressed_to_rgb, image_to_rgb, stamp_ns
 from lang2segtrack_ros.prompts import PromptError, TextPrompt
@@ -38,6 +40,7 @@ from lang2segtrack_ros.ros.engine_thread import EngineThread
 from lang2segtrack_ros.ros.image_requests import ImageRequests
 from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.outputs import Outputs
+from lang2segtrack_ros.ros.refinement import Refinement
 from lang2segtrack_ros.ros.services import Services
 from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.weights import WeightsError, load_detector, load_segmenter
@@ -68,6 +71,7 @@ class TrackNode(LifecycleNode):
         self._images = MutuallyExclusiveCallbackGroup()
         parameters.declare(self)
         self._prompting = Services(self, self)
+        self._refinement = Refinement(self, self, self._prompting)
         self._diagnostics = Diagnostics(self)
         self._watch = self.create_timer(0.5, self._look_around, callback_group=MutuallyExclusiveCallbackGroup())
         self._reported = 0
@@ -101,7 +105,7 @@ class TrackNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         try:
             session = self._make_session()
-        except (WeightsError, PromptError) as error:
+        except (WeightsError, PromptError, OSError) as error:
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # rclpy would end the transition without a word; out of GPU memory comes here
@@ -138,11 +142,18 @@ class TrackNode(LifecycleNode):
             remove_after_s=self._value("remove_after_s"),
             identity=IdentityOptions(**{item.name: self._value(item.name) for item in fields(IdentityOptions)}),
             cut_correlation=self._value("cut_correlation"),
+            history=self._make_history(),
         )
         self.detection_threshold = self._value("detection_threshold")
         if self._value("text"):
             session.prompt(TextPrompt(self._value("text"), threshold=self.detection_threshold or None))
         return session
+
+    def _make_history(self) -> FrameHistory | None:
+        if not self._value("history_s"):
+            return None
+        folder = Path(self._value("history_folder")).expanduser() if self._value("history_folder") else None
+        return FrameHistory(self._value("history_s"), self._value("history_mb") << 20, folder)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes."""
@@ -198,6 +209,7 @@ class TrackNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Ends the threads, then the node."""
+        self._refinement.close()
         self._stop()
         super().destroy_node()
 
@@ -250,6 +262,16 @@ class TrackNode(LifecycleNode):
 
     # Watching
 
+    @property
+    def refine_share(self) -> float:
+        """See `refinement.Host`."""
+        return float(self._value("refine_share"))
+
+    @property
+    def save_folder(self) -> str:
+        """See `refinement.Host`."""
+        return str(self._value("save_folder"))
+
     def no_engine(self) -> str:
         """See `services.Host`."""
         name = self.get_fully_qualified_name()
@@ -289,6 +311,7 @@ class TrackNode(LifecycleNode):
             "images replaced by newer ones": statistics.replaced,
             "depth images received": self._depth.received if self._depth is not None else "depth is off",
             "single images segmented": self.image_requests.answered if self.image_requests is not None else 0,
+            "refinement": self._refinement.state,
             "results not published in time": self._outputs.dropped,
             "3-D results not published in time": self._outputs.dropped_spatial,
             "step ms (mean of the last 100)": f"{1e3 * sum(steps) / len(steps):.1f}" if steps else "none",

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -108,3 +110,60 @@ def test_closing_fails_what_waits(segmenter: Sam2Segmenter) -> None:
     with pytest.raises(RuntimeError, match="shutting down"):
         engine.call(lambda session: None).result(timeout=0)
     assert woken.is_set()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_long_work_keeps_its_share_while_images_wait(segmenter: Sam2Segmenter, frames: list[SceneFrame], share: float) -> None:
+    """An image waits after every image: work with no share gets one piece at most, work with all of it one after each image."""
+    during: list[int] = []
+    pieces = 0
+    shown = 0
+    ready = threading.Event()
+
+    def feed(*_: object) -> None:
+        nonlocal shown
+        ready.wait(10)
+        during.append(pieces)
+        shown += 1
+        if shown < 8:
+            engine.offer(shown, lambda: Frame(frames[0].color))
+
+    def work(_: Session) -> Iterator[None]:
+        nonlocal pieces
+        while pieces < 30:
+            pieces += 1
+            time.sleep(0.002)
+            yield
+
+    engine = EngineThread[int](Session(segmenter), feed)
+    engine.offer(0, lambda: Frame(frames[0].color))
+    done = engine.work(work, lambda: share)
+    second = engine.work(work, lambda: share)
+    ready.set()
+    with pytest.raises(RuntimeError, match="other work"):
+        second.result(timeout=20)
+    done.result(timeout=20)
+    engine.close()
+    assert pieces == 30
+    assert len(during) == 8
+    assert during[-1] <= 1 if share == 0 else during[-1] >= 7
+
+
+def test_work_that_fails_or_is_left_behind_is_told(segmenter: Sam2Segmenter) -> None:
+    def broken(_: Session) -> Iterator[None]:
+        yield
+        raise ValueError("no way back")
+
+    def endless(_: Session) -> Iterator[None]:
+        while True:
+            time.sleep(0.001)
+            yield
+
+    engine = EngineThread[int](Session(segmenter), Outcome())
+    with pytest.raises(ValueError, match="no way back"):
+        engine.work(broken, lambda: 1.0).result(timeout=20)
+    left = engine.work(endless, lambda: 1.0)
+    engine.call(lambda session: None).result(timeout=20)
+    engine.close()
+    with pytest.raises(RuntimeError, match="shutting down"):
+        left.result(timeout=0)
