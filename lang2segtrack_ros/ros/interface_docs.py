@@ -20,6 +20,12 @@ SUBSCRIBED = (
     ("color/camera_info", "sensor_msgs/CameraInfo", "The colour camera, as it takes `color/image_raw`: distortion is undone."),
     ("depth/camera_info", "sensor_msgs/CameraInfo", "The depth camera; needed only for depth that is not aligned to colour."),
     ("/tf_static", "tf2_msgs/TFMessage", "How depth and colour camera stand to each other; needed only for the same."),
+    (
+        "clicked_point",
+        "geometry_msgs/PointStamped",
+        "RViz's *Publish Point*: a point prompt on what the camera sees there. Needs `color/camera_info`, and for a frame other than the "
+        "camera's `/tf` and `/tf_static`; both are subscribed while a point waits for them.",
+    ),
 )
 
 

@@ -34,6 +34,7 @@ from lang2segtrack_ros.image_messages import ConversionError, compressed_to_rgb,
 from lang2segtrack_ros.prompts import PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.ros import parameters
+from lang2segtrack_ros.ros.clicked_points import ClickedPoints, View
 from lang2segtrack_ros.ros.depth import DepthSource
 from lang2segtrack_ros.ros.diagnostics import Diagnostics
 from lang2segtrack_ros.ros.engine_thread import EngineThread
@@ -62,6 +63,7 @@ class TrackNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._color: FollowingSubscription | None = None
         self._depth: DepthSource | None = None
+        self._clicks: ClickedPoints | None = None
         self._described = ""
         self._device = ""
         self._last_stamp = 0
@@ -167,6 +169,14 @@ class TrackNode(LifecycleNode):
                 self, self._images, qos, self._value("depth_registration"), lambda: float(self._value("depth_slop_s")), self._outputs.wake
             )
             self._outputs.depth_source = self._depth
+        self._clicks = ClickedPoints(
+            self,
+            self._images,
+            lambda: View(self.last_header.frame_id, self._size),
+            lambda: self.engine,
+            self.refused,
+            self._warn,
+        )
         self.get_logger().info(f"listening to {self._color.topic}")
         return super().on_activate(state)
 
@@ -188,10 +198,10 @@ class TrackNode(LifecycleNode):
     def _unsubscribe(self) -> None:
         if self._outputs is not None:
             self._outputs.depth_source = None
-        for source in (self._color, self._depth):
+        for source in (self._color, self._depth, self._clicks):
             if source is not None:
                 source.close()
-        self._color, self._depth = None, None
+        self._color, self._depth, self._clicks = None, None, None
 
     def _stop(self) -> None:
         self._unsubscribe()
@@ -287,7 +297,7 @@ class TrackNode(LifecycleNode):
 
     def _look_around(self) -> None:
         self._prompting.expire()
-        for source in (self._color, self._depth):
+        for source in (self._color, self._depth, self._clicks):
             if source is not None:
                 source.follow()
         silent = self._color is not None and self._color.silent_s > self._value("no_image_warn_s")
