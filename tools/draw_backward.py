@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/images/backward.png: an object that is boxed late, as the stream saw it and after the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.history import FrameHistory
+from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.rendering import contact_sheet, draw_overlay
+from lang2segtrack_ros.results import FrameResult
+from lang2segtrack_ros.session import Session
+from lang2segtrack_ros.toyworld.accuracy.prompted import FRAME_NS
+from lang2segtrack_ros.toyworld.suites import make_clip
+from lang2segtrack_ros.weights import load_segmenter
+from lang2segtrack_ros.writers import write_png
+
+SEED = 3
+COLUMNS = 6
+THUMBNAIL = (240, 180)
+GREY_LEVELS = 8
+
+
+def main() -> None:
+    """Draws the picture."""
+    clip = make_clip("late_prompt", SEED)
+    session = Session(load_segmenter("toy", device="cpu"), history=FrameHistory())
+    shots = [clip.scene.render(index) for index in range(clip.length)]
+    forward = []
+    for index, shot in enumerate(shots):
+        for number in [number for number, at in clip.prompts.items() if at == index]:
+            box = shot.bodies[number].box
+            assert box is not None
+            session.prompt(BoxPrompt(box, shot.bodies[number].label))
+        forward.append(session.step(Frame(shot.color, index * FRAME_NS)))
+    refined = list(session.refine_backward())
+    shown = np.linspace(0, clip.length - 1, COLUMNS).round().astype(int).tolist()
+
+    def row(results: list[FrameResult], name: str) -> tuple[list[NDArray[np.uint8]], list[str]]:
+        images = [draw_overlay(shots[index].color, results[index].tracks) for index in shown]
+        small = [cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA) // GREY_LEVELS * GREY_LEVELS for image in images]
+        return [image.astype(np.uint8) for image in small], [f"{name}, image {index}" for index in shown]
+
+    above, below = row(forward, "as seen live"), row(refined, "refined")
+    sheet = contact_sheet([*above[0], *below[0]], [*above[1], *below[1]], COLUMNS)
+    write_png(Path(__file__).resolve().parent.parent / "docs" / "images" / "backward.png", sheet)
+
+
+if __name__ == "__main__":
+    main()
