@@ -43,8 +43,9 @@ from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.outputs import Outputs
 from lang2segtrack_ros.ros.refinement import Refinement
 from lang2segtrack_ros.ros.services import Services
+from lang2segtrack_ros.ros.transitions import told
 from lang2segtrack_ros.session import Session
-from lang2segtrack_ros.weights import WeightsError, load_detector, load_segmenter
+from lang2segtrack_ros.weights import WeightsError, free_unused, shared_detector, shared_segmenter
 
 WARN_EVERY_S = 5.0
 
@@ -60,6 +61,7 @@ class TrackNode(LifecycleNode):
         self.last_header = Header()
         self.detection_threshold = 0.0
         self.refused: Counter[str] = Counter()
+        self.problem = ""  # why the last transition failed
         self._outputs: Outputs | None = None
         self._color: FollowingSubscription | None = None
         self._depth: DepthSource | None = None
@@ -71,7 +73,11 @@ class TrackNode(LifecycleNode):
         self._latency_s = 0.0
         self._warned: dict[str, float] = {}
         self._images = MutuallyExclusiveCallbackGroup()
-        parameters.declare(self)
+        try:
+            parameters.declare(self)
+        except Exception:  # a parameter of a wrong type or out of its range; in a container the rest of the process goes on
+            super().destroy_node()
+            raise
         self._prompting = Services(self, self)
         self._refinement = Refinement(self, self, self._prompting)
         self._diagnostics = Diagnostics(self)
@@ -99,33 +105,36 @@ class TrackNode(LifecycleNode):
             return False
         return bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the networks."""
         problem = parameters.check({parameter.name: self._value(parameter.name) for parameter in parameters.PARAMETERS})
         if problem:
-            self.get_logger().error(problem)
-            return TransitionCallbackReturn.FAILURE
+            return self._failed(problem)
         try:
             session = self._make_session()
         except (WeightsError, PromptError, OSError) as error:
-            self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
+            return self._failed(str(error))
         except Exception as error:  # rclpy would end the transition without a word; out of GPU memory comes here
-            self.get_logger().error(f"the networks could not be loaded: {type(error).__name__}: {error}\n{traceback.format_exc()}")
-            return TransitionCallbackReturn.FAILURE
+            return self._failed(f"the networks could not be loaded: {type(error).__name__}: {error}", traceback.format_exc())
+        self.engine = EngineThread(session, self._on_result, self._prompting.wake)  # first: it ends the session if the rest fails
         self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
         self._outputs.overlay_opacity = self._value("overlay_opacity")
         self._outputs.depth_wait_s = self._value("depth_wait_s")
         self.image_requests = ImageRequests(session.tracker.segmenter, session.detector)
-        self.engine = EngineThread(session, self._on_result, self._prompting.wake)
         self.get_logger().info(f"ready: {self._described}")
         return super().on_configure(state)
+
+    def _failed(self, problem: str, details: str = "") -> TransitionCallbackReturn:
+        self.problem = problem
+        self.get_logger().error("\n".join(filter(None, (problem, details))))
+        return TransitionCallbackReturn.FAILURE
 
     def _make_session(self) -> Session:
         device, dtype = self._value("device"), self._value("dtype")
         self.get_logger().info(f"loading segmenter {self._value('segmenter')}, detector {self._value('detector') or 'none'}")
-        segmenter = load_segmenter(self._value("segmenter"), device, self._value("image_size") or None, dtype, self._value("compiled"))
-        detector = load_detector(self._value("detector"), device, dtype) if self._value("detector") else None
+        segmenter = shared_segmenter(self._value("segmenter"), device, self._value("image_size") or None, dtype, self._value("compiled"))
+        detector = shared_detector(self._value("detector"), device, dtype) if self._value("detector") else None
         self._device = str(segmenter.device)
         self._described = (
             f"segmenter {segmenter.name} at {segmenter.image_size} px, detector {detector.name if detector else 'none'}, "
@@ -148,7 +157,11 @@ class TrackNode(LifecycleNode):
         )
         self.detection_threshold = self._value("detection_threshold")
         if self._value("text"):
-            session.prompt(TextPrompt(self._value("text"), threshold=self.detection_threshold or None))
+            try:
+                session.prompt(TextPrompt(self._value("text"), threshold=self.detection_threshold or None))
+            except PromptError:
+                session.close()
+                raise
         return session
 
     def _make_history(self) -> FrameHistory | None:
@@ -157,6 +170,7 @@ class TrackNode(LifecycleNode):
         folder = Path(self._value("history_folder")).expanduser() if self._value("history_folder") else None
         return FrameHistory(self._value("history_s"), self._value("history_mb") << 20, folder)
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes."""
         qos = self._value("image_qos")
@@ -180,20 +194,31 @@ class TrackNode(LifecycleNode):
         self.get_logger().info(f"listening to {self._color.topic}")
         return super().on_activate(state)
 
+    @told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribes; objects and prompts stay."""
         self._unsubscribe()
         return super().on_deactivate(state)
 
+    @told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Frees the networks; objects and prompts are gone."""
         self._stop()
+        free_unused()
         return super().on_cleanup(state)
 
+    @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Ends everything."""
         self._stop()
+        free_unused()
         return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a transition that raised: ends everything, so that the node can be configured anew."""
+        self._stop()
+        free_unused()
+        return super().on_error(state)
 
     def _unsubscribe(self) -> None:
         if self._outputs is not None:

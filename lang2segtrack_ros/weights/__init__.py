@@ -7,5 +7,6 @@ A name is "toy" (the built-in checkpoints), a short name of `catalogue`, a folde
 
 from lang2segtrack_ros.weights.catalogue import WeightsError
 from lang2segtrack_ros.weights.loading import load_detector, load_segmenter
+from lang2segtrack_ros.weights.sharing import free_unused, shared_detector, shared_segmenter
 
-__all__ = ["WeightsError", "load_detector", "load_segmenter"]
+__all__ = ["WeightsError", "free_unused", "load_detector", "load_segmenter", "shared_detector", "shared_segmenter"]
