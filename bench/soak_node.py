@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""track_node for half an hour: does it grow, does it get slower, does it answer to the end?
+
+A toy camera and the node as processes on a real graph, two phrases looked for all the time, a third object boxed and removed again
+every ten seconds, single images between. Exit code 1 when a bound is broken; `BOUNDS` and `problems` say which there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from lang2segtrack.msg import TrackArray
+from lang2segtrack.srv import AddBoxPrompt, ListTracks, RemoveTrack, SegmentImage
+from lang2segtrack_ros.image_messages import stamp_ns
+from lang2segtrack_ros.toyworld.demo import REMAPPINGS
+from lang2segtrack_ros.toyworld.graph import GraphError, Processes, executable, isolated_environment
+
+CAMERA = "/camera/camera"
+BOXED = "yellow square"
+START_S = 120.0
+SETTLE_S = 60.0
+BOUNDS = {"rss_mb_per_hour": 12.0, "descriptors_per_hour": 1.0, "p99_last_over_first": 1.1}
+
+
+@dataclass
+class Sample:
+    """What the node's process held at a moment: seconds since the first result, MB resident, open descriptors, threads."""
+
+    at_s: float
+    rss_mb: float
+    descriptors: int
+    threads: int
+
+
+class User(Node):
+    """Prompts, removes and listens, and looks at the node's process once a second."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__("user")
+        self._process = Path(f"/proc/{pid}")
+        self.latencies: list[tuple[float, float]] = []  # seconds since the first result, ms from the image's stamp to here
+        self.samples: list[Sample] = []
+        self.answered = 0
+        self.refused: list[str] = []
+        self.unanswered = 0
+        self.diagnostics: dict[str, str] = {}
+        self._began: float | None = None
+        self._boxes: dict[str, Any] = {}
+        self._image: Image | None = None
+        self._boxed: list[int] = []
+        self._waiting: dict[Any, float] = {}
+        self._calls = {
+            kind: self.create_client(kind, name)
+            for kind, name in (
+                (AddBoxPrompt, "add_box_prompt"),
+                (RemoveTrack, "remove_track"),
+                (ListTracks, "list_tracks"),
+                (SegmentImage, "segment_image"),
+            )
+        }
+        many = QoSProfile(depth=50)
+        self.create_subscription(TrackArray, "tracks", self._on_tracks, many)
+        self.create_subscription(Image, "instance_masks", lambda _: None, many)
+        self.create_subscription(Image, "overlay", lambda _: None, many)
+        self.create_subscription(Image, f"{CAMERA}/color/image_raw", self._on_image, QoSProfile(depth=1))
+        self.create_subscription(Detection2DArray, f"{CAMERA}/truth/detections", self._on_truth, many)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, many)
+        self.create_timer(1.0, self._every_second)
+        self._second = 0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the first result; 0 before it."""
+        return time.monotonic() - self._began if self._began is not None else 0.0
+
+    def _on_tracks(self, msg: TrackArray) -> None:
+        if self._began is None:
+            self._began = time.monotonic()
+        self.latencies.append((self.elapsed_s, (self.get_clock().now().nanoseconds - stamp_ns(msg.header.stamp)) / 1e6))
+
+    def _on_image(self, msg: Image) -> None:
+        self._image = msg
+
+    def _on_truth(self, msg: Detection2DArray) -> None:
+        self._boxes = {item.results[0].hypothesis.class_id: item.bbox for item in msg.detections if item.results}
+
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        self.diagnostics = {item.key: item.value for status in msg.status for item in status.values}
+
+    def _every_second(self) -> None:
+        if self._began is None:
+            return
+        self._look()
+        now = time.monotonic()
+        for future in [future for future, asked in self._waiting.items() if now - asked > 60.0]:
+            del self._waiting[future]
+            self.unanswered += 1
+        step = self._second % 10
+        box = self._boxes.get(BOXED)
+        if step == 0 and box is not None:
+            x, y, w, h = box.center.position.x, box.center.position.y, box.size_x / 2, box.size_y / 2
+            request = AddBoxPrompt.Request(x_min=x - w, y_min=y - h, x_max=x + w, y_max=y + h, label="boxed")
+            self._ask(request, AddBoxPrompt, self._boxed.extend)
+        elif step == 3:
+            self._ask(ListTracks.Request(), ListTracks)
+        elif step == 7 and self._boxed:
+            self._ask(RemoveTrack.Request(track_id=self._boxed.pop()), RemoveTrack)
+        elif self._second % 20 == 15 and self._image is not None:
+            self._ask(SegmentImage.Request(image=self._image, text="red circle"), SegmentImage)
+        self._second += 1
+
+    def _look(self) -> None:
+        status = dict(line.split(":", 1) for line in (self._process / "status").read_text().splitlines())
+        descriptors = len(os.listdir(self._process / "fd"))
+        self.samples.append(Sample(self.elapsed_s, int(status["VmRSS"].split()[0]) / 1024, descriptors, int(status["Threads"])))
+
+    def _ask(self, request: Any, kind: Any, made: Any = None) -> None:
+        future = self._calls[kind].call_async(request)
+        self._waiting[future] = time.monotonic()
+
+        def done(answered: Any) -> None:
+            self._waiting.pop(answered, None)
+            answer = answered.result()
+            self.answered += 1
+            if not getattr(answer, "success", True):
+                self.refused.append(f"{kind.__name__}: {answer.message}")
+            elif made is not None:
+                made(answer.track_ids)
+
+        future.add_done_callback(done)
+
+
+def slope(samples: list[Sample], field: str) -> tuple[float, float]:
+    """Growth an hour and its standard error, from a line through the medians of each minute."""
+    minutes: dict[int, list[float]] = {}
+    for sample in samples:
+        minutes.setdefault(int(sample.at_s // 60), []).append(getattr(sample, field))
+    x, y = np.array(list(minutes), float) / 60, np.array([np.median(values) for values in minutes.values()])
+    if len(x) < 3:
+        return 0.0, float("inf")
+    (rate, start), error = np.polyfit(x, y, 1), 0.0
+    error = float(np.sqrt(np.sum((y - rate * x - start) ** 2) / (len(x) - 2) / np.sum((x - x.mean()) ** 2)))
+    return float(rate), error
+
+
+def summarise(user: User, log: str, load: tuple[float, ...]) -> dict[str, Any]:
+    """Numbers of a run and what is wrong with them."""
+    settled = [sample for sample in user.samples if sample.at_s >= SETTLE_S]
+    end = user.samples[-1].at_s
+    windows = {"first": (SETTLE_S, SETTLE_S + 60), "last": (end - 60, end)}
+    latency = {}
+    for name, (low, high) in windows.items():
+        values = [ms for at, ms in user.latencies if low <= at < high]
+        p50, p99 = np.percentile(values, (50, 99)) if values else (float("nan"),) * 2
+        latency[name] = {"results": len(values), "p50_ms": round(float(p50), 1), "p99_ms": round(float(p99), 1)}
+    growth = {field: [round(value, 3) for value in slope(settled, field)] for field in ("rss_mb", "descriptors", "threads")}
+    told = user.diagnostics
+    summary: dict[str, Any] = {
+        "minutes": round(end / 60, 1),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {load[0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end",
+        "results": len(user.latencies),
+        "images_replaced": int(told.get("images replaced by newer ones", -1)),
+        "failed": {key: value for key, value in told.items() if key.startswith("failed")},
+        "services": {"answered": user.answered, "refused": user.refused, "unanswered": user.unanswered},
+        "latency": latency,
+        "growth_per_hour_and_error": growth,
+        "first_and_last": [asdict(settled[0]), asdict(settled[-1])] if settled else [],
+        "bounds": BOUNDS,
+    }
+    problems = [f"{what}: {rate} an hour" for what, (rate, error) in growth.items() if beyond(what, rate, error)]
+    if latency["last"]["p99_ms"] > BOUNDS["p99_last_over_first"] * latency["first"]["p99_ms"]:
+        problems.append("the last minute's p99 latency is more than 10 % above the first's")
+    problems += [f"{user.unanswered} calls were not answered"] * bool(user.unanswered)
+    problems += [f"images failed: {summary['failed']}"] * bool(summary["failed"])
+    problems += ["the node's log has an exception"] * ("Traceback" in log)
+    summary["problems"] = problems
+    return summary
+
+
+def beyond(what: str, rate: float, error: float) -> bool:
+    """Whether a growth is more than its bound and more than noise."""
+    return rate - 2 * error > 0 and rate > BOUNDS["rss_mb_per_hour" if what == "rss_mb" else "descriptors_per_hour"]
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Starts camera and node, uses them for as long as asked, ends them."""
+    with isolated_environment() as environment, Processes(environment, options.out.parent / "soak_node_logs") as processes:
+        size = ["-p", f"width:={options.width}", "-p", f"height:={options.height}"]
+        processes.start("camera", [*executable("toy_camera"), "--ros-args", "-p", f"fps:={options.fps}", *size])
+        toy = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", "text:=red circle. blue star."]
+        remap = [argument for rule in REMAPPINGS for argument in ("-r", rule)]
+        tracker = processes.start("track_node", [*executable("track_node"), "--ros-args", *toy, *remap])
+        os.environ.update(environment)
+        load = os.getloadavg()
+        rclpy.init()
+        user = User(tracker.pid)
+        executor = SingleThreadedExecutor()
+        executor.add_node(user)
+        told, deadline = 0, time.monotonic() + START_S
+        while user.elapsed_s < 60 * options.minutes:
+            executor.spin_once(timeout_sec=0.2)
+            if user.elapsed_s == 0 and time.monotonic() > deadline:
+                processes.check()
+                raise GraphError(f"no result within {START_S:.0f} s; the node's last words:\n{processes.log('track_node')[-2000:]}")
+            if int(user.elapsed_s // 60) > told:
+                told, last = int(user.elapsed_s // 60), user.samples[-1]
+                recent = [ms for at, ms in user.latencies if at > user.elapsed_s - 60]
+                p50, p99 = np.percentile(recent, (50, 99))
+                counts = f"{last.descriptors} descriptors, {last.threads} threads, {user.answered} answers"
+                print(f"  minute {told}: {last.rss_mb:.1f} MB, {counts}, latency p50 {p50:.0f} p99 {p99:.0f} ms", flush=True)
+                processes.check()
+        summary = summarise(user, processes.log("track_node"), load)
+        executor.shutdown()
+        user.destroy_node()
+        rclpy.try_shutdown()
+        return summary
+
+
+def main() -> int:
+    """One run; writes the summary."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--fps", type=float, default=5.0, help="below what the machine can do: a backlog would be all that is measured")
+    parser.add_argument("--width", type=int, default=640)
+    parser.add_argument("--height", type=int, default=480)
+    parser.add_argument("--out", type=Path, default=Path("out/bench/soak_node.json"))
+    options = parser.parse_args()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    summary = run(options)
+    options.out.write_text(json.dumps(summary, indent=2) + "\n")
+    print(json.dumps(summary, indent=2))
+    return 1 if summary["problems"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
