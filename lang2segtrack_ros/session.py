@@ -124,6 +124,7 @@ class Session:
         self._texts: dict[int, TextPrompt] = {}
         self._looked: dict[int, int] = {}  # frames since the last look for each of them
         self._next_text = 1
+        self._look_now = False  # after a scene cut, without waiting for the interval
         self._handles: list[PromptHandle] = []  # text prompts that no look has answered yet
         self._in_flight: _InFlight | None = None
         self._removed: list[Track] = []
@@ -220,6 +221,7 @@ class Session:
         self.life_cycle.reset()
         self.registry.reset()
         self._cuts.reset()
+        self._look_now = False
         self._false.clear()
         self._drifted.clear()
         self._unremembered = None
@@ -320,7 +322,8 @@ class Session:
         """Hides objects that have to be recognised and are not."""
         if self._cuts.update(frame.color):
             self.scene_cuts += 1
-            self.registry.doubt_all()
+            self.registry.doubt_all(self.phrases)
+            self._look_now = True
         if set(self.registry.doubted) & set(self.tracker.ids):
             opened.hide(self.registry.strangers(opened.tracks(), frame.color))
 
@@ -364,7 +367,11 @@ class Session:
         """Asks the detector when a prompt is new or the interval is over."""
         for number in self._looked:
             self._looked[number] += 1
-        due = {number: text for number, text in self._texts.items() if self._looked[number] >= (text.every or self.detect_every)}
+        due = {
+            number: text
+            for number, text in self._texts.items()
+            if self._look_now or self._looked[number] >= (text.every or self.detect_every)
+        }
         asked = [*due.values(), *(handle.prompt for handle in self._handles)]
         if self.detector is None or not asked or (self._worker is not None and not self._worker.idle):
             return
@@ -376,6 +383,7 @@ class Session:
                 wanted[phrase] = min(threshold, wanted.get(phrase, 1.0))
         request = DetectionRequest(self.tracker.frame_index, frame.color, tuple(wanted), tuple(wanted.values()))
         handles, self._handles = self._handles, []
+        self._look_now = False
         self._looked |= dict.fromkeys([*due, *(handle.prompt_id for handle in handles if handle.prompt_id in self._texts)], 0)
         if self._worker is None:
             self._place(answer(self.detector, request), opened, opened.tracks(), handles)

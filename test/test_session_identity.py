@@ -145,6 +145,20 @@ def test_after_a_scene_cut_nothing_is_followed_onto_something_else(segmenter: Sa
     assert len(strays) <= 5, strays
 
 
+def test_after_a_scene_cut_what_is_looked_for_must_be_found(segmenter: Sam2Segmenter) -> None:
+    """Something of the same colour stands where the object was; the detector is asked on the very frame and says what it is not."""
+    before = Body("red", "circle", (0.4, 0.5), radius_m=0.25, last=13)
+    after = Body("red", "square", (0.42, 0.5), radius_m=0.25, first=13)
+    scene = Scene((before, after), 320, 240, 5, cuts=(13,))
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector)
+    session.prompt(TextPrompt("red circle."))
+    rows = play(session, detector, scene, range(40))
+    (first,) = {track.id for track in rows[12][1].announced}
+    assert 13 in [frame for frame, _ in detector.asked]
+    assert [index for index, (_, result) in enumerate(rows) if index >= 13 and first in result.by_id and result.by_id[first].box] == []
+
+
 def test_two_detections_of_one_object_become_one_track(segmenter: Sam2Segmenter) -> None:
     """A detector that names one object twice, boxes far enough apart to be taken for two."""
     scene = Scene((Body("red", "circle", (0.5, 0.5), radius_m=0.3),), 320, 240, 5)

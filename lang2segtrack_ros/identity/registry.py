@@ -7,7 +7,8 @@ The tracker says where an object is; this says whether it is still the same obje
 * An object found by the detector is tentative until the detector has found it `confirm_looks` times; one that it does not find again
   on two looks after the first was a false alarm and goes. Objects that a user pointed at are confirmed at once.
 * An object that was away for `doubt_after_s`, or any object after a scene cut, is doubted: it counts as hidden until what the tracker
-  shows looks like it (`same_appearance`), or the detector finds it again.
+  shows looks like it (`same_appearance`), or the detector finds it again. After a cut, colours are not enough for an object that the
+  detector looks for: it must be found.
 * An object that looks unlike itself for three frames in a row is doubted too: its track has slipped onto something else.
 * An object of a continuous prompt that the tracker shows and the detector does not find on `drift_looks` looks in a row is doubted as
   well: it may have drifted onto something else.
@@ -68,6 +69,7 @@ class _Known:
     slack: int = 0
     unlike: int = 0
     doubted: bool = False
+    to_be_found: bool = False  # looks alone do not end the doubt
     appearance: Appearance | None = None
 
 
@@ -90,7 +92,7 @@ class Registry:
         """The user, or the detector, has said where the object is."""
         known = self._known.get(track_id)
         if known is not None:
-            known.doubted, known.unseen_s, known.missed = False, 0.0, 0
+            known.doubted, known.to_be_found, known.unseen_s, known.missed = False, False, 0.0, 0
 
     def forget(self, track_id: int) -> None:
         """The object is gone for good."""
@@ -111,11 +113,12 @@ class Registry:
         """Objects of these labels that have not been announced."""
         return [track_id for track_id, known in self._known.items() if not known.confirmed and known.label in labels]
 
-    def doubt_all(self) -> None:
-        """After a scene cut nothing is what it was."""
+    def doubt_all(self, phrases: Collection[str] = ()) -> None:
+        """After a scene cut nothing is what it was; what the detector looks for (`phrases`) it has to find again."""
         if self.options.doubt_after_s > 0:
             for known in self._known.values():
                 known.doubted = True
+                known.to_be_found = known.found and known.label in phrases
 
     @property
     def doubted(self) -> list[int]:
@@ -132,7 +135,9 @@ class Registry:
             known = self._known.get(track.id)
             if known is None or not known.doubted or track.box is None:
                 continue
-            if known.appearance is None or likeness(appearance_of(color, track.mask), known.appearance) >= self.options.same_appearance:
+            if known.to_be_found:
+                strange.append(track.id)
+            elif known.appearance is None or likeness(appearance_of(color, track.mask), known.appearance) >= self.options.same_appearance:
                 self.trust(track.id)
             else:
                 strange.append(track.id)
@@ -172,7 +177,7 @@ class Registry:
             if known is None or not known.found or known.label not in phrases or (known.confirmed and track.box is None):
                 continue
             if track.id in matched:
-                known.looks, known.missed, known.doubted = known.looks + 1, 0, False
+                known.looks, known.missed, known.doubted, known.to_be_found = known.looks + 1, 0, False, False
                 known.confirmed |= known.looks >= self.options.confirm_looks
             else:
                 known.missed += 1
