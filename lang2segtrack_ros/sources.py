@@ -30,6 +30,11 @@ class SourceError(ValueError):
     """A source that cannot be read; the message says why."""
 
 
+def natural_order(path: Path) -> list[int | str]:
+    """Sorts files by name, numbers in names counting as numbers."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+
+
 class ImageSource(ABC):
     """A numbered sequence of images.
 
@@ -69,7 +74,7 @@ class FolderSource(ImageSource):
         self.name = str(path)
         self.fps = fps
         files = [item for item in path.iterdir() if item.suffix.lower() in IMAGE_ENDINGS]
-        self.files = sorted(files, key=lambda item: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", item.name)])
+        self.files = sorted(files, key=natural_order)
         self.length = len(self.files)
         if not self.files:
             raise SourceError(f"there is no image in {path}; known endings: {', '.join(IMAGE_ENDINGS)}")

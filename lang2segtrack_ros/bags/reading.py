@@ -22,6 +22,7 @@ from rosbags.rosbag2.metadata import parse_qos
 from rosbags.rosbag2.storage_mcap import McapReader
 
 from lang2segtrack_ros.bag_types import BagError
+from lang2segtrack_ros.sources import natural_order
 
 Message = tuple[Connection, int, bytes]
 MAGIC = b"\x89MCAP0\r\n"
@@ -236,4 +237,4 @@ def _storage_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     files = [item for item in path.iterdir() if re.search(r"\.(mcap|db3)(\.zst)?$", item.name)]
-    return sorted(files, key=lambda item: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", item.name)])
+    return sorted(files, key=natural_order)
