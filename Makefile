@@ -36,7 +36,7 @@ soak: setup
 	@$(IN_ENVIRONMENT) python bench/soak.py && python bench/soak_node.py --minutes $(or $(MINUTES),30)
 
 bench: setup
-	@$(IN_ENVIRONMENT) python bench/tracking.py && python bench/options.py
+	@$(IN_ENVIRONMENT) python bench/tracking.py && python bench/options.py && python bench/detector.py
 
 bench-node: setup
 	@$(IN_ENVIRONMENT) python bench/node.py

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""track_node for half an hour: does it grow, does it get slower, does it answer to the end?
+"""track_node for half an hour: does it grow, does it get slower, does it answer to the end, do ids stay?
 
 A toy camera and the node as processes on a real graph, two phrases looked for all the time, a third object boxed and removed again
 every ten seconds, single images between. Exit code 1 when a bound is broken; `BOUNDS` and `problems` say which there are.
@@ -28,7 +28,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-from lang2segtrack.msg import TrackArray
+from lang2segtrack.msg import Track, TrackArray
 from lang2segtrack.srv import AddBoxPrompt, ListTracks, RemoveTrack, SegmentImage
 from lang2segtrack_ros.image_messages import stamp_ns
 from lang2segtrack_ros.toyworld.demo import REMAPPINGS
@@ -36,6 +36,7 @@ from lang2segtrack_ros.toyworld.graph import GraphError, Processes, executable, 
 
 CAMERA = "/camera/camera"
 BOXED = "yellow square"
+PHRASES = ("red circle", "blue star")
 START_S = 120.0
 SETTLE_S = 60.0
 BOUNDS = {"rss_mb_per_hour": 12.0, "descriptors_per_hour": 1.0, "p99_last_over_first": 1.1}
@@ -59,6 +60,7 @@ class User(Node):
         self._process = Path(f"/proc/{pid}")
         self.latencies: list[tuple[float, float]] = []  # seconds since the first result, ms from the image's stamp to here
         self.samples: list[Sample] = []
+        self.ids: dict[str, set[int]] = {phrase: set() for phrase in PHRASES}
         self.answered = 0
         self.refused: list[str] = []
         self.unanswered = 0
@@ -95,6 +97,9 @@ class User(Node):
     def _on_tracks(self, msg: TrackArray) -> None:
         if self._began is None:
             self._began = time.monotonic()
+        for track in msg.tracks:
+            if track.label in self.ids and track.state != Track.TENTATIVE:
+                self.ids[track.label].add(track.id)
         self.latencies.append((self.elapsed_s, (self.get_clock().now().nanoseconds - stamp_ns(msg.header.stamp)) / 1e6))
 
     def _on_image(self, msg: Image) -> None:
@@ -179,6 +184,7 @@ def summarise(user: User, log: str, load: tuple[float, ...]) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {load[0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end",
         "results": len(user.latencies),
         "images_replaced": int(told.get("images replaced by newer ones", -1)),
+        "ids": {phrase: sorted(ids) for phrase, ids in user.ids.items()},
         "failed": {key: value for key, value in told.items() if key.startswith("failed")},
         "services": {"answered": user.answered, "refused": user.refused, "unanswered": user.unanswered},
         "latency": latency,
@@ -189,6 +195,7 @@ def summarise(user: User, log: str, load: tuple[float, ...]) -> dict[str, Any]:
     problems = [f"{what}: {rate} an hour" for what, (rate, error) in growth.items() if beyond(what, rate, error)]
     if latency["last"]["p99_ms"] > BOUNDS["p99_last_over_first"] * latency["first"]["p99_ms"]:
         problems.append("the last minute's p99 latency is more than 10 % above the first's")
+    problems += [f"{phrase} is one object and had the ids {sorted(ids)}" for phrase, ids in user.ids.items() if len(ids) != 1]
     problems += [f"{user.unanswered} calls were not answered"] * bool(user.unanswered)
     problems += [f"images failed: {summary['failed']}"] * bool(summary["failed"])
     problems += ["the node's log has an exception"] * ("Traceback" in log)
@@ -206,7 +213,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with isolated_environment() as environment, Processes(environment, options.out.parent / "soak_node_logs") as processes:
         size = ["-p", f"width:={options.width}", "-p", f"height:={options.height}"]
         processes.start("camera", [*executable("toy_camera"), "--ros-args", "-p", f"fps:={options.fps}", *size])
-        toy = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", "text:=red circle. blue star."]
+        toy = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", f"text:={'. '.join(PHRASES)}."]
         remap = [argument for rule in REMAPPINGS for argument in ("-r", rule)]
         tracker = processes.start("track_node", [*executable("track_node"), "--ros-args", *toy, *remap])
         os.environ.update(environment)

@@ -168,7 +168,8 @@ class TrackNode(LifecycleNode):
         if not self._value("history_s"):
             return None
         folder = Path(self._value("history_folder")).expanduser() if self._value("history_folder") else None
-        return FrameHistory(self._value("history_s"), self._value("history_mb") << 20, folder)
+        bounds = self._value("history_s"), self._value("history_mb") << 20
+        return FrameHistory(*bounds, folder, keep_features=self._value("history_features"))
 
     @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
