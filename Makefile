@@ -4,13 +4,14 @@
 PYTHON ?= python3
 IN_ENVIRONMENT = . .ros/activate.sh &&
 
-.PHONY: help setup demo test lint docs soak bench bench-node bench-accuracy train-toy clean
+.PHONY: help setup demo test lint docs soak faults bench bench-node bench-accuracy train-toy clean
 
 help:
 	@echo "make demo   set up what is missing, then track shapes on a real ROS 2 graph; results in out/demo"
 	@echo "make test   set up what is missing, then run every check"
 	@echo "make lint   ruff and mypy alone"
 	@echo "make soak   does memory grow? 5,000 frames of the tracker, then the node for half an hour (MINUTES=5 for less)"
+	@echo "make faults every fault on a running node: frames lost, recovery, ids and prompts kept; results in out/bench"
 	@echo "make bench  speed of the tracker against transformers' session, and what each option costs"
 	@echo "make bench-node      what the node adds to the networks' time, and what it does with too many images"
 	@echo "make bench-accuracy  suites x policies on held-out seeds; results in out/bench"
@@ -34,6 +35,9 @@ lint:
 
 soak: setup
 	@$(IN_ENVIRONMENT) python bench/soak.py && python bench/soak_node.py --minutes $(or $(MINUTES),30)
+
+faults: setup
+	@$(IN_ENVIRONMENT) python bench/faults.py
 
 bench: setup
 	@$(IN_ENVIRONMENT) python bench/tracking.py && python bench/options.py && python bench/detector.py

@@ -181,6 +181,13 @@ class FrameHistory:
         self.bytes_used += entry.size
         self._forget()
 
+    def drop_features(self) -> None:
+        """Forgets the encoded images, which a network at another size could not read."""
+        while self._with_features:
+            entry = self._with_features.popleft()
+            self.bytes_used -= _feature_bytes(entry.features)
+            entry.features = None
+
     def _forget(self) -> None:
         while self.bytes_used > self.max_bytes and self._with_features:
             entry = self._with_features.popleft()

@@ -121,7 +121,10 @@ def _by_cv_bridge(msg: Any) -> NDArray[np.uint8]:
 def compressed_to_rgb(msg: Any) -> NDArray[np.uint8]:
     """A sensor_msgs/CompressedImage (JPEG, PNG, ...) as RGB uint8 [H, W, 3]. Raises ConversionError."""
     data = np.frombuffer(msg.data, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error as error:  # more pixels than OpenCV decodes, say
+        raise ConversionError("undecodable", f'{data.size} bytes of format "{msg.format}" do not decode: {error.err}') from error
     if image is None:
         raise ConversionError("undecodable", f'{data.size} bytes of format "{msg.format}" do not decode to an image')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

@@ -89,7 +89,7 @@ def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[Segmen
 def _segment(segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection], min_part: float) -> list[SegmentedObject]:
     height, width = image.shape[:2]
     features = segmenter.encode(segmenter.preprocess(image))
-    at_once = max(1, MASK_PIXELS // (height * width))
+    at_once = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_limit or len(detections)))
     objects = []
     for start in range(0, len(detections), at_once):
         part = detections[start : start + at_once]

@@ -13,12 +13,16 @@ arrives at t + k, is matched with the tracks as they were on t, and new objects 
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 
 from lang2segtrack_ros.backward import BackwardPass, Progress, RefinementError
+from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.detection.detector import Detection, Detector, vocabulary_notes
 from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest, DetectionWorker, answer
 from lang2segtrack_ros.frame import Frame
@@ -28,6 +32,7 @@ from lang2segtrack_ros.identity.association import associate, box_iou, find_dupl
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
 from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
 from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
+from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_detector, step_down
 from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.records import RecordFile
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
@@ -36,8 +41,19 @@ from lang2segtrack_ros.tracking.open_frame import Proposed
 from lang2segtrack_ros.tracking.policies import Policy
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
 
+log = logging.getLogger(__name__)
 MAX_CACHED_FRAMES = 32
 """Features kept for catching up; when there are more, every second is let go."""
+STARVED_S = 2.0
+"""When nothing helped against too little memory, smaller settings are tried again only after so long."""
+MAX_TRIES = 3
+"""Frames on which a prompt is tried when something fails that is not the prompt's fault."""
+MAX_WAITING = 256
+"""Prompts that may wait for a frame."""
+MAX_PER_FRAME = 32
+"""Boxes, points and masks that are applied on one frame; more wait for the next ones."""
+MAX_TEXTS = 64
+"""Continuous text prompts."""
 
 
 @dataclass(eq=False)
@@ -52,6 +68,7 @@ class PromptHandle:
         labels: one for each of track_ids.
         error: why it was refused, empty when it was not.
         notes: sentences the user should see, such as words the detector does not know.
+        failures: how often work on it has failed for a reason that was not the prompt's own.
     """
 
     prompt: Prompt
@@ -61,6 +78,15 @@ class PromptHandle:
     labels: list[str] = field(default_factory=list)
     error: str = ""
     notes: list[str] = field(default_factory=list)
+    failures: int = 0
+
+    def _worn(self, error: Exception, what: str) -> bool:
+        """Counts a failure; True, and the prompt is answered, when it has had its tries."""
+        self.failures += 1
+        if self.failures == MAX_TRIES:
+            going_on = "; it is looked for on" if self.prompt_id else ""
+            self._finish([], [], f"{what} failed {MAX_TRIES} times, the last time with {type(error).__name__}: {error}{going_on}")
+        return self.done
 
     def _finish(self, track_ids: Sequence[int], labels: Sequence[str], error: str = "") -> None:
         self.track_ids, self.labels, self.error, self.done = list(track_ids), list(labels), error, True
@@ -73,6 +99,8 @@ class _InFlight:
     tracks: list[Track]
     handles: list[PromptHandle]
     features: list[tuple[int, ImageFeatures, int, int]]  # frame index, features, height, width
+    answer: DetectionAnswer | None = None
+    failures: int = 0
 
 
 class Session:
@@ -134,7 +162,12 @@ class Session:
         self._unremembered: tuple[Frame, FrameResult, ImageFeatures] | None = None
         self._detections: int | None = None
         self.detector_errors = 0
+        self.detector_error = ""
         self.detections_refused = 0
+        self._starved_until = float("-inf")  # on the clock of time.monotonic
+        self._starving = ""
+        self.step_downs = 0
+        self.stepped_down = ""
 
     def prompt(self, prompt: Prompt, replaces: int = 0) -> PromptHandle:
         """Takes a prompt for the next frame; the handle tells what became of it.
@@ -148,6 +181,8 @@ class Session:
             PromptError: a text prompt without a detector, one the detector cannot read, or no prompt has that number.
         """
         handle = PromptHandle(prompt)
+        if len(self._waiting) >= MAX_WAITING:
+            raise PromptError(f"{MAX_WAITING} prompts wait for an image already: ask again when they are answered")
         if replaces and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):
             raise PromptError("only a continuous text prompt can take the place of another")
         if replaces and replaces not in self._texts:
@@ -157,6 +192,8 @@ class Session:
                 raise PromptError("there is no detector to look for names: load one, or use box, point and mask prompts and no text")
             handle.notes += vocabulary_notes(self.detector, prompt.phrases)
             if prompt.mode == "continuous":
+                if not replaces and len(self._texts) >= MAX_TEXTS:
+                    raise PromptError(f"{MAX_TEXTS} text prompts are looked for already and no more are allowed: remove one, or reset")
                 handle.prompt_id = replaces or self._next_text
                 self._next_text += not replaces
                 before = self._texts.get(replaces)
@@ -165,6 +202,11 @@ class Session:
                 self._drop_unconfirmed(before)
         self._waiting.append(handle)
         return handle
+
+    @property
+    def worker_restarts(self) -> int:
+        """How often the detector's thread had to be started again."""
+        return self._worker.restarts if self._worker is not None else 0
 
     @property
     def texts(self) -> dict[int, TextPrompt]:
@@ -208,14 +250,11 @@ class Session:
         """Forgets all objects and prompts; ids go on."""
         for handle in [*self._waiting, *self._handles, *(self._in_flight.handles if self._in_flight else [])]:
             handle._finish([], [], "the session was reset before the prompt was applied")
-        if self._worker is not None and self._in_flight is not None:
-            self._worker.wait()
-            self._worker.take()
         self._waiting.clear()
         self._texts.clear()
         self._looked.clear()
         self._handles.clear()
-        self._in_flight = None
+        self._in_flight = None  # the detector may still be at it; its answer will be nobody's
         self._removed = [self._as_removed(track) for track in self._last.tracks] if self._last else []
         self.tracker.reset()
         self.life_cycle.reset()
@@ -238,10 +277,92 @@ class Session:
     def step(self, frame: Frame, remember: bool = True) -> FrameResult:
         """Works on one frame: follows every object, applies waiting prompts on this very frame, looks for names when due.
 
+        What fails leaves the session as it was: objects keep their memories, and prompts wait for the next frame, `MAX_TRIES` times.
+        Out of memory, it goes on with less (see `out_of_memory`) and still does this frame.
+
         With `remember=False` the frame enters the history at the next step, or when `remember` is called: compressing an image takes
         milliseconds that a result need not wait for.
+
+        Raises:
+            torch.OutOfMemoryError: not even the smallest settings fit.
         """
         self.remember()
+        at_first: Checkpoint | None = None
+        while True:
+            before = self._checkpoint()
+            at_first = at_first or before
+            try:
+                result = self._step(frame)
+            except Exception as error:
+                before.restore()
+                if not is_out_of_memory(error):
+                    self._wear_out(error)
+                    raise
+            else:
+                if remember:
+                    self.remember()
+                return result
+            # Out here the exception is gone, and with it the tensors that its frames held.
+            if time.monotonic() < self._starved_until or not self._step_down():
+                device, least = self.tracker.segmenter.device, describe(self.tracker.segmenter)
+                at_first.restore()  # less did not help, so when there is memory again nothing shall have been given up
+                if time.monotonic() >= self._starved_until:
+                    self._starved_until = time.monotonic() + STARVED_S
+                    self._starving = f"out of memory on {device}, even with {least}: remove objects, or give the device memory"
+                raise torch.OutOfMemoryError(self._starving)
+
+    def _checkpoint(self) -> Checkpoint:
+        handles = [*self._waiting, *self._handles, *(self._in_flight.handles if self._in_flight else [])]
+        prompts = ("_waiting", "_handles", "_in_flight", "_looked", "_look_now", "_texts")
+        names = (*prompts, "_removed", "_prompted", "_false", "_drifted", "scene_cuts", "step_downs", "stepped_down")
+        parts: list[tuple[object, tuple[str, ...]]] = [
+            (self, names),
+            (self.tracker, ("segmenter", "proposer")),
+            (self.life_cycle, ("_unseen_s",)),
+            (self._cuts, ("_last",)),
+        ]
+        parts += [(handle, ("done", "track_ids", "labels", "error", "notes")) for handle in handles]
+        parts += [(self._in_flight, ("tracks", "features", "answer"))] if self._in_flight else []
+        return Checkpoint(parts).with_others(self.tracker.checkpoint(), self.registry.checkpoint())
+
+    def _wear_out(self, error: Exception) -> None:
+        """What was to be done on a frame that failed may be why: after some tries it is let go."""
+        self._waiting = [handle for handle in self._waiting if not handle._worn(error, "the image")]
+        self._handles = [handle for handle in self._handles if not handle._worn(error, "the image")]
+        flight = self._in_flight
+        if flight is not None and flight.answer is not None:
+            flight.failures += 1
+            if flight.failures == MAX_TRIES:
+                self._abandon(flight, error)
+
+    def _abandon(self, flight: _InFlight, error: Exception) -> None:
+        """Lets go of a question to the detector; prompts that asked it ask again."""
+        self._in_flight = None
+        self._handles += [handle for handle in flight.handles if not handle._worn(error, "the detection")]
+
+    def _step_down(self) -> bool:
+        """Needs less memory from now on; False when it cannot."""
+        tracker, flight = self.tracker, self._in_flight
+        newcomers = len(flight.answer.detections) if flight is not None and flight.answer is not None else 0
+        smaller = step_down(tracker.segmenter, max(len(tracker.ids), newcomers))
+        if smaller is None:
+            return False
+        if smaller.side != tracker.segmenter.side:
+            if flight is not None:  # the images it would be caught up with are of the old size
+                self._handles += flight.handles
+                self._in_flight = None
+            if self.history is not None:
+                self.history.drop_features()
+        tracker.use(smaller)
+        self._told_less(describe(smaller))
+        return True
+
+    def _told_less(self, what: str) -> None:
+        self.step_downs += 1
+        self.stepped_down = what
+        log.warning("out of memory: from now on %s", what)
+
+    def _step(self, frame: Frame) -> FrameResult:
         tracker = self.tracker
         self._detections = None
         self._prompted = []
@@ -253,8 +374,12 @@ class Session:
         self._doubt(opened, frame)
         self._apply_waiting(opened)
         self._look(opened, frame, features)
+        reseated = self._reseat(features, frame)
         tracks = opened.commit()
-        self._reseat(features, frame)
+        if reseated is not None:
+            for track_id in reseated.ids:
+                tracker.remove(track_id)
+            tracker.adopt(reseated)
         if self._in_flight is not None and self._in_flight.features[-1][0] == self._in_flight.features[0][0]:
             self._in_flight.tracks = tracks  # the question was asked on this frame
         elapsed_ns = step_ns(self._last.stamp_ns, frame.stamp_ns) if self._last else 0
@@ -272,8 +397,6 @@ class Session:
         )
         if self.history is not None:
             self._unremembered = (frame, result, features)
-            if remember:
-                self.remember()
         self._last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
         return result
 
@@ -347,7 +470,7 @@ class Session:
         return replace(track, state=TrackStatus.REMOVED, score=0.0, box=None, mask=np.zeros_like(track.mask))
 
     def _apply_waiting(self, opened: OpenFrame) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting[:MAX_PER_FRAME], self._waiting[MAX_PER_FRAME:]
         for handle in waiting:
             if isinstance(handle.prompt, TextPrompt):
                 self._handles.append(handle)
@@ -367,29 +490,46 @@ class Session:
         """Asks the detector when a prompt is new or the interval is over."""
         for number in self._looked:
             self._looked[number] += 1
-        due = {
-            number: text
-            for number, text in self._texts.items()
-            if self._look_now or self._looked[number] >= (text.every or self.detect_every)
-        }
-        asked = [*due.values(), *(handle.prompt for handle in self._handles)]
-        if self.detector is None or not asked or (self._worker is not None and not self._worker.idle):
+        due = [
+            number for number, text in self._texts.items() if self._look_now or self._looked[number] >= (text.every or self.detect_every)
+        ]
+        if self.detector is None or not (due or self._handles) or (self._worker is not None and not self._worker.idle):
             return
+        asked: list[tuple[TextPrompt, PromptHandle | int]] = [(self._texts[number], number) for number in due]
+        asked += [(handle.prompt, handle) for handle in self._handles if isinstance(handle.prompt, TextPrompt)]
+        crowded = not self._readable([phrase for text, _ in asked for phrase in text.phrases])
+        if crowded:  # new prompts come first, then what was not looked for the longest; the others' turn comes on the next look
+            asked.sort(key=lambda item: float("-inf") if isinstance(item[1], PromptHandle) else -self._looked[item[1]])
         wanted: dict[str, float] = {}
-        for text in asked:
-            assert isinstance(text, TextPrompt)
+        handles, numbers = [], []
+        for text, asker in asked:
+            if crowded and wanted and not self._readable([*wanted, *text.phrases]):
+                continue
             threshold = self.detector.default_threshold if text.threshold is None else text.threshold
             for phrase in text.phrases:
                 wanted[phrase] = min(threshold, wanted.get(phrase, 1.0))
+            if isinstance(asker, PromptHandle):
+                handles.append(asker)
+            else:
+                numbers.append(asker)
         request = DetectionRequest(self.tracker.frame_index, frame.color, tuple(wanted), tuple(wanted.values()))
-        handles, self._handles = self._handles, []
         self._look_now = False
-        self._looked |= dict.fromkeys([*due, *(handle.prompt_id for handle in handles if handle.prompt_id in self._texts)], 0)
+        self._handles = [handle for handle in self._handles if handle not in handles]
+        self._looked |= dict.fromkeys([*numbers, *(handle.prompt_id for handle in handles if handle.prompt_id in self._texts)], 0)
         if self._worker is None:
             self._place(answer(self.detector, request), opened, opened.tracks(), handles)
             return
         self._in_flight = _InFlight([], handles, [(self.tracker.frame_index, features, frame.height, frame.width)])
         self._worker.submit(request)
+
+    def _readable(self, phrases: Sequence[str]) -> bool:
+        """Whether the detector can look for all of these at once."""
+        assert self.detector is not None
+        try:
+            self.detector.check(list(dict.fromkeys(phrases)))
+        except PromptError:
+            return False
+        return True
 
     def _cache(self, features: ImageFeatures, frame: Frame) -> None:
         assert self._in_flight is not None
@@ -401,14 +541,18 @@ class Session:
     def _catch_up(self) -> None:
         """Takes an answer about an earlier frame and brings its new objects to the present."""
         taken = self._worker.take() if self._worker is not None else None
-        if taken is None or self._in_flight is None:
+        flight = self._in_flight
+        if flight is None:
             return
-        flight, self._in_flight = self._in_flight, None
+        flight.answer = flight.answer or taken  # there already when this frame is done again
+        if flight.answer is None:
+            return
+        self._in_flight = None
         fork = self.tracker.fork()
         start, *later = flight.features
         fork.frame_index, features, height, width = start
         opened = fork.begin(features, height, width)
-        self._place(taken, opened, flight.tracks, flight.handles)
+        self._place(flight.answer, opened, flight.tracks, flight.handles)
         opened.commit()
         if not fork.ids:
             return
@@ -438,8 +582,14 @@ class Session:
         """Gives each detection the track it belongs to, or starts one on the open frame; settles the handles."""
         if given.error is not None:
             self.detector_errors += 1
-            for handle in handles:
-                handle._finish([], [], f"the detector failed: {given.error}")
+            self.detector_error = f"detector: {type(given.error).__name__}: {given.error}"
+            less = smaller_detector(self.detector) if is_out_of_memory(given.error) else None
+            if less is not None:
+                self.detector = less
+                if self._worker is not None:
+                    self._worker.use(less)
+                self._told_less("the detector looks at smaller images")
+            self._handles += [handle for handle in handles if less is not None or not handle._worn(given.error, "the detector")]
             return
         self._detections = len(given.detections)
         matched, new = associate(given.detections, tracks)
@@ -513,23 +663,21 @@ class Session:
             self.detections_refused += 1
             return None
 
-    def _reseat(self, features: ImageFeatures, frame: Frame) -> None:
-        """Starts drifted tracks anew on this frame's detections, under their ids: what they remember has drifted with them."""
+    def _reseat(self, features: ImageFeatures, frame: Frame) -> StreamTracker | None:
+        """Drifted tracks, begun anew on this frame's detections under their ids: what they remember has drifted with them."""
         drifted, self._drifted = self._drifted, []
         drifted = [item for item in drifted if item[0] in self.tracker.ids]
         if not drifted:
-            return
+            return None
         fork = self.tracker.fork()
-        fork.frame_index -= 1
         opened = fork.begin(features, frame.height, frame.width)
         for track_id, detection in drifted:
             anew = self._propose(opened, BoxPrompt(detection.box, detection.label))
             if anew is not None:
                 opened.accept(anew, track_id)
-                self.tracker.remove(track_id)
                 self.registry.trust(track_id)
         opened.commit()
-        self.tracker.adopt(fork)
+        return fork
 
     @staticmethod
     def _settle(handle: PromptHandle, detections: Sequence[Detection], found: dict[int, int], labels: dict[int, str], full: str) -> None:

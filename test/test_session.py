@@ -187,14 +187,17 @@ def test_a_failing_detector_is_told_and_the_stream_goes_on(segmenter: Sam2Segmen
             return []
 
         def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
-            raise RuntimeError("out of memory")
+            raise RuntimeError("lens cap")
 
     session = Session(segmenter, Broken())
     session.prompt(BoxPrompt(body_box(frames[0], 1)))
     handle = session.prompt(TextPrompt("cup"))
     assert len(step(session, frames, 0).tracks) == 1
-    assert handle.error == "the detector failed: out of memory"
-    assert session.detector_errors == 1
+    assert not handle.done, "the prompt is tried again"
+    for index in (1, 2):
+        assert len(step(session, frames, index).tracks) == 1
+    assert handle.error == "the detector failed 3 times, the last time with RuntimeError: lens cap; it is looked for on"
+    assert session.detector_errors == 3
 
 
 def test_more_objects_than_allowed(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
@@ -231,3 +234,43 @@ def test_a_demo_of_a_hundred_frames_has_no_switch(segmenter: Sam2Segmenter, dete
         assert bodies(result, shots[index]) == first, f"frame {index}"
     assert first is not None
     assert len(first) == 4
+
+
+def test_more_phrases_than_the_detector_reads_take_turns(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Each prompt fits alone, all together do not: a flood of them must not end the search for every one."""
+    asked: list[tuple[str, ...]] = []
+
+    class Narrow:
+        name, default_threshold = "narrow", 0.5
+
+        def check(self, phrases: Sequence[str]) -> list[str]:
+            if len(phrases) > 2:
+                raise PromptError("at most two phrases")
+            return []
+
+        def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
+            asked.append(tuple(phrases))
+            return []
+
+    session = Session(segmenter, Narrow(), detect_every=2)
+    handles = [session.prompt(TextPrompt(name)) for name in ("cup", "box. pen", "key", "mug", "hat")]
+    for index in range(8):
+        step(session, frames, index)
+    assert all(handle.done and not handle.error for handle in handles)
+    assert {phrase for phrases in asked[4:] for phrase in phrases} == {"cup", "box", "pen", "key", "mug", "hat"}
+    assert all(len(phrases) <= 2 for phrases in asked)
+
+
+def test_a_flood_of_prompts_is_bounded(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """Nothing grows without end: neither what waits for an image, nor what is looked for."""
+    session = Session(segmenter, detector, detect_every=10_000)
+    for _ in range(256):
+        session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    with pytest.raises(PromptError, match="256 prompts wait for an image already"):
+        session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    assert len(step(session, frames, 0).tracks) == 32, "the others wait for the next images"
+    session.reset()
+    for _ in range(64):
+        session.prompt(TextPrompt("red circle"))
+    with pytest.raises(PromptError, match="64 text prompts are looked for already"):
+        session.prompt(TextPrompt("red circle"))

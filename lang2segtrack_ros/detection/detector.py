@@ -53,6 +53,15 @@ class BatchDetector(Detector, Protocol):
         ...
 
 
+@runtime_checkable
+class ShrinkingDetector(Detector, Protocol):
+    """A detector that can do with less memory."""
+
+    def shrunk(self) -> Detector | None:
+        """The same network on smaller images, None when there is nothing left to save; this one is left as it is."""
+        ...
+
+
 def detect_batch(
     detector: Detector, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
 ) -> list[list[Detection]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from lang2segtrack_ros.prompts import PromptError
 
 CLS, SEP, DOT = 101, 102, 1012
 """BERT ids that the network's text masks are built on."""
+SMALLEST_EDGE = 96
+"""Images are not made smaller than this to save memory."""
 _DELIMITERS = {CLS, SEP, DOT, 1029}
 
 
@@ -90,6 +93,14 @@ class GroundingDinoDetector:
     def check(self, phrases: Sequence[str]) -> list[str]:
         """See `Detector.check`."""
         return list(self._caption(tuple(phrases))[2])
+
+    def shrunk(self) -> GroundingDinoDetector | None:
+        """See `ShrinkingDetector.shrunk`."""
+        if self.shortest_edge * 3 // 4 < SMALLEST_EDGE:
+            return None
+        other = copy(self)
+        other.shortest_edge, other.longest_edge = self.shortest_edge * 3 // 4, self.longest_edge * 3 // 4
+        return other
 
     def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
         """RGB uint8 [H, W, 3] to the network's float32 [1, 3, h, w]: scaled with its aspect kept, normalised."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection, Detector
+from lang2segtrack_ros.supervised import SupervisedThread
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +52,22 @@ class DetectionWorker:
         self._answer: DetectionAnswer | None = None
         self._busy = False
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="lang2segtrack-detector", daemon=True)
-        self._thread.start()
+        self._thread = SupervisedThread("lang2segtrack-detector", self._run)
 
     @property
     def idle(self) -> bool:
         """True when no request is waiting or worked on, and no answer waits to be taken."""
         with self._condition:
             return not self._busy and self._request is None and self._answer is None
+
+    def use(self, detector: Detector) -> None:
+        """Answers with another detector from the next request on."""
+        self._detector = detector
+
+    @property
+    def restarts(self) -> int:
+        """How often the thread's loop had to be started again."""
+        return self._thread.restarts
 
     def submit(self, request: DetectionRequest) -> None:
         """Hands over a request; only when `idle`."""
@@ -79,7 +88,7 @@ class DetectionWorker:
             self._condition.wait_for(lambda: self._closed or (not self._busy and self._request is None), timeout)
 
     def close(self) -> None:
-        """Ends the thread after the request it is working on."""
+        """Ends the thread after the request it is working on; see `SupervisedThread.join` for one that takes long."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -94,8 +103,11 @@ class DetectionWorker:
                 request, self._request = self._request, None
                 self._busy = True
             assert request is not None
-            result = answer(self._detector, request)
-            with self._condition:
-                self._answer = result
-                self._busy = False
-                self._condition.notify_all()
+            result = DetectionAnswer(request, error=RuntimeError("the detector's thread failed"))
+            try:
+                result = answer(self._detector, request)
+            finally:  # whatever happens, somebody waits for the answer
+                with self._condition:
+                    self._answer = result
+                    self._busy = False
+                    self._condition.notify_all()

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, likeness
 from lang2segtrack_ros.identity.association import box_iou, mask_iou
 from lang2segtrack_ros.results import Track
@@ -98,6 +99,11 @@ class Registry:
         """The object is gone for good."""
         self._known.pop(track_id, None)
         self._together = {pair: count for pair, count in self._together.items() if track_id not in pair}
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything as it is now."""
+        objects: list[tuple[object, tuple[str, ...]]] = [(known, tuple(vars(known))) for known in self._known.values()]
+        return Checkpoint([(self, ("merged", "reunited", "false_alarms", "_known", "_together")), *objects])
 
     def reset(self) -> None:
         """Forgets all objects."""

@@ -20,8 +20,13 @@ from typing import Any, Generic, TypeVar
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.session import PromptHandle, Session
+from lang2segtrack_ros.supervised import SupervisedThread
 
 log = logging.getLogger(__name__)
+LOG_EVERY_S = 5.0
+"""The same failure of every image is logged once in a while; the counters have them all."""
+MAX_CALLS = 64
+"""Requests that are carried out between two images; a flood of them does not stop the stream."""
 Tag = TypeVar("Tag")
 Answer = TypeVar("Answer")
 
@@ -35,6 +40,7 @@ class EngineStatistics:
     replaced: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     last_error: str = ""
+    failed_at: float = float("-inf")  # on the clock of time.monotonic
     step_s: deque[float] = field(default_factory=lambda: deque(maxlen=100))
 
 
@@ -75,8 +81,27 @@ class EngineThread(Generic[Tag]):
         self._work: _Work | None = None
         self._closed = False
         self.statistics = EngineStatistics()
-        self._thread = threading.Thread(target=self._run, name="lang2segtrack-engine", daemon=True)
-        self._thread.start()
+        self._thread = SupervisedThread("lang2segtrack-engine", self._run)
+
+    @property
+    def restarts(self) -> int:
+        """How often loops of this thread and the detector's had to be started again; the session goes on as it was."""
+        return self._thread.restarts + self._session.worker_restarts
+
+    @property
+    def last_errors(self) -> list[str]:
+        """What failed last: an image, the thread's loop, the detector."""
+        return list(filter(None, (self.statistics.last_error, self._thread.last_error, self._session.detector_error)))
+
+    @property
+    def detector_errors(self) -> int:
+        """Looks that failed."""
+        return self._session.detector_errors
+
+    @property
+    def stepped_down(self) -> str:
+        """What is done to need less memory, empty when nothing is."""
+        return self._session.stepped_down
 
     def offer(self, tag: Tag, frame: Callable[[], Frame]) -> None:
         """Hands over an image; `frame` is called on the engine thread, as late as possible, and may look for depth then."""
@@ -132,7 +157,7 @@ class EngineThread(Generic[Tag]):
         return future
 
     def close(self) -> None:
-        """Ends the thread after the step it is in; futures that wait are failed."""
+        """Ends the thread after the step it is in (see `SupervisedThread.join`); futures that wait are failed."""
         with self._condition:
             self._closed = True
             self._condition.notify()
@@ -150,18 +175,17 @@ class EngineThread(Generic[Tag]):
                 self._condition.wait_for(lambda: self._closed or self._calls or self._slot is not None or self._work is not None)
                 if self._closed:
                     return
-                calls, self._calls = list(self._calls), deque()
+                calls = [self._calls.popleft() for _ in range(min(len(self._calls), MAX_CALLS))]
                 slot, self._slot = self._slot, None
-            for function, future in calls:
-                try:
-                    future.set_result(function(self._session))
-                except Exception as error:  # handed to whoever waits for the future
-                    future.set_exception(error)
-            if slot is not None:
-                self._step(*slot)
-            self._settle()
-            if calls or slot is not None:
-                self._on_wake()
+            try:
+                for function, future in calls:
+                    self._answer(function, future)
+                if slot is not None:
+                    self._step(*slot)
+            finally:
+                self._settle()
+                if calls or slot is not None:
+                    self._on_wake()
             if self._work is not None and self._work.may_run(slot is not None):
                 self._continue(self._work)
 
@@ -178,27 +202,31 @@ class EngineThread(Generic[Tag]):
             work.future.set_exception(error)
         work.spent_s += time.perf_counter() - started
 
+    def _answer(self, function: Callable[[Session], Any], future: Future[Any]) -> None:
+        try:
+            future.set_result(function(self._session))
+        except Exception as error:  # handed to whoever waits for the future
+            future.set_exception(error)
+
     def _step(self, tag: Tag, make_frame: Callable[[], Frame]) -> None:
         started = time.perf_counter()
         try:
             frame = make_frame()
             result = self._session.step(frame, remember=False)
+            self.statistics.processed += 1
+            self.statistics.step_s.append(time.perf_counter() - started)
+            self._on_result(tag, frame, result)
+            self._session.remember()
         except Exception as error:  # one bad image must not end the stream; it is counted, logged and shown in diagnostics
-            name = type(error).__name__
-            self.statistics.failed[name] += 1
-            self.statistics.last_error = f"{name}: {error}"
-            log.exception("an image could not be processed")
-            return
-        self.statistics.processed += 1
-        self.statistics.step_s.append(time.perf_counter() - started)
-        self._on_result(tag, frame, result)
-        self._session.remember()
+            name, statistics, now = type(error).__name__, self.statistics, time.monotonic()
+            words = f"{name}: {error}"
+            if words != statistics.last_error or now - statistics.failed_at > LOG_EVERY_S:
+                log.exception("an image could not be processed")
+            statistics.failed[name] += 1
+            statistics.failed_at, statistics.last_error = now, words
 
     def _settle(self) -> None:
-        waiting = []
-        for handle, future in self._handles:
-            if not handle.done:
-                waiting.append((handle, future))
-            elif not future.cancelled():
-                future.set_result(handle)
-        self._handles = waiting
+        done = [item for item in self._handles if item[0].done]
+        self._handles = [item for item in self._handles if not item[0].done]
+        for handle, future in done:
+            future.set_result(handle)

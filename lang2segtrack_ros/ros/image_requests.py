@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections import deque
 from concurrent.futures import Future
@@ -16,10 +17,15 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.image_mode import SegmentedObject, remarks, segment_images
+from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_detector, step_down
 from lang2segtrack_ros.prompts import PromptError, TextPrompt
+from lang2segtrack_ros.supervised import SupervisedThread
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 
+log = logging.getLogger(__name__)
 MAX_WAITING = 4
+BATCH = 16
+"""Objects that were too many at once when memory ran out."""
 Answer = tuple[list[SegmentedObject], str]
 
 
@@ -41,8 +47,7 @@ class ImageRequests:
         self._waiting: deque[tuple[NDArray[np.uint8], TextPrompt, Future[Answer]]] = deque()
         self._closed = False
         self.answered = 0
-        self._thread = threading.Thread(target=self._run, name="lang2segtrack-images", daemon=True)
-        self._thread.start()
+        self._thread = SupervisedThread("lang2segtrack-images", self._run)
 
     def ask(self, image: NDArray[np.uint8], prompt: TextPrompt) -> Future[Answer]:
         """Objects on an RGB uint8 [H, W, 3] image, and a sentence for the user, which may be empty.
@@ -89,9 +94,24 @@ class ImageRequests:
                     future.set_exception(error)
                 self.answered += 1
 
+    def _segmented(self, image: NDArray[np.uint8], prompt: TextPrompt) -> list[list[SegmentedObject]]:
+        """Out of memory, it is tried again with less, for this and all later images."""
+        assert self._detector is not None
+        while True:
+            try:
+                return segment_images(self._segmenter, self._detector, [image], prompt.phrases, prompt.threshold)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            detector, segmenter = smaller_detector(self._detector), step_down(self._segmenter, BATCH)
+            if detector is None and segmenter is None:
+                raise PromptError("out of memory for this image, even at the smallest settings: send a smaller one, or free memory")
+            self._detector, self._segmenter = detector or self._detector, segmenter or self._segmenter
+            log.warning("out of memory: single images are from now on segmented with %s", describe(self._segmenter))
+
     def _answer(self, image: NDArray[np.uint8], prompt: TextPrompt) -> Answer:
         assert self._detector is not None
-        (objects,) = segment_images(self._segmenter, self._detector, [image], prompt.phrases, prompt.threshold)
+        (objects,) = self._segmented(image, prompt)
         for item in objects:
             _ = item.rle  # encoded here, not on the executor's thread
         return objects, "; ".join(remarks(self._detector, prompt.phrases, objects))

@@ -91,6 +91,8 @@ class FollowingSubscription:
             expected = _type_name(self._type)
             return f"{self.topic} carries {', '.join(others)}, this node expects {expected}: remap the topic or set image_transport"
         names = ", ".join(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers)
+        if self.last_arrival is not None:
+            return f"{names} has stopped publishing {self.topic}, {self.silent_s:.0f} s ago: is the camera still running?"
         return (
             f"{names} publishes {self.topic} and the QoS fits ({mine}), yet nothing arrives: is the camera running? "
             "Large images are lost on Fast DDS's default transport: set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA on both sides"

@@ -29,6 +29,7 @@ from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.depth import DepthSource
 from lang2segtrack_ros.ros.spatial_outputs import SPATIAL_TOPICS, SpatialOutputs
+from lang2segtrack_ros.supervised import SupervisedThread
 
 log = logging.getLogger(__name__)
 QUEUE = 2
@@ -71,14 +72,14 @@ class Outputs:
         self.dropped = 0
         self.dropped_spatial = 0
         self.spatial = SpatialOutputs(node, publish_tf, tf_prefix, warn, self._count)
-        self.last_error = ""
+        self._last_error = ""
         self._labels = LabelBook()
         self._condition = threading.Condition()
         self._queue: deque[Item] = deque()
         self._waiting: deque[tuple[float, Item]] = deque()  # until when, what
+        self.failed_at = float("-inf")  # on the clock of time.monotonic
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="lang2segtrack-publisher", daemon=True)
-        self._thread.start()
+        self._thread = SupervisedThread("lang2segtrack-publisher", self._run)
 
     def put(self, header: Header, frame: Frame, result: FrameResult) -> None:
         """Hands over a result; never blocks."""
@@ -88,6 +89,16 @@ class Outputs:
                 self.dropped += 1
             self._queue.append((header, frame, result))
             self._condition.notify()
+
+    @property
+    def restarts(self) -> int:
+        """How often the thread's loop had to be started again."""
+        return self._thread.restarts
+
+    @property
+    def last_errors(self) -> list[str]:
+        """What failed last: a result, the thread's loop."""
+        return list(filter(None, (self._last_error, self._thread.last_error)))
 
     def wake(self) -> None:
         """Tells that a depth image has arrived."""
@@ -122,7 +133,8 @@ class Outputs:
                 if not self._node.context.ok():  # shutting down: nobody is left to publish to
                     return
                 # One result that cannot be published must not end the thread; it shows in diagnostics.
-                self.last_error = f"{type(error).__name__}: {error}"
+                self._last_error = f"{type(error).__name__}: {error}"
+                self.failed_at = time.monotonic()
                 log.exception("a result could not be published")
 
     def _ripe(self) -> bool:

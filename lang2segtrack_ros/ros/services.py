@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -27,7 +30,7 @@ from lang2segtrack.srv import (
     SegmentImage,
 )
 from lang2segtrack_ros.image_messages import ConversionError, image_to_rgb
-from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.prompts import MAX_POINTS, BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import TrackStatus
 from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.engine_thread import EngineThread
@@ -38,6 +41,8 @@ REPLY_S = 3.0
 """A prompt that no image has answered for this long is answered as kept."""
 IMAGE_REPLY_S = 600.0
 """An image that is not segmented after this long is answered as failed; a large detector on a CPU may take minutes."""
+REQUESTS = QoSProfile(depth=1000)
+"""The usual ten are lost from the eleventh on when many ask at once, and their callers wait for ever."""
 T = TypeVar("T")
 
 SERVICES: tuple[tuple[str, str, str], ...] = (
@@ -82,6 +87,7 @@ class Services:
     def __init__(self, node: LifecycleNode, host: Host) -> None:
         self._node = node
         self._host = host
+        self.failed: Counter[str] = Counter()
         self._waiting: list[tuple[float, Future[None]]] = []
         self._guard_group = ReentrantCallbackGroup()
         self._guard = node.create_guard_condition(lambda: None, self._guard_group)
@@ -98,7 +104,23 @@ class Services:
             (Trigger, "reset", self._reset),
         )
         for service_type, name, callback in offered:
-            node.create_service(service_type, name, callback, callback_group=group)
+            node.create_service(service_type, name, self._answering(name, callback), qos_profile=REQUESTS, callback_group=group)
+
+    def _answering(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """A callback that answers whatever happens: an exception would end the executor and leave the caller waiting for ever."""
+
+        async def answer(request: Any, response: Any) -> Any:
+            try:
+                return await callback(request, response)
+            except Exception as error:
+                self.failed[name] += 1
+                self._node.get_logger().error(f"{name} failed:\n{traceback.format_exc()}")
+                empty = type(response)()
+                if hasattr(empty, "message"):
+                    empty.message = f"{name} failed, and nothing was changed: {type(error).__name__}: {error}"
+                return empty
+
+        return answer
 
     def wake(self) -> None:
         """Lets the executor look at the services that wait; may be called from any thread."""
@@ -107,11 +129,14 @@ class Services:
     def expire(self) -> None:
         """Lets go of answers that are overdue; to be called now and then on the executor."""
         now = time.monotonic()
-        overdue = [future for until, future in self._waiting if now > until]
-        self._waiting = [item for item in self._waiting if item[1] not in overdue and not item[1].done()]
-        for future in overdue:
-            if not future.done():
+        waiting, self._waiting = self._waiting, []
+        for until, future in waiting:
+            if future.done():
+                continue
+            if now > until:
                 future.set_result(None)
+            else:
+                self._waiting.append((until, future))
 
     async def finished(self, work: concurrent.futures.Future[T], limit_s: float = REPLY_S) -> bool:
         """Waits until a future of another thread is done, at most so long; whether it is."""
@@ -173,7 +198,7 @@ class Services:
         return await self._prompt(lambda: BoxPrompt(box, request.label, request.track_id or None), response)
 
     async def _add_point(self, request: AddPointPrompt.Request, response: AddPointPrompt.Response) -> Any:
-        points = [(point.x, point.y) for point in request.points]
+        points = [(point.x, point.y) for point in request.points[: MAX_POINTS + 1]]  # one too many is refused as well as a million
         return await self._prompt(lambda: PointPrompt(points, list(request.labels), request.label, request.track_id or None), response)
 
     async def _add_mask(self, request: AddMaskPrompt.Request, response: AddMaskPrompt.Response) -> Any:

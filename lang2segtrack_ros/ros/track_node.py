@@ -15,13 +15,14 @@ import traceback
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
@@ -42,12 +43,15 @@ from lang2segtrack_ros.ros.image_requests import ImageRequests
 from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.outputs import Outputs
 from lang2segtrack_ros.ros.refinement import Refinement
+from lang2segtrack_ros.ros.running import end_in_time, leave, spin
 from lang2segtrack_ros.ros.services import Services
 from lang2segtrack_ros.ros.transitions import told
 from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.weights import WeightsError, free_unused, shared_detector, shared_segmenter
 
 WARN_EVERY_S = 5.0
+RECENT_S = 10.0
+"""Failures show in the level of diagnostics for this long; the counters keep them."""
 
 
 class TrackNode(LifecycleNode):
@@ -81,7 +85,8 @@ class TrackNode(LifecycleNode):
         self._prompting = Services(self, self)
         self._refinement = Refinement(self, self, self._prompting)
         self._diagnostics = Diagnostics(self)
-        self._watch = self.create_timer(0.5, self._look_around, callback_group=MutuallyExclusiveCallbackGroup())
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still or jump
+        self._watch = self.create_timer(0.5, self._look_around, callback_group=MutuallyExclusiveCallbackGroup(), clock=steady)
         self._reported = 0
         self.add_on_set_parameters_callback(self._on_parameters)
         self._warn_of_strangers()
@@ -265,6 +270,9 @@ class TrackNode(LifecycleNode):
         except ConversionError as error:
             self._refuse(error)
             return
+        except Exception as error:  # memory, or a library that breaks on this one image; it must not end the node
+            self._refuse(ConversionError("unexpected", f"{type(error).__name__}: {error}"))
+            return
         stamp = stamp_ns(header.stamp)
         if self._last_stamp and stamp < self._last_stamp:
             self.refused["clock_went_back_kept"] += 1
@@ -355,13 +363,20 @@ class TrackNode(LifecycleNode):
             **{f"skipped: {reason}": count for reason, count in sorted(self.refused.items())},
             **{f"3-D skipped: {reason}": count for reason, count in sorted(self._outputs.spatial.skipped.items())},
             **{f"failed: {name}": count for name, count in sorted(statistics.failed.items())},
+            **{f"service failed: {name}": count for name, count in sorted(self._prompting.failed.items())},
+            "looks of the detector that failed": self.engine.detector_errors,
+            "threads started again": self.engine.restarts + self._outputs.restarts,
+            "memory": f"stepped down: {self.engine.stepped_down}" if self.engine.stepped_down else "full settings",
             **{f"published: {topic}": count for topic, count in sorted(self._outputs.published.items())},
-            "last error": statistics.last_error or self._outputs.last_error or "none",
+            "last error": "; ".join([*self.engine.last_errors, *self._outputs.last_errors]) or "none",
         }
         if silent and self._color is not None:
             self._diagnostics.publish(DiagnosticStatus.WARN, self._color.silence_explained(), values)
-        elif statistics.failed or self._outputs.last_error:
-            self._diagnostics.publish(DiagnosticStatus.WARN, "some images failed", values)
+        elif time.monotonic() - max(statistics.failed_at, self._outputs.failed_at) < RECENT_S:
+            words = f"images fail: {values['last error']}"
+            self._diagnostics.publish(DiagnosticStatus.WARN, words, values)
+        elif self.engine.stepped_down:
+            self._diagnostics.publish(DiagnosticStatus.WARN, f"out of memory: from now on {self.engine.stepped_down}", values)
         else:
             self._diagnostics.publish(DiagnosticStatus.OK, "tracking" if self._color is not None else "paused", values)
 
@@ -399,11 +414,21 @@ class TrackNode(LifecycleNode):
         self.engine.call(change)
 
 
-def main(args: list[str] | None = None) -> int:
-    """Runs one node until it is told to stop; 1 when it could not start."""
+def main(args: list[str] | None = None) -> NoReturn:
+    """Runs one node until it is told to stop, and ends the process; exit code 1 when it could not start."""
+    try:
+        code = run(args)
+    except KeyboardInterrupt:  # at any moment
+        code = 0
+    leave(code)
+
+
+def run(args: list[str] | None) -> int:
+    """Runs one node until it is told to stop; the exit code."""
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
     try:
         rclpy.init(args=args)
+        end_in_time(rclpy.get_default_context())
         node = TrackNode()
     except Exception as error:  # a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
         print(f"track_node could not start: {error}", file=sys.stderr)
@@ -415,9 +440,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         if not node.autostart():
             return 1
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        spin(executor)
     finally:
         for second in (signal.SIGINT, signal.SIGTERM):  # ros2 launch and impatient users send another one
             signal.signal(second, signal.SIG_IGN)

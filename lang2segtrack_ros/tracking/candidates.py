@@ -24,6 +24,7 @@ class Candidates:
         object_score: float32 [N] logits.
         image_size: side of the network's square image, 4 h.
         coarse_boxes: take boxes off the low-resolution logits instead of upsampling them: quicker, and coarse to 4 pixels.
+        at_once: most objects whose masks are upsampled at once.
     """
 
     masks: Tensor
@@ -31,6 +32,7 @@ class Candidates:
     object_score: Tensor
     image_size: int
     coarse_boxes: bool = False
+    at_once: int = 1 << 30
 
     def boxes(self) -> Tensor:
         """Inclusive extents int64 [N, M, 4] = (x_min, y_min, x_max, y_max) in pixels of the square image; 0 where empty."""
@@ -40,7 +42,8 @@ class Candidates:
             extents = mask_extents(on)
             return (extents * step + extents.new_tensor([0, 0, step - 1, step - 1])) * on.flatten(2).any(2)[..., None]
         size = (self.image_size, self.image_size)
-        return mask_extents(F.interpolate(self.masks, size=size, mode="bilinear", align_corners=False) > 0)
+        upsampled = (F.interpolate(part, size=size, mode="bilinear", align_corners=False) for part in torch.split(self.masks, self.at_once))
+        return torch.cat([mask_extents(part > 0) for part in upsampled])
 
 
 def mask_extents(on: Tensor) -> Tensor:

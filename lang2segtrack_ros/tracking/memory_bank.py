@@ -13,9 +13,10 @@ Gates are decided when a memory is written, which makes the look-back O(1) where
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lang2segtrack_ros.tracking.kalman import BoxState
@@ -110,8 +111,8 @@ class MemoryBank:
 
     def append(self, other: MemoryBank) -> None:
         """Adds the objects of another bank behind the present ones."""
-        for item in fields(self):
-            setattr(self, item.name, torch.cat((getattr(self, item.name), getattr(other, item.name))))
+        joined = {item.name: torch.cat((getattr(self, item.name), getattr(other, item.name))) for item in fields(self)}
+        vars(self).update(joined)  # all or nothing: the device may run out of memory on the way
 
     def copy(self) -> MemoryBank:
         """Another bank with the same contents."""
@@ -126,14 +127,31 @@ class MemoryBank:
     def keep(self, rows: list[int]) -> None:
         """Keeps the objects of the given rows, in that order."""
         index = torch.tensor(rows, dtype=torch.int64, device=self.frames.device)
-        for item in fields(self):
-            setattr(self, item.name, getattr(self, item.name)[index])
+        vars(self).update({item.name: getattr(self, item.name)[index] for item in fields(self)})
+
+    def resized(self, old: int, new: int) -> MemoryBank:
+        """The bank for a network that works on images of another size: spatial memories [N, S, old * old, 64] become new * new.
+
+        The motion model counts in pixels of the network's image, and starts anew.
+        """
+        count, slots, _, width = self.features.shape
+        maps = self.features.cpu().float().reshape(count * slots, old, old, width).permute(0, 3, 1, 2)  # on the host: the device is full
+        scaled = F.interpolate(maps, size=(new, new), mode="bilinear", align_corners=False, antialias=True)
+        features = scaled.flatten(2).transpose(1, 2).reshape(count, slots, new * new, width).to(self.features.dtype)
+        return replace(
+            self,
+            features=features.to(self.features.device),
+            has_filter=torch.zeros_like(self.has_filter),
+            stable=torch.zeros_like(self.stable),
+            areas=self.areas * (new / old) ** 2,
+        )
 
     def write_tracked(self, frame: int, features: Tensor, passed: Tensor, pointers: Tensor, where: Tensor) -> None:
         """Stores a tracked frame of the objects `where` (bool [N]): features [N, HW, 64], gate verdicts [N], pointers [N, C]."""
         recent = self.frames[:, :RECENT]
         # The order in which slots are given away: a memory that failed its gates, an empty slot, the oldest.
         order = torch.where(recent == EMPTY, EMPTY, torch.where(self.passed[:, :RECENT], recent, EMPTY - 1))
+        order = torch.where(recent == frame, EMPTY - 2, order)  # the frame is done again, because something after this had failed
         rows = torch.arange(len(self), device=recent.device)
         slot = order.argmin(dim=1)
         self.features[rows, slot] = torch.where(where[:, None, None], features, self.features[rows, slot])
@@ -146,7 +164,8 @@ class MemoryBank:
     def write_anchor(self, frame: int, features: Tensor, where: Tensor) -> None:
         """Stores an anchor of the objects `where` (bool [N]) in place of their oldest: features [N, HW, 64]."""
         rows = torch.arange(len(self), device=self.frames.device)
-        slot = RECENT + self.frames[:, RECENT:TRACKED].argmin(dim=1)
+        anchors = self.frames[:, RECENT:TRACKED]
+        slot = RECENT + torch.where(anchors == frame, EMPTY - 1, anchors).argmin(dim=1)
         self.features[rows, slot] = torch.where(where[:, None, None], features, self.features[rows, slot])
         self.frames[rows, slot] = torch.where(where, frame, self.frames[rows, slot])
         self.passed[rows, slot] = self.passed[rows, slot] | where

@@ -16,7 +16,7 @@ from lang2segtrack_ros.tracking.candidates import Candidates
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies import Choice, Policy
 from lang2segtrack_ros.tracking.proposal import Proposal
-from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter
+from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, joined
 from lang2segtrack_ros.tracking.speed_options import SpeedOptions
 
 PROMPT_OBJECT_SCORE = 10.0
@@ -43,14 +43,18 @@ class Proposer:
     def recall(self, features: ImageFeatures, bank: MemoryBank, frame: int, prompts: int) -> Recalled:
         """What memory says of a bank's objects on an image; `prompts` is the largest number of prompts that one of them had."""
         used = min(prompts, MAX_PROMPTED)
-        read = self._read(bank, frame, used)
-        maps = self.segmenter.attend(features, read, self.speed.pooled_memories)
-        decoded = self.segmenter.decode(maps, features).first(len(bank))
-        proposal, choice = self._choose_by_policy(bank, frame, decoded)
-        return Recalled(maps, proposal, choice)
+        maps, decoded = [], []
+        for part, rows in self.segmenter.batches(len(bank)):
+            count = part.stop - part.start
+            read = self._read(bank, frame, used, rows)
+            attended = self.segmenter.attend(features, read, self.speed.pooled_memories)
+            decoded.append(self.segmenter.decode(attended, features).first(count))
+            maps.append(attended[:count])
+        proposal, choice = self._choose_by_policy(bank, frame, Decoded.join(decoded))
+        return Recalled(joined(maps), proposal, choice)
 
-    def _read(self, bank: MemoryBank, frame: int, used: int) -> Memories:
-        """The memories that the policy reads, newest first, then those of `used` prompts, and the pointers."""
+    def _read(self, bank: MemoryBank, frame: int, used: int, batch: Tensor) -> Memories:
+        """The memories of the objects `batch` (int64 [B]) that the policy reads, newest first, then those of `used` prompts; pointers."""
         segmenter = self.segmenter
         rows, valid = self.policy.recent_rows(bank, frame)
         newest_first = torch.where(valid, rows, rows.shape[1]).argsort(dim=1, stable=True)[:, : self.speed.memories]
@@ -59,7 +63,6 @@ class Proposer:
         oldest = torch.full_like(prompted, segmenter.num_memories - 1)
         rows = torch.cat((rows.gather(1, newest_first), oldest), dim=1)
         valid = torch.cat((valid.gather(1, newest_first), bank.frames.gather(1, prompted) != EMPTY), dim=1)
-        batch = segmenter.batch_rows(len(bank))
         memory = bank.features[batch[:, None], slots[batch]].to(segmenter.number)
 
         count = bank.ring + used
@@ -152,7 +155,8 @@ class Proposer:
     def _choose_by_policy(self, bank: MemoryBank, frame: int, decoded: Decoded) -> tuple[Proposal, Choice]:
         """The candidate that the policy takes, for each object of a bank."""
         size, coarse = self.segmenter.image_size, self.speed.coarse_boxes
-        candidates = Candidates(self._masks(decoded), decoded.ious, decoded.object_score, size, coarse)
+        at_once = self.segmenter.batch_limit or len(bank)
+        candidates = Candidates(self._masks(decoded), decoded.ious, decoded.object_score, size, coarse, at_once)
         choice = self.policy.choose(bank, frame, candidates)
         return self._take(decoded, candidates.masks, choice.index, choice.motion_score), choice
 

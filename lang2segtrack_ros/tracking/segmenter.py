@@ -9,8 +9,9 @@ over objects. The forward pass of the memory attention is our own, on the loaded
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ class Decoded:
         """The first `count` objects; the rest of a batch is padding."""
         return Decoded(self.masks[:count], self.ious[:count], self.tokens[:count], self.object_score[:count])
 
+    @staticmethod
+    def join(parts: Sequence[Decoded]) -> Decoded:
+        """The objects of several batches, in order."""
+        return Decoded(*(joined([getattr(part, item.name) for part in parts]) for item in fields(Decoded)))
+
 
 @dataclass(frozen=True)
 class Memories:
@@ -91,6 +97,9 @@ class Sam2Segmenter:
         dtype: float32; bfloat16 runs the modules under autocast; float64 needs a model in float64 and shows that a difference is
             rounding.
         memory_dtype: how memories are kept; bfloat16 is SAM 2's way, and turns differences of 1e-7 into 1e-3.
+
+    Attributes:
+        batch_limit: most objects that are worked on at once, 0 for no limit.
     """
 
     def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32, memory_dtype: torch.dtype = torch.bfloat16) -> None:
@@ -111,6 +120,7 @@ class Sam2Segmenter:
         self._autocast = dtype == torch.bfloat16
         self.number = torch.float64 if dtype == torch.float64 else torch.float32
         self.static_shapes = False
+        self.batch_limit = 0
         neck = model.vision_encoder.neck
         if set(neck.fpn_top_down_levels) & {0, 1}:
             raise ValueError(f"levels {neck.fpn_top_down_levels} of the feature pyramid get features from above; only 2 and 3 may")
@@ -137,6 +147,18 @@ class Sam2Segmenter:
         """
         size = 1 << (count - 1).bit_length() if self.static_shapes and count else count
         return torch.arange(size, device=self.device).clamp(max=max(count - 1, 0))
+
+    def batches(self, count: int) -> list[tuple[slice, Tensor]]:
+        """How `count` objects are worked on: which of them in each batch, and which object stands in each of its rows."""
+        size = self.batch_limit or max(count, 1)
+        ends = [(start, min(start + size, count)) for start in range(0, count, size)]
+        return [(slice(start, end), start + self.batch_rows(end - start)) for start, end in ends]
+
+    def with_batch_limit(self, limit: int) -> Sam2Segmenter:
+        """The same network, but at most `limit` objects at once: slower, in less memory. 0 is no limit."""
+        other = copy(self)
+        other.batch_limit = limit
+        return other
 
     def _sine_code(self, code: Callable[..., Tensor], width: int) -> Tensor:
         """A position code of the stride-16 map as tokens: [HW, width]."""
@@ -327,6 +349,11 @@ class Sam2Segmenter:
             memory = memory + (object_score <= 0).to(self.number)[:, None, None, None] * occlusion[..., None, None]
         stored: Tensor = memory.flatten(2).transpose(1, 2).to(self.memory_dtype)
         return stored
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Tensors of several batches as one; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _in_a_row(first: torch.nn.Conv2d, second: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:

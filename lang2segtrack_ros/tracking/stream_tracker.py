@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import ObjectPrompt
 from lang2segtrack_ros.results import Track
@@ -23,7 +24,7 @@ from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies import Policy, make_policy
 from lang2segtrack_ros.tracking.proposal import Proposal
 from lang2segtrack_ros.tracking.proposer import Proposer
-from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
+from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter, joined
 from lang2segtrack_ros.tracking.speed_options import SpeedOptions
 from lang2segtrack_ros.tracking.track_results import make_tracks
 
@@ -168,6 +169,19 @@ class StreamTracker:
                 raise
         return opened.commit()
 
+    def use(self, segmenter: Sam2Segmenter) -> None:
+        """Goes on with the same network at another appetite or image size; what objects remember is scaled."""
+        if segmenter.side != self.segmenter.side:
+            self.bank = self.bank.resized(self.segmenter.side, segmenter.side)
+            self._before = self._before.resized(self.segmenter.side, segmenter.side) if self._before is not None else None
+        self.segmenter = segmenter
+        self.proposer = Proposer(segmenter, self.policy, self.speed)
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything as it is between two frames. What a `commit` has written into objects' memories since stays, and is written anew."""
+        names = ("frame_index", "ids", "_labels", "_prompts_seen", "_pending", "bank", "_before")
+        return Checkpoint([(self, names)], copied=(MemoryBank,))
+
     def fork(self) -> StreamTracker:
         """An empty tracker on the same network and at the same frame, to catch up objects that are later `adopt`ed."""
         other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part, self.speed, self.arbitration)
@@ -213,9 +227,11 @@ class StreamTracker:
         from_user = torch.zeros_like(whole.visible)
         if prompted:
             from_user = torch.tensor([row in corrected for row in range(old)] + [True] * len(added), device=whole.iou.device)
-        batch = self.segmenter.batch_rows(len(whole.iou))
-        memories = self.segmenter.memorise(opened.features, whole.low[batch], whole.object_score[batch], from_user[batch])
-        memories = memories[: len(whole.iou)]
+        written = []
+        for part, rows in self.segmenter.batches(len(whole.iou)):
+            memory = self.segmenter.memorise(opened.features, whole.low[rows], whole.object_score[rows], from_user[rows])
+            written.append(memory[: part.stop - part.start])
+        memories = joined(written)
         sound = whole.sound & memories.isfinite().flatten(1).all(1)
         ids = self.ids + opened.added
         labels = {**self._labels, **{key: item.prompt.label or self._labels.get(key, "") for key, item in prompted.items()}}

@@ -15,6 +15,10 @@ from torch import Tensor
 from lang2segtrack_ros.results import Track, TrackStatus
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
 from lang2segtrack_ros.tracking.proposal import Proposal
+from lang2segtrack_ros.tracking.segmenter import joined
+
+MASK_PIXELS = 64_000_000
+"""Pixels of masks that are upsampled at once: many objects on a large image are done in parts."""
 
 
 def make_tracks(
@@ -89,7 +93,8 @@ def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bo
 
 def image_masks(low: Tensor, height: int, width: int) -> Tensor:
     """Mask logits [N, h, w] as masks bool [N, H, W] of the image: bilinear, corners not aligned, as SAM 2 does."""
-    return F.interpolate(low[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0
+    parts = torch.split(low[:, None], max(1, MASK_PIXELS // (height * width)))
+    return joined([F.interpolate(part, size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0 for part in parts])
 
 
 def mask_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:

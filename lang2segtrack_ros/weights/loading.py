@@ -7,6 +7,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import math
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,12 +122,37 @@ def load_segmenter(
     return segmenter
 
 
+def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
+    """The same weights, in the same memory, as a network for another image size. Raises WeightsError for one that does not suit it."""
+    from transformers import Sam2VideoModel
+
+    config = resized(deepcopy(segmenter.model.config), image_size)
+    model = Sam2VideoModel(config)
+    model.load_state_dict(segmenter.model.state_dict(), assign=True)
+    other = type(segmenter)(
+        model.requires_grad_(False).to(segmenter.device), segmenter.name, segmenter.dtype, memory_dtype=segmenter.memory_dtype
+    )
+    other.batch_limit = segmenter.batch_limit
+    if segmenter.static_shapes:
+        other.compile()
+    return other
+
+
+def _size_step(config: Any) -> int:
+    """Image sizes are multiples of this: whole patches and whole windows."""
+    return math.lcm(32, 4 * int(config.vision_config.backbone_config.window_size_per_stage[0]))
+
+
+def usable_size(config: Any, image_size: int) -> int:
+    """The largest image size up to `image_size` that suits a network."""
+    return image_size // _size_step(config) * _size_step(config)
+
+
 def resized(config: Any, image_size: int) -> Any:
     """A Sam2VideoConfig for another image size; no tensor of the network depends on it. Raises WeightsError."""
     backbone = config.vision_config.backbone_config
-    window = backbone.window_size_per_stage[0]
-    if image_size < 64 or image_size % 32 or (image_size // 4) % window:
-        step = 32 * window // 8 if window >= 8 else 32
+    step = _size_step(config)
+    if image_size < 64 or image_size % step:
         raise WeightsError(
             f"image_size {image_size} does not suit this network: use a multiple of {step}, at least 64, such as {config.image_size}"
         )

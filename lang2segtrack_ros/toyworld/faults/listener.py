@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""A subscriber of everything track_node publishes that takes its time over each message: `python listener.py SECONDS`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from lang2segtrack.msg import TrackArray
+
+
+def main() -> None:
+    """Listens until it is stopped."""
+    pause_s = float(sys.argv[1])
+    rclpy.init()
+    node = rclpy.create_node("listener")
+
+    def take(message: Any) -> None:
+        time.sleep(pause_s)
+
+    for kind, topic in ((Image, "overlay"), (Image, "instance_masks"), (TrackArray, "tracks"), (Detection2DArray, "detections")):
+        node.create_subscription(kind, topic, take, QoSProfile(depth=5))
+    print("listening", flush=True)
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+        rclpy.spin(node)
+
+
+if __name__ == "__main__":
+    main()

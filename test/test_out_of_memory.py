@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""A session whose work fails half-way: out of memory, where CUDA would say so, and for any other reason. Nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lang2segtrack_ros.detection import GroundingDinoDetector
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, step_down
+from lang2segtrack_ros.prompts import BoxPrompt, TextPrompt
+from lang2segtrack_ros.results import FrameResult
+from lang2segtrack_ros.session import MAX_TRIES, Session
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.weights import load_detector
+from test.conftest import body_box, iou
+
+PERIOD_NS = 66_666_667
+OUT = "CUDA out of memory. Tried to allocate 2.00 GiB"
+
+
+def step(session: Session, frames: list[SceneFrame], index: int) -> FrameResult:
+    return session.step(Frame(frames[index].color, index * PERIOD_NS))
+
+
+def prompted(segmenter: Sam2Segmenter, frames: list[SceneFrame], bodies: int = 3) -> Session:
+    session = Session(segmenter)
+    for body in range(1, bodies + 1):
+        session.prompt(BoxPrompt(body_box(frames[0], body)))
+    return session
+
+
+def raise_in(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, when: Callable[..., bool], owner: type = Sam2Segmenter
+) -> list[Any]:
+    """Makes a method raise where `when` says so of its arguments; the list gets one entry for each time."""
+    real = getattr(owner, name)
+    raised: list[Any] = []
+
+    def failing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if when(self, *args):
+            raised.append(args)
+            raise error
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(owner, name, failing)
+    return raised
+
+
+def test_fewer_objects_at_once_give_the_same_masks(
+    segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory for one object only, from the fourth frame on: the frame on which it runs out is done all the same."""
+    calm, short = prompted(segmenter, frames), prompted(segmenter, frames)
+    expected = [step(calm, frames, index) for index in range(8)]
+    raise_in(monkeypatch, "attend", torch.OutOfMemoryError(OUT), lambda _, __, read, ___: len(read.memory) > 1 and short_now)
+    for index in range(8):
+        short_now = index >= 3
+        result = step(short, frames, index)
+        assert [track.id for track in result.tracks] == [1, 2, 3]
+        for track, wanted in zip(result.tracks, expected[index].tracks):
+            np.testing.assert_allclose(track.mask_logits_low, wanted.mask_logits_low, atol=1e-3)
+    assert short.stepped_down == "1 objects at once, images at 192 px"
+    assert segmenter.batch_limit == 0, "others that share the network are not touched"
+
+
+def test_smaller_images_keep_ids_and_objects(segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image encoder does not fit any more, which fewer objects cannot mend."""
+    session = prompted(segmenter, frames, 2)
+    for index in range(3):
+        step(session, frames, index)
+    raise_in(monkeypatch, "encode", torch.OutOfMemoryError(OUT), lambda self, _: self.image_size > 128)
+    for index in range(3, 12):
+        result = step(session, frames, index)
+    assert session.stepped_down == "1 objects at once, images at 128 px"
+    assert [track.id for track in result.tracks] == [1, 2]
+    for track in result.tracks:
+        assert iou(track.mask, frames[11].instances == track.id) > 0.6
+
+
+def test_the_prompt_that_was_too_much_is_applied_on_the_same_frame(
+    segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = prompted(segmenter, frames, 3)
+    step(session, frames, 0)
+    handle = session.prompt(BoxPrompt(body_box(frames[1], 4), "late"))
+    raised = raise_in(monkeypatch, "memorise", torch.OutOfMemoryError(OUT), lambda _, __, masks, *___: len(masks) > 3)
+    assert [track.label for track in step(session, frames, 1).tracks] == ["", "", "", "late"]
+    assert len(raised) == 1
+    assert handle.done
+    assert not handle.error
+    assert len(handle.track_ids) == 1
+
+
+def test_nothing_left_to_save_is_told_and_nothing_is_lost(
+    segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = prompted(segmenter, frames, 2)
+    step(session, frames, 0)
+    handle = session.prompt(BoxPrompt(body_box(frames[1], 3)))
+    with monkeypatch.context() as patch:
+        raise_in(patch, "encode", torch.OutOfMemoryError(OUT), lambda *_: True)
+        for _ in range(MAX_TRIES + 1):
+            with pytest.raises(torch.OutOfMemoryError, match="even with 1 objects at once, images at 64 px: remove objects"):
+                step(session, frames, 1)
+    assert not handle.done
+    result = step(session, frames, 2)
+    assert handle.done
+    assert session.stepped_down == "", "less did not help, so with memory again nothing has been given up"
+    for track in result.tracks:
+        assert iou(track.mask, frames[2].instances == track.id) > 0.6
+
+
+def test_a_detector_out_of_memory_looks_at_smaller_images(
+    segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = load_detector("toy", device="cpu")
+    largest = detector.shortest_edge
+    session = Session(segmenter, detector)
+    handle = session.prompt(TextPrompt("red circle. blue star.", mode="once"))
+    error = torch.OutOfMemoryError(OUT)
+    raised = raise_in(monkeypatch, "detect_batch", error, lambda self, *_: self.shortest_edge == largest, GroundingDinoDetector)
+    for index in range(3):
+        step(session, frames, index)
+    assert len(raised) == 1
+    assert sorted(handle.labels) == ["blue star", "red circle"]
+    assert session.stepped_down == "the detector looks at smaller images"
+    assert detector.shortest_edge == largest, "others that share the detector are not touched"
+
+
+@pytest.mark.parametrize("place", ["encode", "attend", "decode", "memorise"])
+@pytest.mark.parametrize("failing", [1, 4, 6])
+def test_a_frame_that_fails_anywhere_leaves_no_trace(
+    segmenter: Sam2Segmenter,
+    detector: GroundingDinoDetector,
+    frames: list[SceneFrame],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    failing: int,
+) -> None:
+    """Frames with prompts, looks of the detector and plain ones: shown again, each gives what it would have given without the failure."""
+
+    def run(spoil: bool) -> list[FrameResult]:
+        session = Session(segmenter, detector, detect_every=3)
+        session.prompt(TextPrompt("red circle. blue star."))
+        results = []
+        for index in range(9):
+            if index == 4:
+                session.prompt(BoxPrompt(body_box(frames[index], 3), "pointed"))
+            if spoil and index == failing:
+                with monkeypatch.context() as patch:
+                    raise_in(patch, place, RuntimeError("lightning"), lambda *_: True)
+                    with pytest.raises(RuntimeError, match="lightning"):
+                        step(session, frames, index)
+            results.append(step(session, frames, index))
+        return results
+
+    for spoilt, calm in zip(run(True), run(False)):
+        assert [(track.label, track.state, track.box) for track in spoilt.tracks] == [
+            (track.label, track.state, track.box) for track in calm.tracks
+        ]
+
+
+def test_a_prompt_on_which_every_frame_fails_is_let_go(
+    segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise one prompt that nobody foresaw would end the stream."""
+    session = prompted(segmenter, frames, 1)
+    step(session, frames, 0)
+    handle = session.prompt(BoxPrompt(body_box(frames[1], 2)))
+    raise_in(monkeypatch, "unconditioned", ArithmeticError("cursed"), lambda *_: True)
+    for _ in range(MAX_TRIES):
+        with pytest.raises(ArithmeticError):
+            step(session, frames, 1)
+    assert "failed 3 times, the last time with ArithmeticError: cursed" in handle.error
+    assert len(step(session, frames, 2).tracks) == 1
+
+
+def test_the_way_down(segmenter: Sam2Segmenter) -> None:
+    """Objects first, then images, then no more; the weights are shared all the way."""
+    told, at = [], step_down(segmenter, 6)
+    while at is not None:
+        told.append(describe(at))
+        assert at.model.object_pointer_proj.proj_in.weight.data_ptr() == segmenter.model.object_pointer_proj.proj_in.weight.data_ptr()
+        at = step_down(at, 6)
+    sizes = [f"1 objects at once, images at {size} px" for size in (192, 128, 96, 64)]
+    assert told == ["3 objects at once, images at 192 px", *sizes]
+
+
+@pytest.mark.parametrize(
+    ("error", "out"),
+    [
+        (torch.OutOfMemoryError(OUT), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_counts_as_out_of_memory(error: Exception, out: bool) -> None:
+    assert is_out_of_memory(error) is out
