@@ -11,12 +11,14 @@ again for the way back, a stretch at a time, so memory does not depend on the ba
 from __future__ import annotations
 
 import errno
+import fcntl
 import pickle
 import shutil
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,20 @@ class BagJob:
             raise BagError(f"the bag has topics of our names already ({', '.join(both)}): choose another place with --namespace")
         images = BagImages(bag, self.options.topic, self._messages)
         self.work.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            return self._run_alone(bag, images)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other runs out of the working folder; the system lets go of it when a run dies. Raises OfflineError when one is there."""
+        with (self.work / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OfflineError(f"another run is working on {self.target}: wait for it, or choose another name") from error
+            yield
+
+    def _run_alone(self, bag: BagInput, images: BagImages) -> BagSummary:
         state = self._begin(images)
         summary = BagSummary(resumed_at=len(state.forward), refused=state.index.refused, example=state.index.example)
         try:

@@ -119,9 +119,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("history_s", 30.0, "Seconds that refine_backward can go back; 0 remembers nothing and saves that time.", 0.0, 86400.0),
     Parameter("history_mb", 512, "Megabytes that the history may take; a minute of 640x480 at 15 images/s takes about 200.", 1, 1_000_000),
     Parameter("history_folder", "", "Keep the history's images there, on disk, instead of in memory."),
-    Parameter(
-        "history_features", False, "Also keep encoded images on the device, 4 MB each at 512: going back need not encode again."
-    ),
+    Parameter("history_features", False, "Also keep encoded images on the device, 4 MB each at 512: going back need not encode again."),
     Parameter("refine_share", 0.3, "Share of the engine's time that refine_backward takes while images wait.", 0.0, 1.0, dynamic=True),
     Parameter("save_folder", "", "Where refine_backward saves; empty is ~/.ros/lang2segtrack, or below ROS_HOME.", dynamic=True),
     Parameter("no_image_warn_s", 2.0, "Warn when no image came for this many seconds.", 0.1, 3600.0, dynamic=True),

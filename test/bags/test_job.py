@@ -191,3 +191,21 @@ def test_what_cannot_be_done_is_said(
         job(source, tmp_path / "out", segmenter, frames, prompts=box)
     with pytest.raises(BagError, match=r"topics of our names already \(/detections"):
         job(tmp_path / "out", tmp_path / "twice", segmenter, frames, prompts=box)
+
+
+def test_two_runs_do_not_work_on_one_output(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """The second is refused before it touches anything, and the first one's result is whole."""
+    source = record(tmp_path / "in", scene, COUNT)
+    second: list[str] = []
+
+    def meanwhile(stage: str, done: int, total: int | None) -> None:
+        if stage == "forward" and done == 8:
+            with pytest.raises(OfflineError, match="another run is working on") as refused:
+                job(source, tmp_path / "out", segmenter, frames)
+            second.append(str(refused.value))
+
+    options = BagOptions(prompts=[Scheduled(PROMPTED, BoxPrompt(body_box(frames[PROMPTED], 1), "red circle"))])
+    summary = BagJob(source, tmp_path / "out", lambda: Session(segmenter), options, meanwhile).run()
+    assert second
+    assert summary.images == COUNT
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["in", "out"]
