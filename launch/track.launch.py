@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Starts track_node, and on request a RealSense camera and RViz. `ros2 launch lang2segtrack track.launch.py -s` lists the arguments."""
+"""Starts track_node, and on request a RealSense camera, RViz, the web page and the prompt window.
+
+`ros2 launch lang2segtrack track.launch.py -s` lists the arguments.
+"""
 
 import os
 
@@ -32,6 +35,10 @@ ARGUMENTS = (
     ),
     ("params_file", "", "parameter file; empty takes the package's config/track.yaml", None),
     ("rviz", "false", "start RViz with overlay, masks, and the objects in space", ["true", "false"]),
+    ("web", "false", "serve the web page: live overlay, taps, boxes, words; also for phones", ["true", "false"]),
+    ("web_address", "127.0.0.1", "IP address of the page; 0.0.0.0 for all, then with LANG2SEGTRACK_WEB_TOKEN in the environment", None),
+    ("web_port", "8080", "TCP port of the page", None),
+    ("window", "false", "open the prompt window: overlay, clicks, boxes, words", ["true", "false"]),
     (
         "transport",
         "large_data",
@@ -89,6 +96,12 @@ def _nodes(context: LaunchContext) -> list:
             emulate_tty=True,
         )
     )
+    viewer = {"package": "lang2segtrack", "namespace": value["namespace"], "remappings": list(topics.items()), "output": "screen"}
+    if value["web"] == "true":
+        page = {"address": value["web_address"], "port": _number(value, "web_port")}
+        actions.append(Node(executable="web_node", name="web_node", parameters=[page], **viewer))
+    if value["window"] == "true":
+        actions.append(Node(executable="prompt_window", name="prompt_window", **viewer))
     if value["rviz"] == "true":
         _share("rviz2", "rviz:=true")
         config = os.path.join(share, "config", "track.rviz")
@@ -109,10 +122,14 @@ def _given(value: dict) -> dict:
     if value["detector"] == "none":
         chosen["detector"] = ""
     if value["image_size"]:
-        if not value["image_size"].isdigit():
-            raise RuntimeError(f"image_size:={value['image_size']} is no number of pixels")
-        chosen["image_size"] = int(value["image_size"])
+        chosen["image_size"] = _number(value, "image_size")
     return chosen
+
+
+def _number(value: dict, name: str) -> int:
+    if not value[name].isdigit():
+        raise RuntimeError(f"{name}:={value[name]} is no whole number")
+    return int(value[name])
 
 
 def generate_launch_description() -> LaunchDescription:

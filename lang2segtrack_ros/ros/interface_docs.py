@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from lang2segtrack_ros.ros import parameters
+from lang2segtrack_ros.ros import parameters, web_node
 from lang2segtrack_ros.ros.outputs import TOPICS
 from lang2segtrack_ros.ros.refinement import ACTIONS
 from lang2segtrack_ros.ros.refinement import TOPICS as REFINED_TOPICS
@@ -73,6 +73,14 @@ def markdown() -> str:
             "",
             "## Parameters",
             parameters.markdown(),
+            "",
+            "## web_node",
+            "The web page of [viewers](viewers.md). It subscribes `overlay` while somebody looks and `color/image_raw` where no overlay",
+            "comes, calls the services above, and counts what it refuses on `/diagnostics`. Its parameters are fixed at start.",
+            "",
+            web_node.PARAMETERS.markdown(),
+            "",
+            "`prompt_window` has one, `max_rate`.",
             "",
         )
     )

@@ -1,59 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters, declared once: the node, the launch file's help and the documentation all read this table."""
+"""track_node's parameters, declared once: the node, the launch file's help and the documentation all read this table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
-
+from lang2segtrack_ros.ros.parameter_table import Parameter, ParameterTable
 from lang2segtrack_ros.tracking.policies import POLICY_NAMES
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
-
-Value = Union[bool, int, float, str]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter.
-
-    Attributes:
-        name, default, description: as `ros2 param describe` shows them; the default's type is the parameter's.
-        low, high: inclusive range of a number.
-        choices: allowed texts, empty for any.
-        dynamic: whether it may change while the node is configured.
-    """
-
-    name: str
-    default: Value
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    dynamic: bool = False
-
-    def problem(self, value: Any) -> str:
-        """What is wrong with a value, empty when nothing is."""
-        kind = type(self.default)
-        number = kind is float and type(value) is int
-        if type(value) is not kind and not number:
-            return f"{self.name} must be a {kind.__name__}, not {value!r}"
-        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
-            return f"{self.name} is {value}; it must lie between {self.low:g} and {self.high:g}"
-        if self.choices and value not in self.choices:
-            return f'{self.name} is "{value}"; it must be one of: {", ".join(self.choices)}'
-        return ""
-
-    @property
-    def allowed(self) -> str:
-        """The allowed values in words."""
-        if self.choices:
-            return ", ".join(f"`{choice}`" for choice in self.choices)
-        return f"{self.low:g} to {self.high:g}" if self.low is not None and self.high is not None else ""
-
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("segmenter", "sam2.1-tiny", "SAM 2 weights: toy, a short name (lang2segtrack weights list), a folder or a hub id."),
@@ -126,34 +78,6 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("overlay_opacity", 0.5, "How strongly masks colour the overlay.", 0.0, 1.0, dynamic=True),
     Parameter("autostart", True, "Configure and activate at start; false waits for life-cycle transitions."),
 )
-BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in PARAMETERS}
-
-
-def declare(node: Node) -> None:
-    """Declares all parameters with their descriptions and ranges."""
-    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-
-    for parameter in PARAMETERS:
-        descriptor = ParameterDescriptor(description=parameter.description, additional_constraints=", ".join(parameter.choices))
-        if parameter.low is not None and parameter.high is not None:
-            if isinstance(parameter.default, float):
-                descriptor.floating_point_range = [FloatingPointRange(from_value=parameter.low, to_value=parameter.high)]
-            else:
-                descriptor.integer_range = [IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high), step=1)]
-        node.declare_parameter(parameter.name, parameter.default, descriptor)
-
-
-def check(values: Mapping[str, Any]) -> str:
-    """The first problem among parameter values, empty when there is none."""
-    return next(filter(None, (BY_NAME[name].problem(value) for name, value in values.items() if name in BY_NAME)), "")
-
-
-def markdown() -> str:
-    """The table of parameters for the documentation."""
-    rows = ["| parameter | default | allowed | at run time | what it does |", "|---|---|---|---|---|"]
-    for parameter in PARAMETERS:
-        default = f"`{parameter.default!r}`" if isinstance(parameter.default, str) else f"`{str(parameter.default).lower()}`"
-        rows.append(
-            f"| `{parameter.name}` | {default} | {parameter.allowed} | {'yes' if parameter.dynamic else 'no'} | {parameter.description} |"
-        )
-    return "\n".join(rows)
+TABLE = ParameterTable(PARAMETERS)
+BY_NAME = TABLE.by_name
+declare, check, markdown = TABLE.declare, TABLE.check, TABLE.markdown

@@ -89,16 +89,7 @@ class TrackNode(LifecycleNode):
         self._watch = self.create_timer(0.5, self._look_around, callback_group=MutuallyExclusiveCallbackGroup(), clock=steady)
         self._reported = 0
         self.add_on_set_parameters_callback(self._on_parameters)
-        self._warn_of_strangers()
-
-    def _warn_of_strangers(self) -> None:
-        """A misspelt parameter would otherwise be ignored without a word."""
-        given = set(getattr(self, "_parameter_overrides", {}))
-        strange = sorted(
-            name for name in given - set(parameters.BY_NAME) - {"use_sim_time"} if not name.startswith(("qos_overrides", "start_"))
-        )
-        if strange:
-            self.get_logger().warning(f"there is no parameter {', '.join(strange)}; see docs/interfaces.md or ros2 param list")
+        parameters.TABLE.warn_of_strangers(self)
 
     # Life cycle
 
