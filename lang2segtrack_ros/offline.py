@@ -105,7 +105,7 @@ def track_source(
             result = session.step(frame)
             speeds.append(1.0 / max(time.perf_counter() - began, 1e-9))
             script.after()
-            seen = seen or any(track.box is not None for track in result.tracks)
+            seen = seen or any(track.box is not None for track in result.announced)
             if records is not None:
                 records.append(frame_record(result))
             else:

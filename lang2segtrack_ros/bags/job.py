@@ -26,7 +26,7 @@ from typing import Any
 from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from lang2segtrack_ros.backward import BackwardPass
+from lang2segtrack_ros.backward import BackwardPass, RefinementError
 from lang2segtrack_ros.bag_types import BagError, offered_qos
 from lang2segtrack_ros.bags import checkpoint
 from lang2segtrack_ros.bags.images import BagImages, ImageIndex
@@ -162,7 +162,7 @@ class BagJob:
                 self._forward(images, state)
             if self.options.backward:
                 self._backward(images, state)
-        except (OfflineError, BagError):
+        except (OfflineError, BagError, RefinementError):
             shutil.rmtree(self.work)
             raise
         self._write(bag, images, state, summary)
@@ -204,7 +204,7 @@ class BagJob:
             state.script.before(session, len(state.forward))
             result = session.step(frame)
             state.script.after()
-            state.seen = state.seen or any(track.box is not None for track in result.tracks)
+            state.seen = state.seen or any(track.box is not None for track in result.announced)
             state.forward.append(frame_record(result))
             self._report("forward", len(state.forward), total)
             if time.monotonic() - saved >= self.options.checkpoint_s:

@@ -42,6 +42,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    from lang2segtrack_ros.backward import RefinementError
     from lang2segtrack_ros.bag_types import BagError
     from lang2segtrack_ros.offline import OfflineError
     from lang2segtrack_ros.prompts import PromptError
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         return _bag(options)
-    except (BagError, OfflineError, PromptError, WeightsError, OSError) as error:
+    except (BagError, OfflineError, PromptError, RefinementError, WeightsError, OSError) as error:
         print(f"lang2segtrack bag: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

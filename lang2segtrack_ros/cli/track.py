@@ -49,6 +49,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    from lang2segtrack_ros.backward import RefinementError
     from lang2segtrack_ros.offline import OfflineError
     from lang2segtrack_ros.prompts import PromptError
     from lang2segtrack_ros.sources import SourceError
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         if options.out.exists():
             shutil.rmtree(options.out)
         partial.rename(options.out)
-    except (OfflineError, PromptError, SourceError, WeightsError, OSError) as error:
+    except (OfflineError, PromptError, RefinementError, SourceError, WeightsError, OSError) as error:
         print(f"lang2segtrack track: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

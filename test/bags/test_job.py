@@ -24,6 +24,7 @@ from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from test.bags.making import PERIOD_NS, START_NS, TOPIC, contents, record
 from test.conftest import body_box, iou
+from test.test_session_identity import Scripted
 
 COUNT, PROMPTED = 10, 6
 
@@ -209,3 +210,14 @@ def test_two_runs_do_not_work_on_one_output(tmp_path: Path, segmenter: Sam2Segme
     assert second
     assert summary.images == COUNT
     assert sorted(item.name for item in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_a_false_alarm_is_not_something_found(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene) -> None:
+    """A detector that sees something once and never again has found nothing; there is nothing to go back from either."""
+    source = record(tmp_path / "in", scene, COUNT)
+    detector = Scripted(lambda frame: [("green triangle", (20.0, 20.0, 60.0, 60.0))] if len(detector.asked) == 1 else [])
+    options = BagOptions(prompts=[Scheduled(0, TextPrompt("green triangle."))])
+    with pytest.raises(OfflineError, match=f"was found on none of the {COUNT} images"):
+        BagJob(source, tmp_path / "out", lambda: Session(segmenter, detector), options, lambda *_: None).run()
+    assert detector.asked
+    assert [item.name for item in tmp_path.iterdir()] == ["in"]
