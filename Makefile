@@ -4,7 +4,7 @@
 PYTHON ?= python3
 IN_ENVIRONMENT = . .ros/activate.sh &&
 
-.PHONY: help setup demo test lint docs soak faults bench bench-node bench-accuracy train-toy clean
+.PHONY: help setup demo test lint docs soak faults fuzz bench bench-node bench-accuracy train-toy clean
 
 help:
 	@echo "make demo   set up what is missing, then track shapes on a real ROS 2 graph; results in out/demo"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint   ruff and mypy alone"
 	@echo "make soak   does memory grow? 5,000 frames of the tracker, then the node for half an hour (MINUTES=5 for less)"
 	@echo "make faults every fault on a running node: frames lost, recovery, ids and prompts kept; results in out/bench"
+	@echo "make fuzz   20,000 requests and images that nobody would send; results in out/bench"
 	@echo "make bench  speed of the tracker against transformers' session, and what each option costs"
 	@echo "make bench-node      what the node adds to the networks' time, and what it does with too many images"
 	@echo "make bench-accuracy  suites x policies on held-out seeds; results in out/bench"
@@ -38,6 +39,10 @@ soak: setup
 
 faults: setup
 	@$(IN_ENVIRONMENT) python bench/faults.py
+
+fuzz:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) python -m test.ros.fuzzing --requests 20000
 
 bench: setup
 	@$(IN_ENVIRONMENT) python bench/tracking.py && python bench/options.py && python bench/detector.py
