@@ -30,6 +30,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
+from lang2segtrack_ros.ros.running import end_in_time
+
 PACKAGE = "lang2segtrack"
 PLUGINS = {
     "lang2segtrack::TrackNode": "lang2segtrack_ros.ros.track_node:TrackNode",
@@ -211,6 +213,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    end_in_time(stopping.is_set)
     sys.setswitchinterval(0.0005)  # the engines' threads ask for the interpreter after every small tensor operation
     executor = MultiThreadedExecutor(num_threads=2)
     executor.add_node(manager)

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from rclpy.executors import ExternalShutdownException
@@ -43,15 +44,15 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def end_in_time(context: Any, limit_s: float = EXIT_S) -> None:
-    """Ends the process this long after its context was shut down, by a signal or otherwise, if it has not ended by itself.
+def end_in_time(stopping: Callable[[], bool], limit_s: float = EXIT_S) -> None:
+    """Ends the process this long after it was told to stop, if it has not ended by itself.
 
     A network that is loading, a detector that looks at an image for a minute or a publisher that a dead subscriber blocks cannot be
     interrupted. They hold nothing that must be written down.
     """
 
     def watch() -> None:
-        while context.ok():
+        while not stopping():
             time.sleep(0.05)
         time.sleep(limit_s)
         busy = ", ".join(thread.name for thread in threading.enumerate() if thread is not threading.current_thread())

@@ -419,7 +419,8 @@ def run(args: list[str] | None) -> int:
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
     try:
         rclpy.init(args=args)
-        end_in_time(rclpy.get_default_context())
+        context = rclpy.get_default_context()
+        end_in_time(lambda: not context.ok())
         node = TrackNode()
     except Exception as error:  # a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
         print(f"track_node could not start: {error}", file=sys.stderr)
