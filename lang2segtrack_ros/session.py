@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from lang2segtrack_ros.identity.life_cycle import LifeCycle
 from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
 from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_detector, step_down
+from lang2segtrack_ros.prompt_handle import MAX_TRIES, Question
+from lang2segtrack_ros.prompt_handle import PromptHandle as PromptHandle
 from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.records import RecordFile
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
@@ -46,61 +48,12 @@ MAX_CACHED_FRAMES = 32
 """Features kept for catching up; when there are more, every second is let go."""
 STARVED_S = 2.0
 """When nothing helped against too little memory, smaller settings are tried again only after so long."""
-MAX_TRIES = 3
-"""Frames on which a prompt is tried when something fails that is not the prompt's fault."""
 MAX_WAITING = 256
 """Prompts that may wait for a frame."""
 MAX_PER_FRAME = 32
 """Boxes, points and masks that are applied on one frame; more wait for the next ones."""
 MAX_TEXTS = 64
 """Continuous text prompts."""
-
-
-@dataclass(eq=False)
-class PromptHandle:
-    """What became of a prompt. Filled in by the frame that applies it.
-
-    Attributes:
-        prompt: the prompt.
-        prompt_id: > 0, number of a continuous text prompt, by which it is changed and removed; 0 for other prompts.
-        done: True once it was applied or refused.
-        track_ids: the objects it made, found or corrected.
-        labels: one for each of track_ids.
-        error: why it was refused, empty when it was not.
-        notes: sentences the user should see, such as words the detector does not know.
-        failures: how often work on it has failed for a reason that was not the prompt's own.
-    """
-
-    prompt: Prompt
-    prompt_id: int = 0
-    done: bool = False
-    track_ids: list[int] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    error: str = ""
-    notes: list[str] = field(default_factory=list)
-    failures: int = 0
-
-    def _worn(self, error: Exception, what: str) -> bool:
-        """Counts a failure; True, and the prompt is answered, when it has had its tries."""
-        self.failures += 1
-        if self.failures == MAX_TRIES:
-            going_on = "; it is looked for on" if self.prompt_id else ""
-            self._finish([], [], f"{what} failed {MAX_TRIES} times, the last time with {type(error).__name__}: {error}{going_on}")
-        return self.done
-
-    def _finish(self, track_ids: Sequence[int], labels: Sequence[str], error: str = "") -> None:
-        self.track_ids, self.labels, self.error, self.done = list(track_ids), list(labels), error, True
-
-
-@dataclass(eq=False)
-class _InFlight:
-    """A question the detector is working on: the tracks as they were, and the features since."""
-
-    tracks: list[Track]
-    handles: list[PromptHandle]
-    features: list[tuple[int, ImageFeatures, int, int]]  # frame index, features, height, width
-    answer: DetectionAnswer | None = None
-    failures: int = 0
 
 
 class Session:
@@ -154,7 +107,7 @@ class Session:
         self._next_text = 1
         self._look_now = False  # after a scene cut, without waiting for the interval
         self._handles: list[PromptHandle] = []  # text prompts that no look has answered yet
-        self._in_flight: _InFlight | None = None
+        self._in_flight: Question | None = None
         self._removed: list[Track] = []
         self._prompted: list[int] = []
         self._last: FrameResult | None = None
@@ -249,7 +202,7 @@ class Session:
     def reset(self) -> None:
         """Forgets all objects and prompts; ids go on."""
         for handle in [*self._waiting, *self._handles, *(self._in_flight.handles if self._in_flight else [])]:
-            handle._finish([], [], "the session was reset before the prompt was applied")
+            handle.finish([], [], "the session was reset before the prompt was applied")
         self._waiting.clear()
         self._texts.clear()
         self._looked.clear()
@@ -327,18 +280,18 @@ class Session:
 
     def _wear_out(self, error: Exception) -> None:
         """What was to be done on a frame that failed may be why: after some tries it is let go."""
-        self._waiting = [handle for handle in self._waiting if not handle._worn(error, "the image")]
-        self._handles = [handle for handle in self._handles if not handle._worn(error, "the image")]
+        self._waiting = [handle for handle in self._waiting if not handle.worn(error, "the image")]
+        self._handles = [handle for handle in self._handles if not handle.worn(error, "the image")]
         flight = self._in_flight
         if flight is not None and flight.answer is not None:
             flight.failures += 1
             if flight.failures == MAX_TRIES:
                 self._abandon(flight, error)
 
-    def _abandon(self, flight: _InFlight, error: Exception) -> None:
+    def _abandon(self, flight: Question, error: Exception) -> None:
         """Lets go of a question to the detector; prompts that asked it ask again."""
         self._in_flight = None
-        self._handles += [handle for handle in flight.handles if not handle._worn(error, "the detection")]
+        self._handles += [handle for handle in flight.handles if not handle.worn(error, "the detection")]
 
     def _step_down(self) -> bool:
         """Needs less memory from now on; False when it cannot."""
@@ -478,13 +431,13 @@ class Session:
             try:
                 track_id = opened.prompt(handle.prompt)
             except (PromptError, TrackerError) as error:
-                handle._finish([], [], str(error))
+                handle.finish([], [], str(error))
             else:
                 if handle.prompt.track_id is None:
                     self.registry.add(track_id, handle.prompt.label, found=False)
                 self.registry.trust(track_id)
                 self._prompted.append(track_id)
-                handle._finish([track_id], [handle.prompt.label])
+                handle.finish([track_id], [handle.prompt.label])
 
     def _look(self, opened: OpenFrame, frame: Frame, features: ImageFeatures) -> None:
         """Asks the detector when a prompt is new or the interval is over."""
@@ -519,7 +472,7 @@ class Session:
         if self._worker is None:
             self._place(answer(self.detector, request), opened, opened.tracks(), handles)
             return
-        self._in_flight = _InFlight([], handles, [(self.tracker.frame_index, features, frame.height, frame.width)])
+        self._in_flight = Question([], handles, [(self.tracker.frame_index, features, frame.height, frame.width)])
         self._worker.submit(request)
 
     def _readable(self, phrases: Sequence[str]) -> bool:
@@ -589,7 +542,7 @@ class Session:
                 if self._worker is not None:
                     self._worker.use(less)
                 self._told_less("the detector looks at smaller images")
-            self._handles += [handle for handle in handles if less is not None or not handle._worn(given.error, "the detector")]
+            self._handles += [handle for handle in handles if less is not None or not handle.worn(given.error, "the detector")]
             return
         self._detections = len(given.detections)
         matched, new = associate(given.detections, tracks)
@@ -687,4 +640,4 @@ class Session:
         if missing:
             going_on = "; it is looked for on" if handle.prompt.mode == "continuous" else ""
             handle.notes.append(f"not found on this image: {', '.join(missing)}{going_on}")
-        handle._finish(list(mine), [labels.get(track_id, label) for track_id, label in mine.items()], full if not mine else "")
+        handle.finish(list(mine), [labels.get(track_id, label) for track_id, label in mine.items()], full if not mine else "")

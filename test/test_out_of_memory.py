@@ -14,9 +14,10 @@ import torch
 from lang2segtrack_ros.detection import GroundingDinoDetector
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, step_down
+from lang2segtrack_ros.prompt_handle import MAX_TRIES
 from lang2segtrack_ros.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.results import FrameResult
-from lang2segtrack_ros.session import MAX_TRIES, Session
+from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from lang2segtrack_ros.weights import load_detector
