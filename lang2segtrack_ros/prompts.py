@@ -34,6 +34,12 @@ def split_phrases(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
+def check_label(label: str) -> None:
+    """Raises PromptError for a label that is too long to be published with every image."""
+    if len(label) > MAX_TEXT_LENGTH:
+        raise PromptError(f"the label has {len(label)} characters; at most {MAX_TEXT_LENGTH} are kept: give a shorter name")
+
+
 @dataclass(frozen=True)
 class TextPrompt:
     """Objects by name.
@@ -79,7 +85,7 @@ class BoxPrompt:
         track_id: an existing object to correct; None starts a new one.
 
     Raises:
-        PromptError: not four finite numbers, or no area.
+        PromptError: not four finite numbers, no area, or an overlong label.
     """
 
     box: tuple[float, float, float, float]
@@ -87,6 +93,7 @@ class BoxPrompt:
     track_id: int | None = None
 
     def __post_init__(self) -> None:
+        check_label(self.label)
         if len(self.box) != 4 or not np.isfinite(self.box).all():
             raise PromptError(f"a box is four finite numbers (x_min, y_min, x_max, y_max), not {self.box}")
         x1, y1, x2, y2 = self.box
@@ -115,7 +122,7 @@ class PointPrompt:
         track_id: an existing object to correct; None starts a new one.
 
     Raises:
-        PromptError: no points, too many, not finite, other labels than 0 and 1, none of them 1 for a new object.
+        PromptError: an overlong label, no points, too many, not finite, other labels than 0 and 1, none of them 1 for a new object.
     """
 
     points: Sequence[tuple[float, float]]
@@ -124,6 +131,7 @@ class PointPrompt:
     track_id: int | None = None
 
     def __post_init__(self) -> None:
+        check_label(self.label)
         if not 1 <= len(self.points) <= MAX_POINTS:
             raise PromptError(f"a point prompt takes 1 to {MAX_POINTS} points, not {len(self.points)}")
         if any(len(point) != 2 for point in self.points) or not np.isfinite(np.asarray(self.points, dtype=float)).all():
@@ -156,7 +164,7 @@ class MaskPrompt:
         track_id: an existing object to correct; None starts a new one.
 
     Raises:
-        PromptError: not two-dimensional, or empty.
+        PromptError: not two-dimensional, empty, or an overlong label.
     """
 
     mask: NDArray[np.bool_]
@@ -164,6 +172,7 @@ class MaskPrompt:
     track_id: int | None = None
 
     def __post_init__(self) -> None:
+        check_label(self.label)
         mask = np.asarray(self.mask)
         if mask.ndim != 2 or mask.size == 0:
             raise PromptError(f"a mask is a two-dimensional array, not one of shape {list(mask.shape)}")

@@ -62,6 +62,16 @@ def test_box_is_refused(box: tuple[float, float, float, float], fault: str) -> N
         BoxPrompt(box)
 
 
+def test_overlong_labels_are_refused() -> None:
+    """A label is published with every image."""
+    with pytest.raises(PromptError, match="10240 characters"):
+        BoxPrompt((0, 0, 5, 5), "x" * 10_240)
+    with pytest.raises(PromptError, match="10240 characters"):
+        PointPrompt([(1, 2)], label="x" * 10_240)
+    with pytest.raises(PromptError, match="10240 characters"):
+        MaskPrompt(np.ones((2, 2), bool), "x" * 10_240)
+
+
 def test_box_is_cut_to_the_image() -> None:
     assert BoxPrompt((-5, -5, 10, 700)).check_fits(480, 640).box == (0, 0, 10, 480)
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
 from lifecycle_msgs.msg import Transition
@@ -26,6 +27,7 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters, SetParametersAtomically
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Point2D
 
@@ -41,11 +43,14 @@ from lang2segtrack.srv import (
     SegmentImage,
 )
 from lang2segtrack_ros.image_messages import COLOR_ENCODINGS, DEPTH_ENCODINGS
+from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.parameters import PARAMETERS
 from lang2segtrack_ros.toyworld.faults.rig import PERIOD_S, Rig, rig
+from lang2segtrack_ros.toyworld.scene import demo_scene
 
 ANSWER_S = 60.0
 BATCH = 20
+WIDTH, HEIGHT = 320, 240
 ARGUMENTS = ("-p", "max_objects:=3", "-p", "image_size:=64", "-p", "history_s:=1.0")
 
 Request = tuple[Any, str, dict[str, Any]]
@@ -95,6 +100,13 @@ def parameter(draw: Any) -> Parameter:
     return Parameter(name=name, value=value)
 
 
+def filled(start: tuple[int, int], size: tuple[int, int]) -> Image:
+    """A mask of the camera's images with a rectangle in it."""
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    pixels[start[1] : start[1] + size[1], start[0] : start[0] + size[0]] = 255
+    return Image(encoding="mono8", height=HEIGHT, width=WIDTH, step=WIDTH, data=array.array("B", pixels.tobytes()))
+
+
 def request(kind: Any, name: str, **fields: Any) -> st.SearchStrategy[Request]:
     """Requests of one service."""
     return st.fixed_dictionaries(fields).map(lambda drawn: (kind, name, drawn))
@@ -124,7 +136,32 @@ SERVICES = {
         ChangeState, "track_node/change_state", transition=st.builds(Transition, id=st.integers(10, 59) | st.integers(70, 255))
     ),
 }
-requests = st.sampled_from(sorted(SERVICES)).flatmap(lambda name: SERVICES[name])
+places = st.tuples(st.integers(0, WIDTH - 40), st.integers(0, HEIGHT - 40))
+sizes = st.tuples(st.integers(8, 200), st.integers(8, 200))
+corners = st.tuples(places, sizes).map(lambda drawn: (*drawn[0], drawn[0][0] + drawn[1][0], drawn[0][1] + drawn[1][1]))
+known = st.one_of(st.just(0), st.integers(1, 40))
+names = st.sampled_from(["red circle", "blue star. purple cross.", "yellow square", "cup"])
+whole = st.just(MESSAGES.image(demo_scene(WIDTH, HEIGHT).render(0).color, "rgb8", Header()))
+SANE = {
+    "add_text_prompt": request(
+        AddTextPrompt, "add_text_prompt", text=names, mode=st.sampled_from(["", "once"]), threshold=st.just(0.3), every=st.integers(0, 9)
+    ),
+    "add_box_prompt": st.tuples(corners, known).map(
+        lambda drawn: (AddBoxPrompt, "add_box_prompt", {**dict(zip(BOX, map(float, drawn[0]))), "track_id": drawn[1]})
+    ),
+    "add_point_prompt": request(
+        AddPointPrompt,
+        "add_point_prompt",
+        points=st.lists(places.map(lambda at: Point2D(x=float(at[0]), y=float(at[1]))), min_size=1, max_size=5),
+        track_id=known,
+    ),
+    "add_mask_prompt": request(AddMaskPrompt, "add_mask_prompt", mask=st.builds(filled, places, sizes), track_id=known),
+    "remove_track": request(RemoveTrack, "remove_track", track_id=known),
+    "segment_image": request(SegmentImage, "segment_image", image=whole, text=names),
+    "refine_backward": request(RefineBackward, "refine_backward", seconds=st.floats(0.0, 1.0, width=32), save=st.booleans()),
+}
+"""Requests that make sense: what they make of the node is what the others meet."""
+requests = st.sampled_from(sorted(SERVICES)).flatmap(lambda name: st.one_of(SERVICES[name], SANE.get(name, SERVICES[name])))
 
 
 class Fuzzer:

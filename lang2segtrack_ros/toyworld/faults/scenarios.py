@@ -33,6 +33,7 @@ class Outcome:
     Attributes:
         fault: what was done.
         lost, shown: images that got no answer, of those shown from the fault's beginning to the recovery.
+        replaced: how many of the lost ones were replaced by newer ones because the machine was too slow, which is no fault's doing.
         recovery_s: from the end of the fault to the first image on which every object is found under its id; infinity for never.
         ids_kept: whether every object was found again under its id.
         prompts_kept: whether everything asked for during the fault was done, or refused with a sentence.
@@ -43,6 +44,7 @@ class Outcome:
     fault: str
     lost: int
     shown: int
+    replaced: int
     recovery_s: float
     ids_kept: bool
     prompts_kept: bool
@@ -62,13 +64,22 @@ def measure(
     `act` returns whether what was asked for was done, and further numbers; `words` says what diagnostics should show.
     """
     rig.begin()
+    before = replaced(rig)
     began = time.monotonic()
     kept, told = act() or (True, "")
     ended = time.monotonic()
     recovery = rig.recover(ended)
     rig.spin(1.0)  # the answers that are still under way
     lost, shown = rig.lost(began)
-    return Outcome(fault, lost, shown, round(recovery, 2), bool(np.isfinite(recovery)), kept, words(), told)
+    late = min(lost, replaced(rig) - before)
+    return Outcome(fault, lost, shown, late, round(recovery, 2), bool(np.isfinite(recovery)), kept, words(), told)
+
+
+def replaced(rig: Rig) -> int:
+    """How many images the node has left out so far because newer ones had come."""
+    rig.values = {}
+    rig.spin(5.0, lambda: bool(rig.values))
+    return int(rig.values.get("images replaced by newer ones", 0))
 
 
 def value(rig: Rig, *keys: str) -> Callable[[], str]:
