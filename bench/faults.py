@@ -36,10 +36,8 @@ def suffer(around: Rig, full: bool) -> list[Outcome]:
         outcome = outcomes[-1]
         recovery, words = f"{outcome.recovery_s:.1f} s", " | ".join(filter(None, (outcome.words, outcome.told)))
         kept = f"ids {'kept' if outcome.ids_kept else 'LOST'}, prompts {'kept' if outcome.prompts_kept else 'LOST'}"
-        print(
-            f"{outcome.fault:48} lost {outcome.lost:3} ({outcome.replaced:3} late) of {outcome.shown:3}  {recovery:>7}  {kept}  {words[:110]}",
-            flush=True,
-        )
+        lost = f"lost {outcome.lost:3} ({outcome.replaced:3} late) of {outcome.shown:3}"
+        print(f"{outcome.fault:48} {lost}  {recovery:>7}  {kept}  {words[:110]}", flush=True)
         if around.process.poll() is not None:
             raise SystemExit(f"the process ended with {around.process.returncode}:\n{around.processes.log('track_node')[-3000:]}")
     return outcomes
