@@ -80,10 +80,9 @@ class Access:
                 "unknown_host",
                 "this page is not known under that name: use the robot's IP address, or add the name to the parameter allowed_hosts",
             )
-        origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise RefusedError(HTTPStatus.FORBIDDEN, "other_origin", "requests from other web sites are not answered")
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        origin = headers.get("Origin", f"http://{host}").lower()
+        ours = origin in (f"http://{host.lower()}", f"https://{host.lower()}")  # https where a proxy stands before it
+        if not ours or headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise RefusedError(HTTPStatus.FORBIDDEN, "other_origin", "requests from other web sites are not answered")
 
     def check_token(self, headers: Message[str, str]) -> None:

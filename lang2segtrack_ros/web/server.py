@@ -216,6 +216,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def cut(self) -> None:
         """Ends the connection from another thread."""
+        self.deadline = float("inf")
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 

@@ -79,6 +79,8 @@ def test_two_hosts_are_none() -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "http://127.0.0.1:9999"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": "127.0.0.1:8080"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
     ],
@@ -89,7 +91,16 @@ def test_requests_of_other_sites(given: dict[str, str]) -> None:
     assert (raised.value.status, raised.value.reason) == (403, "other_origin")
 
 
-@pytest.mark.parametrize("given", [{}, {"Origin": "http://127.0.0.1:8080"}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"Origin": "http://127.0.0.1:8080"},
+        {"Origin": "https://127.0.0.1:8080"},
+        {"Sec_Fetch_Site": "same-origin"},
+        {"Sec_Fetch_Site": "none"},
+    ],
+)
 def test_requests_of_the_page_and_of_programs(given: dict[str, str]) -> None:
     Access("127.0.0.1").check_site(headers(**given))
 
