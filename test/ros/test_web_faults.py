@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -212,3 +213,13 @@ def test_signals_end_it_with_everything_open(tmp_path: Path, how: signal.Signals
         process.send_signal(how)
         assert process.wait(5) == 0
         assert "Traceback" not in processes.log("web_node")
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.7, 1.1, 1.5])
+def test_a_signal_while_it_starts_ends_it(tmp_path: Path, moment: float) -> None:
+    """Wherever it is by then: before Python's own set-up, among the imports, while the node is made, or serving."""
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        process = processes.start("web_node", [*executable("web_node"), "--ros-args", "-p", "port:=0"])
+        time.sleep(moment)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) in (0, 130, -signal.SIGINT)
