@@ -10,10 +10,13 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.history import FrameHistory, Past, StoredPast
 from lang2segtrack_ros.prompts import Prompt, TextPrompt
 from lang2segtrack_ros.records import RecordFile, frame_record
+from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.session import PromptHandle, Session
 from lang2segtrack_ros.sources import ImageSource
 from lang2segtrack_ros.trace_files import TraceFiles
@@ -68,6 +71,16 @@ def nothing_found(prompts: Sequence[Prompt], images: int) -> OfflineError:
     return OfflineError(f"{what}: try other words, a lower threshold, or a box")
 
 
+class Watcher(Protocol):
+    """Somebody who looks on."""
+
+    def before(self, session: Session, frame: Frame) -> bool:
+        """An image is about to be worked on: may wait, and prompt; False ends the source here."""
+
+    def after(self, frame: Frame, result: FrameResult) -> None:
+        """An image has been worked on."""
+
+
 def track_source(
     session: Session,
     source: ImageSource,
@@ -75,6 +88,7 @@ def track_source(
     folder: Path,
     backward: bool,
     report: Report,
+    watcher: Watcher | None = None,
 ) -> TraceFiles:
     """Tracks through a source and writes all files of `trace_files` into a folder.
 
@@ -85,6 +99,7 @@ def track_source(
         folder: for the files; a folder `.work` in it is used and removed.
         backward: also sweep backwards, and write the merged traces.
         report: hears how far it is.
+        watcher: looks on, and may prompt and end it.
 
     Raises:
         OfflineError: a prompt is refused or comes too late, or nothing is ever seen.
@@ -97,14 +112,19 @@ def track_source(
     speeds = array("f")
     files = TraceFiles(folder, source.fps)
     count = 0
-    seen = False
+    seen = ended = False
     try:
         for frame in source.frames():
             script.before(session, count)
+            if watcher is not None and not watcher.before(session, frame):
+                ended = True
+                break
             began = time.perf_counter()
             result = session.step(frame)
             speeds.append(1.0 / max(time.perf_counter() - began, 1e-9))
             script.after()
+            if watcher is not None:
+                watcher.after(frame, result)
             seen = seen or any(track.box is not None for track in result.announced)
             if records is not None:
                 records.append(frame_record(result))
@@ -112,7 +132,8 @@ def track_source(
                 files.write(frame, result, f"{speeds[count]:.1f} FPS")
             count += 1
             report("forward", count, source.length)
-        script.finish(count)
+        if not ended:
+            script.finish(count)
         if not seen:
             raise nothing_found([item.prompt for item in prompts], count)
         if records is not None:

@@ -25,13 +25,13 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
 
 
-def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], **more: Any) -> Session:
-    """The session these options describe, with a detector where a prompt needs one. Raises WeightsError."""
+def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], words_may_come: bool = False, **more: Any) -> Session:
+    """The session these options describe, with a detector where a prompt needs one, or may come to. Raises WeightsError."""
     from lang2segtrack_ros.prompts import TextPrompt
     from lang2segtrack_ros.session import Session
     from lang2segtrack_ros.weights import load_detector, load_segmenter
 
     segmenter = load_segmenter(options.model, options.device, options.image_size)
-    with_detector = any(isinstance(item.prompt, TextPrompt) for item in prompts)
+    with_detector = words_may_come or any(isinstance(item.prompt, TextPrompt) for item in prompts)
     detector = load_detector(options.detector, options.device) if with_detector else None
     return Session(segmenter, detector, options.policy, **more)

@@ -23,7 +23,7 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompts", type=Path, metavar="YAML", help="more prompts, for any image; see below")
 
 
-def prompts_of(options: argparse.Namespace) -> list[Scheduled]:
+def prompts_of(options: argparse.Namespace, none_is_fine: bool = False) -> list[Scheduled]:
     """All prompts of the command line and the file.
 
     Raises:
@@ -48,7 +48,7 @@ def prompts_of(options: argparse.Namespace) -> list[Scheduled]:
         found.append(MaskPrompt(read_mask(Path(name)), label))
     listed = [Scheduled(options.at, prompt) for prompt in found]
     listed += read_prompts(options.prompts) if options.prompts else []
-    if not listed:
+    if not listed and not none_is_fine:
         raise OfflineError("nothing to follow: give --text, --box, --point, --mask or --prompts")
     return listed
 

@@ -38,6 +38,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("source", metavar="VIDEO|FOLDER|CAMERA", help="a file, a folder, or a camera's number")
     add_prompt_options(parser)
+    parser.add_argument("--window", action="store_true", help="look on, click, draw boxes, type names; waits when nothing is named")
     parser.add_argument("--backward", action="store_true", help="also go backwards: whole traces, gaps filled")
     parser.add_argument("--fps", type=float, help="images a second of a folder (30)")
     parser.add_argument("--frames", type=int, metavar="N", help="end a camera after so many images; else Ctrl-C ends it")
@@ -82,7 +83,7 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     from lang2segtrack_ros.offline import track_source
     from lang2segtrack_ros.sources import CameraSource, open_source
 
-    prompts = prompts_of(options)
+    prompts = prompts_of(options, none_is_fine=options.window)
     source = open_source(options.source, options.fps)
     history = None
     if isinstance(source, CameraSource):
@@ -90,9 +91,16 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
         signal.signal(signal.SIGINT, lambda *_: source.stop())
         if options.backward:
             history = FrameHistory(max_seconds=float("inf"), max_bytes=shutil.disk_usage(folder.parent).free // 2, folder=folder / ".work")
-    session = make_session(options, prompts, history=history)
+    session = make_session(options, prompts, options.window, history=history)
     line = ProgressLine()
-    files = track_source(session, source, prompts, folder, options.backward, line)
+    if options.window:
+        from lang2segtrack_ros.cli.track_window import with_window
+        from lang2segtrack_ros.player import Player
+
+        player = Player(playing=bool(prompts))
+        files = with_window(source.name, player, lambda: track_source(session, source, prompts, folder, options.backward, line, player))
+    else:
+        files = track_source(session, source, prompts, folder, options.backward, line)
     line.end()
     for track_id, label in sorted(files.labels.items()):
         print(f"track {track_id} {label or '(no label)'}: visible on {files.visible[track_id]} images")

@@ -1,9 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`prompt_window`: a plain window with the overlay, to prompt with clicks, boxes and words. Knows track_node by its services and topics.
-
-Tk comes with Python and has text fields; OpenCV's windows have none, and are missing from its headless builds.
-"""
+"""`prompt_window`: a window on a running track_node, which it knows by its services and topics."""
 
 from __future__ import annotations
 
@@ -13,11 +10,10 @@ import sys
 import threading
 import time
 import tkinter as tk
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-import cv2
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
@@ -26,31 +22,25 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from lang2segtrack_ros.gestures import Fit, Place, is_box, prompt_of
-from lang2segtrack_ros.prompts import PromptError, TextPrompt
-from lang2segtrack_ros.rendering import palette
 from lang2segtrack_ros.results import TrackStatus
 from lang2segtrack_ros.ros.live_view import CAMERA, LiveView
 from lang2segtrack_ros.ros.parameter_table import Parameter, ParameterTable
-from lang2segtrack_ros.ros.tracker_client import TrackerClient, TrackerError
-
-NO_DISPLAY = 3
-TICK_MS = 30
-LIST_S = 0.7
-BACKGROUND, PANEL, TEXT, GREY, RED = "#14171c", "#22262d", "#e8eaed", "#9aa0a6", "#f28b82"
+from lang2segtrack_ros.ros.tracker_client import TrackerClient, ViewerPrompt
+from lang2segtrack_ros.window import NO_DISPLAY, PromptWindow, Row
 
 PARAMETERS = ParameterTable((Parameter("max_rate", 20.0, "Pictures a second at most.", 0.1, 120.0),))
 
 
 class WindowNode(Node):
-    """The ROS side: keeps the newest picture. Spins on a thread of its own."""
+    """The ROS side, see `window.Tracker`: keeps the newest picture. Spins on a thread of its own."""
 
     def __init__(self, node_name: str = "prompt_window", **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         PARAMETERS.declare(self, read_only=True)
         PARAMETERS.warn_of_strangers(self)
-        self.newest: tuple[NDArray[np.uint8], str] | None = None
-        self.tracker = TrackerClient(self)
+        self.newest: NDArray[np.uint8] | None = None
+        self._source = ""
+        self._client = TrackerClient(self)
         self._period = 1.0 / self.get_parameter("max_rate").value
         self._shown_at = float("-inf")
         group = MutuallyExclusiveCallbackGroup()
@@ -59,204 +49,40 @@ class WindowNode(Node):
 
     def _show(self, color: NDArray[np.uint8], source: str) -> None:
         self._shown_at = time.monotonic()
-        self.newest = (color, source)
+        self.newest, self._source = color, source
 
+    @property
+    def problem(self) -> str:
+        """See `window.Tracker`."""
+        return self.view.problem or ("no overlay comes; this is the camera alone" if self._source == CAMERA else "")
 
-class PromptWindow:
-    """The window. All of it runs on Tk's thread, and nothing of it waits.
+    def prompt(self, prompt: ViewerPrompt) -> Future[Any]:
+        """See `window.Tracker`."""
+        return self._client.prompt(prompt)
 
-    Args:
-        root: Tk's root window, of which it takes possession.
-        node: where pictures come from and prompts go to.
-        stopped: asked all the time whether to end.
-    """
+    def remove(self, track_id: int) -> Future[Any]:
+        """See `window.Tracker`."""
+        return self._client.remove(track_id)
 
-    def __init__(self, root: tk.Tk, node: WindowNode, stopped: Callable[[], bool]) -> None:
-        self._root = root
-        self._node = node
-        self._stopped = stopped
-        self._drawn: tuple[NDArray[np.uint8], str] | None = None
-        self._drawn_size = (0, 0)
-        self._photo: tk.PhotoImage | None = None
-        self._press: Place | None = None
-        self._waiting: list[tuple[Future[Any], Callable[[Any], None]]] = []
-        self._listing: Future[Any] | None = None
-        self._listed_at = float("-inf")
-        self._ids: list[int] = []
-        self._problem = ""
-        self._lay_out()
-        self._tick()
+    def tracks(self) -> Future[Sequence[Row]]:
+        """See `window.Tracker`."""
+        rows: Future[Sequence[Row]] = Future()
 
-    def _lay_out(self) -> None:
-        root = self._root
-        root.title("lang2segtrack")
-        root.configure(background=BACKGROUND)
-        root.minsize(520, 320)
-        root.columnconfigure(0, weight=1)
-        root.rowconfigure(0, weight=1)
-        self.canvas = tk.Canvas(root, width=800, height=600, background="black", highlightthickness=0, cursor="crosshair")
-        self.canvas.grid(row=0, column=0, sticky="nsew")
-        panel = tk.Frame(root, background=BACKGROUND, padx=10, pady=8)
-        panel.grid(row=0, column=1, sticky="ns")
-        panel.rowconfigure(5, weight=1)
-        self.words = self._entry(panel, 0, "Find by name, then Enter")
-        self.label = self._entry(panel, 2, "Name for the next click or box")
-        tk.Label(panel, text="Tracks", anchor="w", background=BACKGROUND, foreground=GREY).grid(row=4, sticky="we", pady=(8, 2))
-        self.tracks = tk.Listbox(
-            panel, width=30, background=PANEL, foreground=TEXT, selectbackground="#3c4149", highlightthickness=0, activestyle="none"
-        )
-        self.tracks.configure(exportselection=False, borderwidth=0)
-        self.tracks.grid(row=5, sticky="ns")
-        self.remove = tk.Button(panel, text="Remove the selected track", command=self._remove)
-        self.remove.grid(row=6, sticky="we", pady=(8, 0))
-        self.status = tk.Label(root, anchor="w", background=BACKGROUND, foreground=GREY, padx=8, pady=4)
-        self.status.grid(row=1, column=0, columnspan=2, sticky="we")
-        self.canvas.bind("<ButtonPress-1>", self._on_press)
-        self.canvas.bind("<B1-Motion>", self._on_motion)
-        self.canvas.bind("<ButtonRelease-1>", self._on_release)
-        self.words.bind("<Return>", self._on_words)
-        self.tracks.bind("<Delete>", lambda _: self._remove())
-        root.bind("<Escape>", lambda _: self._forget_box())
-        self._tell("waiting for the first picture")
+        def answered(asked: Future[Any]) -> None:
+            error = asked.exception()
+            if error is not None:
+                rows.set_exception(error)
+                return
+            listed = asked.result().tracks
+            rows.set_result([Row(int(t.id), t.label, TrackStatus(t.state), t.score, t.bbox.size_x > 0) for t in listed])
 
-    @staticmethod
-    def _entry(panel: tk.Frame, row: int, text: str) -> tk.Entry:
-        tk.Label(panel, text=text, anchor="w", background=BACKGROUND, foreground=GREY).grid(row=row, sticky="we", pady=(4, 2))
-        entry = tk.Entry(panel, width=30, background=PANEL, foreground=TEXT, insertbackground=TEXT, relief="flat")
-        entry.grid(row=row + 1, sticky="we", ipady=4)
-        return entry
+        self._client.tracks().add_done_callback(answered)
+        return rows
 
-    # Pictures
-
-    def _tick(self) -> None:
-        if self._stopped():
-            self._root.destroy()
-            return
-        self._draw()
-        for future, then in [item for item in self._waiting if item[0].done()]:
-            self._waiting.remove((future, then))
-            self._settle(future, then)
-        self._list()
-        self._root.after(TICK_MS, self._tick)
-
-    def _fit(self) -> Fit | None:
-        if self._drawn is None:
-            return None
-        color = self._drawn[0]
-        return Fit((color.shape[1], color.shape[0]), (self.canvas.winfo_width(), self.canvas.winfo_height()))
-
-    def _draw(self) -> None:
-        newest, size = self._node.newest, (self.canvas.winfo_width(), self.canvas.winfo_height())
-        if newest is None or min(size) < 2 or (newest is self._drawn and size == self._drawn_size):
-            return
-        self._drawn, self._drawn_size = newest, size
-        fit = self._fit()
-        assert fit is not None
-        way = cv2.INTER_AREA if fit.scale < 1 else cv2.INTER_LINEAR
-        picture = cv2.resize(newest[0], fit.size, interpolation=way)
-        data = b"P6 %d %d 255\n" % fit.size + picture.tobytes()
-        self._photo = tk.PhotoImage(data=data, format="PPM")  # kept, or Tk would forget it
-        self.canvas.delete("picture")
-        self.canvas.create_image(size[0] // 2, size[1] // 2, image=self._photo, tags="picture")
-        self.canvas.tag_lower("picture")
-
-    # The mouse and the keys
-
-    def _on_press(self, event: Any) -> None:
-        self._press = (event.x, event.y) if self._drawn is not None else None
-        self.canvas.focus_set()
-
-    def _on_motion(self, event: Any) -> None:
-        self.canvas.delete("box")
-        if self._press is not None and is_box(self._press, (event.x, event.y)):
-            self.canvas.create_rectangle(*self._press, event.x, event.y, outline="white", dash=(6, 4), width=2, tags="box")
-
-    def _forget_box(self) -> None:
-        self._press = None
-        self.canvas.delete("box")
-
-    def _on_release(self, event: Any) -> None:
-        press, fit = self._press, self._fit()
-        self._forget_box()
-        if press is None or fit is None:
-            return
-        try:
-            prompt = prompt_of(press, (event.x, event.y), fit, self.label.get().strip())
-        except PromptError as error:
-            self._tell(str(error), bad=True)
-            return
-
-        self.label.delete(0, tk.END)
-
-        def done(response: Any) -> None:
-            self._tell(response.message or f"tracking it as {', '.join(str(number) for number in response.track_ids)}")
-
-        self._ask(self._node.tracker.prompt(prompt), done)
-
-    def _on_words(self, _: Any) -> None:
-        try:
-            prompt = TextPrompt(self.words.get())
-        except PromptError as error:
-            self._tell(str(error), bad=True)
-            return
-
-        def done(response: Any) -> None:
-            found = ", ".join(f"{number} {label}" for number, label in zip(response.track_ids, response.labels))
-            self._tell(response.message or (f"found {found}" if found else "looking for it"))
-
-        self._ask(self._node.tracker.prompt(prompt), done)
-
-    def _remove(self) -> None:
-        for index in self.tracks.curselection():  # type: ignore[no-untyped-call]
-            self._ask(self._node.tracker.remove(self._ids[index]), lambda _: self._tell("the track is removed"))
-
-    # The tracker
-
-    def _ask(self, future: Future[Any], then: Callable[[Any], None]) -> None:
-        self._waiting.append((future, then))
-
-    def _settle(self, future: Future[Any], then: Callable[[Any], None]) -> None:
-        try:
-            response = future.result()
-        except TrackerError as error:
-            self._tell(str(error), bad=True)
-            return
-        if response.success:
-            then(response)
-        else:
-            self._tell(response.message, bad=True)
-
-    def _list(self) -> None:
-        if self._listing is not None and self._listing.done():
-            try:
-                self._show_tracks(self._listing.result().tracks)
-                problem = self._node.view.problem
-                if not problem and self._drawn is not None and self._drawn[1] == CAMERA:
-                    problem = "no overlay comes; this is the camera alone"
-            except TrackerError as error:
-                problem = str(error)
-            if problem != self._problem:
-                self._problem = problem
-                self._tell(problem or "live", bad=bool(problem))
-            self._listing, self._listed_at = None, time.monotonic()
-        if self._listing is None and time.monotonic() - self._listed_at > LIST_S:
-            self._listing = self._node.tracker.tracks()
-
-    def _show_tracks(self, tracks: Any) -> None:
-        selected = {self._ids[index] for index in self.tracks.curselection()}  # type: ignore[no-untyped-call]
-        self.tracks.delete(0, tk.END)
-        self._ids = [int(track.id) for track in tracks]
-        for index, track in enumerate(tracks):
-            state = TrackStatus(track.state).name.lower()
-            score = f" {track.score:.0%}" if track.bbox.size_x > 0 else ""
-            self.tracks.insert(tk.END, f" {track.id} {track.label}  ({state}{score})")
-            color = "#{:02x}{:02x}{:02x}".format(*palette(track.id))
-            self.tracks.itemconfigure(index, foreground=color, selectforeground=color)
-            if track.id in selected:
-                self.tracks.selection_set(index)
-
-    def _tell(self, sentence: str, bad: bool = False) -> None:
-        self.status.configure(text=sentence, foreground=RED if bad else GREY)
+    def destroy_node(self) -> None:
+        """Fails what waits, then ends the node."""
+        self._client.close()
+        super().destroy_node()
 
 
 def main(args: list[str] | None = None) -> int:
@@ -289,7 +115,6 @@ def main(args: list[str] | None = None) -> int:
     executor.shutdown()
     rclpy.try_shutdown()
     spinning.join()
-    node.tracker.close()
     node.destroy_node()
     return 0
 

@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The prompt window on a real graph and a virtual screen, with a mouse and a keyboard that xdotool moves.
 
-Runs where Xvfb, xdotool and Tk are (`apt install xvfb xdotool python3-tk`). LANG2SEGTRACK_SCREENSHOTS names a folder that keeps a picture,
+LANG2SEGTRACK_SCREENSHOTS names a folder that keeps a picture,
 where ImageMagick's `import` is there to take it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -23,24 +21,9 @@ import pytest
 
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from test.ros.page_client import REMAP, SIZE, Witness
+from test.virtual_screen import MISSING, needs_screen, screen, xdotool
 
-MISSING = [name for name in ("Xvfb", "xdotool") if shutil.which(name) is None]
-MISSING += [] if importlib.util.find_spec("tkinter") else ["Tk"]
-needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 SCALE = 800 / SIZE[0]  # the canvas is 800 x 600 and fills the window's upper left
-
-
-@contextlib.contextmanager
-def screen() -> Iterator[str]:
-    """A virtual screen of its own; its DISPLAY."""
-    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1200x700x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert server.stdout is not None
-        yield f":{server.stdout.readline().strip()}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @dataclass
@@ -53,9 +36,7 @@ class User:
 
     def do(self, *arguments: str) -> str:
         """One command of xdotool."""
-        return subprocess.run(
-            ["xdotool", *arguments], env={**os.environ, "DISPLAY": self.display}, capture_output=True, text=True, check=True
-        ).stdout
+        return xdotool(self.display, *arguments)
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """From one pixel of the picture to another."""
@@ -141,9 +122,8 @@ def test_nothing_to_show_is_told_in_the_window_and_it_ends_all_the_same(tmp_path
     """No tracker, no camera; a second window on a screen of its own."""
     with screen() as display, isolated_environment() as environment, Processes({**environment, "DISPLAY": display}, tmp_path) as processes:
         window = processes.start("prompt_window", [*executable("prompt_window")])
-        subprocess.run(["xdotool", "search", "--sync", "--name", "lang2segtrack"], env={**os.environ, "DISPLAY": display}, check=True)
-        click = ["xdotool", "mousemove", "300", "300", "click", "1", "mousemove", "950", "50", "click", "1", "type", "mug."]
-        subprocess.run(click, env={**os.environ, "DISPLAY": display}, check=True)
+        xdotool(display, "search", "--sync", "--name", "lang2segtrack")
+        xdotool(display, "mousemove", "300", "300", "click", "1", "mousemove", "950", "50", "click", "1", "type", "mug.")
         window.send_signal(signal.SIGTERM)
         assert window.wait(5) == 0
         assert processes.log("prompt_window") == ""

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""`lang2segtrack track --window` on a virtual screen: a user looks at the first image, clicks, boxes, plays, and gets the files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.writers import write_png
+from test.conftest import body_box
+from test.virtual_screen import needs_screen, screen, xdotool
+
+COUNT = 12
+SCALE = 800 / 320
+PLAY = ("1100", "620")
+TRACK = [sys.executable, "-c", "import sys; from lang2segtrack_ros.cli.main import main; sys.exit(main())", "track"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, frames: list[SceneFrame]) -> Path:
+    for number in range(COUNT):
+        write_png(tmp_path / "images" / f"{number:03}.png", frames[number].color)
+    return tmp_path / "images"
+
+
+def started(display: str, folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [*TRACK, str(folder), "--window", "--device", "cpu", "--out", str(folder.parent / "out"), *words]
+    process = subprocess.Popen(command, env={**os.environ, "DISPLAY": display}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    xdotool(display, "search", "--sync", "--name", "lang2segtrack")
+    time.sleep(1.0)  # until the first picture is drawn
+    return process
+
+
+def at(x: float, y: float) -> tuple[str, str]:
+    return str(round(x * SCALE)), str(round(y * SCALE))
+
+
+@needs_screen
+def test_click_box_and_play(folder: Path, frames: list[SceneFrame]) -> None:
+    """The first image waits for the user; both objects are followed from it on."""
+    with screen() as display:
+        process = started(display, folder)
+        try:
+            x1, y1, x2, y2 = body_box(frames[0], 1)
+            xdotool(display, "mousemove", *at((x1 + x2) / 2, (y1 + y2) / 2), "click", "1")
+            xdotool(display, "mousemove", "950", "108", "click", "1", "type", "star")
+            x1, y1, x2, y2 = body_box(frames[0], 2)
+            xdotool(display, "mousemove", *at(x1, y1), "mousedown", "1")
+            xdotool(display, "mousemove", *at(x2, y2))
+            xdotool(display, "mouseup", "1")
+            folder_shots = os.environ.get("LANG2SEGTRACK_SCREENSHOTS")
+            if folder_shots:
+                name = str(Path(folder_shots) / "track_window.png")
+                subprocess.run(["import", "-window", "root", name], env={**os.environ, "DISPLAY": display})
+            assert process.poll() is None
+            xdotool(display, "key", "F5")
+            printed, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    records = [json.loads(line) for line in (folder.parent / "out" / "tracks.jsonl").read_text().splitlines()]
+    assert len(records) == COUNT
+    assert [track["label"] for track in records[0]["tracks"]] == ["", "star"]
+    assert "star: visible on 12 images" in printed
+
+
+@needs_screen
+def test_closing_the_window_keeps_what_was_tracked(folder: Path, frames: list[SceneFrame]) -> None:
+    """Named on the command line it plays at once; a signal in the middle ends it as closing the window does."""
+    box = ",".join(f"{value:g}" for value in body_box(frames[0], 1))
+    with screen() as display:
+        process = started(display, folder, "--box", f"{box}=circle")
+        try:
+            xdotool(display, "key", "F5")  # pause, wherever it is
+            time.sleep(1.0)
+            process.terminate()
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    records = (folder.parent / "out" / "tracks.jsonl").read_text().splitlines()
+    assert 1 <= len(records) <= COUNT
+
+
+def test_without_a_screen_it_says_so(folder: Path) -> None:
+    pytest.importorskip("tkinter")
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    command = [*TRACK, str(folder), "--window", "--device", "cpu", "--out", str(folder.parent / "out")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "--window needs a display, and there is none" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder.parent / "out").exists()
