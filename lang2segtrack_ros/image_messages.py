@@ -149,5 +149,6 @@ def instance_image(tracks: Iterable[Track], height: int, width: int) -> NDArray[
     image = np.zeros((height, width), np.uint16)
     for track in sorted(tracks, key=lambda track: track.score):
         if track.box is not None:
-            image[track.mask] = min(track.id, MAX_INSTANCE_ID)
+            x1, y1, x2, y2 = map(int, track.box)
+            image[y1:y2, x1:x2][track.mask[y1:y2, x1:x2]] = min(track.id, MAX_INSTANCE_ID)
     return image

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
@@ -49,7 +50,8 @@ class Rle:
     @staticmethod
     def encode(mask: NDArray[np.bool_]) -> Rle:
         """Encodes a bool [H, W] mask."""
-        coded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        columns = cv2.transpose(np.ascontiguousarray(mask).view(np.uint8))  # ten times as fast as NumPy's copy to Fortran order
+        coded = coco_mask.encode(columns.T)
         return Rle(int(mask.shape[0]), int(mask.shape[1]), coded["counts"].decode("ascii"))
 
     def decode(self) -> NDArray[np.bool_]:

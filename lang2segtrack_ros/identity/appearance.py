@@ -26,19 +26,18 @@ def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Appearan
     Returns:
         float32 [264], or None for a mask of fewer than 16 pixels.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if not width:
         return None
-    step = max(1, int(max(rows[-1] - rows[0], columns[-1] - columns[0]) // _LARGEST))
-    window = np.s_[rows[0] : rows[-1] + 1 : step, columns[0] : columns[-1] + 1 : step]
+    step = max(1, (max(width, height) - 1) // _LARGEST)
+    window = np.s_[y : y + height : step, x : x + width : step]
     inside = mask[window]
     if np.count_nonzero(inside) < 16:
         return None
-    lab = cv2.cvtColor(np.ascontiguousarray(color[window]), cv2.COLOR_RGB2LAB)[inside]
-    bins: NDArray[np.int64] = lab.astype(np.int64) * np.array((_LIGHT_BINS, _HUE_BINS, _HUE_BINS)) // 256
-    hues = np.zeros((_HUE_BINS, _HUE_BINS), np.float32)
-    np.add.at(hues, (bins[:, 1], bins[:, 2]), 1.0)
-    light = np.bincount(bins[:, 0], minlength=_LIGHT_BINS).astype(np.float32)
+    lab = cv2.cvtColor(np.ascontiguousarray(color[window]), cv2.COLOR_RGB2LAB)[inside].astype(np.intp)
+    hue = lab[:, 1] * _HUE_BINS // 256 * _HUE_BINS + lab[:, 2] * _HUE_BINS // 256
+    hues = np.bincount(hue, minlength=_HUE_BINS**2).reshape(_HUE_BINS, _HUE_BINS).astype(np.float32)
+    light = np.bincount(lab[:, 0] * _LIGHT_BINS // 256, minlength=_LIGHT_BINS).astype(np.float32)
     hues = cv2.GaussianBlur(hues, (3, 3), 0.8).astype(np.float32, copy=False)  # colours on a bin's edge fall here or there
     light = np.convolve(light, (0.25, 0.5, 0.25), mode="same").astype(np.float32)
     parts = (hues.ravel() / hues.sum() * (1 - _LIGHT_SHARE), light / light.sum() * _LIGHT_SHARE)

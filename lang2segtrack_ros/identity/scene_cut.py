@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIZE = (16, 12)
+_ROWS = 240
 
 
 class SceneCutDetector:
@@ -33,7 +34,8 @@ class SceneCutDetector:
 
     def update(self, color: NDArray[np.uint8]) -> bool:
         """Whether the RGB uint8 [H, W, 3] image follows a cut."""
-        small = cv2.resize(color, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+        step = max(1, color.shape[0] // _ROWS)  # of a large image not every line need be looked at
+        small = cv2.resize(color[::step], _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
         if last is None or self.correlation <= 0:
             return False
