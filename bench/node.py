@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node adds to the networks' time, and what it does when images come three times too fast.
+
+The toy camera and track_node as processes on a real graph; three objects prompted by box, `detections`, `tracks` and `instance_masks`
+listened to. Overhead is the time from the arrival of an image's message in the node's process to the return of the last publish of its
+result, less the model's (`node_probe` says what that is); and, as a busy machine stretches that, the processor time of the same work.
+Writes tables and out/bench/node.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from lang2segtrack.msg import TrackArray
+from lang2segtrack.srv import AddBoxPrompt
+from lang2segtrack_ros.toyworld.demo import REMAPPINGS
+from lang2segtrack_ros.toyworld.graph import GraphError, Processes, executable, isolated_environment
+
+CAMERA = "/camera/camera"
+OBJECTS = 3
+WARM_UP = 15
+START_S = 180.0
+TARGET_MS = {"640x480": 4.0, "1280x720": 8.0}
+STAGES = {
+    "arrival to callback": ("arrived", "called"),
+    "conversion": ("called", "offered"),
+    "to the engine": ("offered", "began"),
+    "step without the model": ("began", "stepped"),
+    "to the publisher": ("stepped", "taken"),
+    "messages, publishing": ("taken", "published"),
+}
+PROCESSOR = ("take_cpu", "convert_cpu", "step_cpu", "publish_cpu")
+
+
+class Audience(Node):
+    """Prompts three objects and listens."""
+
+    def __init__(self, outputs: tuple[str, ...]) -> None:
+        super().__init__("audience", context=None)
+        self.results = 0
+        self.prompted = 0
+        self.diagnostics: dict[str, str] = {}
+        self._asked = 0.0
+        self._prompts = self.create_client(AddBoxPrompt, "add_box_prompt")
+        for topic, kind in (("tracks", TrackArray), ("detections", Detection2DArray), ("instance_masks", Image), ("overlay", Image)):
+            if topic in outputs:
+                self.create_subscription(kind, topic, self._count if topic == "tracks" else lambda _: None, QoSProfile(depth=10))
+        self.create_subscription(Detection2DArray, f"{CAMERA}/truth/detections", self._on_truth, QoSProfile(depth=10))
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, QoSProfile(depth=10))
+
+    def _count(self, msg: TrackArray) -> None:
+        self.results += len(msg.tracks) >= OBJECTS
+
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        self.diagnostics = {item.key: item.value for status in msg.status for item in status.values}
+
+    def _on_truth(self, msg: Detection2DArray) -> None:
+        if self._asked or not self._prompts.service_is_ready() or not self.diagnostics:
+            return
+        self._asked = time.monotonic()
+        largest = sorted(msg.detections, key=lambda item: -item.bbox.size_x * item.bbox.size_y)
+        for item in largest[:OBJECTS]:
+            (x, y), w, h = (item.bbox.center.position.x, item.bbox.center.position.y), item.bbox.size_x / 2, item.bbox.size_y / 2
+            self._prompts.call_async(AddBoxPrompt.Request(x_min=x - w, y_min=y - h, x_max=x + w, y_max=y + h, label="thing"))
+
+
+def run(out: Path, size: tuple[int, int], fps: float, results: int, outputs: tuple[str, ...], image_size: int = 0) -> dict[str, Any]:
+    """One camera, one node; the images' stations and the node's counters."""
+    recorded = out / "node_probe.json"
+    recorded.unlink(missing_ok=True)
+    with isolated_environment() as environment, Processes(environment, out / "node_logs") as processes:
+        shown = [f"width:={size[0]}", f"height:={size[1]}", f"fps:={fps}"]
+        given = ["segmenter:=toy", "detector:=''", "device:=auto", f"image_size:={image_size}", "use_depth:=false"]
+        processes.start("camera", [*executable("toy_camera"), "--ros-args", *(part for item in shown for part in ("-p", item))])
+        rules = [part for item in given for part in ("-p", item)] + [part for item in REMAPPINGS for part in ("-r", item)]
+        probe = [sys.executable, str(Path(__file__).with_name("node_probe.py")), str(recorded), "--ros-args", *rules]
+        node = processes.start("track_node", probe)
+        os.environ.update(environment)
+        rclpy.init()
+        audience = Audience(outputs)
+        executor = SingleThreadedExecutor()
+        executor.add_node(audience)
+        deadline = time.monotonic() + START_S + 20 * results / fps
+        while audience.results < results + WARM_UP:
+            executor.spin_once(timeout_sec=0.5)
+            processes.check()
+            if time.monotonic() > deadline:
+                raise GraphError(f"too few results; the node's last words:\n{processes.log('track_node')[-2000:]}")
+        end = time.monotonic() + 2.5  # two more reports of the counters
+        while time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.5)
+        told = audience.diagnostics
+        executor.shutdown()
+        audience.destroy_node()
+        rclpy.try_shutdown()
+        processes.stop()
+        if not recorded.is_file():
+            raise GraphError(f"the node ended with {node.returncode}; its last words:\n{processes.log('track_node')[-2000:]}")
+    images = [item for item in json.loads(recorded.read_text()) if item.get("objects", 0) >= OBJECTS and "published" in item]
+    recorded.unlink()
+    counts = {key: int(told[f"images {key}"]) for key in ("received", "processed", "replaced by newer ones")}
+    return {"images": images[WARM_UP:], "counts": counts, "setup": told["setup"]}
+
+
+def milliseconds(values: Any) -> dict[str, float]:
+    """Median and 99th percentile of nanoseconds, in ms."""
+    p50, p99 = np.percentile(np.array(values) / 1e6, (50, 99))
+    return {"p50": round(float(p50), 2), "p99": round(float(p99), 2)}
+
+
+def overhead(measured: dict[str, Any]) -> dict[str, Any]:
+    """Stages of images that found the engine idle."""
+    images = measured["images"]
+    stages = {}
+    for name, (start, end) in STAGES.items():
+        stages[name] = milliseconds([item[end] - item[start] - (item["model"] if start == "began" else 0) for item in images])
+    whole = [item["published"] - item["arrived"] for item in images]
+    return {
+        "images": len(images),
+        "overhead_ms": milliseconds([total - item["model"] for total, item in zip(whole, images)]),
+        "overhead_without_any_of_the_step_ms": milliseconds(
+            [total - item["stepped"] + item["began"] for total, item in zip(whole, images)]
+        ),
+        "processor_ms": milliseconds([sum(item[name] for name in PROCESSOR) for item in images]),
+        "processor_stages_ms": {name: milliseconds([item[name] for item in images]) for name in PROCESSOR},
+        "model_ms": milliseconds([item["model"] for item in images]),
+        "model_processor_ms": milliseconds([item["model_cpu"] for item in images]),
+        "arrival_to_published_ms": milliseconds(whole),
+        "stages_ms": stages,
+    }
+
+
+def overload(out: Path, results: int, quiet_step_ms: float) -> dict[str, Any]:
+    """Images three times as fast as the engine can: latency in steps, and where the images went."""
+    fps = min(60.0, 3000.0 / quiet_step_ms)
+    measured = run(out, (640, 480), fps, results, ("tracks", "detections", "instance_masks"), OVERLOADED_SIZE)
+    images = measured["images"]
+    step = np.array([item["stepped"] - item["began"] for item in images]) / 1e6
+    latency = np.array([item["published"] - item["arrived"] for item in images]) / 1e6
+    counts = measured["counts"]
+    seconds = (images[-1]["arrived"] - images[0]["arrived"]) / 1e9
+    return {
+        "camera_fps": round(fps, 2),
+        "engine_fps": round(len(images) / seconds, 2),
+        "step_ms": milliseconds(step * 1e6),
+        "latency_ms": milliseconds(latency * 1e6),
+        "latency_in_own_steps": milliseconds(latency / step * 1e6),
+        **{key.split(" ")[0]: value for key, value in counts.items()},
+        "unaccounted": counts["received"] - counts["processed"] - counts["replaced by newer ones"],
+    }
+
+
+OVERLOADED_SIZE = 320  # a slow network, so that a camera three times as fast is no burden to the machine itself
+
+
+def main() -> int:
+    """All runs; writes the summary and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=int, default=200, help="images a run")
+    parser.add_argument("--fps", type=float, default=4.0, help="of the camera; the engine must be idle when an image comes")
+    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    began = os.getloadavg()[0]
+    masks = ("tracks", "detections", "instance_masks")
+    summary: dict[str, Any] = {"objects": OBJECTS, "overhead": {}}
+    for width, height in ((640, 480), (1280, 720)):
+        for topics in (masks, (*masks, "overlay")):
+            name = f"{width}x{height}" + (" and overlay" if "overlay" in topics else "")
+            measured = run(options.out, (width, height), options.fps, options.results, topics)
+            summary["overhead"][name] = overhead(measured)
+            summary["setup"] = measured["setup"]
+            print(f"{name}: {json.dumps(summary['overhead'][name])}", flush=True)
+    slow = overhead_of_step(run(options.out, (640, 480), 1.0, 12, masks, OVERLOADED_SIZE))
+    summary["overload"] = overload(options.out, options.results, slow)
+    processor = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
+    summary["machine"] = {
+        "processor": processor or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+        "load_before_and_after": [round(began, 1), round(os.getloadavg()[0], 1)],
+    }
+    (options.out / "node.json").write_text(json.dumps(summary, indent=2) + "\n")
+    show(summary)
+    return 0
+
+
+def overhead_of_step(measured: dict[str, Any]) -> float:
+    """Median step in ms."""
+    return float(np.median([item["stepped"] - item["began"] for item in measured["images"]])) / 1e6
+
+
+def show(summary: dict[str, Any]) -> None:
+    """The tables, in Markdown."""
+    machine = summary["machine"]
+    print(f"\n{machine['processor']}, {machine['cores']} cores, load {machine['load_before_and_after']}; {summary['setup']}\n")
+    names = list(summary["overhead"])
+    print("| ms, median (p99) | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
+    rows = [(name, lambda item, name=name: item["stages_ms"][name]) for name in STAGES]
+    rows += [
+        ("**overhead**", lambda item: item["overhead_ms"]),
+        ("**its processor time**", lambda item: item["processor_ms"]),
+        ("the model", lambda item: item["model_ms"]),
+    ]
+    for name, pick in rows:
+        cells = [pick(item) for item in summary["overhead"].values()]
+        print(f"| {name} | " + " | ".join(f"{cell['p50']:.2f} ({cell['p99']:.2f})" for cell in cells) + " |")
+    for name, target in TARGET_MS.items():
+        print(f"{name}: target {target} ms, {'met' if summary['overhead'][name]['overhead_ms']['p50'] <= target else 'MISSED'}")
+    print(f"overload: {json.dumps(summary['overload'])}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""track_node with a stopwatch at each station of an image's way: run by node.py as a process of its own.
+
+What runs is `track_node.main`; the stations are functions of the node's own classes, wrapped. An image arrives when the middleware has it
+(the reception time that comes with each message), so taking it out and turning it into Python objects counts.
+
+The model is what works on tensors of the network's own size: SAM 2, its memories, the motion model, the choice among masks. Scaling the
+image for it and masks from it, and all that `Session` does besides, is not.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rclpy.executors import Executor
+
+from lang2segtrack_ros.image_messages import stamp_ns
+from lang2segtrack_ros.ros import track_node
+from lang2segtrack_ros.ros.engine_thread import EngineThread
+from lang2segtrack_ros.ros.inputs import FollowingSubscription
+from lang2segtrack_ros.ros.outputs import Outputs
+from lang2segtrack_ros.session import Session
+from lang2segtrack_ros.tracking import StreamTracker, stream_tracker
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+
+
+class Probe:
+    """Nanoseconds at which each image, known by its stamp, passed each station, and the processor time that the node's threads spent.
+
+    Of processor time: `take_cpu` to take the message, `convert_cpu` for the callback, `step_cpu` for the step without the model,
+    `publish_cpu` for messages and publishing; `model` and `model_cpu` are the model's time in the step, by both clocks.
+    """
+
+    def __init__(self) -> None:
+        self.images: dict[int, dict[str, int]] = {}
+        self._own = threading.local()
+
+    def note(self, stamp: int, **stations: int) -> None:
+        """Adds stations of an image."""
+        self.images.setdefault(stamp, {}).update(stations)
+
+    def install(self) -> None:
+        """Wraps the stations."""
+        receive, offer, publish = FollowingSubscription._receive, EngineThread.offer, Outputs._publish
+        take, step = Executor._take_subscription, Session.step
+
+        def timed_take(executor: Any, subscription: Any) -> Any:
+            began = time.thread_time_ns()
+            taken = take(executor, subscription)
+            self._own.take = time.thread_time_ns() - began
+            return taken
+
+        def timed_receive(subscription: Any, msg: Any, info: Any) -> None:
+            color, called, began = subscription.topic.endswith("color/image_raw"), time.time_ns(), time.thread_time_ns()
+            if color:
+                self.note(stamp_ns(msg.header.stamp), arrived=int(info["received_timestamp"]), called=called)
+            receive(subscription, msg)
+            if color:
+                self.note(stamp_ns(msg.header.stamp), take_cpu=self._own.take, convert_cpu=time.thread_time_ns() - began)
+
+        def timed_offer(engine: Any, tag: Any, frame: Any) -> None:
+            self.note(stamp_ns(tag.stamp), offered=time.time_ns())
+            offer(engine, tag, frame)
+
+        def timed_step(session: Any, frame: Any, **options: Any) -> Any:
+            self._own.inside, self._own.model, self._own.model_cpu = False, 0, 0
+            began, began_cpu = time.time_ns(), time.thread_time_ns()
+            result = step(session, frame, **options)
+            model = {"model": self._own.model, "model_cpu": self._own.model_cpu}
+            cpu = time.thread_time_ns() - began_cpu - self._own.model_cpu
+            self.note(frame.stamp_ns, began=began, stepped=time.time_ns(), step_cpu=cpu, objects=len(result.tracks), **model)
+            return result
+
+        def timed_publish(outputs: Any, header: Any, frame: Any, result: Any) -> None:
+            taken, began = time.time_ns(), time.thread_time_ns()
+            publish(outputs, header, frame, result)
+            self.note(frame.stamp_ns, taken=taken, published=time.time_ns(), publish_cpu=time.thread_time_ns() - began)
+
+        Executor._take_subscription = timed_take
+        FollowingSubscription._receive = timed_receive  # type: ignore[assignment]
+        EngineThread.offer = timed_offer  # type: ignore[method-assign]
+        Session.step = timed_step  # type: ignore[method-assign]
+        Outputs._publish = timed_publish  # type: ignore[method-assign]
+        for name in ("encode", "begin", "commit"):
+            setattr(StreamTracker, name, self._model(getattr(StreamTracker, name), True))
+        Sam2Segmenter.preprocess = self._model(Sam2Segmenter.preprocess, False)  # type: ignore[method-assign]
+        stream_tracker.make_tracks = self._model(stream_tracker.make_tracks, False)
+
+    def _model(self, function: Callable[..., Any], is_model: bool) -> Callable[..., Any]:
+        """A function of the model; or one inside it that is not, and is taken off again."""
+
+        @functools.wraps(function)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            own = self._own
+            if not hasattr(own, "inside") or own.inside == is_model:  # another thread's, or nested, or outside of the model anyway
+                return function(*arguments, **options)
+            own.inside = is_model
+            began, began_cpu, sign = time.time_ns(), time.thread_time_ns(), 1 if is_model else -1
+            try:
+                return function(*arguments, **options)
+            finally:
+                if torch.cuda.is_available():
+                    torch.cuda.synchronize()  # else the wait for the GPU would be laid at the door of whoever reads the result
+                own.model += sign * (time.time_ns() - began)
+                own.model_cpu += sign * (time.thread_time_ns() - began_cpu)
+                own.inside = not is_model
+
+        return timed
+
+
+if __name__ == "__main__":
+    probe = Probe()
+    probe.install()
+    code = track_node.main(["probe", *sys.argv[2:]])
+    partial = Path(sys.argv[1]).with_suffix(".part")
+    partial.write_text(json.dumps(list(probe.images.values())))
+    partial.rename(sys.argv[1])
+    sys.exit(code)
