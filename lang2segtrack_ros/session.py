@@ -506,10 +506,9 @@ class Session:
         fork.frame_index, features, height, width = start
         opened = fork.begin(features, height, width)
         self._place(flight.answer, opened, flight.tracks, flight.handles)
-        opened.commit()
+        present = opened.commit()
         if not fork.ids:
             return
-        present: list[Track] = []
         for index, features, height, width in later:
             fork.frame_index = index
             present = fork.begin(features, height, width).commit()

@@ -190,6 +190,26 @@ def test_a_track_that_has_drifted_is_set_back_under_its_id(segmenter: Sam2Segmen
     assert np.count_nonzero(mask & (shot.instances == 1)) > 0.7 * np.count_nonzero(shot.instances == 1)
 
 
+def test_an_answer_that_comes_before_the_next_image_doubles_no_track(segmenter: Sam2Segmenter) -> None:
+    """There is nothing to catch up then, but what was set anew still replaces what it was: one id is one track."""
+    bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
+    scene = Scene(bodies, 320, 240, 5)
+    detector = Scripted(lambda frame: truth(scene)(frame)[:1])
+    session = Session(segmenter, detector, background=True, detect_every=1, identity=IdentityOptions(merge_frames=0))
+    handle = session.prompt(MaskPrompt(scene.render(0).instances > 0, "red circle"))
+    play(session, detector, scene, range(1))
+    session.prompt(TextPrompt("red circle."))
+    assert session._worker is not None
+    for index in range(1, 8):
+        rows = play(session, detector, scene, range(index, index + 1))
+        session._worker.wait(20)
+        assert session.tracker.ids == handle.track_ids
+    session.close()
+    shot, result = rows[-1]
+    mask = result.by_id[handle.track_ids[0]].mask
+    assert np.count_nonzero(mask & (shot.instances == 2)) < 0.2 * np.count_nonzero(shot.instances == 2)
+
+
 def test_text_prompts_live_side_by_side(segmenter: Sam2Segmenter) -> None:
     """Two prompts with rates of their own; changing one leaves the other's tracks, and removing one ends its looks."""
     bodies = (Body("red", "circle", (0.3, 0.3)), Body("blue", "star", (0.7, 0.3)), Body("green", "cross", (0.5, 0.75)))
