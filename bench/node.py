@@ -128,7 +128,7 @@ def milliseconds(values: Any) -> dict[str, float]:
 
 def overhead(measured: dict[str, Any]) -> dict[str, Any]:
     """Stages of images that found the engine idle."""
-    images = measured["images"]
+    images = [item for before, item in zip(measured["images"], measured["images"][1:]) if item["offered"] >= before["published"]]
     stages = {}
     for name, (start, end) in STAGES.items():
         stages[name] = milliseconds([item[end] - item[start] - (item["model"] if start == "began" else 0) for item in images])

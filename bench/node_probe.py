@@ -117,11 +117,19 @@ class Probe:
         return timed
 
 
+class ProbedNode(track_node.TrackNode):
+    """The node; when it ends, first of all what was measured is written."""
+
+    def destroy_node(self) -> None:
+        """Writes, then ends the node."""
+        partial = Path(sys.argv[1]).with_suffix(".part")
+        partial.write_text(json.dumps(list(probe.images.values())))
+        partial.rename(sys.argv[1])
+        super().destroy_node()
+
+
 if __name__ == "__main__":
     probe = Probe()
     probe.install()
-    code = track_node.main(["probe", *sys.argv[2:]])
-    partial = Path(sys.argv[1]).with_suffix(".part")
-    partial.write_text(json.dumps(list(probe.images.values())))
-    partial.rename(sys.argv[1])
-    sys.exit(code)
+    track_node.TrackNode = ProbedNode  # type: ignore[misc]
+    track_node.main(["probe", *sys.argv[2:]])

@@ -39,6 +39,7 @@ BOXED = "yellow square"
 PHRASES = ("red circle", "blue star")
 START_S = 120.0
 SETTLE_S = 60.0
+SETTLING = 0.2  # share of the run after which growth is looked at: allocators take minutes to reach their size
 BOUNDS = {"rss_mb_per_hour": 12.0, "descriptors_per_hour": 1.0, "p99_last_over_first": 1.1}
 
 
@@ -169,8 +170,8 @@ def slope(samples: list[Sample], field: str) -> tuple[float, float]:
 
 def summarise(user: User, log: str, load: tuple[float, ...]) -> dict[str, Any]:
     """Numbers of a run and what is wrong with them."""
-    settled = [sample for sample in user.samples if sample.at_s >= SETTLE_S]
     end = user.samples[-1].at_s
+    settled = [sample for sample in user.samples if sample.at_s >= max(SETTLE_S, end * SETTLING)]
     windows = {"first": (SETTLE_S, SETTLE_S + 60), "last": (end - 60, end)}
     latency = {}
     for name, (low, high) in windows.items():

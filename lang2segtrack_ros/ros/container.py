@@ -35,6 +35,7 @@ from lang2segtrack_ros.ros.running import end_in_time
 PACKAGE = "lang2segtrack"
 PLUGINS = {
     "lang2segtrack::TrackNode": "lang2segtrack_ros.ros.track_node:TrackNode",
+    "lang2segtrack::WebNode": "lang2segtrack_ros.ros.web_node:WebNode",
     "lang2segtrack::ToyCamera": "lang2segtrack_ros.toyworld.camera_node:ToyCamera",
 }
 """What can be loaded, and the class that stands for it; imported when it is asked for."""

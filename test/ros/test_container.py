@@ -22,7 +22,7 @@ from rclpy.qos import QoSProfile
 
 from lang2segtrack.msg import TrackArray
 from lang2segtrack.srv import AddBoxPrompt
-from lang2segtrack_ros.ros.container import ComponentManager
+from lang2segtrack_ros.ros.container import PLUGINS, ComponentManager
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
@@ -188,6 +188,20 @@ def test_names_are_taken_once(client: Client) -> None:
     assert "/camera/eye is loaded already, as number 1: give another node name or namespace" in second.error_message
     assert client.load(CAMERA, SMALL, node_name="other").success
     assert client.listed() == {1: "/camera/eye", 2: "/camera/other"}
+
+
+def test_every_plugin_can_be_loaded_and_unloaded(client: Client) -> None:
+    """With as little as each needs; twice, so that what the first left behind, such as an open port, shows."""
+    least = {TRACKER: {**TOY, "autostart": False}, CAMERA: SMALL, "lang2segtrack::WebNode": {"port": 18473}}
+    assert set(least) == set(PLUGINS)
+    for _ in range(2):
+        numbers = []
+        for plugin, parameters in least.items():
+            answer = client.load(plugin, parameters)
+            assert answer.success, answer.error_message
+            numbers.append(answer.unique_id)
+        assert all(client.unload(number).success for number in numbers)
+        assert client.listed() == {}
 
 
 def test_a_node_without_autostart_waits_for_its_transitions(client: Client) -> None:
