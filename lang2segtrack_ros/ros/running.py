@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from rclpy.executors import ExternalShutdownException
 
 log = logging.getLogger(__name__)
-EXIT_S = 1.5
+EXIT_S = 1.2
 """From a signal to the end of the process at the latest, whatever it is at."""
 PAUSE_S = 0.1
 

@@ -21,7 +21,7 @@ from rclpy.qos import ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
-from lang2segtrack_ros.toyworld.faults.rig import Rig
+from lang2segtrack_ros.toyworld.faults.rig import PERIOD_S, Rig
 
 Image = NDArray[np.uint8]
 
@@ -93,10 +93,12 @@ def value(rig: Rig, *keys: str) -> Callable[[], str]:
     return read
 
 
-def wait_for_words(rig: Rig, words: str, limit_s: float = 10.0) -> str:
-    """What diagnostics say once it contains some words; the last it said when it never does."""
+def wait_for_words(rig: Rig, words: str, showing: bool = False, limit_s: float = 10.0) -> str:
+    """What diagnostics say once it contains some words, while images are shown or not; the last it said when it never does."""
     rig.said = ""  # said before the fault, perhaps
-    rig.spin(limit_s, lambda: words in rig.said)
+    end = time.monotonic() + limit_s
+    while words not in rig.said and time.monotonic() < end:
+        rig.run(PERIOD_S) if showing else rig.spin(PERIOD_S)
     return rig.said
 
 
@@ -176,16 +178,18 @@ def clock(rig: Rig, full: bool) -> Outcome:
 
 def memory(rig: Rig, full: bool, fault: str, number: float, name: str) -> Outcome:
     """The device runs out of memory, while a prompt waits."""
+    said: list[str] = []
 
     def act() -> tuple[bool, str]:
         future = rig.ask(AddTextPrompt, "add_text_prompt", text="purple cross", mode="once")
         rig.inject(fault, number)
         rig.run(3.0)
+        said.append(wait_for_words(rig, "out of memory", showing=True))
         answered = rig.spin(5.0, future.done)
         rig.mend(fault)
         return answered and bool(future.result().success), value(rig, "memory")()
 
-    return measure(rig, name, act, lambda: wait_for_words(rig, "out of memory"))
+    return measure(rig, name, act, lambda: said[0])
 
 
 def memory_objects(rig: Rig, full: bool) -> Outcome:
@@ -211,7 +215,7 @@ def memory_gone(rig: Rig, full: bool) -> Outcome:
         rig.inject("image_size", 1)
         future = rig.ask(AddTextPrompt, "add_text_prompt", text="purple cross", mode="once")
         rig.run(3.0)
-        said.append(wait_for_words(rig, "out of memory"))
+        said.append(wait_for_words(rig, "out of memory", showing=True))
         rig.mend("image_size")
         rig.run(3.0)
         found = any(track.label == "purple cross" for _, message in rig.heard.values() for track in message.tracks)
