@@ -28,6 +28,8 @@ SERVICES = {
     RemoveTextPrompt: "remove_text_prompt",
     ListTracks: "list_tracks",
 }
+SETTLE_S = 0.4
+"""A service is used when it has been there this long: its way back is found a little later, and answers without one are dropped."""
 ViewerPrompt = Union[TextPrompt, BoxPrompt, PointPrompt]
 
 
@@ -53,8 +55,9 @@ class TrackerClient:
         self._lock = threading.Lock()
         self._orders: deque[tuple[Any, Any, Future[Any]]] = deque()
         self._sent: list[tuple[float, Any, Any, Future[Any]]] = []  # until when, client, rclpy's future, ours
+        self._ready_since: dict[str, float] = {}
         self._guard = node.create_guard_condition(self._send, self._group)
-        self._watch = node.create_timer(0.25, self._expire, callback_group=self._group)
+        self._watch = node.create_timer(0.25, self._look_around, callback_group=self._group)
 
     def prompt(self, prompt: ViewerPrompt) -> Future[Any]:
         """Asks for objects; the future gets the service's response or a TrackerError."""
@@ -95,19 +98,21 @@ class TrackerClient:
         return str(self._node.resolve_service_name(client.srv_name))
 
     def _send(self) -> None:
-        while self._orders:
-            with self._lock:
-                client, request, future = self._orders.popleft()
-                if client.service_is_ready():
-                    answer = client.call_async(request)
-                    self._sent.append((time.monotonic() + LIMIT_S, client, answer, future))
-                else:
-                    answer = None
-            if answer is None:
+        """Sends what can be sent, and refuses what has no service."""
+        with self._lock:
+            orders, self._orders = list(self._orders), deque()
+        for client, request, future in orders:
+            if not client.service_is_ready():
                 sentence = f"there is no service {self._name(client)}: start track_node in this namespace, or remap the service"
                 future.set_exception(TrackerError("no_tracker", sentence))
-            else:
-                answer.add_done_callback(lambda done, future=future: self._pass_on(done, future))
+                continue
+            with self._lock:
+                if time.monotonic() - self._ready_since.get(client.srv_name, float("inf")) < SETTLE_S:
+                    self._orders.append((client, request, future))
+                    continue
+                answer = client.call_async(request)
+                self._sent.append((time.monotonic() + LIMIT_S, client, answer, future))
+            answer.add_done_callback(lambda done, future=future: self._pass_on(done, future))
 
     def _pass_on(self, answer: Any, future: Future[Any]) -> None:
         with self._lock:
@@ -119,16 +124,22 @@ class TrackerClient:
             else:
                 future.set_result(answer.result())
 
-    def _expire(self) -> None:
+    def _look_around(self) -> None:
+        """Sees which services are there, sends what waited for them, and gives up what has waited too long for its answer."""
         now = time.monotonic()
+        for client in self._clients.values():
+            if client.service_is_ready():
+                self._ready_since.setdefault(client.srv_name, now)
+            else:
+                self._ready_since.pop(client.srv_name, None)
+        self._send()
         with self._lock:
             overdue = [item for item in self._sent if now > item[0]]
             self._sent = [item for item in self._sent if now <= item[0]]
         for _, client, answer, future in overdue:
             client.remove_pending_request(answer)
-            future.set_exception(
-                TrackerError("no_answer", f"{self._name(client)} did not answer within {LIMIT_S:g} s: is track_node stuck?")
-            )
+            sentence = f"{self._name(client)} did not answer within {LIMIT_S:g} s: is track_node stuck?"
+            future.set_exception(TrackerError("no_answer", sentence))
 
     def close(self) -> None:
         """Fails what waits, for ever after."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from lang2segtrack_ros.ros.container import PLUGINS, ComponentManager
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
+from test.ros.page_client import Page
 
 SMALL = {"width": 320, "height": 240, "fps": 4.0}
 TOY = {"segmenter": "toy", "detector": "", "device": "cpu", "use_depth": False}
@@ -208,6 +210,21 @@ def test_a_node_without_autostart_waits_for_its_transitions(client: Client) -> N
     loaded = client.load(TRACKER, {**TOY, "segmenter": "sam77", "autostart": False})
     assert loaded.success, loaded.error_message
     assert client.call(GetState, "/track_node/get_state").current_state.label == "unconfigured"
+
+
+def test_a_web_page_serves_while_it_is_loaded(client: Client) -> None:
+    """And one that would let strangers in leaves nothing behind, so that the next one can have its port."""
+    refused = client.load("lang2segtrack::WebNode", {"address": "0.0.0.0", "port": 0})
+    assert "a token is needed" in refused.error_message
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    loaded = client.load("lang2segtrack::WebNode", {"port": port})
+    assert loaded.success, loaded.error_message
+    page = Page(f"http://127.0.0.1:{port}/")
+    assert page.ask("").status == 200
+    assert page.ask("api/state").json["problem"].startswith("there is no service /list_tracks")
+    assert client.unload(loaded.unique_id).success
+    assert client.load("lang2segtrack::WebNode", {"port": port}).success
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -34,6 +34,7 @@ async function ask(path, body) {
   }
   const response = await fetch(path, options);
   if (response.status === 401) {
+    if (token && find("login").hidden) tell("that is not the token of this page", true);
     find("login").hidden = false;
     throw new Error("a token is needed");
   }
