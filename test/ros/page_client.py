@@ -77,6 +77,15 @@ class Page:
         """The state's tracks by id."""
         return {track["id"]: track for track in self.state()["tracks"]}
 
+    def find(self, label: str) -> int:
+        """The id of the object with a label, as soon as there is one: on a busy machine a prompt is answered before its image comes."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for number, track in self.tracks().items():
+                if track["label"] == label:
+                    return number
+        raise AssertionError(f"no object is called {label}")
+
     def clear(self) -> None:
         """Removes everything; what a look that was under way still finds, too."""
         while (state := self.state())["tracks"] or state["looking_for"]:
@@ -116,7 +125,7 @@ class Witness:
             if status.name.endswith("web page"):
                 self.counts = {item.key: item.value for item in status.values}
 
-    def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+    def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Listens until something is the case; whether it is."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -124,8 +124,9 @@ def test_a_flood_of_prompts_is_answered(graph: PageGraph) -> None:
 
     with ThreadPoolExecutor(24) as pool:
         codes = list(pool.map(ask, range(96)))
-    assert set(codes) <= {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE}
-    assert codes.count(HTTPStatus.UNPROCESSABLE_ENTITY) >= 8
+    carried_out = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.OK)  # refused by an image, or kept where none came in time
+    assert set(codes) <= {*carried_out, HTTPStatus.SERVICE_UNAVAILABLE}
+    assert sum(code in carried_out for code in codes) >= 8
     assert graph.page.tracks() == {}
 
 

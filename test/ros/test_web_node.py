@@ -85,13 +85,13 @@ def test_a_number_that_is_none(graph: PageGraph, after: str) -> None:
     assert reply.status in ((400,) if after else (200,))  # an empty one is left out by the query's parser
 
 
-def test_words_find_objects(graph: PageGraph, page: Page) -> None:
+def test_words_find_objects(page: Page) -> None:
     reply = page.ask("api/prompt", {"text": "red circle. blue star.", "mode": "once"})
     assert reply.status == 200, reply.body
-    ids = reply.json["track_ids"]
-    assert graph.witness.until(lambda: set(page.tracks()) == set(ids))
+    found = {page.find("red circle"), page.find("blue star")}
+    assert set(reply.json["track_ids"]) in (found, set())
     tracks = page.tracks()
-    assert {track["label"] for track in tracks.values()} == {"red circle", "blue star"}
+    assert set(tracks) == found
     for number, track in tracks.items():
         assert track["color"] == "#{:02x}{:02x}{:02x}".format(*palette(number))
         assert track["state"] in ("tentative", "tracked", "occluded", "lost")
@@ -115,23 +115,22 @@ def test_a_tap_and_a_box_track_what_is_there_and_a_tap_corrects(graph: PageGraph
     assert tap.status == 200, tap.body
     box = page.ask("api/prompt", {"box": list(graph.witness.box_of(2)), "label": "boxed"})
     assert box.status == 200, box.body
-    assert graph.witness.sees(tap.json["track_ids"][0], 1)
-    assert graph.witness.sees(box.json["track_ids"][0], 2)
-    tracks = page.tracks()
-    assert sorted(track["label"] for track in tracks.values()) == ["boxed", "tapped"]
+    tapped, boxed = page.find("tapped"), page.find("boxed")
+    assert graph.witness.sees(tapped, 1)
+    assert graph.witness.sees(boxed, 2)
     x1, y1, x2, y2 = graph.witness.box_of(1)
-    again = page.ask("api/prompt", {"point": [(x1 + x2) / 2, (y1 + y2) / 2], "track_id": tap.json["track_ids"][0]})
-    assert again.json["track_ids"] == tap.json["track_ids"]
-    off = page.ask("api/prompt", {"point": [2, 2], "off": True, "track_id": tap.json["track_ids"][0]})
+    again = page.ask("api/prompt", {"point": [(x1 + x2) / 2, (y1 + y2) / 2], "track_id": tapped})
+    assert again.json["track_ids"] in ([tapped], [])
+    off = page.ask("api/prompt", {"point": [2, 2], "off": True, "track_id": tapped})
     assert off.status == 200, off.body
-    assert len(page.tracks()) == 2
+    assert set(page.tracks()) == {tapped, boxed}
 
 
 def test_removal(graph: PageGraph, page: Page) -> None:
-    box = page.ask("api/prompt", {"box": list(graph.witness.box_of(1))})
-    (number,) = box.json["track_ids"]
+    assert page.ask("api/prompt", {"box": list(graph.witness.box_of(1)), "label": "removed"}).status == 200
+    number = page.find("removed")
     assert page.ask("api/remove", {"track_id": number}).status == 200
-    assert page.tracks() == {}
+    assert graph.witness.until(lambda: page.tracks() == {})
     again = page.ask("api/remove", {"track_id": number})
     assert again.status == 422
     assert f"there is no track {number}" in again.json["error"]
@@ -146,7 +145,10 @@ def test_removal(graph: PageGraph, page: Page) -> None:
     ],
 )
 def test_what_the_tracker_refuses(graph: PageGraph, body: Any, words: str) -> None:
-    reply = graph.page.ask("api/prompt", body)
+    for _ in range(10):
+        reply = graph.page.ask("api/prompt", body)
+        if reply.status != 200 or "kept" not in reply.json["message"]:  # kept: no image came in time to refuse it
+            break
     assert reply.status == 422
     assert words in reply.json["error"]
 
