@@ -28,7 +28,7 @@ demo: setup
 
 test:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy && python -m pytest test
+	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy && OMP_NUM_THREADS=1 python -m pytest test -n auto --maxprocesses 4 --dist loadfile
 
 lint:
 	@$(PYTHON) tools/setup_environment.py --test

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,9 @@ from lang2segtrack_ros.toyworld.graph import isolated_environment
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from lang2segtrack_ros.weights import load_detector, load_segmenter
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # its workers ignore Ctrl-C, and so would every process that a test starts and interrupts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -271,7 +271,6 @@ PHASES = (
     Phase(450, 4, 14, 4, 1.0e-3, told=0.7),
     Phase(420, 6, 14, 4, 3e-4, told=0.3, coarse=0.15),
     Phase(300, 7, 12, 4, 2.5e-4, coarse=0.1),
-    Phase(400, 8, 12, 4, 3e-4, coarse=0.1),
 )
 
 

@@ -19,15 +19,15 @@ TRAINING_SEEDS = 1_000_000
 """Training uses seeds from here on; everything below is held out."""
 SIZES = ((256, 192), (256, 192), (320, 240), (256, 144), (320, 180))
 WEIGHTS = {
-    "easy": 0.10,
-    "crossing": 0.26,
-    "occlusion": 0.20,
-    "exit_return": 0.05,
-    "crowd": 0.17,
+    "easy": 0.14,
+    "crossing": 0.22,
+    "occlusion": 0.19,
+    "exit_return": 0.07,
+    "crowd": 0.14,
     "distractors": 0.10,
     "small_fast": 0.04,
-    "camera_shake": 0.04,
-    "depth_only_difference": 0.04,
+    "camera_shake": 0.05,
+    "depth_only_difference": 0.05,
 }
 MIN_PIXELS = 20  # of the network's picture; with fewer, an object counts neither as visible nor as hidden
 
