@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
 def _track(options: argparse.Namespace, folder: Path) -> None:
     from lang2segtrack_ros.cli.progress import ProgressLine
     from lang2segtrack_ros.history import FrameHistory
-    from lang2segtrack_ros.offline import track_source
+    from lang2segtrack_ros.offline import OfflineError, track_source
     from lang2segtrack_ros.sources import CameraSource, open_source
 
     prompts = prompts_of(options, none_is_fine=options.window)
@@ -94,8 +94,11 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     session = make_session(options, prompts, options.window, history=history)
     line = ProgressLine()
     if options.window:
-        from lang2segtrack_ros.cli.track_window import with_window
-        from lang2segtrack_ros.player import Player
+        try:
+            from lang2segtrack_ros.cli.track_window import with_window
+            from lang2segtrack_ros.player import Player
+        except ImportError as error:
+            raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or leave it out") from error
 
         player = Player(playing=bool(prompts))
         files = with_window(source.name, player, lambda: track_source(session, source, prompts, folder, options.backward, line, player))
