@@ -22,7 +22,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from lang2segtrack.msg import TrackArray
+from lang2segtrack.msg import Track, TrackArray
 from lang2segtrack.srv import AddBoxPrompt
 from lang2segtrack_ros.image_messages import stamp_ns
 from lang2segtrack_ros.results import Rle
@@ -199,12 +199,19 @@ class Rig:
         for body in range(1, BODIES + 1):
             rows, columns = np.nonzero(stand.instances == body)
             box = {"x_min": columns.min(), "y_min": rows.min(), "x_max": columns.max() + 1, "y_max": rows.max() + 1}
-            future_of[body] = self.ask(AddBoxPrompt, "add_box_prompt", label=f"body {body}", **{key: float(at) for key, at in box.items()})
-        for _ in range(100):
+            corners = {key: float(at) for key, at in box.items()}
+            future_of[f"body {body}"] = body, self.ask(AddBoxPrompt, "add_box_prompt", label=f"body {body}", **corners)
+        end = time.monotonic() + 60.0
+        while len(self.ids) < BODIES and time.monotonic() < end:
             self.show(stand.color)
-            if self.spin(PERIOD_S, lambda: all(future.done() for future in future_of.values())):
-                break
-        self.ids = {future.result().track_ids[0]: body for body, future in future_of.items()}
+            self.spin(PERIOD_S)
+            # The services answer "kept" without ids on a machine too busy to answer with an image soon.
+            heard = [message for stamp, (_, message) in self.heard.items() if stamp in self.shown]
+            found = [track for message in heard for track in message.tracks if track.state == Track.TRACKED]
+            self.ids = {track.id: future_of[track.label][0] for track in found if track.label in future_of}
+        refused = [future.result().message for _, future in future_of.values() if future.done() and not future.result().success]
+        if refused or len(self.ids) < BODIES:
+            raise RuntimeError(f"only {len(self.ids)} of {BODIES} objects are tracked after 60 s; refused: {refused}")
         self.run(1.0)
 
     def inject(self, fault: str, number: float = 1) -> None:
