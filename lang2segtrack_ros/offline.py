@@ -14,10 +14,11 @@ from typing import Protocol
 
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.history import FrameHistory, Past, StoredPast
+from lang2segtrack_ros.prompt_handle import PromptHandle
 from lang2segtrack_ros.prompts import Prompt, TextPrompt
 from lang2segtrack_ros.records import RecordFile, frame_record
 from lang2segtrack_ros.results import FrameResult
-from lang2segtrack_ros.session import PromptHandle, Session
+from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.sources import ImageSource
 from lang2segtrack_ros.trace_files import TraceFiles
 

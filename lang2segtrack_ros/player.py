@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.prompt_handle import PromptHandle
 from lang2segtrack_ros.prompts import BoxPrompt, PointPrompt, TextPrompt
 from lang2segtrack_ros.rendering import draw_overlay
 from lang2segtrack_ros.results import FrameResult
-from lang2segtrack_ros.session import PromptHandle, Session
+from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.window import Row
 
 

@@ -23,6 +23,11 @@ def palette(track_id: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
+def hex_color(track_id: int) -> str:
+    """The same as #rrggbb, for web pages and Tk."""
+    return "#{:02x}{:02x}{:02x}".format(*palette(track_id))
+
+
 def draw_overlay(color: NDArray[np.uint8], tracks: Iterable[Track], opacity: float = 0.5) -> NDArray[np.uint8]:
     """Paints tracks on a copy of an RGB uint8 [H, W, 3] image: mask with outline, box, "id label score". Removed ones are left out."""
     image = color.copy()

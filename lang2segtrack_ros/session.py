@@ -33,8 +33,7 @@ from lang2segtrack_ros.identity.life_cycle import LifeCycle
 from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
 from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_detector, step_down
-from lang2segtrack_ros.prompt_handle import MAX_TRIES, Question
-from lang2segtrack_ros.prompt_handle import PromptHandle as PromptHandle
+from lang2segtrack_ros.prompt_handle import MAX_TRIES, PromptHandle, Question
 from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.records import RecordFile
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.gestures import Fit, Place, is_box, prompt_of
 from lang2segtrack_ros.prompts import BoxPrompt, PointPrompt, PromptError, TextPrompt
-from lang2segtrack_ros.rendering import palette
+from lang2segtrack_ros.rendering import hex_color
 from lang2segtrack_ros.results import TrackStatus
 
 NO_DISPLAY = 3
@@ -249,7 +249,7 @@ class PromptWindow:
         for index, track in enumerate(tracks):
             score = f" {track.score:.0%}" if track.visible else ""
             self.tracks.insert(tk.END, f" {track.id} {track.label}  ({track.state.name.lower()}{score})")
-            color = "#{:02x}{:02x}{:02x}".format(*palette(track.id))
+            color = hex_color(track.id)
             self.tracks.itemconfigure(index, foreground=color, selectforeground=color)
             if track.id in selected:
                 self.tracks.selection_set(index)

@@ -26,12 +26,12 @@ from sensor_msgs.msg import CameraInfo
 from lang2segtrack_ros.frame import CameraModel, FrameError
 from lang2segtrack_ros.geometry.rays import project, rays
 from lang2segtrack_ros.image_messages import ConversionError
+from lang2segtrack_ros.prompt_handle import PromptHandle
 from lang2segtrack_ros.prompts import PointPrompt
 from lang2segtrack_ros.ros import conversions
 from lang2segtrack_ros.ros.engine_thread import EngineThread
 from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.transforms import Transforms
-from lang2segtrack_ros.session import PromptHandle
 
 WAIT_S = 2.0
 """A click waits this long for camera_info and transforms."""

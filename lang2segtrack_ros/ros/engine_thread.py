@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.prompt_handle import PromptHandle
 from lang2segtrack_ros.results import FrameResult
-from lang2segtrack_ros.session import PromptHandle, Session
+from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.supervised import SupervisedThread
 
 log = logging.getLogger(__name__)
@@ -125,13 +126,7 @@ class EngineThread(Generic[Tag]):
     def applied(self, handle: PromptHandle) -> Future[PromptHandle]:
         """Resolves when an image has answered a prompt of this session."""
         future: Future[PromptHandle] = Future()
-
-        def refused(listed: Future[None]) -> None:
-            error = listed.exception()
-            if error is not None:
-                future.set_exception(error)
-
-        self.call(lambda _: self._handles.append((handle, future))).add_done_callback(refused)
+        self._begin(lambda _: self._handles.append((handle, future)), future)
         return future
 
     def work(self, begin: Callable[[Session], Iterator[None]], share: Callable[[], float]) -> Future[None]:
@@ -148,13 +143,18 @@ class EngineThread(Generic[Tag]):
                 raise RuntimeError("other work is going on")
             self._work = _Work(begin(session), share, future)
 
-        def refused(started: Future[None]) -> None:
-            error = started.exception()
+        self._begin(start, future)
+        return future
+
+    def _begin(self, function: Callable[[Session], None], future: Future[Any]) -> None:
+        """Runs what will resolve a future later; if it fails, the future does."""
+
+        def refused(begun: Future[None]) -> None:
+            error = begun.exception()
             if error is not None:
                 future.set_exception(error)
 
-        self.call(start).add_done_callback(refused)
-        return future
+        self.call(function).add_done_callback(refused)
 
     def close(self) -> None:
         """Ends the thread after the step it is in (see `SupervisedThread.join`); futures that wait are failed."""

@@ -72,7 +72,7 @@ def markdown() -> str:
             "subscribes, deactivate pauses (objects and prompts stay), cleanup frees the device.",
             "",
             "## Parameters",
-            parameters.markdown(),
+            parameters.TABLE.markdown(),
             "",
             "## web_node",
             "The web page of [viewers](viewers.md). It subscribes `overlay` while somebody looks and `color/image_raw` where no overlay",

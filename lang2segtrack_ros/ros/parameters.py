@@ -79,5 +79,3 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("autostart", True, "Configure and activate at start; false waits for life-cycle transitions."),
 )
 TABLE = ParameterTable(PARAMETERS)
-BY_NAME = TABLE.by_name
-declare, check, markdown = TABLE.declare, TABLE.check, TABLE.markdown

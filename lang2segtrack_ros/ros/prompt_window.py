@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 import threading
@@ -18,13 +17,14 @@ import numpy as np
 import rclpy
 from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from lang2segtrack_ros.results import TrackStatus
 from lang2segtrack_ros.ros.live_view import CAMERA, LiveView
 from lang2segtrack_ros.ros.parameter_table import Parameter, ParameterTable
+from lang2segtrack_ros.ros.running import spin
 from lang2segtrack_ros.ros.tracker_client import TrackerClient, ViewerPrompt
 from lang2segtrack_ros.window import NO_DISPLAY, PromptWindow, Row
 
@@ -108,7 +108,7 @@ def main(args: list[str] | None = None) -> int:
         return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    spinning = threading.Thread(target=_spin, args=(executor,), name="lang2segtrack-ros", daemon=True)
+    spinning = threading.Thread(target=spin, args=(executor,), name="lang2segtrack-ros", daemon=True)
     spinning.start()
     PromptWindow(root, node, lambda: stop.is_set() or not rclpy.ok())
     root.mainloop()
@@ -117,8 +117,3 @@ def main(args: list[str] | None = None) -> int:
     spinning.join()
     node.destroy_node()
     return 0
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException):
-        executor.spin()

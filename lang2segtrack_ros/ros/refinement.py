@@ -129,14 +129,13 @@ class Refinement:
         self._publisher = node.create_publisher(TrackArray, "tracks_refined", QoSProfile(depth=DEPTH))
         self._running: Sweep | None = None
         self.finished = 0
-        group = ReentrantCallbackGroup()
-        node.create_service(RefineBackward, "refine_backward", self._serve, callback_group=group)
+        services.offer(RefineBackward, "refine_backward", self._refine)
         self._action: Any = ActionServer(
             node,
             RefineBackwardAction,
             "refine_backward",
             self._act,
-            callback_group=group,
+            callback_group=ReentrantCallbackGroup(),
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
 
@@ -151,9 +150,6 @@ class Refinement:
         if self._running is not None:
             self._running.cancelled = True
         self._action.destroy()
-
-    async def _serve(self, request: RefineBackward.Request, response: RefineBackward.Response) -> Any:
-        return await self._refine(request, response)
 
     async def _act(self, goal: Any) -> Any:
         result = await self._refine(goal.request, RefineBackwardAction.Result(), goal)

@@ -6,18 +6,22 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from rclpy.executors import ExternalShutdownException
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
 
 log = logging.getLogger(__name__)
 EXIT_S = 1.2
 """From a signal to the end of the process at the latest, whatever it is at."""
 PAUSE_S = 0.1
+NodeT = TypeVar("NodeT", bound=Node)
 
 
 def spin(executor: Any) -> None:
@@ -36,7 +40,49 @@ def spin(executor: Any) -> None:
             return
 
 
-def leave(code: int) -> NoReturn:
+def run_node(name: str, make: Callable[[], NodeT], args: list[str] | None, started: Callable[[NodeT], bool] = lambda _: True) -> NoReturn:
+    """Runs one node until it is told to stop, and ends the process.
+
+    Args:
+        name: of the node, for the words when it cannot start.
+        make: makes it.
+        args: of the command line.
+        started: what is to be done before it spins; False ends the process with code 1, as does an exception of `make`.
+    """
+    try:
+        code = _run(name, make, args, started)
+    except KeyboardInterrupt:  # at any moment
+        code = 0
+    _leave(code)
+
+
+def _run(name: str, make: Callable[[], NodeT], args: list[str] | None, started: Callable[[NodeT], bool]) -> int:
+    logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        rclpy.init(args=args)
+        context = rclpy.get_default_context()
+        end_in_time(lambda: not context.ok())
+        node = make()
+    except Exception as error:  # a port in use, a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
+        print(f"{name} could not start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if not started(node):
+            return 1
+        spin(executor)
+    finally:
+        for second in (signal.SIGINT, signal.SIGTERM):  # ros2 launch and impatient users send another one
+            signal.signal(second, signal.SIG_IGN)
+        node.destroy_node()
+        executor.shutdown()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _leave(code: int) -> NoReturn:
     """Ends the process now that all is closed: taking the networks' libraries apart in order would take seconds and saves nothing."""
     logging.shutdown()
     sys.stdout.flush()

@@ -30,12 +30,13 @@ from lang2segtrack.srv import (
     SegmentImage,
 )
 from lang2segtrack_ros.image_messages import ConversionError, image_to_rgb
+from lang2segtrack_ros.prompt_handle import PromptHandle
 from lang2segtrack_ros.prompts import MAX_POINTS, BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import TrackStatus
 from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.engine_thread import EngineThread
 from lang2segtrack_ros.ros.image_requests import BusyError, ImageRequests
-from lang2segtrack_ros.session import PromptHandle, Session
+from lang2segtrack_ros.session import Session
 
 REPLY_S = 3.0
 """A prompt that no image has answered for this long is answered as kept."""
@@ -91,7 +92,7 @@ class Services:
         self._waiting: list[tuple[float, Future[None]]] = []
         self._guard_group = ReentrantCallbackGroup()
         self._guard = node.create_guard_condition(lambda: None, self._guard_group)
-        group = ReentrantCallbackGroup()  # one service that waits must not hold up the others
+        self._group = ReentrantCallbackGroup()  # one service that waits must not hold up the others
         offered: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
             (AddTextPrompt, "add_text_prompt", self._add_text),
             (RemoveTextPrompt, "remove_text_prompt", self._remove_text),
@@ -104,7 +105,11 @@ class Services:
             (Trigger, "reset", self._reset),
         )
         for service_type, name, callback in offered:
-            node.create_service(service_type, name, self._answering(name, callback), qos_profile=REQUESTS, callback_group=group)
+            self.offer(service_type, name, callback)
+
+    def offer(self, service_type: Any, name: str, callback: Callable[..., Any]) -> None:
+        """Another service of the node, which answers whatever happens."""
+        self._node.create_service(service_type, name, self._answering(name, callback), qos_profile=REQUESTS, callback_group=self._group)
 
     def _answering(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
         """A callback that answers whatever happens: an exception would end the executor and leave the caller waiting for ever."""

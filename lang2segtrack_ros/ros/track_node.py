@@ -7,8 +7,6 @@ The class owns no process state: context, namespace and parameter overrides come
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
 import time
 import traceback
@@ -17,12 +15,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
@@ -43,7 +39,7 @@ from lang2segtrack_ros.ros.image_requests import ImageRequests
 from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.outputs import Outputs
 from lang2segtrack_ros.ros.refinement import Refinement
-from lang2segtrack_ros.ros.running import end_in_time, leave, spin
+from lang2segtrack_ros.ros.running import run_node
 from lang2segtrack_ros.ros.services import Services
 from lang2segtrack_ros.ros.transitions import told
 from lang2segtrack_ros.session import Session
@@ -78,7 +74,7 @@ class TrackNode(LifecycleNode):
         self._warned: dict[str, float] = {}
         self._images = MutuallyExclusiveCallbackGroup()
         try:
-            parameters.declare(self)
+            parameters.TABLE.declare(self)
         except Exception:  # a parameter of a wrong type or out of its range; in a container the rest of the process goes on
             super().destroy_node()
             raise
@@ -104,7 +100,7 @@ class TrackNode(LifecycleNode):
     @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the networks."""
-        problem = parameters.check({parameter.name: self._value(parameter.name) for parameter in parameters.PARAMETERS})
+        problem = parameters.TABLE.check({parameter.name: self._value(parameter.name) for parameter in parameters.PARAMETERS})
         if problem:
             return self._failed(problem)
         try:
@@ -378,8 +374,8 @@ class TrackNode(LifecycleNode):
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         values = {change.name: change.value for change in changes}
-        problem = parameters.check(values)
-        fixed = [name for name in values if name in parameters.BY_NAME and not parameters.BY_NAME[name].dynamic]
+        problem = parameters.TABLE.check(values)
+        fixed = [name for name in values if name in parameters.TABLE.by_name and not parameters.TABLE.by_name[name].dynamic]
         if not problem and fixed and self.engine is not None:
             problem = f"{fixed[0]} is fixed while the node is configured: clean it up first, or set it at start"
         if problem:
@@ -407,36 +403,5 @@ class TrackNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Runs one node until it is told to stop, and ends the process; exit code 1 when it could not start."""
-    try:
-        code = run(args)
-    except KeyboardInterrupt:  # at any moment
-        code = 0
-    leave(code)
-
-
-def run(args: list[str] | None) -> int:
-    """Runs one node until it is told to stop; the exit code."""
-    logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
-    try:
-        rclpy.init(args=args)
-        context = rclpy.get_default_context()
-        end_in_time(lambda: not context.ok())
-        node = TrackNode()
-    except Exception as error:  # a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
-        print(f"track_node could not start: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 1
     sys.setswitchinterval(0.0005)  # the engine thread asks for the interpreter after every small tensor operation
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if not node.autostart():
-            return 1
-        spin(executor)
-    finally:
-        for second in (signal.SIGINT, signal.SIGTERM):  # ros2 launch and impatient users send another one
-            signal.signal(second, signal.SIG_IGN)
-        node.destroy_node()
-        executor.shutdown()
-        rclpy.try_shutdown()
-    return 0
+    run_node("track_node", TrackNode, args, TrackNode.autostart)

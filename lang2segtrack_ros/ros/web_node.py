@@ -7,30 +7,25 @@ It knows track_node only by its topics and services, and loads no network.
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-import sys
 import threading
 import time
 from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from lang2segtrack_ros.rendering import palette
+from lang2segtrack_ros.rendering import hex_color
 from lang2segtrack_ros.results import TrackStatus
 from lang2segtrack_ros.ros.diagnostics import Diagnostics
 from lang2segtrack_ros.ros.live_view import LiveView
 from lang2segtrack_ros.ros.parameter_table import Parameter, ParameterTable
-from lang2segtrack_ros.ros.running import end_in_time, leave, spin
+from lang2segtrack_ros.ros.running import run_node
 from lang2segtrack_ros.ros.tracker_client import LIMIT_S, TrackerClient, TrackerError
-from lang2segtrack_ros.web.access import Access, AccessError, RefusedError
+from lang2segtrack_ros.web.access import Access, RefusedError
 from lang2segtrack_ros.web.bodies import PagePrompt
 from lang2segtrack_ros.web.pictures import Pictures
 from lang2segtrack_ros.web.server import Answer, PageServer
@@ -123,7 +118,7 @@ class WebNode(Node):
                 "state": TrackStatus(track.state).name.lower(),
                 "visible": track.bbox.size_x > 0,
                 "score": round(float(track.score), 3),
-                "color": "#{:02x}{:02x}{:02x}".format(*palette(track.id)),
+                "color": hex_color(track.id),
             }
             for track in listed.tracks
         ]
@@ -161,35 +156,4 @@ class WebNode(Node):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Serves until it is told to stop, and ends the process; exit code 1 when it could not start."""
-    try:
-        code = run(args)
-    except KeyboardInterrupt:  # at any moment
-        code = 0
-    leave(code)
-
-
-def run(args: list[str] | None) -> int:
-    """Serves until it is told to stop; the exit code."""
-    logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
-    try:
-        rclpy.init(args=args)
-        context = rclpy.get_default_context()
-        end_in_time(lambda: not context.ok())
-        node = WebNode()
-    except AccessError as error:
-        print(f"web_node does not start: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:  # a port in use, a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
-        print(f"web_node could not start: {error}", file=sys.stderr)
-        return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        spin(executor)
-    finally:
-        for second in (signal.SIGINT, signal.SIGTERM):  # ros2 launch and impatient users send another one
-            signal.signal(second, signal.SIG_IGN)
-        node.destroy_node()
-        executor.shutdown()
-        rclpy.try_shutdown()
-    return 0
+    run_node("web_node", WebNode, args)

@@ -11,8 +11,8 @@ from lang2segtrack_ros.ros.parameters import PARAMETERS
 
 
 def test_names_are_unique_and_defaults_allowed() -> None:
-    assert len(parameters.BY_NAME) == len(PARAMETERS)
-    assert parameters.check({parameter.name: parameter.default for parameter in PARAMETERS}) == ""
+    assert len(parameters.TABLE.by_name) == len(PARAMETERS)
+    assert parameters.TABLE.check({parameter.name: parameter.default for parameter in PARAMETERS}) == ""
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
@@ -35,8 +35,8 @@ def test_everything_is_described(parameter: parameters.Parameter) -> None:
     ],
 )
 def test_refusals(values: dict[str, object], words: str) -> None:
-    assert words in parameters.check(values)
+    assert words in parameters.TABLE.check(values)
 
 
 def test_whole_numbers_do_for_real_ones_and_strangers_are_not_ours() -> None:
-    assert parameters.check({"lost_after_s": 3, "use_sim_time": True}) == ""
+    assert parameters.TABLE.check({"lost_after_s": 3, "use_sim_time": True}) == ""
