@@ -12,6 +12,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from lang2segtrack_ros.fast_dds import large_images
 from launch import LaunchContext, LaunchDescription
 
 FILE_WINS = "empty takes the parameter file's, else the node's own"
@@ -41,9 +42,9 @@ ARGUMENTS = (
     ("window", "false", "open the prompt window: overlay, clicks, boxes, words", ["true", "false"]),
     (
         "transport",
-        "large_data",
-        "Fast DDS transports for this launch: large_data makes big images arrive, default changes nothing",
-        ["large_data", "default"],
+        "large_images",
+        "Fast DDS transports for this launch: large_images makes them arrive, and at once; default changes nothing",
+        ["large_images", "default"],
     ),
     ("log_level", "info", "how much the node tells", ["debug", "info", "warn", "error"]),
 )
@@ -141,10 +142,6 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _transport(context: LaunchContext) -> list:
-    # Fast DDS's default transports lose images at sensor-data QoS. A choice the user made in the environment stands.
-    chosen = any(
-        name in os.environ for name in ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    )
-    if LaunchConfiguration("transport").perform(context) == "large_data" and not chosen:
-        return [SetEnvironmentVariable("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")]
-    return []
+    if LaunchConfiguration("transport").perform(context) == "default":
+        return []
+    return [SetEnvironmentVariable(name, value) for name, value in large_images(os.environ).items()]

@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from lang2segtrack_ros import fast_dds
 from lang2segtrack_ros.diagnosis.finding import Finding, Level
 from lang2segtrack_ros.image_messages import COLOR_ENCODINGS, DEPTH_ENCODINGS, ConversionError, stamp_ns
 from lang2segtrack_ros.ros.conversions import camera_model
@@ -86,7 +87,7 @@ def check_traffic(topic: Topic, kinds: Sequence[str], needed: bool) -> Finding:
             bad,
             topic.name,
             f"{names} publishes it, but nothing arrived in {topic.seconds:.0f} s",
-            "is the camera running? Large images need FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA on both sides",
+            f"is the camera running? Large images need other transports than Fast DDS's own, on both sides: {fast_dds.ADVICE}",
         )
     return Finding(Level.OK, topic.name, f"{topic.received / topic.seconds:.1f} messages a second from {names}")
 

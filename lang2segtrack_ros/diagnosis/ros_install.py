@@ -10,11 +10,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from lang2segtrack_ros import fast_dds
 from lang2segtrack_ros.diagnosis.finding import Finding, Level, probe
 
 MESSAGE_PACKAGES = ("sensor_msgs", "vision_msgs", "visualization_msgs", "diagnostic_msgs", "tf2_msgs", "lifecycle_msgs")
 FAST_DDS = "rmw_fastrtps_cpp"
-FAST_DDS_CHOICES = ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 LEAST_SHARED_MEMORY = 64 * 2**20
 LEAST_RECEIVE_BUFFER = 10 * 2**20
 
@@ -74,7 +74,7 @@ def check_transport(environment: Mapping[str, str], shared_memory_free: int | No
     middleware = environment.get("RMW_IMPLEMENTATION") or FAST_DDS
     findings = []
     if middleware == FAST_DDS:
-        chosen = [name for name in FAST_DDS_CHOICES if environment.get(name)]
+        chosen = [name for name in fast_dds.CHOICES if environment.get(name)]
         if chosen:
             findings.append(Finding(Level.OK, "transport", f"Fast DDS with {', '.join(f'{name}={environment[name]}' for name in chosen)}"))
         else:
@@ -82,8 +82,8 @@ def check_transport(environment: Mapping[str, str], shared_memory_free: int | No
                 Finding(
                     Level.WARNING,
                     "transport",
-                    "Fast DDS's default transports lose large images at sensor-data QoS",
-                    "export FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA for the camera and for track_node (track.launch.py sets it)",
+                    "Fast DDS's default transports lose large images at sensor-data QoS, and delay them at any other",
+                    f"for the camera and for track_node (track.launch.py does it for what it starts): {fast_dds.ADVICE}",
                 )
             )
         if shared_memory_free is not None and shared_memory_free < LEAST_SHARED_MEMORY:

@@ -12,6 +12,8 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from lang2segtrack_ros import fast_dds
+
 DEPTH = 2  # frames wait in the engine's mailbox, not in DDS
 
 
@@ -95,7 +97,7 @@ class FollowingSubscription:
             return f"{names} has stopped publishing {self.topic}, {self.silent_s:.0f} s ago: is the camera still running?"
         return (
             f"{names} publishes {self.topic} and the QoS fits ({mine}), yet nothing arrives: is the camera running? "
-            "Large images are lost on Fast DDS's default transport: set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA on both sides"
+            f"Large images are lost on Fast DDS's default transports, on both sides: {fast_dds.ADVICE}"
         )
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from lang2segtrack_ros.fast_dds import large_images
+
 DOMAINS = range(20, 100)
 GRACE_S = 5.0
 
@@ -28,7 +30,7 @@ class GraphError(RuntimeError):
 def isolated_environment() -> Iterator[dict[str, str]]:
     """Environment variables for a ROS domain that only this user of the function has, on this machine alone.
 
-    Large images arrive: Fast DDS gets the transports it needs for them.
+    Large images arrive at once: Fast DDS gets the transports it needs for them, whatever the user has chosen.
     """
     folder = Path(tempfile.gettempdir()) / "lang2segtrack-domains"
     folder.mkdir(mode=0o777, exist_ok=True)
@@ -45,7 +47,7 @@ def isolated_environment() -> Iterator[dict[str, str]]:
                 "ROS_DOMAIN_ID": str(domain),
                 "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
                 "ROS_LOCALHOST_ONLY": "1",  # the same for Humble
-                "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA",
+                **large_images({}),
                 "PYTHONUNBUFFERED": "1",
             }
         return

@@ -123,7 +123,7 @@ def test_messages(broken: dict[str, str]) -> None:
 
 def test_transport() -> None:
     (first, second) = ros_install.check_transport({}, 2**20, None)
-    bad(first, Level.WARNING, "FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA")
+    bad(first, Level.WARNING, "FASTDDS_DEFAULT_PROFILES_FILE=")
     bad(second, Level.WARNING, "/dev/shm has 1 MB", "--shm-size")
     (first, second) = ros_install.check_transport({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, 2**30, 212992)
     assert first.level is Level.OK
@@ -160,7 +160,12 @@ def test_traffic() -> None:
     bad(graph.check_traffic(topic(kind="std_msgs/msg/String"), [IMAGE], True), Level.ERROR, "/camera publishes std_msgs/msg/String")
     silent = topic()
     silent.received = 0
-    bad(graph.check_traffic(silent, [IMAGE], True), Level.ERROR, "/camera publishes it, but nothing arrived in 3 s", "LARGE_DATA")
+    bad(
+        graph.check_traffic(silent, [IMAGE], True),
+        Level.ERROR,
+        "/camera publishes it, but nothing arrived in 3 s",
+        "FASTDDS_DEFAULT_PROFILES_FILE=",
+    )
     assert "10.0 messages a second from /camera" in graph.check_traffic(topic(), [IMAGE], True).text
 
 
