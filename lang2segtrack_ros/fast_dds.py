@@ -15,11 +15,19 @@ from pathlib import Path
 PROFILE = Path(__file__).with_suffix(".xml")
 CHOICES = ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """Environment variables by which a user chooses transports."""
-ADVICE = f"export FASTDDS_DEFAULT_PROFILES_FILE={PROFILE} FASTRTPS_DEFAULT_PROFILES_FILE={PROFILE}"
+FAST_DDS_2 = ("humble", "iron", "jazzy")
+
+
+def chosen(environment: Mapping[str, str]) -> list[str]:
+    """The variables by which the user has chosen."""
+    return [name for name in CHOICES if environment.get(name)]
 
 
 def large_images(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables to set for processes that exchange images; none where the user has chosen already. Humble's has the older name."""
-    if any(environment.get(name) for name in CHOICES):
-        return {}
-    return dict.fromkeys(CHOICES[1:], str(PROFILE))
+    """The variable to set for processes that exchange images. One alone: Kilted knows both names, and loads a profile twice then."""
+    return {CHOICES[2] if environment.get("ROS_DISTRO") in FAST_DDS_2 else CHOICES[1]: str(PROFILE)}
+
+
+def advice(environment: Mapping[str, str]) -> str:
+    """What a user types, on both sides."""
+    return "".join(f"export {name}={value}" for name, value in large_images(environment).items())

@@ -12,7 +12,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from lang2segtrack_ros.fast_dds import large_images
+from lang2segtrack_ros.fast_dds import chosen, large_images
 from launch import LaunchContext, LaunchDescription
 
 FILE_WINS = "empty takes the parameter file's, else the node's own"
@@ -142,6 +142,6 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _transport(context: LaunchContext) -> list:
-    if LaunchConfiguration("transport").perform(context) == "default":
+    if LaunchConfiguration("transport").perform(context) == "default" or chosen(os.environ):
         return []
     return [SetEnvironmentVariable(name, value) for name, value in large_images(os.environ).items()]

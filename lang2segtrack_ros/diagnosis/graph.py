@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def check_traffic(topic: Topic, kinds: Sequence[str], needed: bool) -> Finding:
             bad,
             topic.name,
             f"{names} publishes it, but nothing arrived in {topic.seconds:.0f} s",
-            f"is the camera running? Large images need other transports than Fast DDS's own, on both sides: {fast_dds.ADVICE}",
+            f"is the camera running? Large images need other transports than Fast DDS's own, on both sides: {fast_dds.advice(os.environ)}",
         )
     return Finding(Level.OK, topic.name, f"{topic.received / topic.seconds:.1f} messages a second from {names}")
 

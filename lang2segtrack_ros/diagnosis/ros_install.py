@@ -74,7 +74,7 @@ def check_transport(environment: Mapping[str, str], shared_memory_free: int | No
     middleware = environment.get("RMW_IMPLEMENTATION") or FAST_DDS
     findings = []
     if middleware == FAST_DDS:
-        chosen = [name for name in fast_dds.CHOICES if environment.get(name)]
+        chosen = fast_dds.chosen(environment)
         if chosen:
             findings.append(Finding(Level.OK, "transport", f"Fast DDS with {', '.join(f'{name}={environment[name]}' for name in chosen)}"))
         else:
@@ -83,7 +83,7 @@ def check_transport(environment: Mapping[str, str], shared_memory_free: int | No
                     Level.WARNING,
                     "transport",
                     "Fast DDS's default transports lose large images at sensor-data QoS, and delay them at any other",
-                    f"for the camera and for track_node (track.launch.py does it for what it starts): {fast_dds.ADVICE}",
+                    f"for the camera and for track_node (track.launch.py does it for what it starts): {fast_dds.advice(environment)}",
                 )
             )
         if shared_memory_free is not None and shared_memory_free < LEAST_SHARED_MEMORY:

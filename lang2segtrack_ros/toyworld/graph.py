@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from lang2segtrack_ros.fast_dds import large_images
+from lang2segtrack_ros import fast_dds
 
 DOMAINS = range(20, 100)
 GRACE_S = 5.0
@@ -43,11 +43,11 @@ def isolated_environment() -> Iterator[dict[str, str]]:
             continue
         with lock:
             yield {
-                **os.environ,
+                **{name: value for name, value in os.environ.items() if name not in fast_dds.CHOICES},
                 "ROS_DOMAIN_ID": str(domain),
                 "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
                 "ROS_LOCALHOST_ONLY": "1",  # the same for Humble
-                **large_images({}),
+                **fast_dds.large_images(os.environ),
                 "PYTHONUNBUFFERED": "1",
             }
         return

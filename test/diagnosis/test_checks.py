@@ -123,7 +123,7 @@ def test_messages(broken: dict[str, str]) -> None:
 
 def test_transport() -> None:
     (first, second) = ros_install.check_transport({}, 2**20, None)
-    bad(first, Level.WARNING, "FASTDDS_DEFAULT_PROFILES_FILE=")
+    bad(first, Level.WARNING, "fast_dds.xml")
     bad(second, Level.WARNING, "/dev/shm has 1 MB", "--shm-size")
     (first, second) = ros_install.check_transport({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, 2**30, 212992)
     assert first.level is Level.OK
