@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Detections to tracks: which object is one that is followed already, which one returns, which one is new, and which track has drifted.
+
+An answer about the open frame is placed on it. One about an earlier frame is placed on a fork of the tracker that begins there, and
+what is new in it is caught up through the features of the frames since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lang2segtrack_ros.detection.detector import Detection
+from lang2segtrack_ros.detection.worker import DetectionAnswer
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
+from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
+from lang2segtrack_ros.identity.registry import Registry
+from lang2segtrack_ros.prompt_handle import PromptHandle, Question
+from lang2segtrack_ros.prompts import BoxPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.tracking import OpenFrame, StreamTracker, TrackerError
+from lang2segtrack_ros.tracking.open_frame import Proposed
+from lang2segtrack_ros.tracking.segmenter import ImageFeatures
+
+
+class Placement:
+    """Places detections.
+
+    Args:
+        tracker: of the present.
+        registry: knows who is who.
+
+    Attributes:
+        begun: tracks that detections began; whoever reads it empties it.
+        false_alarms: tracks that a look has shown to be nothing; likewise.
+        refused: how many detections the network made nothing of.
+    """
+
+    STATE = ("begun", "false_alarms", "refused", "_drifted")
+    """Attributes that a frame changes."""
+
+    def __init__(self, tracker: StreamTracker, registry: Registry) -> None:
+        self.tracker = tracker
+        self.registry = registry
+        self.begun: list[int] = []
+        self.false_alarms: list[int] = []
+        self.refused = 0
+        self._drifted: list[tuple[int, Detection]] = []
+
+    def reset(self) -> None:
+        """Forgets what is still to be done."""
+        self.begun.clear()
+        self.false_alarms.clear()
+        self._drifted.clear()
+
+    def place(self, given: DetectionAnswer, opened: OpenFrame, tracks: list[Track], handles: list[PromptHandle]) -> None:
+        """Gives each detection the track it belongs to, or starts one on the open frame; settles the handles."""
+        matched, new = associate(given.detections, tracks)
+        labels = {track.id: track.label for track in tracks}
+        found = {index: track_id for index, track_id in matched.items() if track_id in self.tracker.ids}
+        full = ""
+        newcomers: dict[int, Proposed] = {}
+        looks: list[tuple[str, Appearance | None]] = []
+        visible = [track for track in tracks if track.box is not None]
+        for index in new:
+            detection = given.detections[index]
+            try:
+                self.tracker.check_room(len(opened.added) + len(newcomers))  # not all of them are accepted yet
+                proposed = opened.propose(BoxPrompt(detection.box, detection.label))
+            except (PromptError, TrackerError) as error:
+                full = str(error)
+                continue
+            mask = opened.mask_of(proposed)
+            duplicate = find_duplicate(mask, visible)
+            if duplicate is None:
+                newcomers[index] = proposed
+                looks.append((detection.label, appearance_of(given.request.color, mask)))
+            else:
+                found[index] = duplicate
+        absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids]
+        again = self.registry.reunite(looks, absent)
+        for position, (index, proposed) in enumerate(newcomers.items()):
+            found[index] = self._seat(opened, proposed, given.detections[index], again.get(position))
+        by_id = {track.id: track for track in visible}
+        for index, track_id in matched.items():
+            self._tighten(opened, given.detections[index], by_id[track_id])
+        self.false_alarms += self.registry.looked(set(found.values()), tracks, given.request.phrases)
+        for handle in handles:
+            self._settle(handle, given.detections, found, labels, full)
+            if isinstance(handle.prompt, TextPrompt) and handle.prompt.mode == "once":
+                self.registry.confirm_once(handle.track_ids)
+
+    def catch_up(self, asked: Question, given: DetectionAnswer, last: Sequence[Track]) -> None:
+        """Places an answer about an earlier frame and brings its new objects to the present; `last`: the latest tracks."""
+        fork = self.tracker.fork()
+        start, *later = asked.features
+        fork.frame_index, features, height, width = start
+        opened = fork.begin(features, height, width)
+        self.place(given, opened, asked.tracks, asked.handles)
+        present = opened.commit()
+        if not fork.ids:
+            return
+        for index, features, height, width in later:
+            fork.frame_index = index
+            present = fork.begin(features, height, width).commit()
+        self._settle_with_present(fork, present, last)
+        fork.frame_index = self.tracker.frame_index
+        self.tracker.adopt(fork)
+
+    def reseat(self, features: ImageFeatures, frame: Frame) -> StreamTracker | None:
+        """Drifted tracks, begun anew on this frame's detections under their ids: what they remember has drifted with them."""
+        drifted, self._drifted = self._drifted, []
+        drifted = [item for item in drifted if item[0] in self.tracker.ids]
+        if not drifted:
+            return None
+        fork = self.tracker.fork()
+        opened = fork.begin(features, frame.height, frame.width)
+        for track_id, detection in drifted:
+            anew = self._propose(opened, BoxPrompt(detection.box, detection.label))
+            if anew is not None:
+                opened.accept(anew, track_id)
+                self.registry.trust(track_id)
+        opened.commit()
+        return fork
+
+    def _settle_with_present(self, fork: StreamTracker, present: list[Track], last: Sequence[Track]) -> None:
+        """What was prompted, found or seen again in the meantime may be the same object as one that was caught up."""
+        for track in present:
+            duplicate = find_duplicate(track.mask, last)
+            if duplicate is not None:
+                fork.remove(track.id)
+                if track.id not in self.tracker.ids:
+                    self.registry.forget(track.id)
+                elif duplicate == track.id:
+                    self.registry.trust(track.id)
+            elif track.id in self.tracker.ids:  # an old object, found where the tracker does not see it
+                self.tracker.remove(track.id)
+                self.registry.trust(track.id)
+
+    def _seat(self, opened: OpenFrame, proposed: Proposed, detection: Detection, old_id: int | None) -> int:
+        """Gives a newcomer a new track, or the absent one that it is."""
+        if old_id is None:
+            track_id = opened.accept(proposed, self.tracker.reserve_id())
+            self.registry.add(track_id, detection.label, found=True)
+            self.begun.append(track_id)
+            return track_id
+        if opened.tracker is self.tracker:
+            corrected = self._propose(opened, BoxPrompt(detection.box, "", old_id))
+            if corrected is not None:
+                opened.accept(corrected)
+                self.registry.trust(old_id)
+        else:
+            opened.accept(proposed, old_id)  # the fork's copy replaces the old track when it has caught up
+        return old_id
+
+    def _tighten(self, opened: OpenFrame, detection: Detection, track: Track) -> None:
+        """Sets a track that has drifted off its detection back onto it, keeping its id."""
+        fits = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
+        if detection.label != track.label or not self.registry.slack(track.id, fits) or track.id not in self.tracker.ids:
+            return
+        if opened.tracker is self.tracker:
+            self._drifted.append((track.id, detection))
+        else:
+            anew = self._propose(opened, BoxPrompt(detection.box, detection.label))
+            if anew is not None:
+                opened.accept(anew, track.id)
+
+    def _propose(self, opened: OpenFrame, prompt: BoxPrompt) -> Proposed | None:
+        """What a detection's box gives on a frame; None, counted, where the network makes nothing of it."""
+        try:
+            return opened.propose(prompt)
+        except (PromptError, TrackerError):
+            self.refused += 1
+            return None
+
+    @staticmethod
+    def _settle(handle: PromptHandle, detections: Sequence[Detection], found: dict[int, int], labels: dict[int, str], full: str) -> None:
+        assert isinstance(handle.prompt, TextPrompt)
+        mine = {found[index]: item.label for index, item in enumerate(detections) if item.label in handle.prompt.phrases and index in found}
+        missing = [phrase for phrase in handle.prompt.phrases if phrase not in mine.values()]
+        if missing:
+            going_on = "; it is looked for on" if handle.prompt.mode == "continuous" else ""
+            handle.notes.append(f"not found on this image: {', '.join(missing)}{going_on}")
+        handle.finish(list(mine), [labels.get(track_id, label) for track_id, label in mine.items()], full if not mine else "")
