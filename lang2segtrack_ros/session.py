@@ -380,7 +380,7 @@ class Session:
 
     def _live(self, tracks: list[Track], frame: Frame, elapsed_s: float) -> list[Track]:
         """The tracks with their states; those whose life is over are removed from the tracker."""
-        over = {*self.registry.update(tracks, frame.color, elapsed_s), *self._placement.false_alarms}
+        over = {*self.registry.update(tracks, frame.color, elapsed_s, self.phrases), *self._placement.false_alarms}
         self._placement.false_alarms.clear()
         living = []
         for track in self.life_cycle.update(tracks, elapsed_s):

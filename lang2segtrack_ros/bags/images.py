@@ -32,13 +32,12 @@ def image_topic(bag: BagInput, wanted: str, messages: Messages) -> tuple[str, st
     if wanted:
         if wanted not in found:
             others = {item.topic: item.msgtype for item in bag.connections}
-            why = f"is of type {others[wanted]}, not of images" if wanted in others else "is not in the bag"
+            why = f"is of type {others[wanted]}, not {IMAGE} or {COMPRESSED}" if wanted in others else "is not in the bag"
             raise BagError(f"topic {wanted} {why}; topics of images: {listing}")
         return wanted, found[wanted]
     if not found:
-        raise BagError(
-            f"there are no images in {bag.path}; its topics: {', '.join(sorted(item.topic for item in bag.connections)) or 'none'}"
-        )
+        topics = ", ".join(sorted(f"{item.topic} ({item.msgtype})" for item in bag.connections)) or "none"
+        raise BagError(f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}; its topics: {topics}")
     usable = []
     for topic, kind in sorted(found.items()):
         first = next(bag.messages(topic), None)

@@ -13,7 +13,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from rosbags.typesys.store import Typestore
 
 from lang2segtrack_ros.bag_types import BagMessages
-from lang2segtrack_ros.image_messages import compressed_to_rgb, image_to_rgb
+from lang2segtrack_ros.image_messages import ConversionError, compressed_to_rgb, image_to_rgb
 from lang2segtrack_ros.result_messages import DETECTIONS, IMAGE, LABEL_INFO, TRACKS, ResultMessages
 
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -61,7 +61,10 @@ class Messages:
         Raises:
             ConversionError: the image cannot be used.
         """
-        message: Any = self.store.deserialize_cdr(data, kind)
+        try:
+            message: Any = self.store.deserialize_cdr(data, kind)
+        except Exception as error:  # whatever a damaged message makes of the deserialiser
+            raise ConversionError("unreadable", f"an image message cannot be read: {type(error).__name__}: {error}") from error
         return message.header, image_to_rgb(message) if kind == IMAGE else compressed_to_rgb(message)
 
     def bytes_of(self, topic: str, message: Any) -> bytes:

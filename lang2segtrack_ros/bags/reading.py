@@ -11,22 +11,34 @@ import io
 import re
 import sqlite3
 import struct
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.rosbag2.metadata import parse_qos
+from rosbags.rosbag2.metadata import ReaderMetadata, parse_qos
+from rosbags.rosbag2.reader import DirectoryReader
 from rosbags.rosbag2.storage_mcap import McapReader
+from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 
 from lang2segtrack_ros.bag_types import BagError
 from lang2segtrack_ros.sources import natural_order
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 Message = tuple[Connection, int, bytes]
 MAGIC = b"\x89MCAP0\r\n"
 MCAP_END = b"\x02" + struct.pack("<QQQI", 20, 0, 0, 0) + MAGIC  # a footer that says there is no summary
+COMPRESSED_FILES = (".zst", ".zstd")
+ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
+"""Beginning of a message that was compressed by itself; a serialised one begins with 0."""
 DATA_END, FOOTER, LAST_OPCODE = 0x0F, 0x02, 0x0F
 
 
@@ -134,6 +146,44 @@ class _DamagedSqlite:
         self._base.close()
 
 
+class _Sqlite(Sqlite3Reader):
+    """A SQLite file. rosbags refuses one with an empty definition, as rosbag2 leaves it when it does not find a topic's package."""
+
+    def _open(self) -> None:
+        try:
+            super()._open()
+        except KeyError:
+            self._open_without_definitions()
+
+    def _open_without_definitions(self) -> None:
+        formats = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
+        definitions: list[Any] = self._rows("SELECT topic_type, encoding, encoded_message_definition FROM message_definitions")
+        known = {kind: MessageDefinition(formats[encoding], text) for kind, encoding, text in definitions if encoding in formats}
+        none = MessageDefinition(MessageDefinitionFormat.NONE, "")
+        self.schema = 4
+        self.connections = [
+            Connection(number, name, kind, known.get(kind, none), digest, count, ConnectionExtRosbag2(form, parse_qos(qos)), self)
+            for number, name, kind, form, qos, digest, count in self._rows(
+                "SELECT topics.id, name, type, serialization_format, offered_qos_profiles, type_description_hash, count(messages.id) "
+                "FROM topics LEFT JOIN messages ON topics.id == messages.topic_id GROUP BY topics.id ORDER BY topics.id"
+            )
+        ]
+        ((first, last, count),) = self._rows("SELECT MIN(timestamp), MAX(timestamp) + 1, COUNT(*) FROM messages")
+        self.metadata = ReaderMetadata(last - first if count else 0, first or 0, last or 0, count, None, None, None, None)
+
+    def _rows(self, query: str) -> list[Any]:
+        assert self.dbconn is not None
+        return list(self.dbconn.execute(query))
+
+
+class _Folder(DirectoryReader):
+    STORAGE_PLUGINS = MappingProxyType({**DirectoryReader.STORAGE_PLUGINS, "sqlite3": _Sqlite})
+
+
+class _Reader(Reader):
+    STORAGE_PLUGINS = MappingProxyType({**Reader.STORAGE_PLUGINS, "dir": _Folder, ".db3": _Sqlite})
+
+
 class BagInput:
     """An open recording.
 
@@ -160,7 +210,7 @@ class BagInput:
             raise BagError(f"there is no bag {path}")
         self._readers: list[Any] = []
         try:
-            reader = Reader(path)
+            reader = _Reader(path)
             self._stack.enter_context(reader)
             self._readers = [reader]
             self.message_count = reader.message_count
@@ -185,9 +235,9 @@ class BagInput:
         if self.path.is_dir():
             self.damage.append(f"the bag is not whole ({reason}); its files are read one by one")
         for file in files:
-            if file.suffix == ".zst":
+            if file.suffix in COMPRESSED_FILES:
                 raise BagError(f"{file} is compressed, and the bag is damaged ({reason}): unpack it with zstd and try again") from reason
-            reader: Any = Reader(file)
+            reader: Any = _Reader(file)
             try:
                 reader.open()
             except (ReaderError, OSError, ValueError, LookupError, TypeError) as error:
@@ -219,7 +269,7 @@ class BagInput:
             try:
                 for connection, stamp, data in reader.messages(wanted, start, stop):
                     last = stamp
-                    yield self._known(connection), stamp, bytes(data)
+                    yield self._known(connection), stamp, zstd.decompress(data) if data[:4] == ZSTD_FRAME else bytes(data)
             except (BagError, GeneratorExit):
                 raise
             except Exception as error:  # SQLite, zstd and lz4 each have their own for damaged data
@@ -236,5 +286,5 @@ def _storage_files(path: Path) -> list[Path]:
     """The storage files of a bag, in the order they were written."""
     if path.is_file():
         return [path]
-    files = [item for item in path.iterdir() if re.search(r"\.(mcap|db3)(\.zst)?$", item.name)]
+    files = [item for item in path.iterdir() if re.search(r"\.(mcap|db3)(\.zstd?)?$", item.name)]
     return sorted(files, key=natural_order)

@@ -14,7 +14,8 @@ The tracker says where an object is; this says whether it is still the same obje
   well: it may have drifted onto something else.
 * A detection of no visible object is an unseen one of the same label when they look alike; several are settled jointly.
 * A track whose box fits its detection badly on two looks in a row is set onto the detection, under its id.
-* Two tracks of one label on the same pixels for `merge_frames` frames are one object: the older id stays.
+* Two tracks of one label on the same pixels for `merge_frames` frames are one object, and the older id stays. If they were seen apart
+  before, they are two, and one has slipped onto the other: if the detector looks for them, the less sure one has to be found again.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _FALSE_ALARM_LOOKS = 2
 _MERGE_IOU = 0.7
 _UNLIKE = 0.2  # how far below `same_appearance` an object's looks must fall while it is followed
 _UNLIKE_FRAMES = 3
+_APART_FRAMES = 5  # frames on which two tracks must have been seen apart to be two objects
 _LOOSE_IOU = 0.6  # a detection and its track's box that overlap less do not fit
 
 
@@ -74,6 +76,15 @@ class _Known:
     appearance: Appearance | None = None
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """Two tracks of one label, the older one first: on how many frames they were seen apart, and on the same pixels in a row."""
+
+    apart: int = 0
+    together: int = 0
+    surer: float = 0.0  # how much more sure the older one is than the younger, summed over the frames together
+
+
 @dataclass
 class Registry:
     """The objects of a session by track id."""
@@ -82,8 +93,9 @@ class Registry:
     merged: int = 0
     reunited: int = 0
     false_alarms: int = 0
+    slipped: int = 0
     _known: dict[int, _Known] = field(default_factory=dict)
-    _together: dict[tuple[int, int], int] = field(default_factory=dict)
+    _pairs: dict[tuple[int, int], _Pair] = field(default_factory=dict)
 
     def add(self, track_id: int, label: str, found: bool) -> None:
         """A new object; `found` by the detector rather than pointed at."""
@@ -98,17 +110,17 @@ class Registry:
     def forget(self, track_id: int) -> None:
         """The object is gone for good."""
         self._known.pop(track_id, None)
-        self._together = {pair: count for pair, count in self._together.items() if track_id not in pair}
+        self._pairs = {pair: seen for pair, seen in self._pairs.items() if track_id not in pair}
 
     def checkpoint(self) -> Checkpoint:
         """Everything as it is now."""
         objects: list[tuple[object, tuple[str, ...]]] = [(known, tuple(vars(known))) for known in self._known.values()]
-        return Checkpoint([(self, ("merged", "reunited", "false_alarms", "_known", "_together")), *objects])
+        return Checkpoint([(self, ("merged", "reunited", "false_alarms", "slipped", "_known", "_pairs")), *objects])
 
     def reset(self) -> None:
         """Forgets all objects."""
         self._known.clear()
-        self._together.clear()
+        self._pairs.clear()
 
     def is_confirmed(self, track_id: int) -> bool:
         """False for an object that is not to be announced yet."""
@@ -201,8 +213,11 @@ class Registry:
                 self._known[track_id].confirmed = True
                 self._known[track_id].found = False
 
-    def update(self, tracks: Sequence[Track], color: NDArray[np.uint8], elapsed_s: float) -> list[int]:
-        """Learns from a finished frame and its image [H, W, 3]; returns ids of tracks that are another's double and are to go."""
+    def update(self, tracks: Sequence[Track], color: NDArray[np.uint8], elapsed_s: float, phrases: Collection[str] = ()) -> list[int]:
+        """Learns from a finished frame and its image [H, W, 3]; returns ids of tracks that are another's double and are to go.
+
+        `phrases`: what the detector looks for.
+        """
         for track in tracks:
             known = self._known.get(track.id)
             if known is None:
@@ -215,7 +230,7 @@ class Registry:
             known.unseen_s = 0.0
             if not known.doubted:
                 self._learn(known, appearance_of(color, track.mask), track.predicted_iou >= _SURE_IOU)
-        return self._doubles(tracks)
+        return self._doubles(tracks, phrases)
 
     def _learn(self, known: _Known, seen: Appearance | None, sure: bool) -> None:
         """Mixes what is seen of an object into what is known, or counts that it does not look like itself any more."""
@@ -229,18 +244,37 @@ class Registry:
             mixed = seen if known.appearance is None else _MEMORY * known.appearance + (1 - _MEMORY) * seen
             known.appearance = mixed.astype(np.float32)
 
-    def _doubles(self, tracks: Sequence[Track]) -> list[int]:
+    def _doubles(self, tracks: Sequence[Track], phrases: Collection[str]) -> list[int]:
         if not self.options.merge_frames:
             return []
-        together: dict[tuple[int, int], int] = {}
         seen = sorted((track for track in tracks if track.box is not None), key=lambda track: track.id)
         boxes = np.array([track.box for track in seen], float).reshape(-1, 4)
         touching = box_iou(boxes, boxes) > 0
+        doubles = set()
         for index, older in enumerate(seen):
             for other, younger in enumerate(seen[index + 1 :], index + 1):
-                if older.label == younger.label and touching[index, other] and mask_iou(older.mask, younger.mask) >= _MERGE_IOU:
-                    together[older.id, younger.id] = self._together.get((older.id, younger.id), 0) + 1
-        self._together = together
-        doubles = {younger for (_, younger), count in together.items() if count >= self.options.merge_frames}
+                if older.label != younger.label:
+                    continue
+                key = older.id, younger.id
+                pair = self._pairs.get(key, _Pair())
+                if not touching[index, other]:
+                    pair = _Pair(pair.apart + 1)
+                elif mask_iou(older.mask, younger.mask) >= _MERGE_IOU:
+                    pair = _Pair(pair.apart, pair.together + 1, pair.surer + older.score - younger.score)
+                else:
+                    pair = _Pair(pair.apart)
+                if pair.together >= self.options.merge_frames:
+                    if pair.apart < _APART_FRAMES:
+                        doubles.add(younger.id)
+                    else:
+                        self._doubt_slipped(younger.id if pair.surer >= 0 else older.id, phrases)
+                        pair = _Pair(pair.apart)
+                self._pairs[key] = pair
         self.merged += len(doubles)
         return sorted(doubles)
+
+    def _doubt_slipped(self, track_id: int, phrases: Collection[str]) -> None:
+        known = self._known.get(track_id)
+        if known is not None and known.found and known.label in phrases and self.options.doubt_after_s > 0:
+            known.doubted = known.to_be_found = True
+            self.slipped += 1

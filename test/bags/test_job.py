@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin
 from lang2segtrack_ros.bag_types import BagError, BagMessages
 from lang2segtrack_ros.bags.job import BagJob, BagOptions, BagSummary
 from lang2segtrack_ros.bags.messages import TYPES
+from lang2segtrack_ros.bags.reading import zstd
 from lang2segtrack_ros.offline import OfflineError, Scheduled
 from lang2segtrack_ros.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.results import Rle
@@ -174,7 +177,7 @@ def test_what_cannot_be_done_is_said(
         job(tmp_path / "none", tmp_path / "out", segmenter, frames)
     with pytest.raises(BagError, match=f"topic /depth is not in the bag; topics of images: {TOPIC}"):
         job(source, tmp_path / "out", segmenter, frames, topic="/depth")
-    with pytest.raises(BagError, match="topic /chatter is of type std_msgs/msg/String, not of images"):
+    with pytest.raises(BagError, match="topic /chatter is of type std_msgs/msg/String, not sensor_msgs/msg/Image"):
         job(source, tmp_path / "out", segmenter, frames, topic="/chatter")
     with pytest.raises(OfflineError, match="there is a prompt for image 6, but the source ends after 3 images"):
         job(source, tmp_path / "out", segmenter, frames)
@@ -221,3 +224,41 @@ def test_a_false_alarm_is_not_something_found(tmp_path: Path, segmenter: Sam2Seg
         BagJob(source, tmp_path / "out", lambda: Session(segmenter, detector), options, lambda *_: None).run()
     assert detector.asked
     assert [item.name for item in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("compression", [CompressionMode.NONE, CompressionMode.MESSAGE, CompressionMode.FILE], ids=lambda mode: mode.name)
+def test_a_database_with_an_empty_definition_is_sound(
+    tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame], compression: CompressionMode
+) -> None:
+    """rosbag2 leaves one where the package of a topic is not installed; nothing of the bag is damaged by that."""
+    source = record(tmp_path / "in", scene, COUNT, StoragePlugin.SQLITE3, compression)
+    given = list(contents(source))
+    (file,) = source.glob("in.db3*")
+    packed = compression is CompressionMode.FILE
+    plain = tmp_path / "plain.db3"
+    plain.write_bytes(zstd.decompress(file.read_bytes()) if packed else file.read_bytes())
+    with contextlib.closing(sqlite3.connect(plain)) as base, base:
+        base.execute("UPDATE message_definitions SET encoding = '', encoded_message_definition = '' WHERE topic_type LIKE 'std_msgs%'")
+    file.write_bytes(zstd.compress(plain.read_bytes()) if packed else plain.read_bytes())
+    summary = job(source, tmp_path / "out", segmenter, frames, backward=False)
+    assert summary.damage == []
+    assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == given
+
+
+def test_a_single_file_of_compressed_messages(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """Only the metadata beside it says that each message is compressed; without them it shows in the messages."""
+    source = record(tmp_path / "in", scene, COUNT, StoragePlugin.SQLITE3, CompressionMode.MESSAGE)
+    given = list(contents(source))
+    summary = job(source / "in.db3", tmp_path / "out", segmenter, frames, backward=False)
+    assert summary.images == COUNT
+    assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == given
+
+
+def test_an_image_that_is_not_one_is_left_out(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """Bytes that no message could be are counted, and the rest is tracked."""
+    source = record(tmp_path / "in", scene, COUNT, StoragePlugin.SQLITE3)
+    with contextlib.closing(sqlite3.connect(source / "in.db3")) as base, base:
+        base.execute("UPDATE messages SET data = x'07070707' WHERE id = (SELECT max(id) FROM messages)")
+    summary = job(source, tmp_path / "out", segmenter, frames, backward=False)
+    assert summary.images == COUNT - 1
+    assert summary.refused == {"unreadable": 1}
