@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -176,6 +178,33 @@ def test_objects_that_pass_each_other_stay_two() -> None:
     identity.add(2, "red circle", found=True)
     for x in (14, 11, 11, 14, 11):  # together for two frames, then apart
         assert identity.update([track(1), track(2, x)], picture(RED), 0.1) == []
+
+
+@pytest.mark.parametrize(("scores", "slipped"), [((0.9, 0.6), 2), ((0.6, 0.9), 1)])
+def test_objects_that_were_seen_apart_are_two(scores: tuple[float, float], slipped: int) -> None:
+    """One has slipped onto the other: neither goes for good, and the less sure one has to be found again."""
+    identity = registry(merge_frames=3)
+    identity.add(2, "red circle", found=True)
+    for _ in range(6):
+        assert identity.update([track(1), track(2, 60)], picture(RED), 0.1, PHRASES) == []
+    together = [replace(track(number), score=score) for number, score in zip((1, 2), scores)]
+    for _ in range(3):
+        assert identity.update(together, picture(RED), 0.1, PHRASES) == []
+    assert identity.doubted == [slipped]
+    assert identity.strangers(together, picture(RED)) == [slipped], "looking alike is not enough"
+    identity.looked({1, 2}, together, PHRASES)
+    assert identity.doubted == []
+
+
+def test_objects_that_nobody_looks_for_stay_as_they_are() -> None:
+    """Nothing would find the one that has slipped again."""
+    identity = Registry(IdentityOptions(merge_frames=3))
+    for number in (1, 2):
+        identity.add(number, "mine", found=False)
+    apart, together = [track(1, label="mine"), track(2, 60, label="mine")], [track(1, label="mine"), track(2, label="mine")]
+    for tracks in (*[apart] * 6, *[together] * 6):
+        assert identity.update(tracks, picture(RED), 0.1, PHRASES) == []
+    assert identity.doubted == []
 
 
 def test_different_labels_are_never_merged() -> None:
