@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lang2segtrack_ros.offline import Scheduled
     from lang2segtrack_ros.session import Session
 
-POLICIES = ("samurai", "sam2", "distractor")
+POLICIES = ("samurai", "sam2", "distractor", "depth")
 """Those of `tracking.policies`, which is not imported before it is needed: it brings torch."""
 
 

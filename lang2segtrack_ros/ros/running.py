@@ -58,12 +58,16 @@ def run_node(name: str, make: Callable[[], NodeT], args: list[str] | None, start
 
 def _run(name: str, make: Callable[[], NodeT], args: list[str] | None, started: Callable[[NodeT], bool]) -> int:
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
+    context = rclpy.get_default_context()
+    begun = False
     try:
         rclpy.init(args=args)
-        context = rclpy.get_default_context()
+        begun = True
         end_in_time(lambda: not context.ok())
         node = make()
     except Exception as error:  # a port in use, a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
+        if begun and not context.ok():  # told to stop, which nothing that is being made survives
+            return 0
         print(f"{name} could not start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1

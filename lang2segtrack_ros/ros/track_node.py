@@ -15,7 +15,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
@@ -46,6 +48,7 @@ from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.weights import WeightsError, free_unused, shared_detector, shared_segmenter
 
 WARN_EVERY_S = 5.0
+DEPTH_POLL_S = 0.002
 RECENT_S = 10.0
 """Failures show in the level of diagnostics for this long; the counters keep them."""
 
@@ -272,7 +275,22 @@ class TrackNode(LifecycleNode):
             )
         self._size = color.shape[:2]
         self.images_seen = True
-        self.engine.offer(header, lambda: Frame(color, stamp))
+        self.engine.offer(header, lambda: Frame(color, stamp, self._depth_for(header, color)))
+
+    def _depth_for(self, header: Header, color: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """The depth of an image [H, W, 3], where the policy looks at depth and there is some; called on the engine's thread."""
+        source = self._depth
+        if source is None or self._value("policy") != "depth":
+            return None
+        deadline = time.monotonic() + self._value("depth_wait_s")
+        while not source.settled(header) and time.monotonic() < deadline:
+            time.sleep(DEPTH_POLL_S)
+        try:
+            return source.find(header, color.shape[0], color.shape[1]).depth
+        except ConversionError as error:
+            self.refused[f"tracked without depth: {error.reason}"] += 1
+            self._warn(f"policy {error.reason}", f"policy depth works without depth on this image ({error.reason}): {error}")
+            return None
 
     def _refuse(self, error: ConversionError) -> None:
         self.refused[error.reason] += 1

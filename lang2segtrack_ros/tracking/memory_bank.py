@@ -46,6 +46,7 @@ class MemoryBank:
         hidden: int64 [N], frames since the object was last visible.
         born: int64 [N], the frame of the first prompt.
         areas: float32 [N, AREAS], areas of the latest masks that were not empty, in cells of the low-resolution logits; 0 for none.
+        distance: float32 [N] metres, NaN unknown, see `depth_gate`.
         contested, deficit, trust: int64, float32 and float32 [N], see `arbitration`.
     """
 
@@ -61,6 +62,7 @@ class MemoryBank:
     hidden: Tensor
     born: Tensor
     areas: Tensor
+    distance: Tensor
     contested: Tensor
     deficit: Tensor
     trust: Tensor
@@ -96,6 +98,7 @@ class MemoryBank:
             hidden=whole(),
             born=whole(),
             areas=torch.zeros(count, AREAS, device=device),
+            distance=torch.full((count,), float("nan"), device=device),
             contested=whole(),
             deficit=torch.zeros(count, device=device),
             trust=torch.full((count,), float("nan"), device=device),

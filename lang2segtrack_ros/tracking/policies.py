@@ -224,10 +224,19 @@ class DistractorPolicy(SamuraiPolicy):
         )
 
 
+@dataclass(frozen=True)
+class DepthPolicy(SamuraiPolicy):
+    """SAMURAI, and masks are cut where depth says that something else is there (see `depth_gate`). Without depth it is SAMURAI."""
+
+    name: str = "depth"
+    uses_depth: bool = True
+
+
 _POLICIES: dict[str, type[Sam2Policy] | type[SamuraiPolicy]] = {
     "sam2": Sam2Policy,
     "samurai": SamuraiPolicy,
     "distractor": DistractorPolicy,
+    "depth": DepthPolicy,
 }
 POLICY_NAMES = tuple(_POLICIES)
 

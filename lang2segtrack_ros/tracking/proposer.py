@@ -13,12 +13,15 @@ from torch import Tensor
 
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from lang2segtrack_ros.tracking.candidates import Candidates
+from lang2segtrack_ros.tracking.depth_gate import elsewhere
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies import Choice, Policy
 from lang2segtrack_ros.tracking.proposal import Proposal
 from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, joined
 from lang2segtrack_ros.tracking.speed_options import SpeedOptions
 
+ELSEWHERE_LOGIT = -10.0
+"""Mask logit of cells that depth rules out."""
 PROMPT_OBJECT_SCORE = 10.0
 """Object score of a mask prompt: SAM 2 takes the user's word that the object is there."""
 
@@ -50,7 +53,7 @@ class Proposer:
             attended = self.segmenter.attend(features, read, self.speed.pooled_memories)
             decoded.append(self.segmenter.decode(attended, features).first(count))
             maps.append(attended[:count])
-        proposal, choice = self._choose_by_policy(bank, frame, Decoded.join(decoded))
+        proposal, choice = self._choose_by_policy(bank, frame, Decoded.join(decoded), features.depth)
         return Recalled(joined(maps), proposal, choice)
 
     def _read(self, bank: MemoryBank, frame: int, used: int, batch: Tensor) -> Memories:
@@ -148,15 +151,18 @@ class Proposer:
         if row is not None or len(labels) != 1:
             return self._choose_by_iou(decoded)
         # A single click on a new object leaves three candidates, and SAMURAI's filter starts with the one taken.
-        proposal, choice = self._choose_by_policy(fresh, frame, decoded)
+        proposal, choice = self._choose_by_policy(fresh, frame, decoded, None)
         fresh.write_motion(choice.state, choice.has_filter, choice.stable, proposal.sound)
         return proposal
 
-    def _choose_by_policy(self, bank: MemoryBank, frame: int, decoded: Decoded) -> tuple[Proposal, Choice]:
-        """The candidate that the policy takes, for each object of a bank."""
+    def _choose_by_policy(self, bank: MemoryBank, frame: int, decoded: Decoded, depth: Tensor | None) -> tuple[Proposal, Choice]:
+        """The candidate that the policy takes, for each object of a bank; nothing of it lies where depth [m, m] says otherwise."""
         size, coarse = self.segmenter.image_size, self.speed.coarse_boxes
         at_once = self.segmenter.batch_limit or len(bank)
-        candidates = Candidates(self._masks(decoded), decoded.ious, decoded.object_score, size, coarse, at_once)
+        masks = self._masks(decoded)
+        if depth is not None:
+            masks = torch.where(elsewhere(depth, bank.distance, bank.hidden)[:, None], masks.clamp(max=ELSEWHERE_LOGIT), masks)
+        candidates = Candidates(masks, decoded.ious, decoded.object_score, size, coarse, at_once)
         choice = self.policy.choose(bank, frame, candidates)
         return self._take(decoded, candidates.masks, choice.index, choice.motion_score), choice
 

@@ -34,11 +34,13 @@ class ImageFeatures:
         high: [1, C/8, 4f, 4f] and [1, C/4, 2f, 2f], the decoder's high-resolution features.
         top: [f*f, C], the features that memories and decoder work on.
         position: [f*f, C], their position code.
+        depth: float32 [4f, 4f] metres, NaN unknown, for policies that look at it; None where there is none.
     """
 
     high: tuple[Tensor, Tensor]
     top: Tensor
     position: Tensor
+    depth: Tensor | None = None
 
 
 @dataclass(frozen=True)

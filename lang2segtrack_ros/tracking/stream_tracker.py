@@ -9,6 +9,9 @@ corrects objects on this very frame, `OpenFrame.commit` writes the memories and 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,6 +22,7 @@ from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import ObjectPrompt
 from lang2segtrack_ros.results import Track
 from lang2segtrack_ros.tracking.arbitration import Verdict, arbitrate
+from lang2segtrack_ros.tracking.depth_gate import distances
 from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies import Policy, make_policy
@@ -140,8 +144,13 @@ class StreamTracker:
 
     @torch.inference_mode()
     def encode(self, frame: Frame) -> ImageFeatures:
-        """Runs the image encoder on a frame."""
-        return self.segmenter.encode(self.segmenter.preprocess(frame.color))
+        """Runs the image encoder on a frame; its depth goes with it where the policy looks at depth."""
+        features = self.segmenter.encode(self.segmenter.preprocess(frame.color))
+        if frame.depth is None or not getattr(self.policy, "uses_depth", False):
+            return features
+        size = (self.segmenter.mask_size, self.segmenter.mask_size)
+        depth = cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST)
+        return replace(features, depth=torch.from_numpy(depth).to(self.segmenter.device))
 
     @torch.inference_mode()
     def begin(self, features: ImageFeatures, height: int, width: int) -> OpenFrame:
@@ -270,6 +279,8 @@ class StreamTracker:
         self.bank.hidden = hidden
         if verdict is not None:
             self._restore(verdict, from_user)
+        if opened.features.depth is not None:
+            self.bank.distance = distances(opened.features.depth, whole.low, self.bank.distance)
         self.bank.note_areas((whole.low > 0).flatten(1).sum(1).float())
         self.frame_index += 1
         return sorted(tracks, key=lambda track: track.id)

@@ -7,10 +7,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.geometry import measure
+from lang2segtrack_ros.results import Track, TrackStatus
+from lang2segtrack_ros.toyworld.accuracy.space import errors, is_whole
 from lang2segtrack_ros.toyworld.suites import make_clip
-
-LEAST_PIXELS = 150
 
 
 @pytest.mark.parametrize("suite", ["easy", "crowd", "depth_only_difference"])
@@ -21,17 +20,15 @@ def test_bodies_of_a_suite(suite: str) -> None:
         clip = make_clip(suite, seed)
         for index in range(0, clip.length, 4):
             frame = clip.scene.render(index)
-            depth = frame.depth_mm.astype(np.float32) / 1000
-            depth[frame.depth_mm == 0] = np.nan
             for number, body in frame.bodies.items():
-                if body.box is None or body.fraction < 0.97 or body.visible < LEAST_PIXELS:
+                if not is_whole(body):
                     continue
-                x1, y1, x2, y2 = (float(value) for value in body.box)
-                surface = measure(frame.instances == number, (x1, y1, x2, y2), depth, clip.scene.camera)
-                assert surface is not None
-                error = np.linalg.norm(np.array(surface.middle) - body.center)
-                centre_errors.append(error / max(0.02, 0.02 * body.center[2]))
-                extent_errors.append(np.abs(np.array(surface.size[:2]) / body.extent[:2] - 1).max())
+                mask = frame.instances == number
+                x1, y1, x2, y2 = (float(value) for value in body.box or ())
+                known = Track(number, "", TrackStatus.TRACKED, 1.0, (x1, y1, x2, y2), mask, np.zeros((4, 4), np.float32), 1.0, 1.0, 1.0, 0)
+                centre, extent = errors(known, body, frame, clip.scene)
+                centre_errors.append(centre)
+                extent_errors.append(extent)
     assert len(centre_errors) > 30
     assert np.quantile(centre_errors, 0.95) <= 1.0
     assert np.quantile(extent_errors, 0.95) <= 0.15

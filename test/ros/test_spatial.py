@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +188,27 @@ def test_nothing_is_worked_out_for_nobody(tmp_path: Path, frames: list[SceneFram
             assert not [key for key in values if "3-D skipped" in key or key.endswith(("_3d", "markers", "objects_cloud", "/tf"))]
         finally:
             outsider.close()
+
+
+def test_the_policy_that_looks_at_depth(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """Half of a body that depth shows far behind is cut off its mask; without depth it is tracked all the same, and counted."""
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        given = [*TOY, "-p", "detector:=''", "-p", "policy:=depth", "-p", "depth_wait_s:=1.0"]
+        processes.start("track_node", [*executable("track_node"), "--ros-args", *given])
+        outside = DepthOutsider(int(environment["ROS_DOMAIN_ID"]))
+        outside.call(Trigger, "reset", timeout=120.0)
+        outside.step(frames[0])
+        x1, y1, x2, y2 = body_box(frames[0], 1)
+        answer = outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+        assert answer.success, answer.message
+        assert int(outside.diagnostics("skipped: tracked without depth: no_depth")) > 0
+        for _ in range(3):
+            whole = show_both(outside, frames[0]).detections[0].bbox.size.x
+        half = replace(frames[0], instances=frames[0].instances.copy())
+        half.instances[:, round((x1 + x2) / 2) :] = 0
+        for _ in range(3):
+            cut = show_both(outside, half).detections[0].bbox.size.x
+        outside.close()
+        processes.check()
+        assert cut < 0.75 * whole
+        assert "Traceback" not in processes.log("track_node")

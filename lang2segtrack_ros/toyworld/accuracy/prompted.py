@@ -14,6 +14,7 @@ from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.toyworld.accuracy.identity import IdentityRecord, combine
 from lang2segtrack_ros.toyworld.accuracy.masks import boundary_f, region_j
+from lang2segtrack_ros.toyworld.accuracy.space import EXTENT_SHARE, errors, is_whole
 from lang2segtrack_ros.toyworld.metrics import MIN_PIXELS
 from lang2segtrack_ros.toyworld.suites import Clip
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
@@ -29,6 +30,7 @@ class PromptedScore:
         j, f: region and boundary agreement.
         pixels: visible pixels of the object in truth.
         empty: whether the track's mask was empty.
+        space: errors of objects that are seen whole, see `space.errors`.
         returns: see `IdentityRecord.returns`.
         results: TrackEval's results of each clip.
     """
@@ -37,6 +39,7 @@ class PromptedScore:
     f: list[float] = field(default_factory=list)
     pixels: list[int] = field(default_factory=list)
     empty: list[bool] = field(default_factory=list)
+    space: list[tuple[float, float]] = field(default_factory=list)
     returns: list[tuple[bool, bool, int]] = field(default_factory=list)
     results: list[dict[str, object]] = field(default_factory=list)
 
@@ -52,6 +55,8 @@ class PromptedScore:
             "hidden_empty": _mean(empty[hidden]),
             "visible_empty": _mean(empty[visible]),
             "hidden_frames": int(hidden.sum()),
+            "centre_right": _mean(np.array([centre <= 1.0 for centre, _ in self.space])),
+            "extent_right": _mean(np.array([extent <= EXTENT_SHARE for _, extent in self.space])),
             **combine(self.results),
             "returns": len(self.returns),
             "found_again": _mean(np.array([found for found, _, _ in self.returns])),
@@ -77,7 +82,7 @@ def follow(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str, arbitra
                 box = shot.bodies[number].box if number in shot.bodies else None
                 if frame == index and box is not None:
                     handles[number] = session.prompt(BoxPrompt(box, shot.bodies[number].label))
-            result = session.step(Frame(shot.color, index * FRAME_NS))
+            result = session.step(Frame(shot.color, index * FRAME_NS, shot.depth_m))
             before = list(ids)
             ids |= {number: handle.track_ids[0] for number, handle in handles.items()}
             masks = {track_id: result.by_id[track_id].mask for track_id in ids.values() if track_id in result.by_id}
@@ -91,6 +96,8 @@ def follow(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str, arbitra
                 score.f.append(boundary_f(mask, truth))
                 score.pixels.append(int(np.count_nonzero(truth)))
                 score.empty.append(not mask.any())
+                if number in shot.bodies and is_whole(shot.bodies[number]):
+                    score.space.append(errors(result.by_id.get(ids[number]), shot.bodies[number], shot, clip.scene))
         score.results.append(record.evaluate())
         score.returns += [outcome for number in ids for outcome in record.returns(number)]
     return score

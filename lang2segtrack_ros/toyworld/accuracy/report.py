@@ -20,7 +20,7 @@ from lang2segtrack_ros.tracking.policies import POLICY_NAMES
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 
 TEXT_SUITES = ("easy", "crossing", "crowd", "exit_return", "scene_cut")
-SHOWN = ("J&F", "J_visible", "hidden_empty", "visible_empty", "IDF1", "HOTA", "id_switches", "found_again")
+SHOWN = ("J&F", "J_visible", "hidden_empty", "visible_empty", "IDF1", "HOTA", "id_switches", "found_again", "centre_right", "extent_right")
 TEXT_SHOWN = ("J&F", "IDF1", "HOTA", "switches_per_1000", "found_in_15", "false_per_minute", "label_right", "old_id", "longest_stray")
 
 

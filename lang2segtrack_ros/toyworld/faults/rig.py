@@ -207,11 +207,11 @@ class Rig:
             self.spin(PERIOD_S)
             # The services answer "kept" without ids on a machine too busy to answer with an image soon.
             heard = [message for stamp, (_, message) in self.heard.items() if stamp in self.shown]
-            found = [track for message in heard for track in message.tracks if track.state == Track.TRACKED]
+            found = [track for message in heard for track in message.tracks if track.state != Track.REMOVED]
             self.ids = {track.id: future_of[track.label][0] for track in found if track.label in future_of}
         refused = [future.result().message for _, future in future_of.values() if future.done() and not future.result().success]
         if refused or len(self.ids) < BODIES:
-            raise RuntimeError(f"only {len(self.ids)} of {BODIES} objects are tracked after 60 s; refused: {refused}")
+            raise RuntimeError(f"only {len(self.ids)} of {BODIES} objects are there after 60 s; refused: {refused}")
         self.run(1.0)
 
     def inject(self, fault: str, number: float = 1) -> None:

@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Masks are cut where depth says that something else is there, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.toyworld.accuracy.prompted import follow
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.toyworld.suites import make_clip
+from lang2segtrack_ros.tracking import StreamTracker
+from lang2segtrack_ros.tracking.depth_gate import GATE_M, distances, elsewhere
+from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from test.conftest import body_box
+
+NAN = float("nan")
+NO_ONE = torch.zeros(1, dtype=torch.int64)
+
+
+def plane(distance: float) -> torch.Tensor:
+    return torch.full((12, 12), distance)
+
+
+def test_what_stands_behind_is_elsewhere() -> None:
+    depth = plane(2.0)
+    depth[:, 6:] = 3.0
+    off = elsewhere(depth, torch.tensor([2.0]), NO_ONE)[0]
+    assert not off[:, :6].any()
+    assert not off[:, 6].any(), "depth is wrong at edges: the cell beside stays"
+    assert off[:, 7:].all()
+
+
+def test_the_unknown_is_nowhere_else() -> None:
+    """Neither cells without depth nor an object whose distance is not known."""
+    depth = plane(3.0)
+    depth[3:6] = NAN
+    off = elsewhere(depth, torch.tensor([2.0, NAN]), torch.zeros(2, dtype=torch.int64))
+    assert not off[0, 3:6].any()
+    assert off[0, :3].all()
+    assert not off[1].any()
+
+
+def test_a_hidden_object_may_come_back_at_another_distance() -> None:
+    depth = plane(2.0 + 2 * GATE_M)
+    assert elsewhere(depth, torch.tensor([2.0]), NO_ONE).all()
+    assert not elsewhere(depth, torch.tensor([2.0]), NO_ONE + 10).any()
+
+
+def test_distance_follows_the_inside_of_the_mask() -> None:
+    """The rim may show what is in front; a mask without inside, or without depth, says nothing."""
+    depth = plane(2.0)
+    low = torch.full((3, 12, 12), -5.0)
+    low[0, 2:9, 2:9] = 5.0
+    depth[2, 2:9] = 1.0
+    low[1, 5, 5] = 5.0
+    low[2, 2:9, 2:9] = 5.0
+    assert distances(depth, low, torch.tensor([NAN, 1.5, 1.0])).tolist()[:2] == [2.0, 1.5]
+    assert 1.0 < distances(depth, low, torch.tensor([NAN, 1.5, 1.0]))[2] < 2.0
+    assert distances(plane(NAN), low, torch.tensor([1.0, 1.0, 1.0])).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_without_depth_it_is_samurai(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    trackers = [StreamTracker(segmenter, policy) for policy in ("samurai", "depth")]
+    for tracker in trackers:
+        tracker.add(BoxPrompt(body_box(frames[0], 1)))
+    for frame in frames[:8]:
+        (one,), (other,) = (tracker.step(Frame(frame.color)) for tracker in trackers)
+        assert np.array_equal(one.mask_logits_low, other.mask_logits_low)
+
+
+def test_other_policies_do_not_look_at_depth(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    assert StreamTracker(segmenter, "samurai").encode(Frame(frames[0].color, 0, frames[0].depth_m)).depth is None
+    assert StreamTracker(segmenter, "depth").encode(Frame(frames[0].color, 0, frames[0].depth_m)).depth is not None
+
+
+def test_look_alikes_at_different_distances_stay_apart(segmenter: Sam2Segmenter) -> None:
+    """Without depth, masks spread over both and ids change; the suite's own numbers are in the model card."""
+    clips = [make_clip("depth_only_difference", seed, 320, 240) for seed in (0, 2)]
+    plain, deep = (follow(segmenter, clips, policy).summary() for policy in ("samurai", "depth"))
+    assert deep["J_visible"] > plain["J_visible"] + 0.1
+    assert deep["id_switches"] < plain["id_switches"]
+
+
+def test_a_fork_looks_at_the_depth_of_its_own_frames(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Objects that a slow detector has found are caught up through kept features, and their depth with them."""
+    tracker = StreamTracker(segmenter, "depth")
+    features = tracker.encode(Frame(frames[0].color, 0, frames[0].depth_m))
+    fork = tracker.fork()
+    fork.begin(features, 240, 320).commit()
+    opened = fork.begin(features, 240, 320)
+    opened.prompt(BoxPrompt(body_box(frames[0], 1)))
+    opened.commit()
+    assert fork.bank.distance.isfinite().all()
+    blind = fork.begin(replace(features, depth=None), 240, 320)
+    blind.commit()
+    assert fork.bank.distance.isfinite().all(), "a frame without depth forgets nothing"
