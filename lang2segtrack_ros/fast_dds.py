@@ -30,4 +30,5 @@ def large_images(environment: Mapping[str, str]) -> dict[str, str]:
 
 def advice(environment: Mapping[str, str]) -> str:
     """What a user types, on both sides."""
-    return "".join(f"export {name}={value}" for name, value in large_images(environment).items())
+    ((name, value),) = large_images(environment).items()
+    return f"export {name}={value}"

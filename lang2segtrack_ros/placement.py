@@ -35,7 +35,7 @@ class Placement:
 
     Attributes:
         begun: tracks that detections began; whoever reads it empties it.
-        false_alarms: tracks that a look has shown to be nothing; likewise.
+        false_alarms: tracks that a look has shown to be nothing, or that no look can confirm any more; likewise.
         refused: how many detections the network made nothing of.
     """
 

@@ -100,6 +100,7 @@ class Session:
         self._texts = TextPrompts()
         self._in_flight: Question | None = None
         self._removed: list[Track] = []
+        self._prompted: list[int] = []
         self._last: FrameResult | None = None
         self.history = history
         self._unremembered: tuple[Frame, FrameResult, ImageFeatures] | None = None
@@ -242,7 +243,7 @@ class Session:
     def _checkpoint(self) -> Checkpoint:
         handles = [*self._waiting, *self._texts.handles, *(self._in_flight.handles if self._in_flight else [])]
         parts: list[tuple[object, tuple[str, ...]]] = [
-            (self, ("_waiting", "_in_flight", "_removed", "scene_cuts", "step_downs", "stepped_down")),
+            (self, ("_waiting", "_in_flight", "_removed", "_prompted", "scene_cuts", "step_downs", "stepped_down")),
             (self._texts, TextPrompts.STATE),
             (self._placement, Placement.STATE),
             (self.tracker, ("segmenter", "proposer")),
@@ -293,6 +294,7 @@ class Session:
     def _step(self, frame: Frame) -> FrameResult:
         tracker = self.tracker
         self._detections = None
+        self._prompted.clear()
         self._placement.begun.clear()
         self._catch_up()
         features = tracker.encode(frame)
@@ -321,7 +323,7 @@ class Session:
             width=frame.width,
             tracks=tuple(sorted([*tracks, *(track for track in gone if track.id not in living)], key=lambda track: track.id)),
             detections=self._detections,
-            prompted=tuple(sorted(set(self._placement.begun) & living)),
+            prompted=tuple(sorted({*self._prompted, *self._placement.begun} & living)),
         )
         if self.history is not None:
             self._unremembered = (frame, result, features)
@@ -411,7 +413,7 @@ class Session:
                 if handle.prompt.track_id is None:
                     self.registry.add(track_id, handle.prompt.label, found=False)
                 self.registry.trust(track_id)
-                self._placement.begun.append(track_id)
+                self._prompted.append(track_id)
                 handle.finish([track_id], [handle.prompt.label])
 
     def _cache(self, features: ImageFeatures, frame: Frame) -> None:

@@ -36,6 +36,7 @@ else:
 Message = tuple[Connection, int, bytes]
 MAGIC = b"\x89MCAP0\r\n"
 MCAP_END = b"\x02" + struct.pack("<QQQI", 20, 0, 0, 0) + MAGIC  # a footer that says there is no summary
+NO_DEFINITION = MessageDefinition(MessageDefinitionFormat.NONE, "")
 COMPRESSED_FILES = (".zst", ".zstd")
 ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
 """Beginning of a message that was compressed by itself; a serialised one begins with 0."""
@@ -125,9 +126,8 @@ class _DamagedSqlite:
             rows = self._base.execute("SELECT id, name, type, serialization_format, offered_qos_profiles FROM topics").fetchall()
         except sqlite3.Error as error:
             raise BagError(f"{self.path} cannot be read: {error}") from error
-        none = MessageDefinition(MessageDefinitionFormat.NONE, "")
         for number, name, kind, form, qos in rows:
-            self.connections.append(Connection(number, name, kind, none, "", 0, ConnectionExtRosbag2(form, parse_qos(qos)), self))
+            self.connections.append(Connection(number, name, kind, NO_DEFINITION, "", 0, ConnectionExtRosbag2(form, parse_qos(qos)), self))
 
     def messages(self, connections: Collection[Connection], start: int | None = None, stop: int | None = None) -> Iterator[Message]:
         known = {connection.id: connection for connection in connections}
@@ -159,10 +159,9 @@ class _Sqlite(Sqlite3Reader):
         formats = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
         definitions: list[Any] = self._rows("SELECT topic_type, encoding, encoded_message_definition FROM message_definitions")
         known = {kind: MessageDefinition(formats[encoding], text) for kind, encoding, text in definitions if encoding in formats}
-        none = MessageDefinition(MessageDefinitionFormat.NONE, "")
         self.schema = 4
         self.connections = [
-            Connection(number, name, kind, known.get(kind, none), digest, count, ConnectionExtRosbag2(form, parse_qos(qos)), self)
+            Connection(number, name, kind, known.get(kind, NO_DEFINITION), digest, count, ConnectionExtRosbag2(form, parse_qos(qos)), self)
             for number, name, kind, form, qos, digest, count in self._rows(
                 "SELECT topics.id, name, type, serialization_format, offered_qos_profiles, type_description_hash, count(messages.id) "
                 "FROM topics LEFT JOIN messages ON topics.id == messages.topic_id GROUP BY topics.id ORDER BY topics.id"

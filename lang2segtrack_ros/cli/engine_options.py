@@ -21,7 +21,12 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="toy", help="segmenter: a name of `weights list`, a folder or hub id (%(default)s)")
     parser.add_argument("--detector", default="toy", help="detector for text, likewise (%(default)s)")
     parser.add_argument("--image-size", type=int, metavar="N", help="side of the segmenter's square input; smaller is faster")
-    parser.add_argument("--policy", default="samurai", choices=POLICIES, help="memory policy (%(default)s)")
+    parser.add_argument(
+        "--policy",
+        default="samurai",
+        choices=POLICIES,
+        help="memory policy; depth needs depth images, and is samurai without (%(default)s)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
 
 

@@ -98,7 +98,7 @@ class FollowingSubscription:
             return f"{names} has stopped publishing {self.topic}, {self.silent_s:.0f} s ago: is the camera still running?"
         return (
             f"{names} publishes {self.topic} and the QoS fits ({mine}), yet nothing arrives: is the camera running? "
-            f"Large images are lost on Fast DDS's default transports, on both sides: {fast_dds.advice(os.environ)}"
+            f"Large images are lost on Fast DDS's default transports; for others, on both sides: {fast_dds.advice(os.environ)}"
         )
 
     def close(self) -> None:

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 import rclpy
@@ -71,19 +72,26 @@ def _run(name: str, make: Callable[[], NodeT], args: list[str] | None, started: 
         print(f"{name} could not start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
+    with executing(node) as executor:
         if not started(node):
             return 1
         spin(executor)
+    return 0
+
+
+@contextlib.contextmanager
+def executing(node: Node) -> Iterator[SingleThreadedExecutor]:
+    """An executor with a node; afterwards both end, and rclpy with them, undisturbed."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        yield executor
     finally:
         for second in (signal.SIGINT, signal.SIGTERM):  # ros2 launch and impatient users send another one
             signal.signal(second, signal.SIG_IGN)
         node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
-    return 0
 
 
 def _leave(code: int) -> NoReturn:

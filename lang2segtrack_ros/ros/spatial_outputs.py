@@ -21,7 +21,7 @@ from lang2segtrack_ros.geometry import measure
 from lang2segtrack_ros.image_messages import ConversionError
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.ros import spatial_messages
-from lang2segtrack_ros.ros.depth import DepthSource
+from lang2segtrack_ros.ros.depth import DepthSource, RegisteredDepth
 from lang2segtrack_ros.ros.spatial_messages import PlacedTrack
 
 SPATIAL_TOPICS: tuple[tuple[str, str, str], ...] = (
@@ -68,7 +68,10 @@ class SpatialOutputs:
     def publish(self, header: Header, frame: Frame, result: FrameResult, source: DepthSource) -> None:
         """Measures the objects of a result and publishes them; nothing, but a count and a warning, when there is no depth for it."""
         try:
-            seen = source.find(header, result.height, result.width)
+            if frame.depth is not None and frame.camera is not None:  # the policy has looked at it already
+                seen = RegisteredDepth(frame.depth, frame.camera)
+            else:
+                seen = source.find(header, result.height, result.width)
         except ConversionError as error:
             self.skipped[error.reason] += 1
             self._warn(f"3-D {error.reason}", f"no 3-D output for this image ({error.reason}): {error}")

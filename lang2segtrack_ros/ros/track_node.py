@@ -71,6 +71,7 @@ class TrackNode(LifecycleNode):
         self._clicks: ClickedPoints | None = None
         self._described = ""
         self._device = ""
+        self._uses_depth = False
         self._last_stamp = 0
         self._size: tuple[int, int] | None = None
         self._latency_s = 0.0
@@ -150,6 +151,7 @@ class TrackNode(LifecycleNode):
             cut_correlation=self._value("cut_correlation"),
             history=self._make_history(),
         )
+        self._uses_depth = session.tracker.policy.uses_depth
         self.detection_threshold = self._value("detection_threshold")
         if self._value("text"):
             try:
@@ -275,22 +277,23 @@ class TrackNode(LifecycleNode):
             )
         self._size = color.shape[:2]
         self.images_seen = True
-        self.engine.offer(header, lambda: Frame(color, stamp, self._depth_for(header, color)))
+        self.engine.offer(header, lambda: self._frame(header, color, stamp))
 
-    def _depth_for(self, header: Header, color: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """The depth of an image [H, W, 3], where the policy looks at depth and there is some; called on the engine's thread."""
+    def _frame(self, header: Header, color: NDArray[np.uint8], stamp: int) -> Frame:
+        """An image [H, W, 3], with its depth where the policy looks at depth and there is some; called on the engine's thread."""
         source = self._depth
-        if source is None or self._value("policy") != "depth":
-            return None
+        if source is None or not self._uses_depth:
+            return Frame(color, stamp)
         deadline = time.monotonic() + self._value("depth_wait_s")
         while not source.settled(header) and time.monotonic() < deadline:
             time.sleep(DEPTH_POLL_S)
         try:
-            return source.find(header, color.shape[0], color.shape[1]).depth
+            seen = source.find(header, color.shape[0], color.shape[1])
         except ConversionError as error:
             self.refused[f"tracked without depth: {error.reason}"] += 1
             self._warn(f"policy {error.reason}", f"policy depth works without depth on this image ({error.reason}): {error}")
-            return None
+            return Frame(color, stamp)
+        return Frame(color, stamp, seen.depth, seen.camera)
 
     def _refuse(self, error: ConversionError) -> None:
         self.refused[error.reason] += 1

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import sys
 from dataclasses import fields
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 import cv2
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from lang2segtrack_ros.ros.conversions import RosMessages
+from lang2segtrack_ros.ros.running import executing
 from lang2segtrack_ros.toyworld.camera_messages import FRAME_TOPICS, LABEL_INFO, NAMESPACE, NODE_NAME, CameraMessages, Topic
 from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
 
@@ -109,17 +110,9 @@ def main(args: list[str] | None = None) -> int:
         print(f"toy_camera: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with executing(node) as executor, contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+            executor.spin()
     finally:
-        for second in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(second, signal.SIG_IGN)
         print(f"frames published: {node.published}, left out: {node.left_out}", file=sys.stderr)
-        node.destroy_node()
-        executor.shutdown()
-        rclpy.try_shutdown()
     return 0

@@ -54,6 +54,11 @@ class Policy(Protocol):
         """An object is taken as visible when its object score is greater than this logit."""
         ...
 
+    @property
+    def uses_depth(self) -> bool:
+        """Whether masks are cut where depth says that something else is there, see `depth_gate`."""
+        ...
+
     def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
         """Chooses one of M candidates for each object; `bank` is the objects' state before the frame."""
         ...
@@ -72,6 +77,7 @@ class Sam2Policy:
 
     name: str = "sam2"
     visible_above: float = 0.0
+    uses_depth: bool = False
 
     def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
         """See `Policy.choose`."""
@@ -104,6 +110,7 @@ class SamuraiPolicy:
 
     name: str = "samurai"
     visible_above: float = -1.0
+    uses_depth: bool = False
     stable_frames: int = 15
     stable_iou: float = 0.3
     motion_weight: float = 0.25

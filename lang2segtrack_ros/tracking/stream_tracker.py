@@ -146,7 +146,7 @@ class StreamTracker:
     def encode(self, frame: Frame) -> ImageFeatures:
         """Runs the image encoder on a frame; its depth goes with it where the policy looks at depth."""
         features = self.segmenter.encode(self.segmenter.preprocess(frame.color))
-        if frame.depth is None or not getattr(self.policy, "uses_depth", False):
+        if frame.depth is None or not self.policy.uses_depth:
             return features
         size = (self.segmenter.mask_size, self.segmenter.mask_size)
         depth = cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST)
