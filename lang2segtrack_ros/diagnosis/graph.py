@@ -135,26 +135,29 @@ def check_depth_fits(color: Topic, depth: Topic) -> Finding | None:
 
 
 def listen(node: Node, names: Sequence[str], seconds: float) -> dict[str, Topic]:
-    """Looks at the graph, then listens to the named topics."""
+    """Listens to the named topics, to each as soon as its publisher is discovered, and looks at the whole graph at the end.
+
+    A busy machine discovers a publisher late; it is waited for as long as is listened at all, DISCOVERY_S and `seconds` more.
+    """
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-
-    def spin(until: float) -> None:
-        while time.monotonic() < until:
-            executor.spin_once(timeout_sec=0.05)
-
-    spin(time.monotonic() + DISCOVERY_S)
-    everything = {*names, *(name for name, _ in node.get_topic_names_and_types())}
-    seen = {name: Topic(name, _endpoints(node.get_publishers_info_by_topic(name), node), ()) for name in everything}
-    for name, topic in seen.items():
-        topic.subscriptions = _endpoints(node.get_subscriptions_info_by_topic(name), node)
-    for name in names:
-        _subscribe(node, seen[name])
-    started = time.monotonic()
-    spin(started + seconds)
-    for name in names:
-        seen[name].seconds = time.monotonic() - started
+    seen = {name: Topic(name) for name in names}
+    since: dict[str, float] = {}
+    end = time.monotonic() + DISCOVERY_S + seconds
+    while time.monotonic() < end:
+        for name in seen.keys() - since.keys():
+            if publishers := _endpoints(node.get_publishers_info_by_topic(name), node):
+                since[name] = time.monotonic()
+                _subscribe(node, seen[name], publishers)
+        executor.spin_once(timeout_sec=0.05)
+    for name, start in since.items():
+        seen[name].seconds = time.monotonic() - start
     executor.shutdown()
+    everything = {*names, *(name for name, _ in node.get_topic_names_and_types())}
+    seen = {name: seen.get(name, Topic(name)) for name in everything}
+    for name, topic in seen.items():
+        topic.publishers = _endpoints(node.get_publishers_info_by_topic(name), node)
+        topic.subscriptions = _endpoints(node.get_subscriptions_info_by_topic(name), node)
     return seen
 
 
@@ -163,12 +166,12 @@ def _endpoints(infos: Sequence[Any], node: Node) -> list[Endpoint]:
     return [item for item in found if item.node != node.get_fully_qualified_name()]
 
 
-def _subscribe(node: Node, topic: Topic) -> None:
-    kind = next((KINDS[item.type] for item in topic.publishers if item.type in KINDS), None)
+def _subscribe(node: Node, topic: Topic, publishers: Sequence[Endpoint]) -> None:
+    kind = next((KINDS[item.type] for item in publishers if item.type in KINDS), None)
     if kind is None:
         return
-    reliable = all(item.qos.reliability == ReliabilityPolicy.RELIABLE for item in topic.publishers)
-    durability = topic.publishers[0].qos.durability if reliable and len(topic.publishers) == 1 else None
+    reliable = all(item.qos.reliability == ReliabilityPolicy.RELIABLE for item in publishers)
+    durability = publishers[0].qos.durability if reliable and len(publishers) == 1 else None
     qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT)
     if durability is not None:
         qos.durability = durability

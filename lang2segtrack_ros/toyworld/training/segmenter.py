@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lang2segtrack_ros.images import normalise
 from lang2segtrack_ros.toyworld.training.loop import Loop
-from lang2segtrack_ros.toyworld.training.segmenter_data import MIN_PIXELS, Batch, box_prompts, make_batch, point_prompts
+from lang2segtrack_ros.toyworld.training.segmenter_data import EVERYTHING, LOOK_ALIKES, MEETINGS, MIN_PIXELS, Batch, Mixture, box_prompts, make_batch, point_prompts
 from lang2segtrack_ros.toyworld.training.segmenter_network import IMAGE_SIZE, WIDTH, new_segmenter
 from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT
 
@@ -39,6 +39,7 @@ class Phase:
         rate: highest learning rate.
         told: share of object-frames that are remembered with the true mask, at the phase's beginning; it falls to 0.
         coarse: weight of the coarse heads.
+        mixture: what is shown.
     """
 
     steps: int
@@ -48,6 +49,7 @@ class Phase:
     rate: float
     told: float = 0.0
     coarse: float = 0.5
+    mixture: Mixture = EVERYTHING
 
 
 class Driver:
@@ -166,7 +168,7 @@ class SegmenterTraining:
     def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Loss of the batch that belongs to `step`, and what is worth knowing of it."""
         phase = self.phase
-        batch = make_batch((self.seed, self.number, step), phase.frames, phase.objects, phase.per_clip)
+        batch = make_batch((self.seed, self.number, step), phase.frames, phase.objects, phase.per_clip, phase.mixture)
         rng = np.random.default_rng([self.seed, self.number, step, 1])
         return self._loss(batch, rng, phase.told * max(0.0, 1 - 1.5 * step / phase.steps))
 

@@ -18,18 +18,70 @@ from lang2segtrack_ros.toyworld.training.segmenter_network import IMAGE_SIZE
 TRAINING_SEEDS = 1_000_000
 """Training uses seeds from here on; everything below is held out."""
 SIZES = ((256, 192), (256, 192), (320, 240), (256, 144), (320, 180))
-WEIGHTS = {
-    "easy": 0.14,
-    "crossing": 0.22,
-    "occlusion": 0.19,
-    "exit_return": 0.07,
-    "crowd": 0.14,
-    "distractors": 0.10,
-    "small_fast": 0.04,
-    "camera_shake": 0.05,
-    "depth_only_difference": 0.05,
-}
 MIN_PIXELS = 20  # of the network's picture; with fewer, an object counts neither as visible nor as hidden
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Which windows of which clips are drawn.
+
+    Attributes:
+        suites: share of each suite.
+        gaps: steps between neighbouring frames of uneven windows, each as likely as the others.
+        even: share of evenly spaced windows.
+        meeting: share of windows that are laid around the moment at which two objects come closest.
+    """
+
+    suites: dict[str, float]
+    gaps: tuple[int, ...] = (1, 1, 2, 3, 5, 12)
+    even: float = 0.5
+    meeting: float = 0.0
+
+
+EVERYTHING = Mixture(
+    {
+        "easy": 0.14,
+        "crossing": 0.22,
+        "occlusion": 0.19,
+        "exit_return": 0.07,
+        "crowd": 0.14,
+        "distractors": 0.10,
+        "small_fast": 0.04,
+        "camera_shake": 0.05,
+        "depth_only_difference": 0.05,
+    }
+)
+LOOK_ALIKES = Mixture(
+    {
+        "crossing": 0.44,
+        "depth_only_difference": 0.12,
+        "distractors": 0.20,
+        "crowd": 0.08,
+        "occlusion": 0.06,
+        "exit_return": 0.06,
+        "easy": 0.04,
+    },
+    gaps=(1, 2, 4, 8, 14, 22),
+    even=0.0,
+    meeting=0.7,
+)
+"""Few frames far apart: where an object is tells little, so that it must be known by its own tint, texture and turn."""
+MEETINGS = Mixture(
+    {
+        "crossing": 0.38,
+        "depth_only_difference": 0.06,
+        "occlusion": 0.17,
+        "crowd": 0.15,
+        "distractors": 0.08,
+        "exit_return": 0.06,
+        "small_fast": 0.04,
+        "easy": 0.04,
+        "camera_shake": 0.02,
+    },
+    gaps=(1, 1, 2, 3, 5, 9),
+    even=0.6,
+    meeting=0.7,
+)
 
 
 @dataclass(frozen=True)
@@ -51,22 +103,35 @@ class Batch:
     fraction: Tensor
 
 
-def _times(rng: np.random.Generator, count: int, length: int) -> list[int]:
+def _closest(clip: Clip) -> int | None:
+    """The frame on which two objects of a clip come closest, of one label if there are such; None when there are no two."""
+    bodies = [body for body in clip.scene.bodies if body.label and body.path is not None]
+    pairs = [(one, other) for i, one in enumerate(bodies) for other in bodies[:i]]
+    alike = [pair for pair in pairs if pair[0].label == pair[1].label]
+    gaps = [np.linalg.norm(one.path[:, :2] - other.path[:, :2], axis=1) for one, other in alike or pairs]
+    return int(min(gaps, key=lambda gap: gap.min()).argmin()) if gaps else None
+
+
+def _times(rng: np.random.Generator, count: int, clip: Clip, mixture: Mixture) -> list[int]:
     """Frames of a window: evenly spaced, or with gaps of any size, as a memory policy leaves them."""
-    even = rng.random() < 0.5
-    steps = np.full(count - 1, rng.choice([1, 1, 2, 3])) if even else rng.choice([1, 1, 2, 3, 5, 12], count - 1)
-    while steps.sum() >= length:
+    even = rng.random() < mixture.even
+    steps = np.full(count - 1, rng.choice([1, 1, 2, 3])) if even else rng.choice(mixture.gaps, count - 1)
+    while steps.sum() >= clip.length:
         steps = np.maximum(steps - 1, 1)
-    start = int(rng.integers(0, length - steps.sum()))
+    last = int(clip.length - steps.sum())  # a window may begin on any frame before this
+    start = int(rng.integers(0, last))
+    moment = _closest(clip) if rng.random() < mixture.meeting else None
+    if moment is not None:
+        start = int(np.clip(moment - rng.uniform(0.2, 0.8) * steps.sum(), 0, last - 1))
     return [start, *(start + np.cumsum(steps)).tolist()]
 
 
-def _draw(rng: np.random.Generator) -> Clip:
-    suite = str(rng.choice(list(WEIGHTS), p=list(WEIGHTS.values())))
+def _draw(rng: np.random.Generator, mixture: Mixture) -> Clip:
+    suite = str(rng.choice(list(mixture.suites), p=list(mixture.suites.values())))
     return make_clip(suite, TRAINING_SEEDS + int(rng.integers(1 << 30)), *SIZES[rng.integers(len(SIZES))])
 
 
-def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int) -> Batch:
+def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int, mixture: Mixture = EVERYTHING) -> Batch:
     """The batch that belongs to a seed: `objects` objects, at most `per_clip` of one clip."""
     rng = np.random.default_rng(list(seed))
     size = (IMAGE_SIZE, IMAGE_SIZE)
@@ -76,8 +141,8 @@ def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int) 
     clip_of: list[int] = []
     fractions: list[NDArray[np.float64]] = []
     while len(masks) < objects:
-        clip = _draw(rng)
-        times = _times(rng, frames, clip.length)
+        clip = _draw(rng, mixture)
+        times = _times(rng, frames, clip, mixture)
         shots = [clip.scene.render(time) for time in times]
         numbers = [n for n, body in shots[0].bodies.items() if body.fraction > 0.55]
         small = np.stack([cv2.resize(shot.instances, size, interpolation=cv2.INTER_NEAREST) for shot in shots])
