@@ -8,7 +8,7 @@ what is new in it is caught up through the features of the frames since.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from lang2segtrack_ros.detection.worker import DetectionAnswer
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
 from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
+from lang2segtrack_ros.identity.meetings import Meetings
 from lang2segtrack_ros.identity.registry import Registry
 from lang2segtrack_ros.prompt_handle import PromptHandle, Question
 from lang2segtrack_ros.prompts import BoxPrompt, PromptError, TextPrompt
@@ -32,6 +33,7 @@ class Placement:
     Args:
         tracker: of the present.
         registry: knows who is who.
+        meetings: knows who has met whom.
 
     Attributes:
         begun: tracks that detections began; whoever reads it empties it.
@@ -42,13 +44,14 @@ class Placement:
     STATE = ("begun", "false_alarms", "refused", "_drifted")
     """Attributes that a frame changes."""
 
-    def __init__(self, tracker: StreamTracker, registry: Registry) -> None:
+    def __init__(self, tracker: StreamTracker, registry: Registry, meetings: Meetings) -> None:
         self.tracker = tracker
         self.registry = registry
+        self.meetings = meetings
         self.begun: list[int] = []
         self.false_alarms: list[int] = []
         self.refused = 0
-        self._drifted: list[tuple[int, Detection]] = []
+        self._drifted: list[tuple[int, BoxPrompt]] = []
 
     def reset(self) -> None:
         """Forgets what is still to be done."""
@@ -59,6 +62,7 @@ class Placement:
     def place(self, given: DetectionAnswer, opened: OpenFrame, tracks: list[Track], handles: list[PromptHandle]) -> None:
         """Gives each detection the track it belongs to, or starts one on the open frame; settles the handles."""
         matched, new = associate(given.detections, tracks)
+        self._tell_apart(given, opened, tracks, matched, new)
         labels = {track.id: track.label for track in tracks}
         found = {index: track_id for index, track_id in matched.items() if track_id in self.tracker.ids}
         full = ""
@@ -86,12 +90,45 @@ class Placement:
             found[index] = self._seat(opened, proposed, given.detections[index], again.get(position))
         by_id = {track.id: track for track in visible}
         for index, track_id in matched.items():
-            self._tighten(opened, given.detections[index], by_id[track_id])
+            if track_id in by_id:
+                self._tighten(opened, given.detections[index], by_id[track_id])
         self.false_alarms += self.registry.looked(set(found.values()), tracks, given.request.phrases)
         for handle in handles:
             self._settle(handle, given.detections, found, labels, full)
             if isinstance(handle.prompt, TextPrompt) and handle.prompt.mode == "once":
                 self.registry.confirm_once(handle.track_ids)
+
+    def _tell_apart(self, given: DetectionAnswer, opened: OpenFrame, tracks: list[Track], matched: dict[int, int], new: list[int]) -> None:
+        """Settles meetings of two objects of one label of which this answer has one box each; changes `matched` and `new`."""
+        labels = {track.id: track.label for track in tracks}
+        for pair in self.meetings.pairs:
+            label = labels.get(pair[0])
+            if label is None or labels.get(pair[1]) != label:
+                continue
+            mine = [i for i, item in enumerate(given.detections) if item.label == label and (i in new or matched.get(i) in pair)]
+            boxes = np.array([given.detections[i].box for i in mine], float)
+            if len(mine) != 2 or box_iou(boxes[:1], boxes[1:])[0, 0] > 0:
+                continue
+            prompts = [BoxPrompt(given.detections[i].box, label) for i in mine]
+            proposed = [self._propose(opened, prompt) for prompt in prompts]
+            parts = [opened.mask_of(item) for item in proposed if item is not None]
+            if len(parts) != 2:
+                continue
+            late = self.tracker.frame_index - opened.tracker.frame_index
+            for place in self.meetings.settle(pair, parts, tracks, given.request.color, late) or []:
+                matched[mine[place.part]] = place.track_id
+                if not place.fits:
+                    self._begin_anew(opened, place.track_id, prompts[place.part])
+            new[:] = [i for i in new if i not in matched]
+
+    def _begin_anew(self, opened: OpenFrame, track_id: int, prompt: BoxPrompt) -> None:
+        """Sets a track onto a box, keeping its id, and lets it forget what it was on."""
+        if opened.tracker is self.tracker:
+            self._drifted.append((track_id, prompt))
+            return
+        proposed = self._propose(opened, prompt)
+        if proposed is not None:
+            opened.accept(proposed, track_id)
 
     def catch_up(self, asked: Question, given: DetectionAnswer, last: Sequence[Track]) -> None:
         """Places an answer about an earlier frame and brings its new objects to the present; `last`: the latest tracks."""
@@ -110,21 +147,34 @@ class Placement:
         fork.frame_index = self.tracker.frame_index
         self.tracker.adopt(fork)
 
-    def reseat(self, features: ImageFeatures, frame: Frame) -> StreamTracker | None:
-        """Drifted tracks, begun anew on this frame's detections under their ids: what they remember has drifted with them."""
-        drifted, self._drifted = self._drifted, []
-        drifted = [item for item in drifted if item[0] in self.tracker.ids]
-        if not drifted:
-            return None
+    def reseat(self, features: ImageFeatures, frame: Frame, prompts: Mapping[int, BoxPrompt]) -> list[Track]:
+        """Begins tracks anew under their ids, on the frame just finished: what they remember has slipped or drifted with them.
+
+        Args:
+            features: of the frame.
+            frame: the frame.
+            prompts: where they are, by id; those that detections have shown to have drifted are added.
+
+        Returns:
+            The tracks as they are now on that frame.
+        """
+        anew = {**{track_id: prompt for track_id, prompt in self._drifted if track_id in self.tracker.ids}, **prompts}
+        self._drifted = []
+        if not anew:
+            return []
         fork = self.tracker.fork()
+        fork.frame_index -= 1
         opened = fork.begin(features, frame.height, frame.width)
-        for track_id, detection in drifted:
-            anew = self._propose(opened, BoxPrompt(detection.box, detection.label))
-            if anew is not None:
-                opened.accept(anew, track_id)
+        for track_id, prompt in anew.items():
+            proposed = self._propose(opened, prompt)
+            if proposed is not None:
+                opened.accept(proposed, track_id)
                 self.registry.trust(track_id)
-        opened.commit()
-        return fork
+        tracks = opened.commit()
+        for track_id in fork.ids:
+            self.tracker.remove(track_id)
+        self.tracker.adopt(fork)
+        return tracks
 
     def _settle_with_present(self, fork: StreamTracker, present: list[Track], last: Sequence[Track]) -> None:
         """What was prompted, found or seen again in the meantime may be the same object as one that was caught up."""
@@ -159,14 +209,11 @@ class Placement:
     def _tighten(self, opened: OpenFrame, detection: Detection, track: Track) -> None:
         """Sets a track that has drifted off its detection back onto it, keeping its id."""
         fits = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
+        if any(track.id in pair for pair in self.meetings.pairs):
+            return  # the box may be the other's
         if detection.label != track.label or not self.registry.slack(track.id, fits) or track.id not in self.tracker.ids:
             return
-        if opened.tracker is self.tracker:
-            self._drifted.append((track.id, detection))
-        else:
-            anew = self._propose(opened, BoxPrompt(detection.box, detection.label))
-            if anew is not None:
-                opened.accept(anew, track.id)
+        self._begin_anew(opened, track.id, BoxPrompt(detection.box, detection.label))
 
     def _propose(self, opened: OpenFrame, prompt: BoxPrompt) -> Proposed | None:
         """What a detection's box gives on a frame; None, counted, where the network makes nothing of it."""

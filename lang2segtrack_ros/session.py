@@ -28,12 +28,13 @@ from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.history import FrameHistory, Past, step_ns
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
+from lang2segtrack_ros.identity.meetings import Meetings
 from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
 from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_detector, step_down
 from lang2segtrack_ros.placement import Placement
 from lang2segtrack_ros.prompt_handle import MAX_TRIES, PromptHandle, Question
-from lang2segtrack_ros.prompts import Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.records import RecordFile
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.text_prompts import TextPrompts
@@ -94,7 +95,8 @@ class Session:
         self.registry = Registry(identity or IdentityOptions())
         self.scene_cuts = 0
         self._cuts = SceneCutDetector(cut_correlation)
-        self._placement = Placement(self.tracker, self.registry)
+        self._meetings = Meetings()
+        self._placement = Placement(self.tracker, self.registry, self._meetings)
         self._worker = DetectionWorker(detector) if background and detector is not None else None
         self._waiting: list[PromptHandle] = []
         self._texts = TextPrompts()
@@ -174,10 +176,14 @@ class Session:
     def remove(self, track_id: int) -> None:
         """Forgets an object. Raises TrackerError when there is no such track."""
         last = self._last.by_id.get(track_id) if self._last else None
-        self.tracker.remove(track_id)
-        self.registry.forget(track_id)
+        self._forget(track_id)
         if last is not None:
             self._removed.append(self._as_removed(last))
+
+    def _forget(self, track_id: int) -> None:
+        self.tracker.remove(track_id)
+        self.registry.forget(track_id)
+        self._meetings.forget(track_id)
 
     def reset(self) -> None:
         """Forgets all objects and prompts; ids go on."""
@@ -190,6 +196,7 @@ class Session:
         self.tracker.reset()
         self.life_cycle.reset()
         self.registry.reset()
+        self._meetings.reset()
         self._cuts.reset()
         self._placement.reset()
         self._unremembered = None
@@ -252,7 +259,7 @@ class Session:
         ]
         parts += [(handle, ("done", "track_ids", "labels", "error", "notes")) for handle in handles]
         parts += [(self._in_flight, ("tracks", "features", "answer"))] if self._in_flight else []
-        return Checkpoint(parts).with_others(self.tracker.checkpoint(), self.registry.checkpoint())
+        return Checkpoint(parts).with_others(self.tracker.checkpoint(), self.registry.checkpoint(), self._meetings.checkpoint())
 
     def _wear_out(self, error: Exception) -> None:
         """What was to be done on a frame that failed may be why: after some tries it is let go."""
@@ -304,12 +311,7 @@ class Session:
         self._doubt(opened, frame)
         self._apply_waiting(opened)
         self._look(opened, frame, features)
-        reseated = self._placement.reseat(features, frame)
-        tracks = opened.commit()
-        if reseated is not None:
-            for track_id in reseated.ids:
-                tracker.remove(track_id)
-            tracker.adopt(reseated)
+        tracks = self._told_apart(opened.commit(), frame, features)
         if self._in_flight is not None and self._in_flight.features[-1][0] == self._in_flight.features[0][0]:
             self._in_flight.tracks = tracks  # the question was asked on this frame
         elapsed_ns = step_ns(self._last.stamp_ns, frame.stamp_ns) if self._last else 0
@@ -376,9 +378,20 @@ class Session:
         if self._cuts.update(frame.color):
             self.scene_cuts += 1
             self.registry.doubt_all(self.phrases)
+            self._meetings.reset()
             self._texts.look_now = True
         if set(self.registry.doubted) & set(self.tracker.ids):
             opened.hide(self.registry.strangers(opened.tracks(), frame.color))
+        if self._meetings.pairs:
+            opened.hide(self._meetings.impostors(opened.tracks(), frame.color))
+
+    def _told_apart(self, tracks: list[Track], frame: Frame, features: ImageFeatures) -> list[Track]:
+        """The tracks of a finished frame, after those that have slipped onto another object, or off their own, were set right."""
+        labels = {track.id: track.label for track in tracks}
+        boxes = self._meetings.update(tracks, frame.color) if self.registry.options.tell_apart else {}
+        reseated = self._placement.reseat(features, frame, {key: BoxPrompt(box, labels[key]) for key, box in boxes.items()})
+        by_id = {track.id: track for track in reseated}
+        return [by_id.get(track.id, track) for track in tracks]
 
     def _live(self, tracks: list[Track], frame: Frame, elapsed_s: float) -> list[Track]:
         """The tracks with their states; those whose life is over are removed from the tracker."""
@@ -388,8 +401,7 @@ class Session:
         for track in self.life_cycle.update(tracks, elapsed_s):
             if track.id in over or track.state is TrackStatus.REMOVED:
                 track = self._as_removed(track)
-                self.tracker.remove(track.id)
-                self.registry.forget(track.id)
+                self._forget(track.id)
             elif not self.registry.is_confirmed(track.id):
                 track = replace(track, state=TrackStatus.TENTATIVE)
             living.append(track)

@@ -45,6 +45,7 @@ def look(options: argparse.Namespace) -> Iterator[tuple[str, Finding]]:
         return
     packages = [ros_install.check_messages(name) for name in (*ros_install.MESSAGE_PACKAGES, "lang2segtrack")]
     yield from (("ROS 2", finding) for finding in packages)
+    yield "ROS 2", ros_install.check_composition()
     yield "ROS 2", ros_install.check_numpy_in_messages()
     yield from (("ROS 2", finding) for finding in ros_install.look_at_transport())
     yield "ROS 2", ros_install.check_discovery(os.environ)

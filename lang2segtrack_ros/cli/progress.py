@@ -7,6 +7,9 @@ from __future__ import annotations
 import sys
 import time
 
+_TELLING_S = 0.5
+"""What is done sooner had nothing to do: its rate would say nothing."""
+
 
 class ProgressLine:
     """Writes to stderr: on a terminal one line that changes once a second, elsewhere a new line every half minute."""
@@ -26,7 +29,8 @@ class ProgressLine:
         if done != total and now - self._told < (1.0 if self._terminal else 30.0):
             return
         self._told = now
-        rate = (done - self._first) / (now - self._began) if now > self._began else 0.0
+        taken = now - self._began
+        rate = (done - self._first) / taken if taken >= _TELLING_S else 0.0
         line = f"{stage}: {done}" + (f" of {total} images" if total else " images")
         if rate > 0:
             line += f", {rate:.1f} a second"

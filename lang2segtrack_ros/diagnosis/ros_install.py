@@ -50,6 +50,16 @@ def check_messages(package: str, environment: Mapping[str, str] | None = None) -
     return Finding(Level.ERROR, package, f"its messages cannot be imported: {failure}", advice)
 
 
+def check_composition(environment: Mapping[str, str] | None = None) -> Finding:
+    """What `component_container` answers with; everything else works without."""
+    package = "composition_interfaces"
+    failure = probe(f"import {package}.srv", environment)
+    if not failure:
+        return Finding(Level.OK, package, "can be imported")
+    text = f"its services cannot be imported, so component_container does not start: {failure}"
+    return Finding(Level.WARNING, package, text, f"sudo apt install ros-$ROS_DISTRO-{package.replace('_', '-')}")
+
+
 def check_numpy_in_messages(environment: Mapping[str, str] | None = None) -> Finding:
     """Messages with fixed arrays go through compiled code that was made for one NumPy: another one breaks it, at the first message."""
     code = (

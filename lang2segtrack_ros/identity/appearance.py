@@ -45,6 +45,21 @@ def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Appearan
     return roots
 
 
+def tint_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """Mean colour under a bool [H, W] mask of an RGB uint8 [H, W, 3] image, without the mask's rim, where other things shine through.
+
+    Returns:
+        float64 [3] in CIE Lab, each of 255; None for a mask of fewer than 16 pixels.
+    """
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    inside = np.ascontiguousarray(mask[y : y + height, x : x + width]).view(np.uint8)
+    if np.count_nonzero(inside) < 16:
+        return None
+    core = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    lab = cv2.cvtColor(np.ascontiguousarray(color[y : y + height, x : x + width]), cv2.COLOR_RGB2LAB)
+    return np.array(cv2.mean(lab, core if np.count_nonzero(core) >= 16 else inside)[:3])
+
+
 def likeness(one: Appearance | None, other: Appearance | None) -> float:
     """Bhattacharyya coefficient of two appearances, 0..1; 0 when one is not known."""
     if one is None or other is None:

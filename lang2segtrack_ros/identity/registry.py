@@ -52,6 +52,7 @@ class IdentityOptions:
         same_appearance: 0..1, least likeness of the same object.
         drift_looks: looks without a detection after which a visible object is doubted; 0 never.
         merge_frames: frames on the same pixels after which two tracks become one; 0 never.
+        tell_apart: settle by colour and course which of two objects is which after they have met, see `meetings`.
     """
 
     confirm_looks: int = 2
@@ -59,6 +60,7 @@ class IdentityOptions:
     same_appearance: float = 0.8
     drift_looks: int = 6
     merge_frames: int = 4
+    tell_apart: bool = True
 
 
 @dataclass

@@ -40,6 +40,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("same_appearance", 0.8, "Least likeness of colours at which an object that returns is the one it was.", 0.0, 1.0),
     Parameter("drift_looks", 6, "Looks on which the detector does not find a visible object before it is doubted; 0 never.", 0, 10000),
     Parameter("merge_frames", 4, "Images on which two tracks of one label share their pixels before they are one; 0 never.", 0, 10000),
+    Parameter("tell_apart", True, "After two objects have met, settle by colour and course which of them is which."),
     Parameter("cut_correlation", 0.5, "Likeness of two images below which a scene cut is noticed; 0 notices none.", 0.0, 1.0),
     Parameter(
         "image_transport", "raw", "raw subscribes color/image_raw, compressed color/image_raw/compressed.", choices=("raw", "compressed")

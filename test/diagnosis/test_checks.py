@@ -42,6 +42,7 @@ def broken(tmp_path: Path) -> dict[str, str]:
         "scipy": "raise ImportError('numpy.core.multiarray failed to import')",
         "pycocotools": "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
         "rclpy": "raise ImportError('_rclpy_pybind11.cpython-310 is for another Python')",
+        "composition_interfaces": "raise ModuleNotFoundError('No module named composition_interfaces.srv')",
         "tf2_msgs": "raise ModuleNotFoundError('No module named tf2_msgs.msg')",
     }.items():
         (tmp_path / name).mkdir()
@@ -115,9 +116,11 @@ def test_ros(broken: dict[str, str]) -> None:
 
 def test_messages(broken: dict[str, str]) -> None:
     bad(ros_install.check_messages("tf2_msgs", broken), Level.ERROR, "ros-$ROS_DISTRO-tf2-msgs")
+    bad(ros_install.check_composition(broken), Level.WARNING, "component_container", "ros-$ROS_DISTRO-composition-interfaces")
     bad(ros_install.check_messages("lang2segtrack", {**os.environ, "PYTHONPATH": str(ROOT)}), Level.ERROR, "colcon build")
     bad(ros_install.check_numpy_in_messages(broken), Level.ERROR, 'pip install "numpy<2"')
     assert ros_install.check_messages("vision_msgs").level is Level.OK
+    assert ros_install.check_composition().level is Level.OK
     assert ros_install.check_numpy_in_messages().level is Level.OK
 
 

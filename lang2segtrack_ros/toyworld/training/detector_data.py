@@ -18,6 +18,8 @@ from lang2segtrack_ros.toyworld.training.detector_network import ANYTHING
 from lang2segtrack_ros.toyworld.training.segmenter_data import TRAINING_SEEDS
 
 SIZES = ((256, 192), (256, 192), (256, 144), (192, 192))
+CROWDED = 0.25
+"""Share of pictures from crowded clips, with up to twelve phrases: a caption of that many is another task than one of five."""
 _COLORS = tuple(COLORS)
 
 
@@ -74,13 +76,13 @@ def _say(rng: np.random.Generator, kind: Kind, full: float) -> Phrase:
     return Phrase(color, None, f"{color} {word}".strip())
 
 
-def draw_phrases(rng: np.random.Generator, kinds: Sequence[Kind], full: float = 0.72) -> tuple[Phrase, ...]:
-    """One to five phrases; about half of them are absent, most of those by one word. No object fits two."""
+def draw_phrases(rng: np.random.Generator, kinds: Sequence[Kind], full: float = 0.72, most: int = 5) -> tuple[Phrase, ...]:
+    """One to `most` phrases; about half of them are absent, most of those by one word. No object fits two."""
     if rng.random() < 0.02:
         return (Phrase(None, None, str(rng.choice(ANYTHING))),)
-    count = int(rng.integers(1, 6))
+    count = int(rng.integers(1, most + 1))
     chosen: list[Phrase] = []
-    for _ in range(40):
+    for _ in range(8 * most):
         if len(chosen) == count:
             break
         color, shape = kinds[int(rng.integers(len(kinds)))]
@@ -103,7 +105,7 @@ def draw_phrases(rng: np.random.Generator, kinds: Sequence[Kind], full: float = 
     return tuple(chosen[i] for i in rng.permutation(len(chosen)))
 
 
-def draw_picture(seed: int, size: tuple[int, int], still: bool = True, full: float = 0.72) -> Picture:
+def draw_picture(seed: int, size: tuple[int, int], still: bool = True, full: float = 0.72, most: int = 5) -> Picture:
     """The picture that belongs to a seed: a still, or a frame of a crowded clip. Objects are either well visible or not there."""
     rng = np.random.default_rng([seed, 5])
     while True:
@@ -116,7 +118,7 @@ def draw_picture(seed: int, size: tuple[int, int], still: bool = True, full: flo
             break
     kinds = tuple((clip.scene.bodies[b.number - 1].color, clip.scene.bodies[b.number - 1].shape) for b in bodies)
     boxes = np.array([body.box for body in bodies], np.float32)
-    return Picture(shot.color, kinds, boxes, draw_phrases(rng, kinds, full))
+    return Picture(shot.color, kinds, boxes, draw_phrases(rng, kinds, full, most))
 
 
 def make_batch(seed: tuple[int, int], count: int) -> tuple[Tensor, list[Picture], list[dict[str, Tensor]]]:
@@ -124,7 +126,8 @@ def make_batch(seed: tuple[int, int], count: int) -> tuple[Tensor, list[Picture]
     rng = np.random.default_rng(list(seed))
     width, height = SIZES[rng.integers(len(SIZES))]
     start = TRAINING_SEEDS + int(rng.integers(1 << 30))
-    pictures = [draw_picture(start + i, (width, height), still=rng.random() < 0.85) for i in range(count)]
+    crowded = rng.random(count) < CROWDED
+    pictures = [draw_picture(start + i, (width, height), not many, most=12 if many else 5) for i, many in enumerate(crowded)]
     targets = []
     for picture in pictures:
         boxes = [picture.boxes[i] for i, _ in picture.matches]

@@ -105,10 +105,10 @@ class Batch:
 
 def _closest(clip: Clip) -> int | None:
     """The frame on which two objects of a clip come closest, of one label if there are such; None when there are no two."""
-    bodies = [body for body in clip.scene.bodies if body.label and body.path is not None]
-    pairs = [(one, other) for i, one in enumerate(bodies) for other in bodies[:i]]
-    alike = [pair for pair in pairs if pair[0].label == pair[1].label]
-    gaps = [np.linalg.norm(one.path[:, :2] - other.path[:, :2], axis=1) for one, other in alike or pairs]
+    courses = [(body.label, body.path[:, :2]) for body in clip.scene.bodies if body.label and body.path is not None]
+    pairs = [(one, other) for i, one in enumerate(courses) for other in courses[:i]]
+    alike = [(one, other) for one, other in pairs if one[0] == other[0]]
+    gaps = [np.linalg.norm(one[1] - other[1], axis=1) for one, other in alike or pairs]
     return int(min(gaps, key=lambda gap: gap.min()).argmin()) if gaps else None
 
 
