@@ -141,9 +141,19 @@ class Session:
         return handle
 
     @property
-    def detections_refused(self) -> int:
-        """How many detections the network made nothing of."""
-        return self._placement.refused
+    def counts(self) -> dict[str, int]:
+        """What has happened to objects and detections since the session began, by name."""
+        registry, meetings = self.registry, self._meetings
+        return {
+            "scene cuts": self.scene_cuts,
+            "detections refused": self._placement.refused,
+            "false alarms": registry.false_alarms,
+            "objects recognised": registry.reunited,
+            "doubles merged": registry.merged,
+            "slipped onto another object": registry.slipped,
+            "meetings settled": meetings.settled,
+            "tracks set right after a meeting": meetings.corrected,
+        }
 
     @property
     def worker_restarts(self) -> int:
@@ -425,6 +435,7 @@ class Session:
                 if handle.prompt.track_id is None:
                     self.registry.add(track_id, handle.prompt.label, found=False)
                 self.registry.trust(track_id)
+                self._meetings.forget(track_id)  # the user says where it is: whatever it was before, it is this now
                 self._prompted.append(track_id)
                 handle.finish([track_id], [handle.prompt.label])
 

@@ -100,6 +100,11 @@ class EngineThread(Generic[Tag]):
         return self._session.detector_errors
 
     @property
+    def counts(self) -> dict[str, int]:
+        """See `Session.counts`."""
+        return self._session.counts
+
+    @property
     def stepped_down(self) -> str:
         """What is done to need less memory, empty when nothing is."""
         return self._session.stepped_down

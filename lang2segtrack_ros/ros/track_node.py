@@ -372,6 +372,7 @@ class TrackNode(LifecycleNode):
             **{f"3-D skipped: {reason}": count for reason, count in sorted(self._outputs.spatial.skipped.items())},
             **{f"failed: {name}": count for name, count in sorted(statistics.failed.items())},
             **{f"service failed: {name}": count for name, count in sorted(self._prompting.failed.items())},
+            **self.engine.counts,
             "looks of the detector that failed": self.engine.detector_errors,
             "threads started again": self.engine.restarts + self._outputs.restarts,
             "memory": f"stepped down: {self.engine.stepped_down}" if self.engine.stepped_down else "full settings",
