@@ -288,7 +288,9 @@ def test_a_drifted_track_stays_when_its_detection_gives_no_mask(segmenter: Sam2S
 def crossing() -> Scene:
     """A bright and a dark orange square that pass in front of each other between frames 13 and 27."""
     steps = np.arange(50)
-    paths = [np.column_stack([0.5 + sign * 0.018 * (steps - 20), np.full(50, 0.5), np.full(50, away)]) for sign, away in ((1, 2.1), (-1, 2.0))]
+    paths = [
+        np.column_stack([0.5 + sign * 0.018 * (steps - 20), np.full(50, 0.5), np.full(50, away)]) for sign, away in ((1, 2.1), (-1, 2.0))
+    ]
     tints = ((1.0, 1.0, 1.0), (0.75, 0.75, 0.75))
     return Scene(tuple(Body("orange", "square", path=path, radius_m=0.2, tint=tint) for path, tint in zip(paths, tints)), 320, 240, 5)
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.models.sam2_video.modeling_sam2_video import apply_rotary_pos_emb_2d
 
 from lang2segtrack_ros.images import normalise
 from lang2segtrack_ros.toyworld.training.loop import Loop
@@ -34,6 +35,8 @@ from lang2segtrack_ros.toyworld.training.segmenter_network import IMAGE_SIZE, WI
 from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT
 
 SIDE = IMAGE_SIZE // 16
+LARGEST = 64.0
+"""Mean square of features at stride 16 above which a training that compares them holds them back."""
 _LOSS_SIZE = IMAGE_SIZE // 2
 
 
@@ -47,7 +50,7 @@ class Phase:
         rate: highest learning rate.
         told: share of object-frames that are remembered with the true mask, at the phase's beginning; it falls to 0.
         coarse: weight of the coarse heads.
-        identity: weight of `identity_loss`.
+        identity: weight of `identity_loss` and `attention_loss`.
         mixture: what is shown.
     """
 
@@ -68,6 +71,7 @@ class Driver:
     Attributes:
         model: the network.
         coarse: heads that read a mask at stride 16 out of the decoder's image tokens, and of the memory-conditioned features.
+        likeness: what the layers of the latest `condition` made of tokens then and now, see `_watch`.
     """
 
     def __init__(self, model: Any) -> None:
@@ -80,6 +84,17 @@ class Driver:
         for layer in decoder.transformer.layers:
             layer.register_forward_hook(lambda _module, _inputs, output: self._seen.append(output[1][:, 0]))
         decoder.transformer.register_forward_hook(lambda _module, _inputs, output: setattr(self, "_tokens", output[0]))
+        self.likeness: list[Tensor] = []
+        for layer in model.memory_attention.layers:
+            layer.cross_attn_image.register_forward_pre_hook(self._watch, with_kwargs=True)
+
+    def _watch(self, attention: Any, _arguments: Any, given: dict[str, Any]) -> None:
+        """Notes what each layer's attention makes of the image's tokens and the prompted frame's: logits [B, HW, HW]."""
+        count = SIDE * SIDE
+        query = attention.q_proj(given["query"]).reshape(-1, 1, count, attention.head_dim)
+        key = attention.k_proj(given["key"][:, :, :count]).reshape(-1, 1, count, attention.head_dim)
+        query, key = apply_rotary_pos_emb_2d(query, key, *given["position_embeddings"])
+        self.likeness.append((query @ key.transpose(2, 3))[:, 0] * attention.scaling)
 
     def decode(
         self, maps: Tensor, high: list[Tensor], points: Tensor | None, labels: Tensor | None, mask: Tensor | None
@@ -112,6 +127,7 @@ class Driver:
             age: frames since the prompt.
         """
         count = top.shape[1]
+        self.likeness.clear()
         if not memories:
             bare: Tensor = (top + self.model.no_memory_embedding).permute(1, 2, 0).reshape(count, -1, SIDE, SIDE)
             return bare
@@ -192,7 +208,33 @@ def identity_loss(top: Tensor, own: Tensor, rivals: Tensor) -> tuple[Tensor, Ten
     wrong = alike.masked_fill(~theirs, -30.0).logsumexp(2) - others.clamp(min=1).log()
     counts = (size > 0) & (others > 0) & (size[:, :1] > 0)
     number = counts.sum().clamp(min=1)
-    return (F.softplus(wrong - right) * counts).sum() / number, ((right > wrong) & counts).sum() / number
+    # Features that are compared by direction alone grow without end, and attention to what is made of them becomes one-hot.
+    large = F.relu(top.square().mean() / LARGEST - 1)
+    return (F.softplus(wrong - right) * counts).sum() / number + large.square(), ((right > wrong) & counts).sum() / number
+
+
+def attention_loss(likeness: list[Tensor], own: Tensor, rivals: Tensor, own_then: Tensor, rivals_then: Tensor) -> Tensor:
+    """How far memory attention takes an object's tokens for those of the others on the prompted frame, and theirs for its own.
+
+    Args:
+        likeness: logits [B, HW, HW] of each layer, see `Driver`.
+        own: covered shares [B, HW] of the image's tokens by the object.
+        rivals: likewise by all others.
+        own_then: likewise on the prompted frame.
+        rivals_then: likewise.
+    """
+    mine, mine_then = (x > 0.6 * x.amax(1, keepdim=True).clamp(min=0.4) for x in (own, own_then))
+    theirs, theirs_then = (rivals > 0.6) & ~mine, (rivals_then > 0.6) & ~mine_then
+    able = mine_then.any(1, keepdim=True) & theirs_then.any(1, keepdim=True)
+    size, others = mine_then.sum(1, keepdim=True).clamp(min=1).log(), theirs_then.sum(1, keepdim=True).clamp(min=1).log()
+    total = own.new_zeros(())
+    for logits in likeness:
+        to_mine = logits.masked_fill(~mine_then[:, None], -1e4).logsumexp(2) - size
+        to_theirs = logits.masked_fill(~theirs_then[:, None], -1e4).logsumexp(2) - others
+        wrong = torch.where(mine, to_theirs - to_mine, to_mine - to_theirs)
+        counts = (mine | theirs) & able
+        total = total + (F.softplus(wrong) * counts).sum() / counts.sum().clamp(min=1)
+    return total / max(len(likeness), 1)
 
 
 class SegmenterTraining:
@@ -232,7 +274,7 @@ class SegmenterTraining:
         shots = batch.clip_of.to(device)[:, None] * frames + torch.arange(frames, device=device)
         rival_tokens = F.interpolate(others.float(), size=(SIDE, SIDE), mode="area").flatten(2)
         identity, told_apart = identity_loss(levels[-1].transpose(0, 1)[shots], tokens, rival_tokens)
-        losses = dict.fromkeys(("first", "choice", "iou", "object", "coarse"), torch.zeros((), device=device))
+        losses = dict.fromkeys(("first", "choice", "iou", "object", "coarse", "attention"), torch.zeros((), device=device))
         history: list[tuple[int, dict[str, Tensor]]] = []
         ious, scores = [], []
         for t in range(frames):
@@ -260,6 +302,8 @@ class SegmenterTraining:
             entropy = F.binary_cross_entropy_with_logits(score, visible[:, t], reduction="none")
             losses["object"] = losses["object"] + (entropy * (visible[:, t] + 1.5 * hidden[:, t])).sum() / (count * frames)
             if history:
+                taken_for = attention_loss(driver.likeness, tokens[:, t], rival_tokens[:, t], tokens[:, 0], rival_tokens[:, 0])
+                losses["attention"] = losses["attention"] + taken_for / (frames - 1)
                 coarse = [*coarse, driver.coarse[2](maps.flatten(2).transpose(1, 2))[..., 0].float()]
             losses["coarse"] = losses["coarse"] + sum((coarse_loss(head, tokens[:, t]) * share).sum() for head in coarse)
             single = t == 0 and kind == "box"
@@ -276,7 +320,7 @@ class SegmenterTraining:
                 score = torch.where(is_told, area[:, t] - 0.5, score)
                 history.append((t, driver.memorise(top, chosen, score, hard, mask_tokens[rows, pick])))
         loss = losses["first"] + losses["choice"] + losses["iou"] + 1.5 * losses["object"] + self.phase.coarse * losses["coarse"]
-        loss = loss + self.phase.identity * identity
+        loss = loss + self.phase.identity * (identity + losses["attention"])
         seen, right = torch.stack(ious, 1), torch.stack(scores, 1)
         gone = float((right * hidden).sum() / hidden.sum()) if hidden.any() else float("nan")
         return loss, {
