@@ -26,7 +26,7 @@ from lang2segtrack_ros.toyworld.training.detector_network import new_detector, w
 from lang2segtrack_ros.toyworld.training.loop import Loop
 
 PICTURES = 10
-PHASES = ((4000, 1.2e-3), (1000, 8e-4), (1500, 7e-4), (1400, 6e-4))
+PHASES = ((4000, 1.2e-3), (1000, 8e-4), (1500, 7e-4), (1400, 6e-4), (4200, 7e-4))
 """Steps and highest learning rate of each phase. Places come first, then colours; shapes need the later starts."""
 
 

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from lang2segtrack_ros.toyworld.suites import make_clip
 from lang2segtrack_ros.toyworld.training import segmenter_data
 from lang2segtrack_ros.toyworld.training.loop import Loop
-from lang2segtrack_ros.toyworld.training.segmenter import LARGEST, Driver, Phase, SegmenterTraining, attention_loss, identity_loss
+from lang2segtrack_ros.toyworld.training.segmenter import (
+    LARGEST,
+    SOFT,
+    Driver,
+    Phase,
+    SegmenterTraining,
+    attention_loss,
+    identity_loss,
+    soften,
+)
 from lang2segtrack_ros.toyworld.training.segmenter_data import EVERYTHING, LOOK_ALIKES, MEETINGS, TRAINING_SEEDS, Mixture, make_batch
 from lang2segtrack_ros.toyworld.training.segmenter_network import new_segmenter
 
@@ -117,6 +126,23 @@ class Two(nn.Module):
     def __init__(self, coarse: nn.Module) -> None:
         super().__init__()
         self.coarse = coarse
+
+
+def test_one_hot_attention_is_softened() -> None:
+    torch.manual_seed(0)
+    model = new_segmenter(0).eval()
+    training = SegmenterTraining(model, Driver(model), Phase(1, 2, 3, 2, 1e-3), 0, 0)
+    with torch.no_grad():
+        for layer in model.memory_attention.layers:
+            layer.cross_attn_image.q_proj.weight.mul_(1000)
+    soften(training)
+    training(0)
+    assert all(0.5 * SOFT < float(logits.detach().std(2).mean()) < 1.5 * SOFT for logits in training.driver.likeness)
+    kept = model.memory_attention.layers[0].cross_attn_image.q_proj.weight.clone() / 10
+    with torch.no_grad():
+        model.memory_attention.layers[0].cross_attn_image.q_proj.weight.copy_(kept)
+    soften(training)
+    assert torch.equal(model.memory_attention.layers[0].cross_attn_image.q_proj.weight, kept), "what is soft stays as it is"
 
 
 def test_a_training_learns_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
