@@ -59,10 +59,14 @@ class Placement:
         self.false_alarms.clear()
         self._drifted.clear()
 
-    def place(self, given: DetectionAnswer, opened: OpenFrame, tracks: list[Track], handles: list[PromptHandle]) -> None:
-        """Gives each detection the track it belongs to, or starts one on the open frame; settles the handles."""
+    def place(self, given: DetectionAnswer, opened: OpenFrame, tracks: list[Track], handles: list[PromptHandle]) -> set[int]:
+        """Gives each detection the track it belongs to, or starts one on the open frame; settles the handles.
+
+        Returns:
+            Tracks that had slipped onto another object and are set right.
+        """
         matched, new = associate(given.detections, tracks)
-        self._tell_apart(given, opened, tracks, matched, new)
+        set_right = self._tell_apart(given, opened, tracks, matched, new)
         labels = {track.id: track.label for track in tracks}
         found = {index: track_id for index, track_id in matched.items() if track_id in self.tracker.ids}
         full = ""
@@ -97,9 +101,13 @@ class Placement:
             self._settle(handle, given.detections, found, labels, full)
             if isinstance(handle.prompt, TextPrompt) and handle.prompt.mode == "once":
                 self.registry.confirm_once(handle.track_ids)
+        return set_right
 
-    def _tell_apart(self, given: DetectionAnswer, opened: OpenFrame, tracks: list[Track], matched: dict[int, int], new: list[int]) -> None:
+    def _tell_apart(
+        self, given: DetectionAnswer, opened: OpenFrame, tracks: list[Track], matched: dict[int, int], new: list[int]
+    ) -> set[int]:
         """Settles meetings of two objects of one label of which this answer has one box each; changes `matched` and `new`."""
+        set_right: set[int] = set()
         labels = {track.id: track.label for track in tracks}
         for pair in self.meetings.pairs:
             label = labels.get(pair[0])
@@ -119,7 +127,9 @@ class Placement:
                 matched[mine[place.part]] = place.track_id
                 if not place.fits:
                     self._begin_anew(opened, place.track_id, prompts[place.part])
+                    set_right.add(place.track_id)
             new[:] = [i for i in new if i not in matched]
+        return set_right
 
     def _begin_anew(self, opened: OpenFrame, track_id: int, prompt: BoxPrompt) -> None:
         """Sets a track onto a box, keeping its id, and lets it forget what it was on."""
@@ -136,14 +146,14 @@ class Placement:
         start, *later = asked.features
         fork.frame_index, features, height, width = start
         opened = fork.begin(features, height, width)
-        self.place(given, opened, asked.tracks, asked.handles)
+        set_right = self.place(given, opened, asked.tracks, asked.handles)
         present = opened.commit()
         if not fork.ids:
             return
         for index, features, height, width in later:
             fork.frame_index = index
             present = fork.begin(features, height, width).commit()
-        self._settle_with_present(fork, present, last)
+        self._settle_with_present(fork, present, last, set_right)
         fork.frame_index = self.tracker.frame_index
         self.tracker.adopt(fork)
 
@@ -176,10 +186,13 @@ class Placement:
         self.tracker.adopt(fork)
         return tracks
 
-    def _settle_with_present(self, fork: StreamTracker, present: list[Track], last: Sequence[Track]) -> None:
-        """What was prompted, found or seen again in the meantime may be the same object as one that was caught up."""
+    def _settle_with_present(self, fork: StreamTracker, present: list[Track], last: Sequence[Track], set_right: set[int]) -> None:
+        """What was prompted, found or seen again in the meantime may be the same object as one that was caught up.
+
+        Not so a track that was set right: the one on the same pixels is the one that has slipped onto its object.
+        """
         for track in present:
-            duplicate = find_duplicate(track.mask, last)
+            duplicate = find_duplicate(track.mask, last) if track.id not in set_right else None
             if duplicate is not None:
                 fork.remove(track.id)
                 if track.id not in self.tracker.ids:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.identity.meetings import Meetings
 from lang2segtrack_ros.identity.registry import IdentityOptions
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult, TrackStatus
@@ -310,6 +312,35 @@ def test_two_that_change_places_while_they_meet_get_their_ids_back(segmenter: Sa
     pixels = {number: [np.count_nonzero(mask & (shot.instances == n)) for n in (number, 3 - number)] for number, mask in masks.items()}
     assert all(own > 4 * other for own, other in pixels.values()) is tell_apart, f"pixels of itself and of the other: {pixels}"
     assert (session.counts["meetings settled"] > 0) is tell_apart
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_the_detectors_boxes_settle_a_meeting_too(segmenter: Sam2Segmenter, background: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the masks do not show two parts, say because one object is lost; also when the answer comes late."""
+    monkeypatch.setattr(Meetings, "_parts", lambda *_: [])
+    scene = crossing()
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector, background=background, detect_every=2)  # type: ignore[arg-type]
+    session.prompt(TextPrompt("orange square.", mode="continuous"))
+    owners: dict[int, int] = {}
+    for index in range(44):
+        if index == 19:
+            assert len(session.tracker.ids) == 2
+            session.tracker.ids.reverse()
+        detector.frame = index
+        shot = scene.render(index)
+        result = session.step(Frame(shot.color, index * FRAME_NS))
+        if background:
+            time.sleep(0.02)  # the detector's thread has its turn
+        if index == 10:
+            for track in result.tracks:
+                owners[track.id] = max((1, 2), key=lambda number: np.count_nonzero(track.mask & (shot.instances == number)))
+    assert sorted(owners.values()) == [1, 2]
+    for track_id, number in owners.items():
+        own, other = (np.count_nonzero(result.by_id[track_id].mask & (shot.instances == n)) for n in (number, 3 - number))
+        assert own > 4 * other, f"object {number}: {own} pixels of its own, {other} of the other's"
+    assert len(result.tracks) == 2, "nobody gets a second id"
+    session.close()
 
 
 def test_a_correction_by_the_user_outweighs_what_is_known(segmenter: Sam2Segmenter) -> None:
