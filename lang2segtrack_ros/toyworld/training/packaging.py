@@ -62,12 +62,15 @@ def draw_curves(folder: Path, path: Path) -> None:
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4))
     offset = 0
-    for number, log in enumerate(sorted((folder / "segmenter").glob("phase*/log.jsonl"))):
+    named: set[str] = set()
+    for log in sorted((folder / "segmenter").glob("phase*/log.jsonl")):
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         steps = [row["step"] + offset for row in rows]
-        for name, color in (("J", "tab:blue"), ("J_last", "tab:orange"), ("hidden_right", "tab:green")):
+        for name, color in (("J", "tab:blue"), ("J_last", "tab:orange"), ("hidden_right", "tab:green"), ("told_apart", "tab:red")):
             pairs = [(step, row[name]) for step, row in zip(steps, rows) if name in row]
-            left.plot(*zip(*pairs), color=color, label=name if number == 1 else None) if pairs else None
+            if pairs:
+                left.plot(*zip(*pairs), color=color, label=None if name in named else name)
+                named.add(name)
         offset = steps[-1] if steps else offset
         left.axvline(offset, color="0.8", linewidth=0.8)
     left.set_title("segmenter: images, then windows of 4 to 7 frames")
