@@ -12,6 +12,7 @@ import pytest
 from lang2segtrack_ros.backward import BackwardPass, RefinementError
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.history import FrameHistory
+from lang2segtrack_ros.identity.registry import IdentityOptions
 from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.results import FrameResult, Source, TrackStatus
 from lang2segtrack_ros.session import Session
@@ -99,13 +100,15 @@ def test_gaps_are_filled_and_nothing_gets_worse(segmenter: Sam2Segmenter) -> Non
 
 
 def test_a_correction_mends_what_was_before_it(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """The user boxed the wrong thing at frame 10 and puts it right at 24: frames 10.. follow the correction back to where both agree."""
-    session = Session(segmenter, history=FrameHistory())
-    play(session, frames, {1: 0}, 10)
-    session.prompt(BoxPrompt(body_box(frames[10], 2), track_id=1))
-    play(session, frames, {}, 24, start=10)
+    """A track slips onto another object at frame 10 and is put right at 24: frames 10.. follow the correction back to where both agree."""
+    session = Session(segmenter, history=FrameHistory(), identity=IdentityOptions(tell_apart=False))
+    play(session, frames, {1: 0, 2: 0}, 10)
+    session.tracker.ids.reverse()  # each remembers from now on what the other looked like
+    forward = play(session, frames, {}, 24, start=10)
+    session.tracker.ids.reverse()
     session.prompt(BoxPrompt(body_box(frames[24], 1), track_id=1))
     play(session, frames, {}, 30, start=24)
+    assert all(iou(forward[1, number], frames[number].instances == 1) < 0.3 for number in range(11, 24)), "it has slipped"
     results = {result.index: result.by_id[1] for result in session.refine_backward()}
     overlap = [iou(results[number].mask, frames[number].instances == 1) for number in range(11, 24)]
     assert np.mean(overlap) > 0.7

@@ -367,7 +367,7 @@ PHASES = (
     Phase(420, 6, 14, 4, 3e-4, told=0.3, coarse=0.15),
     Phase(300, 7, 12, 4, 2.5e-4, coarse=0.1),
     Phase(650, 3, 18, 3, 5e-4, told=0.4, coarse=0.15, identity=1.0, mixture=LOOK_ALIKES, soften=True),
-    Phase(850, 7, 12, 3, 3.5e-4, told=0.3, coarse=0.1, identity=0.4, mixture=MEETINGS),
+    Phase(680, 7, 12, 3, 3.5e-4, told=0.3, coarse=0.1, identity=0.4, mixture=MEETINGS),
 )
 
 
