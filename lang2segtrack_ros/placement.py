@@ -122,7 +122,7 @@ class Placement:
             parts = [opened.mask_of(item) for item in proposed if item is not None]
             if len(parts) != 2:
                 continue
-            late = self.tracker.frame_index - opened.tracker.frame_index
+            late = self.tracker.frame_index - 1 - opened.tracker.frame_index
             for place in self.meetings.settle(pair, parts, tracks, given.request.color, late) or []:
                 matched[mine[place.part]] = place.track_id
                 if not place.fits:

@@ -87,7 +87,10 @@ class _Sight:
 
 @dataclass(frozen=True)
 class _Meeting:
-    deep: bool = False
+    """Since which frame two objects touch, whether they have overlapped, and for how many frames their pixels have been two parts."""
+
+    since: int
+    deep: bool
     split: int = 0
 
 
@@ -139,7 +142,7 @@ class Meetings:
         for pair in sorted({*self._open, *touching}):
             if pair not in self._open:
                 if all(track_id in self._sights and self._sights[track_id].frames >= _ALONE_FRAMES for track_id in pair):
-                    self._open[pair] = _Meeting(touching[pair] > _DEEP_IOU)
+                    self._open[pair] = _Meeting(self._frame, touching[pair] > _DEEP_IOU)
                 continue
             meeting = self._open[pair]
             both = all(track_id in seen for track_id in pair)
@@ -149,7 +152,7 @@ class Meetings:
                 continue
             parts = self._parts(pair, seen) if deep else []
             split = meeting.split + 1 if len(parts) == len(pair) else 0
-            self._open[pair] = _Meeting(deep, split)
+            self._open[pair] = _Meeting(meeting.since, deep, split)
             if split >= _SPLIT_FRAMES:
                 places = self.settle(pair, parts, tracks, color) or []
                 corrections |= {place.track_id: _box(parts[place.part]) for place in places if not place.fits}
@@ -219,18 +222,22 @@ class Meetings:
             parts: bool [H, W] masks of two things, each one of the objects.
             tracks: of that image; the pair's need not be among them.
             color: the image.
-            late: how many frames ago that was.
+            late: how many frames before the latest one learnt from; -1 for the one after it.
 
         Returns:
-            The place of each object of the pair; None, and the meeting goes on, when a part is neither of them.
+            The place of each object of the pair; None, and the meeting goes on, when a part is neither of them, or the image is from
+            before they met.
         """
+        frame = self._frame - late
+        if frame <= self._open[pair].since:
+            return None
         sights = [self._sights[track_id] for track_id in pair]
         masks = {track.id: track.mask for track in tracks if track.box is not None}
         tints = [tint_of(color, part) for part in parts]
         centres = [_centre(part) for part in parts]
         # float64 [objects, parts], all three
         unlike = np.array([[sight.unlike(tint) if tint is not None else np.inf for tint in tints] for sight in sights])
-        astray = np.array([[sight.astray(self._frame - late, centre) for centre in centres] for sight in sights])
+        astray = np.array([[sight.astray(frame, centre) for centre in centres] for sight in sights])
         fit = np.array([[mask_iou(masks[track_id], part) if track_id in masks else 0.0 for part in parts] for track_id in pair])
         gain = (np.trace(np.fliplr(unlike + astray)) - np.trace(unlike + astray)) / 2
         if abs(gain) < _CERTAIN:

@@ -161,3 +161,15 @@ def test_a_frame_that_fails_leaves_no_trace() -> None:
     meetings.update([replace(track(1, square(5)), id=3)], picture(0))
     kept.restore()
     assert repr(meetings) == told
+
+
+def test_an_answer_from_before_the_meeting_does_not_end_it() -> None:
+    """A slow detector tells of an image on which both were still apart; who slips later must still be set right."""
+    meetings = Meetings()
+    before(meetings)
+    then = MET - 6
+    parts = [square(place(number, then)) for number in (1, 2)]
+    tracks = [track(number, part) for number, part in enumerate(parts, start=1)]
+    assert meetings.settle((1, 2), parts, tracks, picture(then), late=MET - 1 - then) is None
+    assert meetings.pairs == [(1, 2)]
+    assert sorted(after(meetings, ((2,), (1,)))) == [1, 2]

@@ -190,6 +190,12 @@ def coarse_loss(logits: Tensor, truth: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1) * 4 + dice
 
 
+def _whose(own: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
+    """Which tokens are an object's, and which the others', bool like the covered shares [..., HW]; a small object has the fullest ones."""
+    mine = own > 0.6 * own.amax(-1, keepdim=True).clamp(min=0.4)
+    return mine, (rivals > 0.6) & ~mine
+
+
 def identity_loss(top: Tensor, own: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
     """How badly features tell an object on later frames from the others, and how often they do tell it.
 
@@ -205,8 +211,8 @@ def identity_loss(top: Tensor, own: Tensor, rivals: Tensor) -> tuple[Tensor, Ten
         Mean contrast loss (InfoNCE with the other objects' tokens, arXiv:1807.03748) and the share of object-frames told right.
     """
     features = F.normalize(top - top.mean((0, 1, 2)).detach(), dim=-1)  # attention does not see what all tokens share
-    mine = (own > 0.6 * own.amax(2, keepdim=True).clamp(min=0.4)).float()
-    theirs = (rivals > 0.6) & (mine == 0)
+    is_mine, theirs = _whose(own, rivals)
+    mine = is_mine.float()
     anchor = F.normalize((features[:, 0] * mine[:, 0, :, None]).sum(1), dim=-1)
     alike = torch.einsum("bthc,bc->bth", features, anchor) / 0.1
     size, others = mine.sum(2), theirs.sum(2)
@@ -229,8 +235,8 @@ def attention_loss(likeness: list[Tensor], own: Tensor, rivals: Tensor, own_then
         own_then: likewise on the prompted frame.
         rivals_then: likewise.
     """
-    mine, mine_then = (x > 0.6 * x.amax(1, keepdim=True).clamp(min=0.4) for x in (own, own_then))
-    theirs, theirs_then = (rivals > 0.6) & ~mine, (rivals_then > 0.6) & ~mine_then
+    mine, theirs = _whose(own, rivals)
+    mine_then, theirs_then = _whose(own_then, rivals_then)
     able = mine_then.any(1, keepdim=True) & theirs_then.any(1, keepdim=True)
     size, others = mine_then.sum(1, keepdim=True).clamp(min=1).log(), theirs_then.sum(1, keepdim=True).clamp(min=1).log()
     total = own.new_zeros(())
