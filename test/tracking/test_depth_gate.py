@@ -81,9 +81,9 @@ def test_other_policies_do_not_look_at_depth(segmenter: Sam2Segmenter, frames: l
 
 def test_look_alikes_at_different_distances_stay_apart(segmenter: Sam2Segmenter) -> None:
     """With depth no id changes; that it costs some visible frames stands, with the suite's numbers, in the model card."""
-    clips = [make_clip("depth_only_difference", seed, 320, 240) for seed in (0, 2)]
+    clips = [make_clip("depth_only_difference", seed, 320, 240) for seed in (1, 5)]
     plain, deep = (follow(segmenter, clips, policy).summary() for policy in ("samurai", "depth"))
-    assert deep["id_switches"] == 0 <= plain["id_switches"]
+    assert deep["id_switches"] == 0 < plain["id_switches"]
     assert deep["J_visible"] > 0.55
 
 
