@@ -49,10 +49,21 @@ class Rle:
 
     @staticmethod
     def encode(mask: NDArray[np.bool_]) -> Rle:
-        """Encodes a bool [H, W] mask."""
-        columns = cv2.transpose(np.ascontiguousarray(mask).view(np.uint8))  # ten times as fast as NumPy's copy to Fortran order
-        coded = coco_mask.encode(columns.T)
-        return Rle(int(mask.shape[0]), int(mask.shape[1]), coded["counts"].decode("ascii"))
+        """Encodes a bool [H, W] mask.
+
+        The runs are found here and only written by pycocotools, whose encoder looks at every pixel of the image: twice as fast.
+        """
+        height, width = mask.shape
+        x, _, columns, _ = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))  # elsewhere there is nothing to look at
+        pixels = np.zeros(columns * height + 2, np.uint8)  # one more at each end, where the mask is over
+        if columns:
+            pixels[1:-1] = cv2.transpose(np.ascontiguousarray(mask[:, x : x + columns]).view(np.uint8)).ravel()
+        changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + x * height
+        runs = np.diff(changes, prepend=0, append=height * width).tolist()
+        if len(runs) > 1 and not runs[-1]:  # nothing comes after the last corner
+            runs.pop()
+        coded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+        return Rle(int(height), int(width), coded["counts"].decode("ascii"))
 
     def decode(self) -> NDArray[np.bool_]:
         """The bool [H, W] mask."""

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco_mask
 
 from lang2segtrack_ros.results import Rle
 
@@ -18,6 +19,7 @@ def test_rle_round_trip(mask: np.ndarray) -> None:
     coded = Rle.encode(mask)
     assert (coded.height, coded.width) == mask.shape
     assert np.array_equal(coded.decode(), mask)
+    assert coded.counts == coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode(), "another reader's comparison of strings"
 
 
 def test_rle_is_column_major() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Appearance = NDArray[np.float32]
-_LARGEST = 96  # objects are looked at with at most this many pixels a side
+_LARGEST = 64  # objects are looked at with at most this many pixels a side
 _HUE_BINS = 16  # along each of CIE Lab's a and b
 _LIGHT_BINS = 8
 _LIGHT_SHARE = 0.2  # brightness changes with the light, so it counts less
@@ -26,15 +26,10 @@ def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Appearan
     Returns:
         float32 [264], or None for a mask of fewer than 16 pixels.
     """
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    if not width:
-        return None
-    step = max(1, (max(width, height) - 1) // _LARGEST)
-    window = np.s_[y : y + height : step, x : x + width : step]
-    inside = mask[window]
+    lab, inside = _lab(color, mask)
     if np.count_nonzero(inside) < 16:
         return None
-    lab = cv2.cvtColor(np.ascontiguousarray(color[window]), cv2.COLOR_RGB2LAB)[inside].astype(np.intp)
+    lab = lab[inside.view(np.bool_)].astype(np.intp)
     hue = lab[:, 1] * _HUE_BINS // 256 * _HUE_BINS + lab[:, 2] * _HUE_BINS // 256
     hues = np.bincount(hue, minlength=_HUE_BINS**2).reshape(_HUE_BINS, _HUE_BINS).astype(np.float32)
     light = np.bincount(lab[:, 0] * _LIGHT_BINS // 256, minlength=_LIGHT_BINS).astype(np.float32)
@@ -51,13 +46,22 @@ def tint_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.flo
     Returns:
         float64 [3] in CIE Lab, each of 255; None for a mask of fewer than 16 pixels.
     """
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    inside = np.ascontiguousarray(mask[y : y + height, x : x + width]).view(np.uint8)
+    lab, inside = _lab(color, mask)
     if np.count_nonzero(inside) < 16:
         return None
     core = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    lab = cv2.cvtColor(np.ascontiguousarray(color[y : y + height, x : x + width]), cv2.COLOR_RGB2LAB)
     return np.array(cv2.mean(lab, core if np.count_nonzero(core) >= 16 else inside)[:3])
+
+
+def _lab(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The part of an RGB image around a mask in CIE Lab, uint8 [h, w, 3], and of the mask, uint8 [h, w]; large ones are thinned out."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if not width:
+        return np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8)
+    step = -(-max(width, height) // _LARGEST)
+    window = np.s_[y : y + height : step, x : x + width : step]
+    lab = cv2.cvtColor(np.ascontiguousarray(color[window]), cv2.COLOR_RGB2LAB).astype(np.uint8, copy=False)
+    return lab, np.ascontiguousarray(mask[window]).view(np.uint8)
 
 
 def likeness(one: Appearance | None, other: Appearance | None) -> float:

@@ -34,8 +34,9 @@ class SceneCutDetector:
 
     def update(self, color: NDArray[np.uint8]) -> bool:
         """Whether the RGB uint8 [H, W, 3] image follows a cut."""
-        step = max(1, color.shape[0] // _ROWS)  # of a large image not every line need be looked at
-        small = cv2.resize(color[::step], _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+        step = max(1, color.shape[0] // _ROWS)  # of a large image not every pixel need be looked at
+        thinned = cv2.resize(color, (color.shape[1] // step, color.shape[0] // step), interpolation=cv2.INTER_NEAREST)
+        small = cv2.resize(thinned, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
         if last is None or self.correlation <= 0:
             return False

@@ -30,7 +30,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
-from lang2segtrack_ros.ros.running import end_in_time
+from lang2segtrack_ros.ros.running import end_in_time, suit_engine
 
 PACKAGE = "lang2segtrack"
 PLUGINS = {
@@ -204,6 +204,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs a container until it is told to stop."""
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
     stopping = threading.Event()
+    suit_engine()
     try:
         # rclpy's own handlers would shut the context down under the executors of all threads, which they do not always survive.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -215,7 +216,6 @@ def main(args: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     end_in_time(stopping.is_set)
-    sys.setswitchinterval(0.0005)  # the engines' threads ask for the interpreter after every small tensor operation
     executor = MultiThreadedExecutor(num_threads=2)
     executor.add_node(manager)
     while not stopping.is_set():

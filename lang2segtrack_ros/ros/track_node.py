@@ -7,7 +7,6 @@ The class owns no process state: context, namespace and parameter overrides come
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from collections import Counter
@@ -41,7 +40,7 @@ from lang2segtrack_ros.ros.image_requests import ImageRequests
 from lang2segtrack_ros.ros.inputs import FollowingSubscription
 from lang2segtrack_ros.ros.outputs import Outputs
 from lang2segtrack_ros.ros.refinement import Refinement
-from lang2segtrack_ros.ros.running import run_node
+from lang2segtrack_ros.ros.running import run_node, suit_engine
 from lang2segtrack_ros.ros.services import Services
 from lang2segtrack_ros.ros.transitions import told
 from lang2segtrack_ros.session import Session
@@ -425,5 +424,5 @@ class TrackNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Runs one node until it is told to stop, and ends the process; exit code 1 when it could not start."""
-    sys.setswitchinterval(0.0005)  # the engine thread asks for the interpreter after every small tensor operation
+    suit_engine()
     run_node("track_node", TrackNode, args, TrackNode.autostart)

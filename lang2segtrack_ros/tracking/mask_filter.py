@@ -24,10 +24,14 @@ def drop_specks(mask: NDArray[np.bool_], min_part: float) -> NDArray[np.bool_]:
     x, y, width, height = box
     inside = cv2.copyMakeBorder(mask[y : y + height, x : x + width].view(np.uint8), 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
     smooth = cv2.morphologyEx(cv2.morphologyEx(inside, cv2.MORPH_CLOSE, _KERNEL), cv2.MORPH_OPEN, _KERNEL)
+    result = np.zeros_like(mask)
+    place = result[y : y + height, x : x + width]
+    if len(cv2.findContours(smooth, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]) == 1:  # one part without a hole, as nearly always
+        place[:] = smooth[2:-2, 2:-2]
+        return result
     _, labels, stats, _ = cv2.connectedComponentsWithStats(smooth, connectivity=8, ltype=cv2.CV_16U)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0  # the background
     keep = areas >= max(MIN_PIXELS, min_part * areas.max())
-    result = np.zeros_like(mask)
-    result[y : y + height, x : x + width] = (smooth.view(np.bool_) if keep[1:].all() else keep[labels])[2:-2, 2:-2]
+    place[:] = keep[labels][2:-2, 2:-2]
     return result

@@ -37,6 +37,11 @@ def test_small_holes_are_closed_and_hairs_cut() -> None:
     assert np.array_equal(drop_specks(hairy, 0.05), mask_of((10, 10, 40, 40)))
 
 
+def test_a_speck_in_the_hole_of_a_ring_goes_too() -> None:
+    ring = mask_of((10, 10, 50, 50)) & ~mask_of((20, 20, 40, 40))
+    assert np.array_equal(drop_specks(ring | mask_of((28, 28, 31, 31)), 0.05), ring)
+
+
 def test_nothing_and_next_to_nothing() -> None:
     assert not drop_specks(mask_of(), 0.05).any()
     assert not drop_specks(mask_of((3, 3, 5, 5)), 0.05).any()

@@ -25,6 +25,7 @@ from lang2segtrack_ros.images import normalise
 from lang2segtrack_ros.toyworld.training.loop import Loop
 from lang2segtrack_ros.toyworld.training.segmenter_data import (
     EVERYTHING,
+    FINISH,
     LOOK_ALIKES,
     MEETINGS,
     MIN_PIXELS,
@@ -41,7 +42,6 @@ SIDE = IMAGE_SIZE // 16
 LARGEST = 64.0
 """Mean square of features at stride 16 above which a training that compares them holds them back."""
 SOFT = 4.5
-_LOSS_SIZE = IMAGE_SIZE // 2
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Phase:
         identity: weight of `identity_loss` and `attention_loss`.
         mixture: what is shown.
         soften: whether memory attention is made softer before the phase, see `soften`.
+        side: of the masks that the losses compare, in pixels; rims need the whole picture's.
+        dice: weight of the dice loss, which wants the whole of a mask, beside the focal loss, which rather leaves out what is doubtful.
     """
 
     steps: int
@@ -69,6 +71,8 @@ class Phase:
     identity: float = 0.0
     mixture: Mixture = EVERYTHING
     soften: bool = False
+    side: int = IMAGE_SIZE // 2
+    dice: float = 1.0
 
 
 class Driver:
@@ -166,7 +170,7 @@ class Driver:
         }
 
 
-def mask_losses(logits: Tensor, truth: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+def mask_losses(logits: Tensor, truth: Tensor, others: Tensor, dice_weight: float = 1.0) -> tuple[Tensor, Tensor]:
     """Focal and dice loss and IoU, both [B, M], of logits [B, M, h, w] for truth and others [B, R, R]; others' pixels count thrice."""
     x = F.interpolate(logits, size=truth.shape[1:], mode="bilinear", align_corners=False)
     goal = truth[:, None]
@@ -180,7 +184,7 @@ def mask_losses(logits: Tensor, truth: Tensor, others: Tensor) -> tuple[Tensor, 
         hard = (x > 0).float()
         both = (hard * goal).sum((2, 3))
         iou = both / (hard.sum((2, 3)) + want - both).clamp(min=1)
-    return 8 * focal + dice, iou
+    return 8 * focal + dice_weight * dice, iou
 
 
 def coarse_loss(logits: Tensor, truth: Tensor) -> Tensor:
@@ -273,7 +277,7 @@ class SegmenterTraining:
         levels, position = self._encode(batch.frames)
         masks, others = batch.masks.to(device), batch.others.to(device)
         count, frames = masks.shape[:2]
-        size = (_LOSS_SIZE, _LOSS_SIZE)
+        size = (self.phase.side, self.phase.side)
         truth = (F.interpolate(masks.float(), size=size, mode="area") > 0.5).float()
         rivals = (F.interpolate(others.float(), size=size, mode="area") > 0.5).float()
         tokens = F.interpolate(masks.float(), size=(SIDE, SIDE), mode="area").flatten(2)
@@ -304,7 +308,7 @@ class SegmenterTraining:
                     make = point_prompts if kind == "point" else box_prompts
                     points, labels = (x.to(device) for x in make(batch.masks[:, t].numpy(), rng))
             logits, predicted, mask_tokens, score, coarse = driver.decode(maps, high, points, labels, mask_logits)
-            per_mask, iou = mask_losses(logits, truth[:, t], rivals[:, t])
+            per_mask, iou = mask_losses(logits, truth[:, t], rivals[:, t], self.phase.dice)
             share = weight[:, t]
             best = per_mask[:, 1:].min(1).values
             losses["first"] = losses["first"] + (per_mask[:, 0] * share).sum()
@@ -348,7 +352,8 @@ class SegmenterTraining:
     @staticmethod
     def _weights(truth: Tensor, rivals: Tensor, fraction: Tensor, visible: Tensor) -> Tensor:
         """[B, T], sum 1: frames on which the object is seen; those after a meeting or a hiding count 2.5 times."""
-        near = (F.max_pool2d(F.max_pool2d(truth, 4), 3, 1, 1) * F.max_pool2d(rivals, 4)).flatten(2).sum(2) > 2
+        cell = truth.shape[-1] // (2 * SIDE)
+        near = (F.max_pool2d(F.max_pool2d(truth, cell), 3, 1, 1) * F.max_pool2d(rivals, cell)).flatten(2).sum(2) > 2
         event = near.float().maximum((fraction < 0.5).float())
         after = torch.zeros_like(event)
         for t in range(1, event.shape[1]):
@@ -374,6 +379,7 @@ PHASES = (
     Phase(300, 7, 12, 4, 2.5e-4, coarse=0.1),
     Phase(650, 3, 18, 3, 5e-4, told=0.4, coarse=0.15, identity=1.0, mixture=LOOK_ALIKES, soften=True),
     Phase(680, 7, 12, 3, 3.5e-4, told=0.3, coarse=0.1, identity=0.4, mixture=MEETINGS),
+    Phase(1200, 7, 12, 3, 4e-4, told=0.2, coarse=0.1, identity=0.3, mixture=FINISH, side=IMAGE_SIZE, dice=2.0),
 )
 
 

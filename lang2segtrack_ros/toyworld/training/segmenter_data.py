@@ -82,6 +82,22 @@ MEETINGS = Mixture(
     even=0.6,
     meeting=0.7,
 )
+FINISH = Mixture(
+    {
+        "crossing": 0.27,
+        "depth_only_difference": 0.05,
+        "occlusion": 0.23,
+        "crowd": 0.19,
+        "distractors": 0.06,
+        "exit_return": 0.06,
+        "small_fast": 0.04,
+        "easy": 0.07,
+        "camera_shake": 0.03,
+    },
+    gaps=(1, 1, 2, 3, 5, 9),
+    even=0.7,
+    meeting=0.5,
+)
 
 
 @dataclass(frozen=True)
