@@ -73,8 +73,11 @@ class Placement:
         newcomers: dict[int, Proposed] = {}
         looks: list[tuple[str, Appearance | None]] = []
         visible = [track for track in tracks if track.box is not None]
+        unsettled = self._unsettled(tracks)
         for index in new:
             detection = given.detections[index]
+            if _touches(detection, unsettled):
+                continue  # one of two that are not told apart yet, and whose masks are not to be trusted
             try:
                 self.tracker.check_room(len(opened.added) + len(newcomers))  # not all of them are accepted yet
                 proposed = opened.propose(BoxPrompt(detection.box, detection.label))
@@ -88,7 +91,7 @@ class Placement:
                 looks.append((detection.label, appearance_of(given.request.color, mask)))
             else:
                 found[index] = duplicate
-        absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids]
+        absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids and track not in unsettled]
         again = self.registry.reunite(looks, absent)
         for position, (index, proposed) in enumerate(newcomers.items()):
             found[index] = self._seat(opened, proposed, given.detections[index], again.get(position))
@@ -130,6 +133,12 @@ class Placement:
                     set_right.add(place.track_id)
             new[:] = [i for i in new if i not in matched]
         return set_right
+
+    def _unsettled(self, tracks: Sequence[Track]) -> list[Track]:
+        """Tracks of pairs of one label that have met and are not told apart yet."""
+        by_id = {track.id: track for track in tracks}
+        pairs = [(by_id[one], by_id[other]) for one, other in self.meetings.pairs if one in by_id and other in by_id]
+        return [track for one, other in pairs if one.label == other.label for track in (one, other)]
 
     def _begin_anew(self, opened: OpenFrame, track_id: int, prompt: BoxPrompt) -> None:
         """Sets a track onto a box, keeping its id, and lets it forget what it was on."""
@@ -245,3 +254,9 @@ class Placement:
             going_on = "; it is looked for on" if handle.prompt.mode == "continuous" else ""
             handle.notes.append(f"not found on this image: {', '.join(missing)}{going_on}")
         handle.finish(list(mine), [labels.get(track_id, label) for track_id, label in mine.items()], full if not mine else "")
+
+
+def _touches(detection: Detection, tracks: Sequence[Track]) -> bool:
+    """Whether a detection's box overlaps the box of a track of its label."""
+    boxes = [track.box for track in tracks if track.box is not None and track.label == detection.label]
+    return bool(boxes) and bool((box_iou(np.array([detection.box]), np.array(boxes)) > 0).any())

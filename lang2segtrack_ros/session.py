@@ -464,7 +464,7 @@ class Session:
         self._texts.tick()
         if self.detector is None or (self._worker is not None and not self._worker.idle):
             return
-        wanted = self._texts.next_look(self.detector, self.detect_every)
+        wanted = self._texts.next_look(self.detector, self.detect_every, self.registry.unconfirmed_labels)
         if wanted is None:
             return
         request = DetectionRequest(self.tracker.frame_index, frame.color, tuple(wanted.thresholds), tuple(wanted.thresholds.values()))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lang2segtrack_ros.detection.detector import Detector
@@ -88,9 +88,15 @@ class TextPrompts:
         for number in self._looked:
             self._looked[number] += 1
 
-    def next_look(self, detector: Detector, every: int) -> Wanted | None:
-        """What a look on this frame is for, None when nothing is due; counts as done. `every`: frames, for prompts without their own."""
-        due = [number for number, text in self._texts.items() if self.look_now or self._looked[number] >= (text.every or every)]
+    def next_look(self, detector: Detector, every: int, unconfirmed: Collection[str] = ()) -> Wanted | None:
+        """What a look on this frame is for, None when nothing is due; counts as done.
+
+        Args:
+            detector: will look.
+            every: frames, for prompts without their own.
+            unconfirmed: phrases of which an object waits to be found again; half the time is enough for these.
+        """
+        due = [number for number in self._texts if self.look_now or self._looked[number] >= self._interval(number, every, unconfirmed)]
         asked: list[tuple[TextPrompt, PromptHandle | int]] = [(self._texts[number], number) for number in due]
         asked += [(handle.prompt, handle) for handle in self.handles if isinstance(handle.prompt, TextPrompt)]
         if not asked:
@@ -113,6 +119,11 @@ class TextPrompts:
         self.look_now = False
         self.handles = [handle for handle in self.handles if handle not in wanted.handles]
         return wanted
+
+    def _interval(self, number: int, every: int, unconfirmed: Collection[str]) -> int:
+        text = self._texts[number]
+        frames = text.every or every
+        return frames if set(text.phrases).isdisjoint(unconfirmed) else (frames + 1) // 2
 
     def _known(self, number: int) -> TextPrompt:
         if number not in self._texts:

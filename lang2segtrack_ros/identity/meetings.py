@@ -168,22 +168,28 @@ class Meetings:
         return [pair for pair, meeting in self._open.items() if meeting.deep]
 
     def impostors(self, tracks: Sequence[Track], color: NDArray[np.uint8]) -> list[int]:
-        """Of pairs that meet and cover the same pixels on an image [H, W, 3], the tracks whose colour is less that of these pixels."""
+        """Of pairs that meet on an image [H, W, 3], the track whose pixels have the colour of the other object rather than its own.
+
+        Two that have changed places altogether are none: their places are settled when they have parted.
+        """
         seen = {track.id: track for track in tracks if track.box is not None}
         found = []
         for pair in self.pairs:
             if any(track_id not in seen for track_id in pair):
                 continue
-            one, other = (seen[track_id] for track_id in pair)
-            if mask_iou(one.mask, other.mask) < _FITS:
-                continue
-            tint = tint_of(color, one.mask & other.mask)
-            if tint is None:
-                continue
-            gain = (self._sights[pair[1]].unlike(tint) - self._sights[pair[0]].unlike(tint)) / 2
-            if abs(gain) >= _CERTAIN:
-                found.append(pair[1] if gain > 0 else pair[0])
+            one, other = (seen[track_id].mask for track_id in pair)
+            together = mask_iou(one, other) >= _FITS
+            tints = [tint_of(color, one & other)] * 2 if together else [tint_of(color, mask) for mask in (one, other)]
+            strange = [mine for mine, others, tint in zip(pair, reversed(pair), tints) if self._wears(mine, others, tint)]
+            found += strange if len(strange) == 1 else []
         return found
+
+    def _wears(self, mine: int, others: int, tint: NDArray[np.float64] | None) -> bool:
+        """Whether a colour is the other object's rather than one's own."""
+        if tint is None:
+            return False
+        own, foreign = self._sights[mine].unlike(tint), self._sights[others].unlike(tint)
+        return foreign <= _STRANGE and own - foreign >= 2 * _CERTAIN
 
     def _learn(self, track: Track, color: NDArray[np.uint8]) -> None:
         tint = tint_of(color, track.mask)

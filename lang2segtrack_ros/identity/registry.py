@@ -4,8 +4,9 @@
 
 The tracker says where an object is; this says whether it is still the same object. Rules, each with its parameter:
 
-* An object found by the detector is tentative until the detector has found it `confirm_looks` times; one that it does not find again
-  on two looks after the first was a false alarm and goes. Objects that a user pointed at are confirmed at once.
+* An object found by the detector is tentative until the detector has found it `confirm_looks` times, for which it looks twice as
+  often; one that it does not find again on two looks after the first was a false alarm and goes. Objects that a user pointed at are
+  confirmed at once.
 * An object that was away for `doubt_after_s`, or any object after a scene cut, is doubted: it counts as hidden until what the tracker
   shows looks like it (`same_appearance`), or the detector finds it again. After a cut, colours are not enough for an object that the
   detector looks for: it must be found.
@@ -132,6 +133,11 @@ class Registry:
     def unconfirmed(self, labels: Collection[str]) -> list[int]:
         """Objects of these labels that have not been announced."""
         return [track_id for track_id, known in self._known.items() if not known.confirmed and known.label in labels]
+
+    @property
+    def unconfirmed_labels(self) -> set[str]:
+        """Labels of objects that have not been announced."""
+        return {known.label for known in self._known.values() if not known.confirmed}
 
     def doubt_all(self, phrases: Collection[str] = ()) -> None:
         """After a scene cut nothing is what it was; what the detector looks for (`phrases`) it has to find again."""

@@ -140,7 +140,21 @@ def test_the_one_whose_colour_it_is_not_is_an_impostor() -> None:
     both = square(place(2, MET))
     meetings.update([track(1, both), track(2, both)], picture(MET))
     assert meetings.impostors([track(1, both), track(2, both)], picture(MET)) == [1], "square 2 is in front"
-    assert meetings.impostors([track(1, both), track(2, square(100))], picture(MET)) == [], "they do not cover the same pixels"
+    assert meetings.impostors([track(2, both), track(1, square(100))], picture(MET)) == [], "nobody's colour is no reason"
+
+
+def test_a_track_that_has_gone_over_to_the_other_object_is_an_impostor() -> None:
+    """They need not cover the same pixels: while two objects part, one mask may be on a part of the other object alone."""
+    meetings = Meetings()
+    before(meetings)
+    apart = MET + 2
+    meetings.update([track(1, square(place(1, MET))), track(2, square(place(2, MET)))], picture(MET))
+    own = [track(number, square(place(number, apart))) for number in (1, 2)]
+    assert meetings.impostors(own, picture(apart)) == []
+    assert meetings.impostors([track(1, square(place(2, apart))), own[1]], picture(apart)) == [1]
+    assert meetings.impostors([own[0], track(2, square(place(1, apart)))], picture(apart)) == [2]
+    swapped = [track(number, square(place(3 - number, apart))) for number in (1, 2)]
+    assert meetings.impostors(swapped, picture(apart)) == [], "hidden, they would never be seen to have parted"
 
 
 def test_an_object_that_is_gone_meets_nobody() -> None:
