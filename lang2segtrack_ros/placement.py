@@ -16,7 +16,7 @@ from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.detection.worker import DetectionAnswer
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
-from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
+from lang2segtrack_ros.identity.association import SAME_LABEL_IOU, associate, box_iou, find_duplicate
 from lang2segtrack_ros.identity.meetings import Meetings
 from lang2segtrack_ros.identity.registry import Registry
 from lang2segtrack_ros.prompt_handle import PromptHandle, Question
@@ -230,12 +230,11 @@ class Placement:
 
     def _tighten(self, opened: OpenFrame, detection: Detection, track: Track) -> None:
         """Sets a track that has drifted off its detection back onto it, keeping its id."""
+        if detection.label != track.label or track.id not in self.tracker.ids or any(track.id in pair for pair in self.meetings.pairs):
+            return  # of two that meet, the box may be the other's
         fits = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
-        if any(track.id in pair for pair in self.meetings.pairs):
-            return  # the box may be the other's
-        if detection.label != track.label or not self.registry.slack(track.id, fits) or track.id not in self.tracker.ids:
-            return
-        self._begin_anew(opened, track.id, BoxPrompt(detection.box, detection.label))
+        if fits < SAME_LABEL_IOU or self.registry.slack(track.id, fits):  # a remnant, or loose for long
+            self._begin_anew(opened, track.id, BoxPrompt(detection.box, detection.label))
 
     def _propose(self, opened: OpenFrame, prompt: BoxPrompt) -> Proposed | None:
         """What a detection's box gives on a frame; None, counted, where the network makes nothing of it."""

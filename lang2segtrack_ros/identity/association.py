@@ -17,20 +17,33 @@ SAME_LABEL_IOU = 0.3
 """A detection belongs to a track of its own label when their boxes overlap at least this much."""
 OTHER_LABEL_IOU = 0.7
 """With different labels more evidence is asked for: crossing objects overlap too."""
+SURE_IOU = 0.6
+"""Predicted IoU from which on a mask says something of its object."""
+_REMNANT = 0.8
+"""A mask that is not sure and lies in a detection's box by this share is what is left of that object."""
 DUPLICATE_MASK_IOU = 0.5
 """A new mask that covers an existing one at least this much is the same object."""
 
 
 def box_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """IoU of boxes [N, 4] with boxes [M, 4], (x_min, y_min, x_max, y_max): [N, M]."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    overlap = np.clip(high - low, 0, None).prod(-1)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    other_area = (others[:, 2:] - others[:, :2]).prod(-1)
-    union = area[:, None] + other_area[None] - overlap
+    overlap = _overlap(boxes, others)
+    union = _areas(boxes)[:, None] + _areas(others)[None] - overlap
     iou: NDArray[np.float64] = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
     return iou
+
+
+def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Areas [N, M] that boxes [N, 4] share with boxes [M, 4]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared: NDArray[np.float64] = np.clip(high - low, 0, None).prod(-1)
+    return shared
+
+
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    areas: NDArray[np.float64] = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    return areas
 
 
 def mask_iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -42,15 +55,19 @@ def mask_iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 def associate(detections: Sequence[Detection], tracks: Sequence[Track]) -> tuple[dict[int, int], list[int]]:
     """Matches detections with visible tracks, each at most once, so that the sum of overlaps is greatest.
 
+    A track that has withered to a remnant of its object counts as that object, or the object would get a second track.
+
     Returns:
         A dict from detection index to track id, and the indices of detections that belong to no track.
     """
     seen = [track for track in tracks if track.box is not None]
     if not detections or not seen:
         return {}, list(range(len(detections)))
-    overlap = box_iou(np.array([d.box for d in detections], dtype=float), np.array([t.box for t in seen], dtype=float))
+    found, boxes = np.array([d.box for d in detections], dtype=float), np.array([t.box for t in seen], dtype=float)
+    overlap = box_iou(found, boxes)
     same = np.array([[d.label == t.label for t in seen] for d in detections])
-    allowed = overlap >= np.where(same, SAME_LABEL_IOU, OTHER_LABEL_IOU)
+    remnant = (_overlap(found, boxes) >= _REMNANT * _areas(boxes)) & np.array([t.predicted_iou < SURE_IOU for t in seen])
+    allowed = (overlap >= np.where(same, SAME_LABEL_IOU, OTHER_LABEL_IOU)) | (same & remnant)
     rows, columns = linear_sum_assignment(np.where(allowed, overlap + same, 0.0), maximize=True)
     matched = {int(row): seen[column].id for row, column in zip(rows, columns) if allowed[row, column]}
     return matched, [index for index in range(len(detections)) if index not in matched]

@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import tint_of
-from lang2segtrack_ros.identity.association import box_iou, mask_iou
+from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
 from lang2segtrack_ros.results import Track
 
 Box = tuple[float, float, float, float]
 _ALONE_FRAMES = 3  # an object must have been seen alone for so long to be known
 _COURSE_FRAMES = 8  # its course is that of its latest frames
-_SURE_IOU = 0.6  # predicted IoU from which on a mask says something of its object
 _MARGIN = 2.0  # pixels; boxes that come this close touch
 _DEEP_IOU = 0.1  # boxes that overlap less have but grazed each other
 _PART = 0.4  # of the smaller object's area: less is a splinter and no object
@@ -158,7 +157,7 @@ class Meetings:
                 corrections |= {place.track_id: _box(parts[place.part]) for place in places if not place.fits}
         busy = {track_id for pair in (*self._open, *touching) for track_id in pair}
         for track in seen.values():
-            if track.id not in busy and track.id not in corrections and track.predicted_iou >= _SURE_IOU:
+            if track.id not in busy and track.id not in corrections and track.predicted_iou >= SURE_IOU:
                 self._learn(track, color)
         return corrections
 
@@ -178,18 +177,20 @@ class Meetings:
             if any(track_id not in seen for track_id in pair):
                 continue
             one, other = (seen[track_id].mask for track_id in pair)
-            together = mask_iou(one, other) >= _FITS
-            tints = [tint_of(color, one & other)] * 2 if together else [tint_of(color, mask) for mask in (one, other)]
-            strange = [mine for mine, others, tint in zip(pair, reversed(pair), tints) if self._wears(mine, others, tint)]
+            if mask_iou(one, other) >= _FITS:  # the same pixels, which one of the two must have
+                strange = [mine for mine, others in (pair, pair[::-1]) if self._prefers(others, mine, tint_of(color, one & other), np.inf)]
+            else:
+                tints = tint_of(color, one), tint_of(color, other)
+                strange = [mine for mine, others, tint in zip(pair, pair[::-1], tints) if self._prefers(others, mine, tint, _STRANGE)]
             found += strange if len(strange) == 1 else []
         return found
 
-    def _wears(self, mine: int, others: int, tint: NDArray[np.float64] | None) -> bool:
-        """Whether a colour is the other object's rather than one's own."""
+    def _prefers(self, one: int, other: int, tint: NDArray[np.float64] | None, limit: float) -> bool:
+        """Whether a colour is within a limit of one object's and clearly nearer to it than to the other's."""
         if tint is None:
             return False
-        own, foreign = self._sights[mine].unlike(tint), self._sights[others].unlike(tint)
-        return foreign <= _STRANGE and own - foreign >= 2 * _CERTAIN
+        near, far = self._sights[one].unlike(tint), self._sights[other].unlike(tint)
+        return near <= limit and far - near >= 2 * _CERTAIN
 
     def _learn(self, track: Track, color: NDArray[np.uint8]) -> None:
         tint = tint_of(color, track.mask)

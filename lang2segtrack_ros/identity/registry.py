@@ -14,7 +14,8 @@ The tracker says where an object is; this says whether it is still the same obje
 * An object of a continuous prompt that the tracker shows and the detector does not find on `drift_looks` looks in a row is doubted as
   well: it may have drifted onto something else.
 * A detection of no visible object is an unseen one of the same label when they look alike; several are settled jointly.
-* A track whose box fits its detection badly on two looks in a row is set onto the detection, under its id.
+* A track whose box fits its detection badly on two looks in a row, or once when it is but an unsure remnant, is set onto the
+  detection, under its id.
 * Two tracks of one label on the same pixels for `merge_frames` frames are one object, and the older id stays. If they were seen apart
   before, they are two, and one has slipped onto the other: if the detector looks for them, the less sure one has to be found again.
 """
@@ -30,11 +31,10 @@ from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, likeness
-from lang2segtrack_ros.identity.association import box_iou, mask_iou
+from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
 from lang2segtrack_ros.results import Track
 
 _MEMORY = 0.95  # how much of the remembered appearance stays when a new look is mixed in
-_SURE_IOU = 0.6  # predicted IoU from which on a mask says how its object looks
 _FALSE_ALARM_LOOKS = 2
 _MERGE_IOU = 0.7
 _UNLIKE = 0.2  # how far below `same_appearance` an object's looks must fall while it is followed
@@ -237,7 +237,7 @@ class Registry:
                 continue
             known.unseen_s = 0.0
             if not known.doubted:
-                self._learn(known, appearance_of(color, track.mask), track.predicted_iou >= _SURE_IOU)
+                self._learn(known, appearance_of(color, track.mask), track.predicted_iou >= SURE_IOU)
         return self._doubles(tracks, phrases)
 
     def _learn(self, known: _Known, seen: Appearance | None, sure: bool) -> None:

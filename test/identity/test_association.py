@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,14 @@ def test_the_own_label_is_preferred_over_a_larger_overlap() -> None:
 def test_another_label_needs_more_overlap(label: str, is_new: bool) -> None:
     """A blue star that passes in front of a red circle is not the red circle."""
     _, new = associate([Detection(label, 0.9, (0, 0, 100, 50))], [make_track(mask_of(0, 0, 100, 100), label="cup")])
+    assert new == ([0] if is_new else [])
+
+
+@pytest.mark.parametrize(("sure", "label", "is_new"), [(0.4, "cup", False), (0.9, "cup", True), (0.4, "lid", True)])
+def test_a_remnant_of_a_mask_is_still_its_object(sure: float, label: str, is_new: bool) -> None:
+    """A sure mask in a larger object's box is a small thing before it; an unsure one has withered."""
+    withered = replace(make_track(mask_of(60, 60, 70, 80), label="cup"), predicted_iou=sure)
+    _, new = associate([Detection(label, 0.9, (50, 50, 100, 100))], [withered])
     assert new == ([0] if is_new else [])
 
 
