@@ -123,6 +123,16 @@ def test_a_false_alarm_is_never_announced(segmenter: Sam2Segmenter) -> None:
     assert session.registry.false_alarms == 1
 
 
+def test_what_waits_to_be_confirmed_is_looked_for_twice_as_often(segmenter: Sam2Segmenter) -> None:
+    scene = away_and_back((0.7, 0.5))
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector, detect_every=6)
+    session.prompt(TextPrompt("red circle."))
+    rows = play(session, detector, scene, range(11))
+    assert [frame for frame, _ in detector.asked] == [0, 3, 9]
+    assert [bool(result.announced) for _, result in rows] == [False] * 3 + [True] * 8
+
+
 def test_looking_once_announces_at_once(segmenter: Sam2Segmenter) -> None:
     """Nobody will look a second time, so there is nothing to wait for."""
     scene = away_and_back((0.7, 0.5))
@@ -312,6 +322,24 @@ def test_two_that_change_places_while_they_meet_get_their_ids_back(segmenter: Sa
     pixels = {number: [np.count_nonzero(mask & (shot.instances == n)) for n in (number, 3 - number)] for number, mask in masks.items()}
     assert all(own > 4 * other for own, other in pixels.values()) is tell_apart, f"pixels of itself and of the other: {pixels}"
     assert (session.counts["meetings settled"] > 0) is tell_apart
+
+
+def test_nothing_begins_on_two_that_are_not_told_apart(segmenter: Sam2Segmenter) -> None:
+    """While two look-alikes part, a track may cover neither of them well, and the detection of one would become a third object."""
+    scene = crossing()
+    find = truth(scene)
+
+    def half(frame: int) -> list[tuple[str, tuple[float, float, float, float]]]:
+        if not 16 <= frame <= 24:
+            return find(frame)
+        ((label, (x_min, y_min, x_max, y_max)), *_) = find(frame)
+        return [(label, (x_min, y_min, x_min + (x_max - x_min) / 4, y_max))]
+
+    detector = Scripted(half)
+    session = Session(segmenter, detector, detect_every=2)
+    session.prompt(TextPrompt("orange square.", mode="continuous"))
+    rows = play(session, detector, scene, range(44))
+    assert {track.id for _, result in rows for track in result.tracks} == {1, 2}
 
 
 @pytest.mark.parametrize("background", [False, True])

@@ -22,9 +22,18 @@ from lang2segtrack_ros.toyworld.training.segmenter import (
     SegmenterTraining,
     attention_loss,
     identity_loss,
+    mask_losses,
     soften,
 )
-from lang2segtrack_ros.toyworld.training.segmenter_data import EVERYTHING, LOOK_ALIKES, MEETINGS, TRAINING_SEEDS, Mixture, make_batch
+from lang2segtrack_ros.toyworld.training.segmenter_data import (
+    EVERYTHING,
+    FINISH,
+    LOOK_ALIKES,
+    MEETINGS,
+    TRAINING_SEEDS,
+    Mixture,
+    make_batch,
+)
 from lang2segtrack_ros.toyworld.training.segmenter_network import new_segmenter
 
 HW, C = 16, 8
@@ -97,7 +106,31 @@ def test_attention_is_not_judged_where_there_is_no_rival() -> None:
     assert float(attention_loss([torch.randn(1, HW, HW)], OWN[:, 1], nobody, OWN[:, 0], nobody)) == 0.0
 
 
-@pytest.mark.parametrize("mixture", [EVERYTHING, LOOK_ALIKES, MEETINGS])
+def test_dice_asks_for_doubtful_pixels() -> None:
+    """At a rim of which the network is unsure, more of the dice loss pulls harder towards the mask."""
+    truth, rivals = torch.zeros(1, 8, 8), torch.zeros(1, 8, 8)
+    truth[:, 2:6, 2:6] = 1
+    logits = torch.where(truth > 0, -0.5, -6.0)[:, None].requires_grad_()
+    pulls = []
+    for dice in (1.0, 2.0):
+        loss, iou = mask_losses(logits, truth, rivals, dice)
+        (gradient,) = torch.autograd.grad(loss.sum(), logits)
+        pulls.append(float(-gradient[0, 0, 2:6, 2:6].sum()))
+    assert pulls[1] > pulls[0] > 0
+    assert float(iou.detach()) == 0
+
+
+@pytest.mark.parametrize("side", [96, 192])
+def test_frames_after_a_meeting_weigh_more_whatever_the_size(side: int) -> None:
+    truth, rivals = torch.zeros(1, 4, side, side), torch.zeros(1, 4, side, side)
+    truth[..., : side // 2, : side // 4] = 1
+    rivals[:, :, : side // 2, side // 2 :] = 1
+    rivals[:, 1, : side // 2, side // 4 :] = 1  # they touch on the second frame
+    weight = SegmenterTraining._weights(truth, rivals, torch.ones(1, 4), torch.ones(1, 4))
+    assert torch.allclose(weight * 8.5, torch.tensor([[1.0, 2.5, 2.5, 2.5]]))
+
+
+@pytest.mark.parametrize("mixture", [EVERYTHING, LOOK_ALIKES, MEETINGS, FINISH])
 def test_batches_are_what_their_seed_says(mixture: Mixture) -> None:
     assert sum(mixture.suites.values()) == pytest.approx(1.0)
     batch, again = (make_batch((0, 1), 3, 5, 2, mixture) for _ in range(2))
