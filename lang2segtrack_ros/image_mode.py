@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection, Detector, detect_batch, vocabulary_notes
-from lang2segtrack_ros.results import Rle, Track, TrackStatus
+from lang2segtrack_ros.results import Rle, Track, TrackStatus, mask_box
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
-from lang2segtrack_ros.tracking.track_results import image_masks, mask_box
+from lang2segtrack_ros.tracking.track_results import image_masks
 
 MASK_PIXELS = 32_000_000
 """Pixels of masks that are worked on at once; a large image with many objects is done in parts."""

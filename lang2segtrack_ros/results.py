@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+Box = tuple[float, float, float, float]
+
 
 class TrackStatus(IntEnum):
     """Where an object is in its life; the numbers are those of lang2segtrack/msg/Track."""
@@ -32,6 +34,12 @@ class Source(str, Enum):
     """From the backward pass, on an image before the one it was first prompted on."""
     MERGED = "merged"
     """From the backward pass, where the forward pass had lost the object or was not sure of it."""
+
+
+def mask_box(mask: NDArray[np.bool_]) -> Box | None:
+    """The box (x_min, y_min, x_max, y_max), maxima exclusive, around a bool [H, W] mask; None when it is empty."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return (float(x), float(y), float(x + width), float(y + height)) if width else None
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class Track:
     label: str
     state: TrackStatus
     score: float
-    box: tuple[float, float, float, float] | None
+    box: Box | None
     mask: NDArray[np.bool_]
     mask_logits_low: NDArray[np.float32]
     predicted_iou: float

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.rendering import contact_sheet, draw_overlay, palette
-from lang2segtrack_ros.results import Track, TrackStatus
-from lang2segtrack_ros.tracking.track_results import mask_box
+from lang2segtrack_ros.results import Track, TrackStatus, mask_box
 
 
 def make_track(mask: np.ndarray, track_id: int = 1, state: TrackStatus = TrackStatus.TRACKED, label: str = "cup") -> Track:

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import tint_of
 from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
-from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.results import Box, Track, mask_box
 
-Box = tuple[float, float, float, float]
 _ALONE_FRAMES = 3  # an object must have been seen alone for so long to be known
 _COURSE_FRAMES = 8  # its course is that of its latest frames
 _MARGIN = 2.0  # pixels; boxes that come this close touch
@@ -153,8 +152,9 @@ class Meetings:
             split = meeting.split + 1 if len(parts) == len(pair) else 0
             self._open[pair] = _Meeting(meeting.since, deep, split)
             if split >= _SPLIT_FRAMES:
-                places = self.settle(pair, parts, tracks, color) or []
-                corrections |= {place.track_id: _box(parts[place.part]) for place in places if not place.fits}
+                wrong = [place for place in self.settle(pair, parts, tracks, color) or [] if not place.fits]
+                boxes = [(place.track_id, mask_box(parts[place.part])) for place in wrong]
+                corrections |= {track_id: box for track_id, box in boxes if box is not None}
         busy = {track_id for pair in (*self._open, *touching) for track_id in pair}
         for track in seen.values():
             if track.id not in busy and track.id not in corrections and track.predicted_iou >= SURE_IOU:
@@ -264,11 +264,6 @@ class Meetings:
             (sight, ("tint", "spread", "area", "course", "frames")) for sight in self._sights.values()
         ]
         return Checkpoint([(self, ("settled", "corrected", "_frame", "_sights", "_open")), *sights], copied=(deque,))
-
-
-def _box(mask: NDArray[np.bool_]) -> Box:
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return float(x), float(y), float(x + width), float(y + height)
 
 
 def _centre(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

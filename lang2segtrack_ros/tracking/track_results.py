@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.results import Track, TrackStatus
+from lang2segtrack_ros.results import Track, TrackStatus, mask_box
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
 from lang2segtrack_ros.tracking.proposal import Proposal
 from lang2segtrack_ros.tracking.segmenter import joined
@@ -127,9 +127,3 @@ def _neighbours(size: int, target: int, dtype: np.dtype[Any]) -> tuple[NDArray[n
     centre = np.maximum(scale * (np.arange(target, dtype=dtype) + dtype.type(0.5)) - dtype.type(0.5), 0)
     first = centre.astype(np.intp)
     return first, np.minimum(first + 1, size - 1), (centre - first).astype(dtype)
-
-
-def mask_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
-    """The box (x_min, y_min, x_max, y_max), maxima exclusive, around a bool [H, W] mask; None when it is empty."""
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return (float(x), float(y), float(x + width), float(y + height)) if width else None

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.identity.meetings import Box, Meetings
-from lang2segtrack_ros.results import Track, TrackStatus
+from lang2segtrack_ros.identity.meetings import Meetings
+from lang2segtrack_ros.results import Box, Track, TrackStatus
 
 Color = tuple[int, int, int]
 BRIGHT: Color = (230, 150, 40)

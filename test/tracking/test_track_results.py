@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lang2segtrack_ros.tracking.track_results import image_masks, mask_box
+from lang2segtrack_ros.tracking.track_results import image_masks
 
 
 @pytest.mark.parametrize("size", [(240, 320), (480, 640), (721, 1283), (31, 33), (48, 48)])
@@ -27,11 +26,3 @@ def test_masks_are_those_of_torchs_interpolation(size: tuple[int, int], dtype: t
     wrong = image_masks(low, *size) != (expected > 0)
     assert expected[wrong].abs().max().item() < 1e-6 if wrong.any() else True, "only logits that are rounding may fall to the other side"
     assert image_masks(low[:0], *size).shape == (0, *size)
-
-
-def test_box_of_a_mask() -> None:
-    mask = np.zeros((9, 12), bool)
-    assert mask_box(mask) is None
-    mask[2:5, 3] = mask[8, 11] = True
-    assert mask_box(mask) == (3.0, 2.0, 12.0, 9.0)
-    assert mask_box(np.asfortranarray(mask)) == (3.0, 2.0, 12.0, 9.0)

@@ -317,9 +317,10 @@ class SegmenterTraining:
             known = visible[:, t] + hidden[:, t]
             entropy = F.binary_cross_entropy_with_logits(score, visible[:, t], reduction="none")
             losses["object"] = losses["object"] + (entropy * (visible[:, t] + 1.5 * hidden[:, t])).sum() / (count * frames)
-            if history:
+            if history and self.phase.identity:
                 taken_for = attention_loss(driver.likeness, tokens[:, t], rival_tokens[:, t], tokens[:, 0], rival_tokens[:, 0])
                 losses["attention"] = losses["attention"] + taken_for / (frames - 1)
+            if history:
                 coarse = [*coarse, driver.coarse[2](maps.flatten(2).transpose(1, 2))[..., 0].float()]
             losses["coarse"] = losses["coarse"] + sum((coarse_loss(head, tokens[:, t]) * share).sum() for head in coarse)
             single = t == 0 and kind == "box"
