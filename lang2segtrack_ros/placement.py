@@ -73,7 +73,8 @@ class Placement:
         newcomers: dict[int, Proposed] = {}
         looks: list[tuple[str, Appearance | None]] = []
         visible = [track for track in tracks if track.box is not None]
-        unsettled = self._unsettled(tracks)
+        met = {track_id for pair in self._unsettled(labels) for track_id in pair}
+        unsettled = [track for track in tracks if track.id in met]
         for index in new:
             detection = given.detections[index]
             if _touches(detection, unsettled):
@@ -91,7 +92,7 @@ class Placement:
                 looks.append((detection.label, appearance_of(given.request.color, mask)))
             else:
                 found[index] = duplicate
-        absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids and track not in unsettled]
+        absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids and track.id not in met]
         again = self.registry.reunite(looks, absent)
         for position, (index, proposed) in enumerate(newcomers.items()):
             found[index] = self._seat(opened, proposed, given.detections[index], again.get(position))
@@ -112,10 +113,8 @@ class Placement:
         """Settles meetings of two objects of one label of which this answer has one box each; changes `matched` and `new`."""
         set_right: set[int] = set()
         labels = {track.id: track.label for track in tracks}
-        for pair in self.meetings.pairs:
-            label = labels.get(pair[0])
-            if label is None or labels.get(pair[1]) != label:
-                continue
+        for pair in self._unsettled(labels):
+            label = labels[pair[0]]
             mine = [i for i, item in enumerate(given.detections) if item.label == label and (i in new or matched.get(i) in pair)]
             boxes = np.array([given.detections[i].box for i in mine], float)
             if len(mine) != 2 or box_iou(boxes[:1], boxes[1:])[0, 0] > 0:
@@ -134,11 +133,9 @@ class Placement:
             new[:] = [i for i in new if i not in matched]
         return set_right
 
-    def _unsettled(self, tracks: Sequence[Track]) -> list[Track]:
-        """Tracks of pairs of one label that have met and are not told apart yet."""
-        by_id = {track.id: track for track in tracks}
-        pairs = [(by_id[one], by_id[other]) for one, other in self.meetings.pairs if one in by_id and other in by_id]
-        return [track for one, other in pairs if one.label == other.label for track in (one, other)]
+    def _unsettled(self, labels: Mapping[int, str]) -> list[tuple[int, int]]:
+        """Pairs of one label, by `labels` of tracks, that have met and are not told apart yet."""
+        return [(one, other) for one, other in self.meetings.pairs if one in labels and labels[one] == labels.get(other)]
 
     def _begin_anew(self, opened: OpenFrame, track_id: int, prompt: BoxPrompt) -> None:
         """Sets a track onto a box, keeping its id, and lets it forget what it was on."""

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.image_messages import MAX_INSTANCE_ID, instance_image
-from lang2segtrack_ros.results import FrameResult, Rle, Track
+from lang2segtrack_ros.results import Box, FrameResult, Rle, Track
 
-Box = tuple[float, float, float, float]
 Place = tuple[float, float, float]
 DETECTIONS, LABEL_INFO = "vision_msgs/msg/Detection2DArray", "vision_msgs/msg/LabelInfo"
 IMAGE, TRACKS = "sensor_msgs/msg/Image", "lang2segtrack/msg/TrackArray"

@@ -177,11 +177,10 @@ class Meetings:
             if any(track_id not in seen for track_id in pair):
                 continue
             one, other = (seen[track_id].mask for track_id in pair)
-            if mask_iou(one, other) >= _FITS:  # the same pixels, which one of the two must have
-                strange = [mine for mine, others in (pair, pair[::-1]) if self._prefers(others, mine, tint_of(color, one & other), np.inf)]
-            else:
-                tints = tint_of(color, one), tint_of(color, other)
-                strange = [mine for mine, others, tint in zip(pair, pair[::-1], tints) if self._prefers(others, mine, tint, _STRANGE)]
+            same = mask_iou(one, other) >= _FITS
+            tints = [tint_of(color, one & other)] * 2 if same else [tint_of(color, one), tint_of(color, other)]
+            limit = np.inf if same else _STRANGE  # one of the two must have pixels that both claim
+            strange = [mine for mine, others, tint in zip(pair, pair[::-1], tints) if self._prefers(others, mine, tint, limit)]
             found += strange if len(strange) == 1 else []
         return found
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -82,8 +82,9 @@ MEETINGS = Mixture(
     even=0.6,
     meeting=0.7,
 )
-FINISH = Mixture(
-    {
+FINISH = replace(
+    MEETINGS,
+    suites={
         "crossing": 0.27,
         "depth_only_difference": 0.05,
         "occlusion": 0.23,
@@ -94,10 +95,10 @@ FINISH = Mixture(
         "easy": 0.07,
         "camera_shake": 0.03,
     },
-    gaps=(1, 1, 2, 3, 5, 9),
     even=0.7,
     meeting=0.5,
 )
+"""Meetings among much else, for the last phase."""
 
 
 @dataclass(frozen=True)
