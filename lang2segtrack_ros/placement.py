@@ -8,7 +8,7 @@ what is new in it is caught up through the features of the frames since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from lang2segtrack_ros.results import Track
 from lang2segtrack_ros.tracking import OpenFrame, StreamTracker, TrackerError
 from lang2segtrack_ros.tracking.open_frame import Proposed
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures
+
+_MARGIN = 0.15
+"""A detector's box holds its object but for this share of the box on each side; what a mask shows beyond is a neighbour."""
 
 
 class Placement:
@@ -65,7 +68,7 @@ class Placement:
         Returns:
             Tracks that had slipped onto another object and are set right.
         """
-        matched, new = associate(given.detections, tracks)
+        matched, new = associate(given.detections, tracks, self.registry.sizes)
         set_right = self._tell_apart(given, opened, tracks, matched, new)
         labels = {track.id: track.label for track in tracks}
         found = {index: track_id for index, track_id in matched.items() if track_id in self.tracker.ids}
@@ -88,8 +91,8 @@ class Placement:
             mask = opened.mask_of(proposed)
             duplicate = find_duplicate(mask, visible)
             if duplicate is None:
-                newcomers[index] = proposed
-                looks.append((detection.label, appearance_of(given.request.color, mask)))
+                newcomers[index] = opened.confined(proposed, _MARGIN)
+                looks.append((detection.label, appearance_of(given.request.color, opened.mask_of(newcomers[index]))))
             else:
                 found[index] = duplicate
         absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids and track.id not in met]
@@ -99,7 +102,9 @@ class Placement:
         by_id = {track.id: track for track in visible}
         for index, track_id in matched.items():
             if track_id in by_id:
-                self._tighten(opened, given.detections[index], by_id[track_id])
+                self._tighten(opened, given.detections[index], by_id[track_id], met)
+        for index, track_id in found.items():
+            self.registry.measured(track_id, given.detections[index].label, given.detections[index].box)
         self.false_alarms += self.registry.looked(set(found.values()), tracks, given.request.phrases)
         for handle in handles:
             self._settle(handle, given.detections, found, labels, full)
@@ -225,10 +230,10 @@ class Placement:
             opened.accept(proposed, old_id)  # the fork's copy replaces the old track when it has caught up
         return old_id
 
-    def _tighten(self, opened: OpenFrame, detection: Detection, track: Track) -> None:
-        """Sets a track that has drifted off its detection back onto it, keeping its id."""
-        if detection.label != track.label or track.id not in self.tracker.ids or any(track.id in pair for pair in self.meetings.pairs):
-            return  # of two that meet, the box may be the other's
+    def _tighten(self, opened: OpenFrame, detection: Detection, track: Track, met: Collection[int]) -> None:
+        """Sets a track that has drifted off its detection back onto it, keeping its id; not one of `met`, whose box may be the other's."""
+        if detection.label != track.label or track.id not in self.tracker.ids or track.id in met:
+            return
         fits = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
         if fits < SAME_LABEL_IOU or self.registry.slack(track.id, fits):  # a remnant, or loose for long
             self._begin_anew(opened, track.id, BoxPrompt(detection.box, detection.label))
@@ -236,7 +241,7 @@ class Placement:
     def _propose(self, opened: OpenFrame, prompt: BoxPrompt) -> Proposed | None:
         """What a detection's box gives on a frame; None, counted, where the network makes nothing of it."""
         try:
-            return opened.propose(prompt)
+            return opened.confined(opened.propose(prompt), _MARGIN)
         except (PromptError, TrackerError):
             self.refused += 1
             return None

@@ -105,7 +105,7 @@ class Session:
         self._prompted: list[int] = []
         self._last: FrameResult | None = None
         self.history = history
-        self._unremembered: tuple[Frame, FrameResult, ImageFeatures] | None = None
+        self._unremembered: tuple[Frame, FrameResult, ImageFeatures | None] | None = None
         self._detections: int | None = None
         self.detector_errors = 0
         self.detector_error = ""
@@ -226,8 +226,8 @@ class Session:
         What fails leaves the session as it was: objects keep their memories, and prompts wait for the next frame, `MAX_TRIES` times.
         Out of memory, it goes on with less (see `out_of_memory`) and still does this frame.
 
-        With `remember=False` the frame enters the history at the next step, or when `remember` is called: compressing an image takes
-        milliseconds that a result need not wait for.
+        With `remember=False` what the frame shows of the objects' looks is learnt, and the frame enters the history, at the next step, or
+        when `remember` is called: a result need not wait the milliseconds that takes.
 
         Raises:
             torch.OutOfMemoryError: not even the smallest settings fit.
@@ -325,7 +325,7 @@ class Session:
         if self._in_flight is not None and self._in_flight.features[-1][0] == self._in_flight.features[0][0]:
             self._in_flight.tracks = tracks  # the question was asked on this frame
         elapsed_ns = step_ns(self._last.stamp_ns, frame.stamp_ns) if self._last else 0
-        tracks = self._live(tracks, frame, elapsed_ns / 1e9)
+        tracks = self._live(tracks, elapsed_ns / 1e9)
         gone, self._removed = self._removed, []
         living = {track.id for track in tracks}
         result = FrameResult(
@@ -337,16 +337,22 @@ class Session:
             detections=self._detections,
             prompted=tuple(sorted({*self._prompted, *self._placement.begun} & living)),
         )
-        if self.history is not None:
-            self._unremembered = (frame, result, features)
+        self._unremembered = (frame, result, features if self.history is not None else None)
         self._last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
         return result
 
     def remember(self) -> None:
-        """Puts the latest frame into the history, where it is not there yet."""
-        if self.history is not None and self._unremembered is not None:
-            self.history.add(*self._unremembered)
-        self._unremembered = None
+        """Learns from the latest frame what objects look like, and puts it into the history, where that has not been done yet."""
+        latest, self._unremembered = self._unremembered, None
+        if latest is None:
+            return
+        frame, result, features = latest
+        tracks = [track for track in result.tracks if track.id in self.tracker.ids]
+        if self.registry.options.tell_apart:
+            self._meetings.learn(tracks, frame.color)
+        self.registry.learn(tracks, frame.color)
+        if self.history is not None:
+            self.history.add(frame, result, features)
 
     def backward(self, track_ids: Sequence[int] | None = None, past: Past | None = None, store: RecordFile | None = None) -> BackwardPass:
         """A backward pass over the history as it is now, to be run piece by piece while the stream goes on; see `backward`.
@@ -403,9 +409,9 @@ class Session:
         by_id = {track.id: track for track in reseated}
         return [by_id.get(track.id, track) for track in tracks]
 
-    def _live(self, tracks: list[Track], frame: Frame, elapsed_s: float) -> list[Track]:
+    def _live(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
         """The tracks with their states; those whose life is over are removed from the tracker."""
-        over = {*self.registry.update(tracks, frame.color, elapsed_s, self.phrases), *self._placement.false_alarms}
+        over = {*self.registry.update(tracks, elapsed_s, self.phrases), *self._placement.false_alarms}
         self._placement.false_alarms.clear()
         living = []
         for track in self.life_cycle.update(tracks, elapsed_s):

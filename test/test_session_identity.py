@@ -202,6 +202,23 @@ def test_a_track_that_has_drifted_is_set_back_under_its_id(segmenter: Sam2Segmen
     assert np.count_nonzero(mask & (shot.instances == 1)) > 0.7 * np.count_nonzero(shot.instances == 1)
 
 
+def test_a_track_that_has_swollen_over_its_neighbours_is_set_back_under_its_id(segmenter: Sam2Segmenter) -> None:
+    """The detector's box of the circle is far smaller than the mask, and would become a second track; it is as large as it was before."""
+    small, large = Body("red", "circle", (0.3, 0.5), radius_m=0.1), Body("blue", "square", (0.55, 0.5), radius_m=0.25)
+    scene = Scene((small, large), 320, 240, 5)
+    detector = Scripted(truth(scene))
+    session = Session(segmenter, detector, detect_every=3)
+    session.prompt(TextPrompt("red circle."))
+    first = play(session, detector, scene, range(5))[-1][1].announced
+    session.prompt(MaskPrompt(scene.render(5).instances > 0, "red circle", first[0].id))
+    rows = play(session, detector, scene, range(5, 12))
+    assert np.count_nonzero(rows[0][1].tracks[0].mask & (rows[0][0].instances == 2)) > 1000, "it covers both"
+    shot, result = rows[-1]
+    assert {track.id for _, frame in rows for track in frame.tracks} == {first[0].id}
+    assert np.count_nonzero(result.tracks[0].mask & (shot.instances == 2)) < 0.05 * np.count_nonzero(shot.instances == 2)
+    assert np.count_nonzero(result.tracks[0].mask & (shot.instances == 1)) > 0.7 * np.count_nonzero(shot.instances == 1)
+
+
 def test_an_answer_that_comes_before_the_next_image_doubles_no_track(segmenter: Sam2Segmenter) -> None:
     """There is nothing to catch up then, but what was set anew still replaces what it was: one id is one track."""
     bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
@@ -384,3 +401,25 @@ def test_a_correction_by_the_user_outweighs_what_is_known(segmenter: Sam2Segment
                 session.prompt(BoxPrompt(body.box, "", handles[number].track_ids[0]))
         session.step(Frame(shot.color, index * FRAME_NS))
     assert session.counts["meetings settled"] == 0
+
+
+def test_when_a_frame_is_learnt_from_makes_no_difference(segmenter: Sam2Segmenter) -> None:
+    """A result need not wait for it: it may be done after the result, or by the next frame, but once, and for nobody who is gone."""
+    scene = away_and_back((0.7, 0.5))
+    told = []
+    for by_step, at_once in ((True, False), (False, True), (False, False)):
+        detector = Scripted(truth(scene))
+        session = Session(segmenter, detector)
+        session.prompt(TextPrompt("red circle. blue star."))
+        for index in range(12):
+            detector.frame = index
+            result = session.step(Frame(scene.render(index).color, index * FRAME_NS), remember=by_step)
+            if at_once:
+                session.remember()
+        gone = result.tracks[0].id
+        session.remove(gone)
+        session.remember()
+        assert gone not in session._meetings._sights
+        told.append((repr(session.registry), repr(session._meetings), [track.rle for track in result.tracks]))
+    assert told[0] == told[1] == told[2]
+    assert "appearance=array" in told[0][0], "something was learnt"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,10 @@ OTHER_LABEL_IOU = 0.7
 """With different labels more evidence is asked for: crossing objects overlap too."""
 SURE_IOU = 0.6
 """Predicted IoU from which on a mask says something of its object."""
-_REMNANT = 0.8
+_INSIDE = 0.8
 """A mask that is not sure and lies in a detection's box by this share is what is left of that object."""
+_GROWN = 2.0
+"""A track whose box has so many times the area in which the detector last found the object has swollen."""
 DUPLICATE_MASK_IOU = 0.5
 """A new mask that covers an existing one at least this much is the same object."""
 
@@ -52,10 +54,16 @@ def mask_iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return int(np.count_nonzero(mask & other)) / union if union else 0.0
 
 
-def associate(detections: Sequence[Detection], tracks: Sequence[Track]) -> tuple[dict[int, int], list[int]]:
+def associate(detections: Sequence[Detection], tracks: Sequence[Track], sizes: Mapping[int, float]) -> tuple[dict[int, int], list[int]]:
     """Matches detections with visible tracks, each at most once, so that the sum of overlaps is greatest.
 
-    A track that has withered to a remnant of its object counts as that object, or the object would get a second track.
+    A track that has withered to a remnant of its object, or has swollen over its neighbours while the object kept its size, counts as
+    that object, or the object would get a second track.
+
+    Args:
+        detections: of one image.
+        tracks: on that image.
+        sizes: areas of the boxes, in square pixels, in which the detector found tracks last, by track id.
 
     Returns:
         A dict from detection index to track id, and the indices of detections that belong to no track.
@@ -66,8 +74,11 @@ def associate(detections: Sequence[Detection], tracks: Sequence[Track]) -> tuple
     found, boxes = np.array([d.box for d in detections], dtype=float), np.array([t.box for t in seen], dtype=float)
     overlap = box_iou(found, boxes)
     same = np.array([[d.label == t.label for t in seen] for d in detections])
-    remnant = (_overlap(found, boxes) >= _REMNANT * _areas(boxes)) & np.array([t.predicted_iou < SURE_IOU for t in seen])
-    allowed = (overlap >= np.where(same, SAME_LABEL_IOU, OTHER_LABEL_IOU)) | (same & remnant)
+    shared = _overlap(found, boxes)
+    remnant = (shared >= _INSIDE * _areas(boxes)) & np.array([t.predicted_iou < SURE_IOU for t in seen])
+    known, size = np.array([sizes.get(t.id, np.inf) for t in seen]), _areas(found)[:, None]
+    swollen = (shared >= _INSIDE * size) & (_areas(boxes) > _GROWN * known) & (size < _GROWN * known) & (known < _GROWN * size)
+    allowed = (overlap >= np.where(same, SAME_LABEL_IOU, OTHER_LABEL_IOU)) | (same & (remnant | swollen))
     rows, columns = linear_sum_assignment(np.where(allowed, overlap + same, 0.0), maximize=True)
     matched = {int(row): seen[column].id for row, column in zip(rows, columns) if allowed[row, column]}
     return matched, [index for index in range(len(detections)) if index not in matched]

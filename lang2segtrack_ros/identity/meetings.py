@@ -32,6 +32,7 @@ _SPLIT_FRAMES = 2  # two parts must be seen for so long
 _FITS = 0.7  # mask IoU from which on a track is on its part already
 _TINT = 5.0  # standard deviation of a colour between frames, of 255, beside what was seen
 _STRANGE = 36.0  # squared standard deviations from which on a part's colour is not the object's at all
+_DISTINCT = 9.0  # squared standard deviations below which two colours are too near for a few frames' pixels to tell whose they are
 _CERTAIN = 1.0  # log of the odds below which the tracks' own word counts
 
 
@@ -128,7 +129,7 @@ class Meetings:
         self._open = {pair: meeting for pair, meeting in self._open.items() if track_id not in pair}
 
     def update(self, tracks: Sequence[Track], color: NDArray[np.uint8]) -> dict[int, Box]:
-        """Learns from a frame's tracks and its image [H, W, 3].
+        """Follows who meets whom on a frame with its image [H, W, 3], and settles who is who where two have parted.
 
         Returns:
             Tracks that cover the wrong pixels after a meeting, and the boxes on which they are to begin anew.
@@ -155,11 +156,15 @@ class Meetings:
                 wrong = [place for place in self.settle(pair, parts, tracks, color) or [] if not place.fits]
                 boxes = [(place.track_id, mask_box(parts[place.part])) for place in wrong]
                 corrections |= {track_id: box for track_id, box in boxes if box is not None}
-        busy = {track_id for pair in (*self._open, *touching) for track_id in pair}
-        for track in seen.values():
-            if track.id not in busy and track.id not in corrections and track.predicted_iou >= SURE_IOU:
-                self._learn(track, color)
         return corrections
+
+    def learn(self, tracks: Sequence[Track], color: NDArray[np.uint8]) -> None:
+        """Notes what those look like that are alone on the frame that `update` has had, and where they are; `tracks` as set right."""
+        seen = [track for track in tracks if track.box is not None]
+        busy = {track_id for pair in (*self._open, *self._touching(seen)) for track_id in pair}
+        for track in seen:
+            if track.id not in busy and track.predicted_iou >= SURE_IOU:
+                self._learn(track, color)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -188,7 +193,10 @@ class Meetings:
         """Whether a colour is within a limit of one object's and clearly nearer to it than to the other's."""
         if tint is None:
             return False
-        near, far = self._sights[one].unlike(tint), self._sights[other].unlike(tint)
+        mine, others = self._sights[one], self._sights[other]
+        if min(mine.unlike(others.tint), others.unlike(mine.tint)) < _DISTINCT:
+            return False
+        near, far = mine.unlike(tint), others.unlike(tint)
         return near <= limit and far - near >= 2 * _CERTAIN
 
     def _learn(self, track: Track, color: NDArray[np.uint8]) -> None:

@@ -32,7 +32,7 @@ from scipy.optimize import linear_sum_assignment
 from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, likeness
 from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
-from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.results import Box, Track
 
 _MEMORY = 0.95  # how much of the remembered appearance stays when a new look is mixed in
 _FALSE_ALARM_LOOKS = 2
@@ -76,6 +76,7 @@ class _Known:
     unlike: int = 0
     doubted: bool = False
     to_be_found: bool = False  # looks alone do not end the doubt
+    size: float | None = None  # of the box in which the detector found it last, in square pixels
     appearance: Appearance | None = None
 
 
@@ -184,6 +185,17 @@ class Registry:
     def _alike(label: str, seen: Appearance | None, known: _Known) -> float:
         return likeness(seen, known.appearance) if label == known.label else 0.0
 
+    @property
+    def sizes(self) -> dict[int, float]:
+        """Areas of the boxes, in square pixels, in which the detector found objects last, by track id."""
+        return {track_id: known.size for track_id, known in self._known.items() if known.size is not None}
+
+    def measured(self, track_id: int, label: str, box: Box) -> None:
+        """Notes the box in which the detector found an object of this label."""
+        known = self._known.get(track_id)
+        if known is not None and known.label == label:
+            known.size = (box[2] - box[0]) * (box[3] - box[1])
+
     def slack(self, track_id: int, overlap: float) -> bool:
         """Notes how well a detection's box fits its track's; True when it has fitted badly on two looks in a row."""
         known = self._known.get(track_id)
@@ -221,8 +233,8 @@ class Registry:
                 self._known[track_id].confirmed = True
                 self._known[track_id].found = False
 
-    def update(self, tracks: Sequence[Track], color: NDArray[np.uint8], elapsed_s: float, phrases: Collection[str] = ()) -> list[int]:
-        """Learns from a finished frame and its image [H, W, 3]; returns ids of tracks that are another's double and are to go.
+    def update(self, tracks: Sequence[Track], elapsed_s: float, phrases: Collection[str] = ()) -> list[int]:
+        """Notes who is seen on a finished frame; returns ids of tracks that are another's double and are to go.
 
         `phrases`: what the detector looks for.
         """
@@ -230,15 +242,17 @@ class Registry:
             known = self._known.get(track.id)
             if known is None:
                 continue
-            if track.box is None:
-                known.unseen_s += elapsed_s
-                if self.options.doubt_after_s and known.unseen_s >= self.options.doubt_after_s:
-                    known.doubted = True
-                continue
-            known.unseen_s = 0.0
-            if not known.doubted:
-                self._learn(known, appearance_of(color, track.mask), track.predicted_iou >= SURE_IOU)
+            known.unseen_s = known.unseen_s + elapsed_s if track.box is None else 0.0
+            if self.options.doubt_after_s and known.unseen_s >= self.options.doubt_after_s:
+                known.doubted = True
         return self._doubles(tracks, phrases)
+
+    def learn(self, tracks: Iterable[Track], color: NDArray[np.uint8]) -> None:
+        """Notes what the visible objects of a finished frame look like on its image [H, W, 3]; doubts those unlike themselves."""
+        for track in tracks:
+            known = self._known.get(track.id)
+            if known is not None and track.box is not None and not known.doubted:
+                self._learn(known, appearance_of(color, track.mask), track.predicted_iou >= SURE_IOU)
 
     def _learn(self, known: _Known, seen: Appearance | None, sure: bool) -> None:
         """Mixes what is seen of an object into what is known, or counts that it does not look like itself any more."""

@@ -26,6 +26,8 @@ from lang2segtrack_ros.supervised import SupervisedThread
 log = logging.getLogger(__name__)
 LOG_EVERY_S = 5.0
 """The same failure of every image is logged once in a while; the counters have them all."""
+REST_S = 0.006
+"""After a frame, learning from it waits this long for the next image or request: the result is being published meanwhile."""
 MAX_CALLS = 64
 """Requests that are carried out between two images; a flood of them does not stop the stream."""
 Tag = TypeVar("Tag")
@@ -81,6 +83,7 @@ class EngineThread(Generic[Tag]):
         self._handles: list[tuple[PromptHandle, Future[PromptHandle]]] = []
         self._work: _Work | None = None
         self._closed = False
+        self._to_remember = False
         self.statistics = EngineStatistics()
         self._thread = SupervisedThread("lang2segtrack-engine", self._run)
 
@@ -177,12 +180,17 @@ class EngineThread(Generic[Tag]):
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._closed or self._calls or self._slot is not None or self._work is not None)
+                asked = self._condition.wait_for(
+                    lambda: self._closed or self._calls or self._slot is not None or self._work is not None,
+                    REST_S if self._to_remember else None,
+                )
                 if self._closed:
                     return
                 calls = [self._calls.popleft() for _ in range(min(len(self._calls), MAX_CALLS))]
                 slot, self._slot = self._slot, None
             try:
+                if not asked:
+                    self._remember()
                 for function, future in calls:
                     self._answer(function, future)
                 if slot is not None:
@@ -220,15 +228,25 @@ class EngineThread(Generic[Tag]):
             result = self._session.step(frame, remember=False)
             self.statistics.processed += 1
             self.statistics.step_s.append(time.perf_counter() - started)
+            self._to_remember = True
             self._on_result(tag, frame, result)
-            self._session.remember()
         except Exception as error:  # one bad image must not end the stream; it is counted, logged and shown in diagnostics
-            name, statistics, now = type(error).__name__, self.statistics, time.monotonic()
-            words = f"{name}: {error}"
-            if words != statistics.last_error or now - statistics.failed_at > LOG_EVERY_S:
-                log.exception("an image could not be processed")
-            statistics.failed[name] += 1
-            statistics.failed_at, statistics.last_error = now, words
+            self._failed(error)
+
+    def _remember(self) -> None:
+        self._to_remember = False
+        try:
+            self._session.remember()
+        except Exception as error:  # likewise
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        name, statistics, now = type(error).__name__, self.statistics, time.monotonic()
+        words = f"{name}: {error}"
+        if words != statistics.last_error or now - statistics.failed_at > LOG_EVERY_S:
+            log.exception("an image could not be processed", exc_info=error)
+        statistics.failed[name] += 1
+        statistics.failed_at, statistics.last_error = now, words
 
     def _settle(self) -> None:
         done = [item for item in self._handles if item[0].done]

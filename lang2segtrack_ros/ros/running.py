@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -19,29 +18,23 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
+from lang2segtrack_ros.allocator import keep_freed_memory
+
 log = logging.getLogger(__name__)
 EXIT_S = 1.2
 """From a signal to the end of the process at the latest, whatever it is at."""
 PAUSE_S = 0.1
-SWITCH_S = 0.0005
-KEPT_BYTES = 32 * 1024 * 1024  # the most that glibc takes as a limit for single blocks
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+SWITCH_S = 0.0002
 NodeT = TypeVar("NodeT", bound=Node)
 
 
 def suit_engine() -> None:
     """Sets the process up for threads that work on images: to be called once, before anything large is made.
 
-    The engine's thread asks for the interpreter after every small tensor operation, so others may hold it but shortly. And glibc gives
-    the memory of an image or a mask back to the system as soon as it is free, to have every page of the next one zeroed anew; a message
-    of 1280x720 pixels took 3.3 ms to make by that and takes 0.5 ms when the memory is kept. Variables MALLOC_... of the user's stand.
+    The engine's thread asks for the interpreter after every small tensor operation, so others may hold it but shortly.
     """
     sys.setswitchinterval(SWITCH_S)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None or any(name.startswith("MALLOC_") for name in os.environ):  # another C library, or the user's own choice
-        return
-    for parameter, value in ((_M_MMAP_THRESHOLD, KEPT_BYTES), (_M_TRIM_THRESHOLD, 8 * KEPT_BYTES), (_M_TOP_PAD, KEPT_BYTES)):
-        mallopt(parameter, value)
+    keep_freed_memory()
 
 
 def spin(executor: Any) -> None:

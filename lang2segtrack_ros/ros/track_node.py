@@ -25,6 +25,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from lang2segtrack_ros.allocator import return_freed_memory
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.history import FrameHistory
 from lang2segtrack_ros.identity.registry import IdentityOptions
@@ -48,6 +49,9 @@ from lang2segtrack_ros.weights import WeightsError, free_unused, shared_detector
 
 WARN_EVERY_S = 5.0
 DEPTH_POLL_S = 0.002
+LOOK_EVERY_S = 0.5
+REPORT_EVERY, TIDY_EVERY = 2, 120
+"""Looks around from one report to the next, and from one return of freed memory to the next."""
 RECENT_S = 10.0
 """Failures show in the level of diagnostics for this long; the counters keep them."""
 
@@ -85,8 +89,8 @@ class TrackNode(LifecycleNode):
         self._refinement = Refinement(self, self, self._prompting)
         self._diagnostics = Diagnostics(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still or jump
-        self._watch = self.create_timer(0.5, self._look_around, callback_group=MutuallyExclusiveCallbackGroup(), clock=steady)
-        self._reported = 0
+        self._watch = self.create_timer(LOOK_EVERY_S, self._look_around, callback_group=MutuallyExclusiveCallbackGroup(), clock=steady)
+        self._looks = 0
         self.add_on_set_parameters_callback(self._on_parameters)
         parameters.TABLE.warn_of_strangers(self)
 
@@ -344,9 +348,11 @@ class TrackNode(LifecycleNode):
         silent = self._color is not None and self._color.silent_s > self._value("no_image_warn_s")
         if silent and self._color is not None:
             self._warn("silent", f"no image for {self._color.silent_s:.1f} s: {self._color.silence_explained()}")
-        self._reported += 1
-        if self._reported % 2 == 0:
+        self._looks += 1
+        if self._looks % REPORT_EVERY == 0:
             self._report(silent)
+        if self._looks % TIDY_EVERY == 0:
+            return_freed_memory()
 
     def _report(self, silent: bool) -> None:
         if self.engine is None or self._outputs is None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.prompts import MaskPrompt, ObjectPrompt
+from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt
 from lang2segtrack_ros.results import Track
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.tracking.proposal import Proposal
@@ -96,6 +96,13 @@ class OpenFrame:
         if not bool(proposal.sound):
             raise TrackerError("the network gave no numbers for this prompt on this image; try another image")
         return Proposed(fitted, row, proposal, fresh)
+
+    @torch.inference_mode()
+    def confined(self, proposed: Proposed, margin: float) -> Proposed:
+        """A box's proposal without what is further from the box than `margin`, a share of its width or height; others as they are."""
+        if not isinstance(proposed.prompt, BoxPrompt):
+            return proposed
+        return replace(proposed, proposal=proposed.proposal.within(proposed.prompt.box, margin, self.height, self.width))
 
     @torch.inference_mode()
     def mask_of(self, proposed: Proposed) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from lang2segtrack_ros.results import Box
 from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT
 
 
@@ -57,6 +58,15 @@ class Proposal:
         """The same without the masks of the objects `where` (bool [N])."""
         low = torch.where(where[:, None, None], NO_OBJECT_LOGIT, self.low)
         return replace(self, low=low, visible=self.visible & ~where)
+
+    def within(self, box: Box, margin: float, height: int, width: int) -> Proposal:
+        """The same without what is further from a box in an image of this size than `margin`, a share of the box's width or height."""
+        x1, y1, x2, y2 = box
+        columns, rows = (torch.arange(size, device=self.low.device) + 0.5 for size in (self.low.shape[2], self.low.shape[1]))
+        x, y = columns * (width / self.low.shape[2]), rows * (height / self.low.shape[1])
+        across, along = (x2 - x1) * margin, (y2 - y1) * margin
+        inside = ((y >= y1 - along) & (y <= y2 + along))[:, None] & ((x >= x1 - across) & (x <= x2 + across))
+        return replace(self, low=torch.where(inside, self.low, NO_OBJECT_LOGIT))
 
     def replaced(self, row: int, other: Proposal) -> Proposal:
         """The same with object `row` as in a proposal of one object."""

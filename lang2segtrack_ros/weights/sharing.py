@@ -8,7 +8,6 @@ with the same one. A network lives as long as somebody holds it: when the last s
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import threading
 from collections.abc import Callable, Hashable
@@ -18,6 +17,7 @@ from weakref import WeakValueDictionary
 
 import torch
 
+from lang2segtrack_ros.allocator import return_freed_memory
 from lang2segtrack_ros.weights.loading import find_folder, load_detector, load_segmenter, resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
@@ -61,6 +61,4 @@ def free_unused() -> None:
     gc.collect()  # modules and their compiled functions refer to each other
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # does nothing where CUDA was never used
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps freed memory otherwise
-    if trim is not None:
-        trim(0)
+    return_freed_memory()

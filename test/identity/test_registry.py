@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,6 +46,15 @@ def registry(**options: float) -> Registry:
     made = Registry(IdentityOptions(**options))  # type: ignore[arg-type]
     made.add(1, "red circle", found=True)
     return made
+
+
+def frame(
+    identity: Registry, tracks: Sequence[Track], color: NDArray[np.uint8], elapsed_s: float, phrases: Sequence[str] = ()
+) -> list[int]:
+    """A finished frame, as a session tells of it."""
+    over = identity.update(tracks, elapsed_s, phrases)
+    identity.learn(tracks, color)
+    return over
 
 
 def test_a_found_object_is_announced_when_it_was_found_again() -> None:
@@ -98,9 +108,9 @@ def test_hidden_objects_are_not_expected_to_be_found() -> None:
 @pytest.mark.parametrize(("color", "stranger"), [(RED, False), (BLUE, True)])
 def test_after_an_absence_an_object_is_recognised_by_its_looks(color: Color, stranger: bool) -> None:
     identity = registry(doubt_after_s=1.0)
-    identity.update([track(1)], picture(RED), 0.1)
+    frame(identity, [track(1)], picture(RED), 0.1)
     for _ in range(11):
-        identity.update([track(1, None)], picture(RED), 0.1)
+        frame(identity, [track(1, None)], picture(RED), 0.1)
     assert identity.doubted == [1]
     assert identity.strangers([track(1)], picture(color)) == ([1] if stranger else [])
     assert identity.doubted == ([1] if stranger else [])
@@ -108,42 +118,42 @@ def test_after_an_absence_an_object_is_recognised_by_its_looks(color: Color, str
 
 def test_a_short_absence_is_forgiven() -> None:
     identity = registry(doubt_after_s=1.0)
-    identity.update([track(1)], picture(RED), 0.1)
-    identity.update([track(1, None)], picture(RED), 0.5)
-    identity.update([track(1)], picture(RED), 0.5)
-    identity.update([track(1, None)], picture(RED), 0.6)
+    frame(identity, [track(1)], picture(RED), 0.1)
+    frame(identity, [track(1, None)], picture(RED), 0.5)
+    frame(identity, [track(1)], picture(RED), 0.5)
+    frame(identity, [track(1, None)], picture(RED), 0.6)
     assert identity.doubted == []
 
 
 def test_an_object_whose_looks_nobody_knows_is_trusted() -> None:
     """A mask that was never sure teaches nothing; hiding the object for ever would be worse."""
     identity = registry()
-    identity.update([track(1, predicted_iou=0.2)], picture(RED), 0.1)
+    frame(identity, [track(1, predicted_iou=0.2)], picture(RED), 0.1)
     identity.doubt_all()
     assert identity.strangers([track(1)], picture(BLUE)) == []
 
 
 def test_a_doubted_object_teaches_nothing() -> None:
     identity = registry()
-    identity.update([track(1)], picture(RED), 0.1)
+    frame(identity, [track(1)], picture(RED), 0.1)
     identity.doubt_all()
     for _ in range(100):
-        identity.update([track(1)], picture(BLUE), 0.1)
+        frame(identity, [track(1)], picture(BLUE), 0.1)
     assert identity.strangers([track(1)], picture(BLUE)) == [1]
 
 
 def test_doubt_can_be_switched_off() -> None:
     identity = registry(doubt_after_s=0.0)
-    identity.update([track(1)], picture(RED), 0.1)
+    frame(identity, [track(1)], picture(RED), 0.1)
     identity.doubt_all()
-    identity.update([track(1, None)], picture(RED), 100.0)
+    frame(identity, [track(1, None)], picture(RED), 100.0)
     assert identity.doubted == []
 
 
 def known_pair() -> Registry:
     identity = registry()
     identity.add(2, "red circle", found=True)
-    identity.update([track(1), track(2, 80)], picture(RED, REDDISH), 0.1)
+    frame(identity, [track(1), track(2, 80)], picture(RED, REDDISH), 0.1)
     return identity
 
 
@@ -168,8 +178,8 @@ def test_two_tracks_on_the_same_pixels_become_one() -> None:
     identity = registry(merge_frames=3)
     identity.add(2, "red circle", found=True)
     for _ in range(2):
-        assert identity.update([track(1), track(2, 11)], picture(RED), 0.1) == []
-    assert identity.update([track(1), track(2, 11)], picture(RED), 0.1) == [2], "the older id stays"
+        assert frame(identity, [track(1), track(2, 11)], picture(RED), 0.1) == []
+    assert frame(identity, [track(1), track(2, 11)], picture(RED), 0.1) == [2], "the older id stays"
     assert identity.merged == 1
 
 
@@ -177,7 +187,7 @@ def test_objects_that_pass_each_other_stay_two() -> None:
     identity = registry(merge_frames=3)
     identity.add(2, "red circle", found=True)
     for x in (14, 11, 11, 14, 11):  # together for two frames, then apart
-        assert identity.update([track(1), track(2, x)], picture(RED), 0.1) == []
+        assert frame(identity, [track(1), track(2, x)], picture(RED), 0.1) == []
 
 
 @pytest.mark.parametrize(("scores", "slipped"), [((0.9, 0.6), 2), ((0.6, 0.9), 1)])
@@ -186,10 +196,10 @@ def test_objects_that_were_seen_apart_are_two(scores: tuple[float, float], slipp
     identity = registry(merge_frames=3)
     identity.add(2, "red circle", found=True)
     for _ in range(6):
-        assert identity.update([track(1), track(2, 60)], picture(RED), 0.1, PHRASES) == []
+        assert frame(identity, [track(1), track(2, 60)], picture(RED), 0.1, PHRASES) == []
     together = [replace(track(number), score=score) for number, score in zip((1, 2), scores)]
     for _ in range(3):
-        assert identity.update(together, picture(RED), 0.1, PHRASES) == []
+        assert frame(identity, together, picture(RED), 0.1, PHRASES) == []
     assert identity.doubted == [slipped]
     assert identity.strangers(together, picture(RED)) == [slipped], "looking alike is not enough"
     identity.looked({1, 2}, together, PHRASES)
@@ -203,14 +213,14 @@ def test_objects_that_nobody_looks_for_stay_as_they_are() -> None:
         identity.add(number, "mine", found=False)
     apart, together = [track(1, label="mine"), track(2, 60, label="mine")], [track(1, label="mine"), track(2, label="mine")]
     for tracks in (*[apart] * 6, *[together] * 6):
-        assert identity.update(tracks, picture(RED), 0.1, PHRASES) == []
+        assert frame(identity, tracks, picture(RED), 0.1, PHRASES) == []
     assert identity.doubted == []
 
 
 def test_different_labels_are_never_merged() -> None:
     identity = registry(merge_frames=1)
     identity.add(2, "red thing", found=True)
-    assert identity.update([track(1), track(2, label="red thing")], picture(RED), 0.1) == []
+    assert frame(identity, [track(1), track(2, label="red thing")], picture(RED), 0.1) == []
 
 
 def test_a_loose_fit_counts_when_it_lasts() -> None:
@@ -221,11 +231,11 @@ def test_a_loose_fit_counts_when_it_lasts() -> None:
 def test_a_track_that_slips_onto_another_colour_is_doubted() -> None:
     """A single odd frame (a flash, a hand) is forgiven, three in a row are not; what is learnt stays what it was."""
     identity = registry()
-    identity.update([track(1)], picture(RED), 0.1)
+    frame(identity, [track(1)], picture(RED), 0.1)
     for color in (BLUE, BLUE, RED, BLUE, BLUE):
-        identity.update([track(1)], picture(color), 0.1)
+        frame(identity, [track(1)], picture(color), 0.1)
     assert identity.doubted == []
-    identity.update([track(1)], picture(BLUE), 0.1)
+    frame(identity, [track(1)], picture(BLUE), 0.1)
     assert identity.doubted == [1]
     assert identity.strangers([track(1)], picture(BLUE)) == [1]
     assert identity.strangers([track(1)], picture(RED)) == []

@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
+from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError
 from lang2segtrack_ros.results import Track
 from lang2segtrack_ros.toyworld.scene import SceneFrame
@@ -126,6 +127,23 @@ def test_masks_have_no_offset(segmenter: Sam2Segmenter, width: int, height: int)
     assert np.abs(error).max() < 0.75, f"{error} cells"
     assert abs(error[0] + error[2]) < 0.5, "shifted in x"
     assert abs(error[1] + error[3]) < 0.5, "shifted in y"
+
+
+def test_a_box_can_be_made_to_hold_its_mask(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """A detector's box has its object in it, whatever the network's mask shows beside it; the margin is a share of the box."""
+    tracker = StreamTracker(segmenter)
+    shot = frames[0]
+    x_min, y_min, x_max, y_max = box(frames, 0, 1).box
+    half = BoxPrompt((x_min, y_min, (x_min + x_max) / 2, y_max), "thing")
+    opened = tracker.begin(tracker.encode(Frame(shot.color)), *shot.color.shape[:2])
+    free = opened.propose(half)
+    reach = [np.nonzero(opened.mask_of(item).any(0))[0].max() for item in (free, opened.confined(free, 0.5), opened.confined(free, 0.1))]
+    cell = shot.color.shape[1] / segmenter.mask_size
+    for share, last in zip((0.5, 0.1), reach[1:]):
+        assert last <= half.box[2] + share * (half.box[2] - x_min) + cell
+    assert reach[0] > reach[1] + cell or reach[1] > reach[2] + cell, "something was cut off"
+    click = opened.propose(PointPrompt((((x_min + x_max) / 2, (y_min + y_max) / 2),), (1,), "thing"))
+    assert opened.confined(click, 0.1) is click
 
 
 def test_a_click_corrects_a_track_and_keeps_its_id(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
