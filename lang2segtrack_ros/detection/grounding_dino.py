@@ -28,6 +28,10 @@ CLS, SEP, DOT = 101, 102, 1012
 """BERT ids that the network's text masks are built on."""
 SMALLEST_EDGE = 96
 """Images are not made smaller than this to save memory."""
+PHRASES_AT_ONCE = 4
+"""The more phrases a caption has, the lower the score of each: longer lists are looked for in parts."""
+PASSES = 3
+"""Parts at most, unless told otherwise."""
 _DELIMITERS = {CLS, SEP, DOT, 1029}
 
 
@@ -40,24 +44,33 @@ class GroundingDinoDetector:
         shortest_edge, longest_edge: the image is scaled, aspect kept, until one of the two is met.
         name: what the user called it, for messages.
         dtype: float32, or bfloat16 to run under autocast.
+        passes: more than `PHRASES_AT_ONCE` phrases are looked for in parts, at most so many, each a pass over the image; None: `PASSES`.
     """
 
     default_threshold = 0.35
 
     def __init__(
-        self, model: Any, tokenizer: Any, shortest_edge: int, longest_edge: int, name: str = "", dtype: torch.dtype = torch.float32
+        self,
+        model: Any,
+        tokenizer: Any,
+        shortest_edge: int,
+        longest_edge: int,
+        name: str = "",
+        dtype: torch.dtype = torch.float32,
+        passes: int | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.shortest_edge = shortest_edge
         self.longest_edge = longest_edge
         self.name = name
+        self.passes = passes or PASSES
         self.device: torch.device = model.device
         self._autocast = dtype == torch.bfloat16
         self._caption = lru_cache(maxsize=64)(self._build_caption)
 
     @staticmethod
-    def from_folder(model: Any, folder: Path, name: str, dtype: torch.dtype) -> GroundingDinoDetector:
+    def from_folder(model: Any, folder: Path, name: str, dtype: torch.dtype, passes: int | None = None) -> GroundingDinoDetector:
         """Completes a loaded model with the tokenizer and image size from its folder."""
         from transformers import AutoTokenizer
 
@@ -68,7 +81,7 @@ class GroundingDinoDetector:
                 settings = json.loads((folder / file).read_text(encoding="utf-8"))
                 size = settings.get("image_processor", settings).get("size", size)
                 break
-        return GroundingDinoDetector(model, tokenizer, size["shortest_edge"], size["longest_edge"], name, dtype)
+        return GroundingDinoDetector(model, tokenizer, size["shortest_edge"], size["longest_edge"], name, dtype, passes)
 
     def _build_caption(self, phrases: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[str, ...]]:
         """Token ids of the caption, each phrase's span [start, end) in them, and the words the tokenizer does not know."""
@@ -119,26 +132,31 @@ class GroundingDinoDetector:
     ) -> list[list[Detection]]:
         """See `BatchDetector.detect_batch`. Images that are of one size for the network are one batch: none is padded."""
         found: list[list[Detection]] = [[] for _ in colors]
-        if not phrases:
-            return found
-        ids, spans, _ = self._caption(tuple(phrases))
         by_size: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
         for index, color in enumerate(colors):
             pixels = self.preprocess(color)
             by_size.setdefault(tuple(pixels.shape), []).append((index, pixels))
         for group in by_size.values():
-            tokens = torch.tensor([ids], device=self.device).expand(len(group), -1)
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
-                output = self.model(
-                    pixel_values=torch.cat([pixels for _, pixels in group]),
-                    input_ids=tokens,
-                    token_type_ids=torch.zeros_like(tokens),
-                    attention_mask=torch.ones_like(tokens),
-                )
-            for row, (index, _) in enumerate(group):
-                size = colors[index].shape[:2]
-                found[index] = self._read(output.logits[row], output.pred_boxes[row], size, spans, phrases, thresholds)
-        return found
+            batch = torch.cat([pixels for _, pixels in group])
+            for part in self._parts(len(phrases)):
+                ids, spans, _ = self._caption(tuple(phrases[part]))
+                tokens = torch.tensor([ids], device=self.device).expand(len(group), -1)
+                with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
+                    output = self.model(
+                        pixel_values=batch,
+                        input_ids=tokens,
+                        token_type_ids=torch.zeros_like(tokens),
+                        attention_mask=torch.ones_like(tokens),
+                    )
+                for row, (index, _) in enumerate(group):
+                    size = colors[index].shape[:2]
+                    found[index] += self._read(output.logits[row], output.pred_boxes[row], size, spans, phrases[part], thresholds[part])
+        return [suppress_duplicates(detections) for detections in found]
+
+    def _parts(self, count: int) -> list[slice]:
+        """Which of `count` phrases are looked for together: as few parts as `PHRASES_AT_ONCE` and `passes` ask for, equally large."""
+        parts = min(self.passes, -(-count // PHRASES_AT_ONCE))
+        return [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
 
     @staticmethod
     def _read(
@@ -162,7 +180,7 @@ class GroundingDinoDetector:
             for query in range(len(best))
             if best[query] >= thresholds[phrase[query]] and (corners[query, 2:] - corners[query, :2]).min() >= 1
         ]
-        found = [
+        return [
             Detection(
                 phrases[phrase[query]],
                 float(best[query]),
@@ -170,4 +188,3 @@ class GroundingDinoDetector:
             )
             for query in keep
         ]
-        return suppress_duplicates(found)

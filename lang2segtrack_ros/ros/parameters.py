@@ -10,6 +10,13 @@ from lang2segtrack_ros.tracking.policies import POLICY_NAMES
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("segmenter", "sam2.1-tiny", "SAM 2 weights: toy, a short name (lang2segtrack weights list), a folder or a hub id."),
     Parameter("detector", "grounding-dino-tiny", "Grounding DINO weights, named the same way; empty loads none and refuses text prompts."),
+    Parameter(
+        "detector_passes",
+        3,
+        "More than 4 phrases are looked for in up to this many parts, each a pass over the image: finds more, takes longer.",
+        1,
+        64,
+    ),
     Parameter("device", "auto", "Where the networks run: auto, cpu, cuda, cuda:1."),
     Parameter(
         "dtype", "auto", "Number format of the networks; auto is bfloat16 on a GPU that has it.", choices=("auto", "float32", "bfloat16")

@@ -133,7 +133,8 @@ class TrackNode(LifecycleNode):
         device, dtype = self._value("device"), self._value("dtype")
         self.get_logger().info(f"loading segmenter {self._value('segmenter')}, detector {self._value('detector') or 'none'}")
         segmenter = shared_segmenter(self._value("segmenter"), device, self._value("image_size") or None, dtype, self._value("compiled"))
-        detector = shared_detector(self._value("detector"), device, dtype) if self._value("detector") else None
+        passes = self._value("detector_passes")
+        detector = shared_detector(self._value("detector"), device, dtype, passes) if self._value("detector") else None
         self._device = str(segmenter.device)
         self._described = (
             f"segmenter {segmenter.name} at {segmenter.image_size} px, detector {detector.name if detector else 'none'}, "

@@ -165,8 +165,8 @@ def resized(config: Any, image_size: int) -> Any:
     return config
 
 
-def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto") -> GroundingDinoDetector:
-    """Loads a Grounding DINO; `name`, `device`, `dtype` and errors as in `load_segmenter`."""
+def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> GroundingDinoDetector:
+    """Loads a Grounding DINO; `passes` as it has them, None its own; the rest and errors as in `load_segmenter`."""
     _check_torchvision()
     from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
 
@@ -177,7 +177,7 @@ def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto") 
     raw = _read_config(folder, ("grounding-dino",), "detector")
     config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
     model = _load(GroundingDinoForObjectDetection, folder, config)
-    return GroundingDinoDetector.from_folder(model.to(target), folder, name, resolve_dtype(dtype, target))
+    return GroundingDinoDetector.from_folder(model.to(target), folder, name, resolve_dtype(dtype, target), passes)
 
 
 def _load(cls: Any, folder: Path, config: Any) -> Any:

@@ -38,11 +38,11 @@ def shared_segmenter(
     return _shared("segmenter", find_folder(name, "segmenter"), key, lambda: load_segmenter(name, device, image_size, dtype, compiled))
 
 
-def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto") -> GroundingDinoDetector:
+def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> GroundingDinoDetector:
     """As `load_detector`, but the one that is in use already, if there is one: whoever gets it must not change it."""
     target = resolve_device(device)
-    key = (target, resolve_dtype(dtype, target))
-    return _shared("detector", find_folder(name, "detector"), key, lambda: load_detector(name, device, dtype))
+    key = (target, resolve_dtype(dtype, target), passes)
+    return _shared("detector", find_folder(name, "detector"), key, lambda: load_detector(name, device, dtype, passes))
 
 
 def _shared(kind: str, folder: Path, key: Hashable, load: Callable[[], Network]) -> Network:

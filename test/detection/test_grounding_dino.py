@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,35 @@ def test_a_phrase_without_words_is_refused(detector: GroundingDinoDetector) -> N
 def test_thresholds_are_per_phrase(detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
     found = detector.detect(frames[0].color, ["red circle", "blue star"], [1.0, 0.35])
     assert [item.label for item in found] == ["blue star"]
+
+
+@pytest.mark.parametrize(
+    ("phrases", "passes", "sizes"), [(0, 3, []), (4, 3, [4]), (5, 3, [2, 3]), (12, 3, [4, 4, 4]), (60, 3, [20, 20, 20]), (60, 1, [60])]
+)
+def test_long_lists_are_looked_for_in_parts(detector: GroundingDinoDetector, phrases: int, passes: int, sizes: list[int]) -> None:
+    """All phrases, each once, in parts of nearly one size; never more passes over the image than allowed."""
+    asking = copy(detector)
+    asking.passes = passes
+    parts = asking._parts(phrases)
+    assert [part.stop - part.start for part in parts] == sizes
+    assert [index for part in parts for index in range(phrases)[part]] == list(range(phrases))
+
+
+def test_a_long_list_hides_nobody(detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """In one caption of twelve phrases the scores are lower; in parts, every phrase keeps its own threshold and label."""
+    others = [f"{color} {shape}" for color in ("purple", "cyan", "pink") for shape in ("cross", "heart", "triangle")]
+    phrases = [*others, "red circle", "blue star"]
+    at_once = copy(detector)
+    at_once.passes = 1
+    short = {item.label: item.score for item in detector.detect(frames[0].color, phrases[-2:], [0.3] * 2)}
+    scores = [
+        {item.label: item.score for item in asking.detect(frames[0].color, phrases, [0.3] * len(phrases)) if item.label in short}
+        for asking in (at_once, detector)
+    ]
+    assert scores[1].keys() == short.keys() == {"red circle", "blue star"}
+    assert sum(scores[1].values()) > sum(scores[0].values())
+    strict = detector.detect(frames[0].color, phrases, [0.3] * (len(phrases) - 1) + [1.0])
+    assert "blue star" not in [item.label for item in strict]
 
 
 def test_no_phrases_no_work(detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:

@@ -166,7 +166,7 @@ def test_a_track_that_has_gone_over_to_the_other_object_is_an_impostor() -> None
 
 def test_of_two_of_nearly_one_colour_none_is_an_impostor() -> None:
     """Light and shadow change a colour by more than the two differ: a mask that covers both would look like the other's."""
-    nearly = (BRIGHT, (222, 146, 38))
+    nearly = (BRIGHT, (214, 138, 36))
     meetings = Meetings()
     before(meetings, nearly)
     both = square(place(2, MET))
