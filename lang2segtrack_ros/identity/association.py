@@ -20,7 +20,7 @@ OTHER_LABEL_IOU = 0.7
 SURE_IOU = 0.6
 """Predicted IoU from which on a mask says something of its object."""
 _INSIDE = 0.8
-"""A mask that is not sure and lies in a detection's box by this share is what is left of that object."""
+"""A mask that is not sure and lies in a detection's box by this share is what is left of that object; a swollen one's detection in its."""
 _GROWN = 2.0
 """A track whose box has so many times the area in which the detector last found the object has swollen."""
 DUPLICATE_MASK_IOU = 0.5

@@ -14,8 +14,8 @@ The tracker says where an object is; this says whether it is still the same obje
 * An object of a continuous prompt that the tracker shows and the detector does not find on `drift_looks` looks in a row is doubted as
   well: it may have drifted onto something else.
 * A detection of no visible object is an unseen one of the same label when they look alike; several are settled jointly.
-* A track whose box fits its detection badly on two looks in a row, or once when it is but an unsure remnant, is set onto the
-  detection, under its id.
+* A track whose box fits its detection badly on two looks in a row, or once when it is but an unsure remnant or has swollen over its
+  neighbours, is set onto the detection, under its id.
 * Two tracks of one label on the same pixels for `merge_frames` frames are one object, and the older id stays. If they were seen apart
   before, they are two, and one has slipped onto the other: if the detector looks for them, the less sure one has to be found again.
 """

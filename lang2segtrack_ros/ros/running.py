@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 EXIT_S = 1.2
 """From a signal to the end of the process at the latest, whatever it is at."""
 PAUSE_S = 0.1
-SWITCH_S = 0.0002
+SWITCH_S = 0.0005
 NodeT = TypeVar("NodeT", bound=Node)
 
 
