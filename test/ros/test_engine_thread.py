@@ -63,6 +63,33 @@ def test_newest_image_wins_and_the_loss_is_counted(segmenter: Sam2Segmenter, fra
     assert (engine.statistics.received, engine.statistics.processed, engine.statistics.replaced) == (4, 2, 2)
 
 
+def test_a_frame_is_learnt_from_after_its_result_and_before_the_next(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """The result does not wait for it; without another image it is done all the same, and a failure is counted and not the end."""
+    order: list[str] = []
+
+    class Told(Session):
+        def remember(self) -> None:
+            if self._unremembered is not None:
+                order.append(f"learnt {self._unremembered[0].stamp_ns}")
+            super().remember()
+            if order[-1:] == ["learnt 1"]:
+                order.append("failed")
+                raise ValueError("no room")
+
+    outcome = Outcome()
+    engine = EngineThread[int](Told(segmenter), lambda tag, frame, result: (order.append(f"result {tag}"), outcome(tag, frame, result))[0])
+    for tag in (0, 1, 2):
+        engine.offer(tag, lambda tag=tag: Frame(frames[tag].color, tag))  # type: ignore[misc]
+        outcome.wait()
+        deadline = time.monotonic() + 10
+        while f"learnt {tag}" not in order and time.monotonic() < deadline:
+            time.sleep(0.01)
+    engine.close()
+    assert order == ["result 0", "learnt 0", "result 1", "learnt 1", "failed", "result 2", "learnt 2"]
+    assert engine.statistics.failed == {"ValueError": 1}
+    assert engine.statistics.processed == 3
+
+
 def test_prompts_resolve_with_the_image_that_answers_them(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     outcome = Outcome()
     engine = EngineThread[int](Session(segmenter), outcome)
