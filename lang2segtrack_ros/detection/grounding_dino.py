@@ -132,6 +132,8 @@ class GroundingDinoDetector:
     ) -> list[list[Detection]]:
         """See `BatchDetector.detect_batch`. Images that are of one size for the network are one batch: none is padded."""
         found: list[list[Detection]] = [[] for _ in colors]
+        if not phrases:
+            return found
         by_size: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
         for index, color in enumerate(colors):
             pixels = self.preprocess(color)
