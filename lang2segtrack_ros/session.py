@@ -265,7 +265,7 @@ class Session:
             (self._placement, Placement.STATE),
             (self.tracker, ("segmenter", "proposer")),
             (self.life_cycle, ("_unseen_s",)),
-            (self._cuts, ("_last",)),
+            (self._cuts, ("_last", "light")),
         ]
         parts += [(handle, ("done", "track_ids", "labels", "error", "notes")) for handle in handles]
         parts += [(self._in_flight, ("tracks", "features", "answer"))] if self._in_flight else []
@@ -349,7 +349,7 @@ class Session:
         frame, result, features = latest
         tracks = [track for track in result.tracks if track.id in self.tracker.ids]
         if self.registry.options.tell_apart:
-            self._meetings.learn(tracks, frame.color)
+            self._meetings.learn(tracks, frame.color, self._cuts.light)
         self.registry.learn(tracks, frame.color)
         if self.history is not None:
             self.history.add(frame, result, features)
@@ -390,7 +390,7 @@ class Session:
         return self._last
 
     def _doubt(self, opened: OpenFrame, frame: Frame) -> None:
-        """Hides objects that have to be recognised and are not."""
+        """Hides objects that have to be recognised and are not; shares out the pixels of those that overlap."""
         if self._cuts.update(frame.color):
             self.scene_cuts += 1
             self.registry.doubt_all(self.phrases)
@@ -399,7 +399,8 @@ class Session:
         if set(self.registry.doubted) & set(self.tracker.ids):
             opened.hide(self.registry.strangers(opened.tracks(), frame.color))
         if self._meetings.pairs:
-            opened.hide(self._meetings.impostors(opened.tracks(), frame.color))
+            for pair, whose in self._meetings.share_out(opened.tracks(), frame.color, self._cuts.light):
+                opened.share_out(pair, whose)
 
     def _told_apart(self, tracks: list[Track], frame: Frame, features: ImageFeatures) -> list[Track]:
         """The tracks of a finished frame, after those that have slipped onto another object, or off their own, were set right."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import tint_of
 from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
+from lang2segtrack_ros.identity.sharing import Coat, grain_of, shared_out
 from lang2segtrack_ros.results import Box, Track, mask_box
 
 _ALONE_FRAMES = 3  # an object must have been seen alone for so long to be known
@@ -32,7 +33,6 @@ _SPLIT_FRAMES = 2  # two parts must be seen for so long
 _FITS = 0.7  # mask IoU from which on a track is on its part already
 _TINT = 5.0  # standard deviation of a colour between frames, of 255, beside what was seen
 _STRANGE = 36.0  # squared standard deviations from which on a part's colour is not the object's at all
-_DISTINCT = 9.0  # squared standard deviations below which two colours are too near for a few frames' pixels to tell whose they are
 _CERTAIN = 1.0  # log of the odds below which the tracks' own word counts
 
 
@@ -43,6 +43,8 @@ class _Sight:
     Attributes:
         tint, spread: mean and variance of its mean Lab colour, [3].
         area: of its mask in pixels.
+        grain: variance of its colour from cell to cell, [3].
+        light: of the images.
         course: frame number and centre of its latest boxes.
         frames: on how many frames it was seen.
     """
@@ -50,10 +52,12 @@ class _Sight:
     tint: NDArray[np.float64]
     spread: NDArray[np.float64]
     area: float
+    grain: NDArray[np.float64]
+    light: float
     course: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=_COURSE_FRAMES))
     frames: int = 0
 
-    def learn(self, frame: int, track: Track, tint: NDArray[np.float64]) -> None:
+    def learn(self, frame: int, track: Track, tint: NDArray[np.float64], grain: NDArray[np.float64], light: float) -> None:
         """Takes in one more frame."""
         assert track.box is not None
         self.frames += 1
@@ -62,8 +66,15 @@ class _Sight:
         self.tint = self.tint + share * off
         self.spread = (1 - share) * (self.spread + share * off**2)
         self.area += share * (np.count_nonzero(track.mask) - self.area)
+        self.grain = self.grain + share * (grain - self.grain)
+        self.light += share * (light - self.light)
         x_min, y_min, x_max, y_max = track.box
         self.course.append((frame, (x_min + x_max) / 2, (y_min + y_max) / 2))
+
+    @property
+    def coat(self) -> Coat:
+        """Its colours."""
+        return Coat(self.tint, self.grain, self.area, self.light)
 
     def expected(self, frame: int) -> tuple[NDArray[np.float64], float]:
         """Where it is on a later frame if it goes on, (x, y), and the standard deviation of that, in pixels."""
@@ -158,54 +169,51 @@ class Meetings:
                 corrections |= {track_id: box for track_id, box in boxes if box is not None}
         return corrections
 
-    def learn(self, tracks: Sequence[Track], color: NDArray[np.uint8]) -> None:
-        """Notes what those look like that are alone on the frame that `update` has had, and where they are; `tracks` as set right."""
+    def learn(self, tracks: Sequence[Track], color: NDArray[np.uint8], light: float) -> None:
+        """Notes what those look like that are alone on the frame that `update` has had, and where they are; `tracks` as set right.
+
+        `light`: of the frame's image, see `scene_cut.SceneCutDetector`.
+        """
         seen = [track for track in tracks if track.box is not None]
         busy = {track_id for pair in (*self._open, *self._touching(seen)) for track_id in pair}
         for track in seen:
             if track.id not in busy and track.predicted_iou >= SURE_IOU:
-                self._learn(track, color)
+                self._learn(track, color, light)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
         """Objects that overlap, or have overlapped and are not told apart yet."""
         return [pair for pair, meeting in self._open.items() if meeting.deep]
 
-    def impostors(self, tracks: Sequence[Track], color: NDArray[np.uint8]) -> list[int]:
-        """Of pairs that meet on an image [H, W, 3], the track whose pixels have the colour of the other object rather than its own.
+    def share_out(
+        self, tracks: Sequence[Track], color: NDArray[np.uint8], light: float
+    ) -> list[tuple[tuple[int, int], NDArray[np.float32]]]:
+        """Whose the pixels of objects that overlap are, as far as their colours tell.
 
-        Two that have changed places altogether are none: their places are settled when they have parted.
+        Args:
+            tracks: as memory proposes them on an image.
+            color: the image, [H, W, 3].
+            light: of it.
+
+        Returns:
+            For pairs of which both are seen, float32 [H, W] from 1, the first one's, to -1, the second one's; 0 is not decided.
         """
-        seen = {track.id: track for track in tracks if track.box is not None}
-        found = []
-        for pair in self.pairs:
-            if any(track_id not in seen for track_id in pair):
-                continue
-            one, other = (seen[track_id].mask for track_id in pair)
-            same = mask_iou(one, other) >= _FITS
-            tints = [tint_of(color, one & other)] * 2 if same else [tint_of(color, one), tint_of(color, other)]
-            limit = np.inf if same else _STRANGE  # one of the two must have pixels that both claim
-            strange = [mine for mine, others, tint in zip(pair, pair[::-1], tints) if self._prefers(others, mine, tint, limit)]
-            found += strange if len(strange) == 1 else []
-        return found
+        seen = {track.id: track.mask for track in tracks if track.box is not None}
+        shares = []
+        for one, other in self.pairs:
+            if one in seen and other in seen:
+                coats = self._sights[one].coat, self._sights[other].coat
+                verdict = shared_out(color, seen[one] | seen[other], *coats, light)
+                shares += [((one, other), verdict)] if verdict is not None else []
+        return shares
 
-    def _prefers(self, one: int, other: int, tint: NDArray[np.float64] | None, limit: float) -> bool:
-        """Whether a colour is within a limit of one object's and clearly nearer to it than to the other's."""
-        if tint is None:
-            return False
-        mine, others = self._sights[one], self._sights[other]
-        if min(mine.unlike(others.tint), others.unlike(mine.tint)) < _DISTINCT:
-            return False
-        near, far = mine.unlike(tint), others.unlike(tint)
-        return near <= limit and far - near >= 2 * _CERTAIN
-
-    def _learn(self, track: Track, color: NDArray[np.uint8]) -> None:
-        tint = tint_of(color, track.mask)
-        if tint is None:
+    def _learn(self, track: Track, color: NDArray[np.uint8], light: float) -> None:
+        tint, grain = tint_of(color, track.mask), grain_of(color, track.mask)
+        if tint is None or grain is None:
             return
         if track.id not in self._sights:
-            self._sights[track.id] = _Sight(tint, np.zeros(3), float(np.count_nonzero(track.mask)))
-        self._sights[track.id].learn(self._frame, track, tint)
+            self._sights[track.id] = _Sight(tint, np.zeros(3), float(np.count_nonzero(track.mask)), grain, light)
+        self._sights[track.id].learn(self._frame, track, tint, grain, light)
 
     @staticmethod
     def _touching(tracks: Sequence[Track]) -> dict[tuple[int, int], float]:
@@ -268,7 +276,7 @@ class Meetings:
     def checkpoint(self) -> Checkpoint:
         """Everything as it is now."""
         sights: list[tuple[object, tuple[str, ...]]] = [
-            (sight, ("tint", "spread", "area", "course", "frames")) for sight in self._sights.values()
+            (sight, ("tint", "spread", "area", "grain", "light", "course", "frames")) for sight in self._sights.values()
         ]
         return Checkpoint([(self, ("settled", "corrected", "_frame", "_sights", "_open")), *sights], copied=(deque,))
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Notices that everything on the image has changed at once."""
+"""Notices that everything on the image has changed at once, and how the light changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 _SIZE = (16, 12)
 _ROWS = 240
+_DARK = 3.0  # added to the sum of the three channels, so that black parts have a ratio
 
 
 class SceneCutDetector:
@@ -21,15 +22,20 @@ class SceneCutDetector:
     Args:
         correlation: 0..1; below, images do not resemble each other. 0 finds no cut.
         difference: mean absolute difference of 255 that counts as much.
+
+    Attributes:
+        light: log of how bright images have become since the first: the median of a picture's parts from one image to the next, summed,
+            so that what moves does not count. A cut changes nothing.
     """
 
     def __init__(self, correlation: float = 0.5, difference: float = 8.0) -> None:
         self.correlation = correlation
         self.difference = difference
+        self.light = 0.0
         self._last: NDArray[np.float32] | None = None
 
     def reset(self) -> None:
-        """Forgets the last image."""
+        """Forgets the last image; the light stays comparable with what is remembered of it."""
         self._last = None
 
     def update(self, color: NDArray[np.uint8]) -> bool:
@@ -38,8 +44,15 @@ class SceneCutDetector:
         thinned = cv2.resize(color, (color.shape[1] // step, color.shape[0] // step), interpolation=cv2.INTER_NEAREST)
         small = cv2.resize(thinned, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
-        if last is None or self.correlation <= 0:
+        if last is None:
             return False
+        if self.correlation > 0 and self._is_cut(last, small):
+            return True
+        before, now = (image.sum(axis=2) + _DARK for image in (last, small))
+        self.light += float(np.median(np.log(now / before)))
+        return False
+
+    def _is_cut(self, last: NDArray[np.float32], small: NDArray[np.float32]) -> bool:
         one, two = last - last.mean(axis=(0, 1)), small - small.mean(axis=(0, 1))
         spread = float(np.sqrt((one**2).sum() * (two**2).sum()))
         alike = float((one * two).sum()) / spread if spread > 0 else 1.0

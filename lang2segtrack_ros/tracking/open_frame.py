@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -128,6 +129,21 @@ class OpenFrame:
         where = torch.tensor([track_id in track_ids for track_id in self.tracker.ids], device=self.recalled.proposal.low.device)
         proposal = self.recalled.proposal.hide(where)
         self.recalled = replace(self.recalled, proposal=replace(proposal, sound=proposal.sound & ~where))
+        self._preview = None
+
+    def share_out(self, pair: tuple[int, int], whose: NDArray[np.float32]) -> None:
+        """Gives pixels of two objects to the one whose they are.
+
+        Args:
+            pair: ids of the objects.
+            whose: [H, W] from 1, the first one's, to -1, the second one's; between -0.5 and 0.5 the masks stay as they are.
+        """
+        if self.recalled is None:
+            return
+        proposal = self.recalled.proposal
+        rows = [self.tracker.ids.index(track_id) for track_id in pair]
+        small = cv2.resize(whose, proposal.low.shape[:0:-1], interpolation=cv2.INTER_AREA)
+        self.recalled = replace(self.recalled, proposal=proposal.share_out(rows, torch.from_numpy(small).to(proposal.low.device)))
         self._preview = None
 
     @property

@@ -13,6 +13,10 @@ from torch import Tensor
 from lang2segtrack_ros.results import Box
 from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT
 
+ELSEWHERE_LOGIT = -10.0
+"""Mask logit of cells that something else than the network rules out."""
+_SURE = 0.5
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -67,6 +71,20 @@ class Proposal:
         across, along = (x2 - x1) * margin, (y2 - y1) * margin
         inside = ((y >= y1 - along) & (y <= y2 + along))[:, None] & ((x >= x1 - across) & (x <= x2 + across))
         return replace(self, low=torch.where(inside, self.low, NO_OBJECT_LOGIT))
+
+    def share_out(self, rows: Sequence[int], whose: Tensor) -> Proposal:
+        """The same with pixels of either of two objects given to the one whose they are.
+
+        Args:
+            rows: the two objects.
+            whose: [h, w], above 0.5 the first one's, below -0.5 the second one's, else the masks stay as they are.
+        """
+        low = self.low.clone()
+        either = low[list(rows)].amax(0)
+        for row, mine in zip(rows, (whose, -whose)):
+            given, taken = (mine > _SURE) & (either > 0), mine < -_SURE
+            low[row] = torch.where(given, either, torch.where(taken, low[row].clamp(max=ELSEWHERE_LOGIT), low[row]))
+        return replace(self, low=low)
 
     def replaced(self, row: int, other: Proposal) -> Proposal:
         """The same with object `row` as in a proposal of one object."""

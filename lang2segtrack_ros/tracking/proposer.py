@@ -16,12 +16,10 @@ from lang2segtrack_ros.tracking.candidates import Candidates
 from lang2segtrack_ros.tracking.depth_gate import elsewhere
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies import Choice, Policy
-from lang2segtrack_ros.tracking.proposal import Proposal
+from lang2segtrack_ros.tracking.proposal import ELSEWHERE_LOGIT, Proposal
 from lang2segtrack_ros.tracking.segmenter import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, joined
 from lang2segtrack_ros.tracking.speed_options import SpeedOptions
 
-ELSEWHERE_LOGIT = -10.0
-"""Mask logit of cells that depth rules out."""
 PROMPT_OBJECT_SCORE = 10.0
 """Object score of a mask prompt: SAM 2 takes the user's word that the object is there."""
 
