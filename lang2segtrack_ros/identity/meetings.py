@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import tint_of
 from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
-from lang2segtrack_ros.identity.sharing import Coat, grain_of, shared_out
+from lang2segtrack_ros.identity.sharing import Coat, shared_out
 from lang2segtrack_ros.results import Box, Track, mask_box
 
 _ALONE_FRAMES = 3  # an object must have been seen alone for so long to be known
@@ -43,21 +43,19 @@ class _Sight:
     Attributes:
         tint, spread: mean and variance of its mean Lab colour, [3].
         area: of its mask in pixels.
-        grain: variance of its colour from cell to cell, [3].
-        light: of the images.
         course: frame number and centre of its latest boxes.
         frames: on how many frames it was seen.
+        coat: its colours in detail.
     """
 
     tint: NDArray[np.float64]
     spread: NDArray[np.float64]
     area: float
-    grain: NDArray[np.float64]
-    light: float
     course: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=_COURSE_FRAMES))
     frames: int = 0
+    coat: Coat = field(default_factory=Coat)
 
-    def learn(self, frame: int, track: Track, tint: NDArray[np.float64], grain: NDArray[np.float64], light: float) -> None:
+    def learn(self, frame: int, track: Track, tint: NDArray[np.float64]) -> None:
         """Takes in one more frame."""
         assert track.box is not None
         self.frames += 1
@@ -66,15 +64,8 @@ class _Sight:
         self.tint = self.tint + share * off
         self.spread = (1 - share) * (self.spread + share * off**2)
         self.area += share * (np.count_nonzero(track.mask) - self.area)
-        self.grain = self.grain + share * (grain - self.grain)
-        self.light += share * (light - self.light)
         x_min, y_min, x_max, y_max = track.box
         self.course.append((frame, (x_min + x_max) / 2, (y_min + y_max) / 2))
-
-    @property
-    def coat(self) -> Coat:
-        """Its colours."""
-        return Coat(self.tint, self.grain, self.area, self.light)
 
     def expected(self, frame: int) -> tuple[NDArray[np.float64], float]:
         """Where it is on a later frame if it goes on, (x, y), and the standard deviation of that, in pixels."""
@@ -203,17 +194,17 @@ class Meetings:
         for one, other in self.pairs:
             if one in seen and other in seen:
                 coats = self._sights[one].coat, self._sights[other].coat
-                verdict = shared_out(color, seen[one] | seen[other], *coats, light)
-                shares += [((one, other), verdict)] if verdict is not None else []
+                shares.append(((one, other), shared_out(color, seen[one] | seen[other], coats, light)))
         return shares
 
     def _learn(self, track: Track, color: NDArray[np.uint8], light: float) -> None:
-        tint, grain = tint_of(color, track.mask), grain_of(color, track.mask)
-        if tint is None or grain is None:
+        tint = tint_of(color, track.mask)
+        if tint is None:
             return
         if track.id not in self._sights:
-            self._sights[track.id] = _Sight(tint, np.zeros(3), float(np.count_nonzero(track.mask)), grain, light)
-        self._sights[track.id].learn(self._frame, track, tint, grain, light)
+            self._sights[track.id] = _Sight(tint, np.zeros(3), float(np.count_nonzero(track.mask)))
+        self._sights[track.id].learn(self._frame, track, tint)
+        self._sights[track.id].coat.learn(color, track.mask, light)
 
     @staticmethod
     def _touching(tracks: Sequence[Track]) -> dict[tuple[int, int], float]:
@@ -267,7 +258,9 @@ class Meetings:
         order = (0, 1) if gain >= 0 else (1, 0)
         if any(unlike[row, part] > _STRANGE for row, part in enumerate(order)):
             return None
-        places = [Place(track_id, part, bool(fit[row, part] >= _FITS)) for row, (track_id, part) in enumerate(zip(pair, order))]
+        sure = {track.id for track in tracks if track.predicted_iou >= SURE_IOU}
+        fits = [track_id in sure and fit[row, part] >= _FITS for row, (track_id, part) in enumerate(zip(pair, order))]
+        places = [Place(track_id, part, bool(fits[row])) for row, (track_id, part) in enumerate(zip(pair, order))]
         self.settled += 1
         self.corrected += sum(not place.fits for place in places)
         del self._open[pair]
@@ -276,8 +269,9 @@ class Meetings:
     def checkpoint(self) -> Checkpoint:
         """Everything as it is now."""
         sights: list[tuple[object, tuple[str, ...]]] = [
-            (sight, ("tint", "spread", "area", "grain", "light", "course", "frames")) for sight in self._sights.values()
+            (sight, ("tint", "spread", "area", "course", "frames")) for sight in self._sights.values()
         ]
+        sights += [(sight.coat, ("samples", "area")) for sight in self._sights.values()]
         return Checkpoint([(self, ("settled", "corrected", "_frame", "_sights", "_open")), *sights], copied=(deque,))
 
 

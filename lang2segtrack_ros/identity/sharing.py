@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose pixels are whose while two objects overlap: what has the colour of one of them, and not of the other, is that one's.
 
-As in GrabCut (Rother et al., SIGGRAPH 2004) each object is a distribution of colours in Lab, learnt while it was alone, and a pixel
-goes to the likelier one; here it is one Gaussian, and instead of a cut through a graph neighbouring pixels are averaged into cells,
-some ten across an object, so that grain and noise do not decide. What both objects could have is left as it is.
+As in GrabCut (Rother et al., SIGGRAPH 2004) each object is a distribution of colours, and a pixel goes to the likelier one. Here the
+distribution is a kernel density over samples from the latest images on which the object was alone; and instead of a cut through a graph,
+neighbouring pixels are averaged into cells, some ten across an object, so that grain and noise do not decide. What both objects could
+have, and what neither has, is left as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections import deque
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -18,91 +21,97 @@ from numpy.typing import NDArray
 _ACROSS = 10.0  # cells across an object
 _WHOLE = 0.95  # share of a cell under the mask from which on it shows nothing but the object
 _SEEN = 0.3  # share of a cell under the mask from which on it is judged
-_LEAST_CORE = 6  # cells from which a variance is taken
-_LEAST_GRAIN = 4.0  # variance of 255 squared that even a plain object has: rounding, changes of light that are not quite known
+_LEAST_CORE = 6  # cells that an object must show to be known
+_SAMPLES = 16  # cells that are kept of an image
+_IMAGES = 6  # the latest ones are kept
+_WIDTH = 2.5  # standard deviation of a kernel in CIE Lab, of 255
+_NOWHERE = 1e-4  # density, of a kernel's greatest, of a colour that an object does not have
 _ODDS = 2.0  # log of the odds from which on a cell is decided
 
 
 @dataclass(frozen=True)
-class Coat:
-    """The colours of an object.
-
-    Attributes:
-        tint: mean in CIE Lab, each of 255, float64 [3].
-        grain: variance from cell to cell, float64 [3].
-        area: in pixels.
-        light: of the images it was seen on, see `scene_cut.SceneCutDetector`.
-    """
-
-    tint: NDArray[np.float64]
-    grain: NDArray[np.float64]
-    area: float
-    light: float
-
-
-@dataclass(frozen=True)
 class _Cells:
-    """A masked piece of an image in cells: mean Lab [h, w, 3], which of them are well inside, which are judged; its (x, y, w, h)."""
+    """A masked piece of an image in cells: mean RGB [h, w, 3], which of them are well inside, which are judged; its (x, y, w, h)."""
 
-    lab: NDArray[np.float32]
+    rgb: NDArray[np.float32]
     core: NDArray[np.bool_]
     judged: NDArray[np.bool_]
     place: tuple[int, int, int, int]
 
 
-def grain_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """How much the colour under a bool [H, W] mask of an RGB uint8 [H, W, 3] image changes from cell to cell.
+@dataclass
+class Coat:
+    """The colours of an object, learnt on images on which it was alone.
 
-    Returns:
-        Variance of CIE Lab, each of 255, float64 [3]; None when there are too few cells.
+    Attributes:
+        samples: for each of the latest images RGB of some cells, float32 [K, 3], and the image's light.
+        area: in pixels, on the latest of them.
     """
-    cells = _cells(color, mask, float(np.count_nonzero(mask)))
-    if cells is None or np.count_nonzero(cells.core) < _LEAST_CORE:
-        return None
-    return np.asarray(cells.lab[cells.core].astype(np.float64).var(0))
+
+    samples: deque[tuple[NDArray[np.float32], float]] = field(default_factory=lambda: deque(maxlen=_IMAGES))
+    area: int = 0
+
+    def learn(self, color: NDArray[np.uint8], mask: NDArray[np.bool_], light: float) -> None:
+        """Takes in an RGB uint8 [H, W, 3] image with the object's bool [H, W] mask; `light` as of `scene_cut.SceneCutDetector`."""
+        area = int(np.count_nonzero(mask))
+        cells = _cells(color, mask, area)
+        core = cells.rgb[cells.core] if cells is not None else ()
+        if len(core) >= _LEAST_CORE:
+            self.area = area
+            self.samples.append((core[np.linspace(0, len(core) - 1, min(_SAMPLES, len(core))).astype(int)], light))
+
+    def density(self, lab: NDArray[np.float32], light: float) -> NDArray[np.float32]:
+        """How much colours in CIE Lab [..., 3] are its own in some light: [...], 0..1."""
+        samples = _lab(np.concatenate([rgb * math.exp(light - then) for rgb, then in self.samples])[None])[0]
+        apart = ((lab[..., None, :] - samples) ** 2).sum(-1)
+        return np.asarray(np.exp(apart / (-2 * _WIDTH**2)).mean(-1), np.float32)
 
 
-def shared_out(
-    color: NDArray[np.uint8], union: NDArray[np.bool_], one: Coat, other: Coat, light: float
-) -> NDArray[np.float32] | None:
+def shared_out(color: NDArray[np.uint8], union: NDArray[np.bool_], coats: tuple[Coat, Coat], light: float) -> NDArray[np.float32]:
     """Shares out the pixels of two objects.
 
     Args:
         color: RGB uint8 [H, W, 3].
-        union: bool [H, W], pixels that are one's or the other's.
-        one, other: what they look like.
+        union: bool [H, W], pixels that are the one's or the other's.
+        coats: what the two look like.
         light: of this image.
 
     Returns:
-        float32 [H, W] from 1, the first one's, to -1, the other's; 0 where nothing is decided. None for an empty union.
+        float32 [H, W] from 1, the first one's, to -1, the second one's; 0 where nothing is decided; it tells of
+        the union alone.
     """
-    brighter = float(np.exp((one.light + other.light) / 2 - light))
-    cells = _cells(color, union, min(one.area, other.area), brighter)
+    whose = np.zeros(union.shape, np.float32)
+    cells = _cells(color, union, min(coat.area for coat in coats)) if all(coat.samples for coat in coats) else None
     if cells is None:
-        return None
-    grain = (one.grain + other.grain) / 2 + _LEAST_GRAIN
-    odds = (((cells.lab - other.tint) ** 2 - (cells.lab - one.tint) ** 2) / (2 * grain)).sum(2)
-    verdict = np.where(cells.judged & (np.abs(odds) > _ODDS), np.sign(odds), 0.0).astype(np.float32)
+        return whose
+    lab = _lab(cells.rgb)
+    first, second = (np.log(coat.density(lab, light) + _NOWHERE) for coat in coats)
+    decided = cells.judged & (np.abs(first - second) > _ODDS)
+    verdict = np.where(decided, np.sign(first - second), 0).astype(np.float32)
     x, y, width, height = cells.place
-    full = np.zeros(union.shape, np.float32)
-    full[y : y + height, x : x + width] = cv2.resize(verdict, (width, height), interpolation=cv2.INTER_LINEAR)
-    return full
+    whose[y : y + height, x : x + width] = cv2.resize(verdict, (width, height), interpolation=cv2.INTER_LINEAR)
+    return whose
 
 
-def _cells(color: NDArray[np.uint8], mask: NDArray[np.bool_], area: float, brighter: float = 1.0) -> _Cells | None:
+def _cells(color: NDArray[np.uint8], mask: NDArray[np.bool_], area: int) -> _Cells | None:
     """The piece of an image under a mask in cells of a size that suits an object of `area` pixels; None for an empty mask."""
-    place = x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     if not width:
         return None
     side = max(float(np.sqrt(area)) / _ACROSS, 1.0)
     size = max(round(width / side), 1), max(round(height / side), 1)
     window = np.s_[y : y + height, x : x + width]
-    small = cv2.resize(np.ascontiguousarray(color[window]), size, interpolation=cv2.INTER_AREA)
+    rgb = cv2.resize(np.ascontiguousarray(color[window]), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     share = cv2.resize(mask[window].astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(cv2.convertScaleAbs(small, alpha=brighter), cv2.COLOR_RGB2LAB).astype(np.float32)
     core = cv2.erode((share > _WHOLE).astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     # Means over 3 x 3 cells, in which the rim does not count: other things shine through there.
     weight = core.astype(np.float32)
     total = cv2.blur(weight, (3, 3), borderType=cv2.BORDER_CONSTANT)
-    mean = cv2.blur(lab * weight[..., None], (3, 3), borderType=cv2.BORDER_CONSTANT) / np.maximum(total, 1e-6)[..., None]
-    return _Cells(mean, core.view(np.bool_), (total > 1e-3) & (share > _SEEN), place)
+    mean = cv2.blur(rgb * weight[..., None], (3, 3), borderType=cv2.BORDER_CONSTANT) / np.maximum(total, np.float32(1e-6))[..., None]
+    return _Cells(np.asarray(mean, np.float32), core.view(np.bool_), (total > 1e-3) & (share > _SEEN), (x, y, width, height))
+
+
+def _lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    """RGB [h, w, 3], each of 255, in CIE Lab, each of 255."""
+    lab = cv2.cvtColor((rgb / np.float32(255)).clip(0, 1), cv2.COLOR_RGB2LAB)
+    return np.asarray(lab * np.array((2.55, 1, 1), np.float32), np.float32)

@@ -132,7 +132,10 @@ class OpenFrame:
         self._preview = None
 
     def share_out(self, pair: tuple[int, int], whose: NDArray[np.float32]) -> None:
-        """Gives pixels of two objects to the one whose they are.
+        """Gives pixels of two objects to the one whose they are; see `Proposal.share_out`.
+
+        A mask that is confirmed by that is remembered as if it had passed the policy's gates: while two overlap, the network is unsure
+        of the best of masks, and without them it would fall back on memories of before, in which the two are alike.
 
         Args:
             pair: ids of the objects.
@@ -140,10 +143,11 @@ class OpenFrame:
         """
         if self.recalled is None:
             return
-        proposal = self.recalled.proposal
+        proposal, choice = self.recalled.proposal, self.recalled.choice
         rows = [self.tracker.ids.index(track_id) for track_id in pair]
-        small = cv2.resize(whose, proposal.low.shape[:0:-1], interpolation=cv2.INTER_AREA)
-        self.recalled = replace(self.recalled, proposal=proposal.share_out(rows, torch.from_numpy(small).to(proposal.low.device)))
+        small = torch.from_numpy(cv2.resize(whose, proposal.low.shape[:0:-1], interpolation=cv2.INTER_AREA)).to(proposal.low.device)
+        proposal, confirmed = proposal.share_out(rows, small)
+        self.recalled = replace(self.recalled, proposal=proposal, choice=replace(choice, passed=choice.passed | confirmed))
         self._preview = None
 
     @property

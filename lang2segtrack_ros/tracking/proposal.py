@@ -72,19 +72,23 @@ class Proposal:
         inside = ((y >= y1 - along) & (y <= y2 + along))[:, None] & ((x >= x1 - across) & (x <= x2 + across))
         return replace(self, low=torch.where(inside, self.low, NO_OBJECT_LOGIT))
 
-    def share_out(self, rows: Sequence[int], whose: Tensor) -> Proposal:
+    def share_out(self, rows: Sequence[int], whose: Tensor) -> tuple[Proposal, Tensor]:
         """The same with pixels of either of two objects given to the one whose they are.
 
         Args:
             rows: the two objects.
             whose: [h, w], above 0.5 the first one's, below -0.5 the second one's, else the masks stay as they are.
+
+        Returns:
+            The new proposal, and for which objects at least half of the mask is theirs by `whose`, bool [N].
         """
-        low = self.low.clone()
+        low, confirmed = self.low.clone(), torch.zeros_like(self.visible)
         either = low[list(rows)].amax(0)
         for row, mine in zip(rows, (whose, -whose)):
             given, taken = (mine > _SURE) & (either > 0), mine < -_SURE
             low[row] = torch.where(given, either, torch.where(taken, low[row].clamp(max=ELSEWHERE_LOGIT), low[row]))
-        return replace(self, low=low)
+            confirmed[row] = given.any() & (2 * given.sum() >= (low[row] > 0).sum())
+        return replace(self, low=low), confirmed
 
     def replaced(self, row: int, other: Proposal) -> Proposal:
         """The same with object `row` as in a proposal of one object."""

@@ -50,7 +50,7 @@ def track(track_id: int, mask: NDArray[np.bool_], label: str = "orange square") 
 def frame_of(meetings: Meetings, tracks: Sequence[Track], color: NDArray[np.uint8]) -> dict[int, Box]:
     """A finished frame, as a session tells of it."""
     corrections = meetings.update(tracks, color)
-    meetings.learn([item for item in tracks if item.id not in corrections], color)
+    meetings.learn([item for item in tracks if item.id not in corrections], color, light=0.0)
     return corrections
 
 
@@ -140,39 +140,42 @@ def test_passing_close_by_changes_nothing() -> None:
     assert (meetings.settled, meetings.pairs) == (0, [])
 
 
-def test_the_one_whose_colour_it_is_not_is_an_impostor() -> None:
-    """While one object hides the other, a segmenter may show both masks on the same pixels."""
-    meetings = Meetings()
-    before(meetings)
-    both = square(place(2, MET))
-    frame_of(meetings, [track(1, both), track(2, both)], picture(MET))
-    assert meetings.impostors([track(1, both), track(2, both)], picture(MET)) == [1], "square 2 is in front"
-    assert meetings.impostors([track(2, both), track(1, square(100))], picture(MET)) == [], "nobody's colour is no reason"
-
-
-def test_a_track_that_has_gone_over_to_the_other_object_is_an_impostor() -> None:
-    """They need not cover the same pixels: while two objects part, one mask may be on a part of the other object alone."""
+def test_pixels_of_two_that_overlap_are_shared_out_by_colour() -> None:
+    """While two objects part, both masks may cover both, or each the wrong one."""
     meetings = Meetings()
     before(meetings)
     apart = MET + 2
     frame_of(meetings, [track(1, square(place(1, MET))), track(2, square(place(2, MET)))], picture(MET))
-    own = [track(number, square(place(number, apart))) for number in (1, 2)]
-    assert meetings.impostors(own, picture(apart)) == []
-    assert meetings.impostors([track(1, square(place(2, apart))), own[1]], picture(apart)) == [1]
-    assert meetings.impostors([own[0], track(2, square(place(1, apart)))], picture(apart)) == [2]
-    swapped = [track(number, square(place(3 - number, apart))) for number in (1, 2)]
-    assert meetings.impostors(swapped, picture(apart)) == [], "hidden, they would never be seen to have parted"
+    own = [square(place(number, apart)) for number in (1, 2)]
+    for masks in ((own[0] | own[1], own[0] | own[1]), (own[1], own[0])):
+        tracks = [track(number, mask) for number, mask in enumerate(masks, start=1)]
+        ((pair, whose),) = meetings.share_out(tracks, picture(apart), 0.0)
+        assert pair == (1, 2)
+        assert whose[own[0] & ~own[1]].mean() > 0.8
+        assert whose[own[1]].mean() < -0.8, "square 2 is in front"
 
 
-def test_of_two_of_nearly_one_colour_none_is_an_impostor() -> None:
-    """Light and shadow change a colour by more than the two differ: a mask that covers both would look like the other's."""
-    nearly = (BRIGHT, (214, 138, 36))
+def test_only_of_two_that_meet_and_are_both_seen_is_anything_shared_out() -> None:
     meetings = Meetings()
-    before(meetings, nearly)
+    before(meetings)
     both = square(place(2, MET))
-    frame_of(meetings, [track(1, both), track(2, both)], picture(MET, nearly))
-    assert meetings.pairs == [(1, 2)]
-    assert meetings.impostors([track(1, both), track(2, both)], picture(MET, nearly)) == []
+    hidden = track(1, np.zeros_like(both))
+    assert meetings.share_out([hidden, track(2, both)], picture(MET), 0.0) == []
+    meetings.forget(2)
+    assert meetings.share_out([track(1, both), track(2, both)], picture(MET), 0.0) == []
+
+
+def test_a_mask_that_fits_but_is_not_sure_begins_anew() -> None:
+    """Its share of the pixels is right, but what it remembers is both objects: on the next image it would cover both again."""
+    meetings = Meetings()
+    before(meetings)
+    corrections: dict[int, Box] = {}
+    for frame in range(MET, MET + 8):
+        sure, unsure = (track(number, square(place(number, frame))) for number in (1, 2))
+        corrections |= frame_of(meetings, [sure, replace(unsure, predicted_iou=0.45)], picture(frame))
+    assert meetings.settled == 1
+    assert list(corrections) == [2]
+    assert on(corrections[2], 2)
 
 
 def test_an_object_that_is_gone_meets_nobody() -> None:

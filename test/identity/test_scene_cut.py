@@ -39,3 +39,33 @@ def test_an_even_image_is_no_cut() -> None:
     detector = SceneCutDetector()
     detector.update(np.full((60, 80, 3), 200, np.uint8))
     assert not detector.update(np.full((60, 80, 3), 10, np.uint8))
+
+
+def test_the_light_follows_the_exposure_and_not_what_moves() -> None:
+    clip = make_clip("crowd", 0, 160, 120)
+    detector = SceneCutDetector()
+    gains = (1.0, 0.8, 1.1, 0.9)
+    lights = []
+    for gain in gains:
+        detector.update(np.clip(clip.scene.render(0).color * 0.8 * gain, 0, 255).astype(np.uint8))
+        lights.append(detector.light)
+    assert lights == pytest.approx(np.log(gains), abs=0.02)
+
+    detector, gains = SceneCutDetector(), clip.scene.look.gain[: clip.length]
+    for index in range(clip.length):
+        detector.update(clip.scene.render(index).color)
+    assert detector.light == pytest.approx(np.log(gains[-1] / gains[0]), abs=0.05), "objects have crossed the whole image"
+
+
+def test_a_cut_says_nothing_of_the_light() -> None:
+    """What is bright before and dark after is another scene; and without cuts (0) the light is followed all the same."""
+    clip = make_clip("scene_cut", 1, 160, 120)
+    before, after = (clip.scene.render(clip.scene.cuts[0] + shift).color for shift in (-1, 0))
+    detector = SceneCutDetector()
+    detector.update(before)
+    assert detector.update(after // 2)
+    assert detector.light == 0.0
+    detector = SceneCutDetector(0.0)
+    detector.update(before)
+    detector.update(before // 2)
+    assert detector.light == pytest.approx(np.log(0.5), abs=0.1)

@@ -146,6 +146,32 @@ def test_a_box_can_be_made_to_hold_its_mask(segmenter: Sam2Segmenter, frames: li
     assert opened.confined(click, 0.1) is click
 
 
+def test_pixels_of_two_objects_are_given_to_the_one_whose_they_are(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Above, everything is the second one's, below the middle nothing is decided; a third object is not asked."""
+    tracker = StreamTracker(segmenter)
+    for body in (1, 2, 1):
+        tracker.add(box(frames, 0, body))
+    tracker.step(frames[0].color)
+    image = frames[1].color
+    height, width = image.shape[:2]
+    opened = tracker.begin(tracker.encode(Frame(image)), height, width)
+    before = {track.id: track.mask_logits_low for track in opened.tracks()}
+    whose = np.zeros((height, width), np.float32)
+    whose[: height // 2] = -1.0
+    opened.share_out((1, 2), whose)
+    after = logits(opened.tracks())
+    upper, lower = np.s_[: len(after[1]) // 2], np.s_[len(after[1]) // 2 :]
+    assert (before[1][upper] > 0).any()
+    assert not (after[1][upper] > 0).any()
+    assert ((after[2] > 0)[upper] == ((before[1] > 0) | (before[2] > 0))[upper]).all()
+    for track_id in (1, 2):
+        np.testing.assert_array_equal(after[track_id][lower], before[track_id][lower])
+    np.testing.assert_array_equal(after[3], before[3])
+    assert opened.recalled is not None
+    assert bool(opened.recalled.choice.passed[1]), "what is confirmed is remembered"
+    np.testing.assert_array_equal(logits(opened.commit())[1], after[1])
+
+
 def test_a_click_corrects_a_track_and_keeps_its_id(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
     track_id = tracker.add(box(frames, 0, 1))
