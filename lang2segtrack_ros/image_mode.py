@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection, Detector, detect_batch, vocabulary_notes
-from lang2segtrack_ros.results import Rle, Track, TrackStatus, mask_box
+from lang2segtrack_ros.results import Rle, Track, TrackStatus
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from lang2segtrack_ros.tracking.track_results import image_masks
@@ -102,6 +102,5 @@ def _segment(segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Seq
         masks = image_masks(decoded.masks[:, 0], height, width).cpu().numpy()
         ious = decoded.ious[:, 0].clamp(0.0, 1.0).tolist()
         for item, mask, iou in zip(part, masks, ious):
-            kept = drop_specks(mask, min_part) if min_part else mask
-            objects.append(SegmentedObject(item.label, item.score, iou, mask_box(kept) or item.box, kept))
+            objects.append(SegmentedObject(item.label, item.score, iou, drop_specks(mask, min_part) or item.box, mask))
     return objects

@@ -56,13 +56,14 @@ class Rle:
     counts: str
 
     @staticmethod
-    def encode(mask: NDArray[np.bool_]) -> Rle:
-        """Encodes a bool [H, W] mask.
+    def encode(mask: NDArray[np.bool_], box: Box | None = None) -> Rle:
+        """Encodes a bool [H, W] mask; `box` is the box around it where that is known.
 
         The runs are found here and only written by pycocotools, whose encoder looks at every pixel of the image: twice as fast.
         """
         height, width = mask.shape
-        x, _, columns, _ = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))  # elsewhere there is nothing to look at
+        x, _, end, _ = map(int, box or mask_box(np.ascontiguousarray(mask)) or (0, 0, 0, 0))  # elsewhere there is nothing to look at
+        columns = end - x
         pixels = np.zeros(columns * height + 2, np.uint8)  # one more at each end, where the mask is over
         if columns:
             pixels[1:-1] = cv2.transpose(np.ascontiguousarray(mask[:, x : x + columns]).view(np.uint8)).ravel()
@@ -116,7 +117,7 @@ class Track:
     @cached_property
     def rle(self) -> Rle:
         """The mask, run-length encoded."""
-        return Rle.encode(self.mask)
+        return Rle.encode(self.mask, self.box)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIZE = (16, 12)
-_ROWS = 240
+_ROWS = 120
 _DARK = 3.0  # added to the sum of the three channels, so that black parts have a ratio
 
 

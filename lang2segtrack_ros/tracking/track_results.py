@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.results import Track, TrackStatus, mask_box
+from lang2segtrack_ros.results import Track, TrackStatus
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
 from lang2segtrack_ros.tracking.proposal import Proposal
 from lang2segtrack_ros.tracking.segmenter import joined
@@ -53,8 +53,7 @@ def make_tracks(
     tracks = []
     for row, track_id in enumerate(ids):
         iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers_host[row])
-        mask = drop_specks(masks[row], min_part) if min_part else masks[row]
-        box = mask_box(mask)
+        box = drop_specks(masks[row], min_part)
         seen = box is not None
         tracks.append(
             Track(
@@ -63,7 +62,7 @@ def make_tracks(
                 state=TrackStatus.TRACKED if seen else TrackStatus.OCCLUDED,
                 score=min(max(iou, 0.0), 1.0) if seen else 0.0,
                 box=box,
-                mask=mask,
+                mask=masks[row],
                 mask_logits_low=low[row],
                 predicted_iou=iou,
                 object_score=object_score,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lang2segtrack_ros.results import mask_box
 from lang2segtrack_ros.tracking.mask_filter import drop_specks
 
 
@@ -17,31 +18,42 @@ def mask_of(*boxes: tuple[int, int, int, int]) -> np.ndarray:
     return mask
 
 
+def without_specks(mask: np.ndarray, min_part: float) -> np.ndarray:
+    kept = mask.copy()
+    assert drop_specks(kept, min_part) == mask_box(kept), "the box is that of what is left"
+    return kept
+
+
 def test_specks_go_and_large_parts_stay() -> None:
     """An object behind a pole has two large parts; the third is noise."""
     two = mask_of((5, 5, 25, 45), (30, 5, 50, 45))
-    assert np.array_equal(drop_specks(two | mask_of((70, 50, 75, 55)), 0.05), two)
-    assert np.array_equal(drop_specks(two | mask_of((70, 50, 75, 55)), 0.01), two | mask_of((70, 50, 75, 55)))
+    assert np.array_equal(without_specks(two | mask_of((70, 50, 75, 55)), 0.05), two)
+    assert np.array_equal(without_specks(two | mask_of((70, 50, 75, 55)), 0.01), two | mask_of((70, 50, 75, 55)))
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 20), (60, 40, 80, 60), (0, 0, 80, 60), (0, 20, 80, 30)])
 def test_masks_at_the_border_keep_their_edges(box: tuple[int, int, int, int]) -> None:
-    assert np.array_equal(drop_specks(mask_of(box), 0.05), mask_of(box))
+    assert np.array_equal(without_specks(mask_of(box), 0.05), mask_of(box))
 
 
 def test_small_holes_are_closed_and_hairs_cut() -> None:
     holed = mask_of((10, 10, 40, 40))
     holed[20, 20] = False
     hairy = mask_of((10, 10, 40, 40), (40, 20, 60, 21))
-    assert np.array_equal(drop_specks(holed, 0.05), mask_of((10, 10, 40, 40)))
-    assert np.array_equal(drop_specks(hairy, 0.05), mask_of((10, 10, 40, 40)))
+    assert np.array_equal(without_specks(holed, 0.05), mask_of((10, 10, 40, 40)))
+    assert np.array_equal(without_specks(hairy, 0.05), mask_of((10, 10, 40, 40)))
 
 
 def test_a_speck_in_the_hole_of_a_ring_goes_too() -> None:
     ring = mask_of((10, 10, 50, 50)) & ~mask_of((20, 20, 40, 40))
-    assert np.array_equal(drop_specks(ring | mask_of((28, 28, 31, 31)), 0.05), ring)
+    assert np.array_equal(without_specks(ring | mask_of((28, 28, 31, 31)), 0.05), ring)
+
+
+def test_without_a_share_all_stays() -> None:
+    speck = mask_of((10, 10, 50, 50), (70, 50, 71, 51))
+    assert np.array_equal(without_specks(speck, 0.0), speck)
 
 
 def test_nothing_and_next_to_nothing() -> None:
-    assert not drop_specks(mask_of(), 0.05).any()
-    assert not drop_specks(mask_of((3, 3, 5, 5)), 0.05).any()
+    assert not without_specks(mask_of(), 0.05).any()
+    assert not without_specks(mask_of((3, 3, 5, 5)), 0.05).any()
