@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.geometry import Surface, measure
+from lang2segtrack_ros.geometry.rays import rays
 from test.geometry.surfaces import CAMERA, Hit, View, ball, card, look, spoil
 
 SURFACES = {
@@ -45,7 +46,7 @@ def test_perfect_views_are_measured_exactly(name: str) -> None:
     view = look(SURFACES[name](2.0))
     surface = found(view)
     assert np.linalg.norm(np.array(surface.centre) - view.centre) < 0.003
-    assert np.abs(np.array(surface.size[:2]) / view.size[:2] - 1).max() < 0.02
+    assert np.abs(np.array(surface.size[:2]) / view.size[:2] - 1).max() < 0.025  # the rim of the ball
     assert surface.coverage > 0.6
 
 
@@ -66,6 +67,40 @@ def test_a_mask_that_leaks_onto_the_wall() -> None:
     y1, y2, x2 = int(view.box[1]), int(view.box[3]), int(view.box[2])
     leaked[y1:y2, x2 : x2 + 40] = True  # a third of the mask is wall
     check(found(replace(view, mask=leaked)), view)
+
+
+def test_what_a_mask_cuts_off_is_taken_in() -> None:
+    """A coarse mask lacks an object's outermost tenth; depth has it."""
+    for seed in range(4):
+        view = spoil(look(SURFACES["card"](1.5)), seed, mask_error=0)
+        tight = cv2.erode(view.mask.astype(np.uint8), np.ones((9, 13), np.uint8)).astype(bool)
+        assert np.ptp(np.nonzero(tight)[0]) < 0.93 * np.ptp(np.nonzero(view.mask)[0])
+        check(found(replace(view, mask=tight)), view, extent=0.04)
+
+
+def standing(height: float = 0.3) -> View:
+    """A card that stands on a table, seen from above it: below, depth goes on without a jump."""
+    view = look(card((0.0, 0.0, 1.5), 0.2, height))
+    table = np.where(rays(CAMERA)[..., 1] > 0, height / 2 / np.maximum(rays(CAMERA)[..., 1], 1e-6), np.inf)
+    return replace(view, depth=np.minimum(view.depth, table).astype(np.float32))
+
+
+def test_what_an_object_stands_on_is_not_taken_in() -> None:
+    view = standing()
+    bottom = int(view.box[3])
+    assert abs(view.depth[bottom + 1, 320] - 1.5) < 0.03, "the table begins where the card ends"
+    check(found(view), view, extent=0.02)
+    for seed in range(4):
+        check(found(spoil(view, seed)), view, extent=0.1)
+
+
+def test_what_an_object_leans_against_is_not_taken_in() -> None:
+    """Two boxes side by side, and the mask of one."""
+    view = spoil(look(SURFACES["card"](1.5)), 1, mask_error=0)
+    x1, _, x2, _ = map(int, view.box)
+    half = view.mask.copy()
+    half[:, (x1 + x2) // 2 :] = False
+    assert found(replace(view, mask=half)).size[0] == pytest.approx(view.size[0] / 2, rel=0.05)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.8])
