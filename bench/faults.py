@@ -76,6 +76,8 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="as the tests do it")
     parser.add_argument("--out", type=Path, default=Path("out/bench/faults.json"))
     options = parser.parse_args()
+    if options.out.is_dir():  # told now, not when the run is over and its numbers are lost
+        parser.error(f"--out names the file to write, and {options.out} is a folder")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would what they start
     with tempfile.TemporaryDirectory() as folder:
         with rig(Path(folder) / "faults") as around:

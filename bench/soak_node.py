@@ -252,6 +252,8 @@ def main() -> int:
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--out", type=Path, default=Path("out/bench/soak_node.json"))
     options = parser.parse_args()
+    if options.out.is_dir():  # told now, not when the run is over and its numbers are lost
+        parser.error(f"--out names the file to write, and {options.out} is a folder")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     summary = run(options)
     options.out.write_text(json.dumps(summary, indent=2) + "\n")

@@ -5,7 +5,7 @@
 The tracker says where an object is; this says whether it is still the same object. Rules, each with its parameter:
 
 * An object found by the detector is tentative until the detector has found it `confirm_looks` times, for which it looks twice as
-  often; one that it does not find again on two looks after the first was a false alarm and goes. Objects that a user pointed at are
+  often; one that it does not find again on three looks after the first was a false alarm and goes. Objects that a user pointed at are
   confirmed at once.
 * An object that was away for `doubt_after_s`, or any object after a scene cut, is doubted: it counts as hidden until what the tracker
   shows looks like it (`same_appearance`), or the detector finds it again. After a cut, colours are not enough for an object that the
@@ -35,7 +35,7 @@ from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
 from lang2segtrack_ros.results import Box, Track
 
 _MEMORY = 0.95  # how much of the remembered appearance stays when a new look is mixed in
-_FALSE_ALARM_LOOKS = 2
+_FALSE_ALARM_LOOKS = 3
 _MERGE_IOU = 0.7
 _UNLIKE = 0.2  # how far below `same_appearance` an object's looks must fall while it is followed
 _UNLIKE_FRAMES = 3

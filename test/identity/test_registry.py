@@ -74,7 +74,8 @@ def test_an_object_that_is_pointed_at_is_real_at_once() -> None:
 
 def test_what_is_not_found_again_was_a_false_alarm() -> None:
     identity = registry()
-    assert identity.looked(set(), [track(1)], PHRASES) == []
+    for _ in range(2):  # a detector that overlooks one of two of a label may do so twice
+        assert identity.looked(set(), [track(1)], PHRASES) == []
     assert identity.looked(set(), [track(1)], PHRASES) == [1]
     assert identity.false_alarms == 1
 
