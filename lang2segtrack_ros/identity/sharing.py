@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ACROSS = 10.0  # cells across an object
+_MOST = 1600.0  # cells of a piece of an image: beside something large, cells grow
 _WHOLE = 0.95  # share of a cell under the mask from which on it shows nothing but the object
 _SEEN = 0.3  # share of a cell under the mask from which on it is judged
 _LEAST_CORE = 6  # cells that an object must show to be known
@@ -63,7 +64,7 @@ class Coat:
     def density(self, lab: NDArray[np.float32], light: float) -> NDArray[np.float32]:
         """How much colours in CIE Lab [..., 3] are its own in some light: [...], 0..1."""
         samples = _lab(np.concatenate([rgb * math.exp(light - then) for rgb, then in self.samples])[None])[0]
-        apart = ((lab[..., None, :] - samples) ** 2).sum(-1)
+        apart = (lab**2).sum(-1)[..., None] + (samples**2).sum(-1) - 2 * (lab @ samples.T)
         return np.asarray(np.exp(apart / (-2 * _WIDTH**2)).mean(-1), np.float32)
 
 
@@ -98,7 +99,7 @@ def _cells(color: NDArray[np.uint8], mask: NDArray[np.bool_], area: int) -> _Cel
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     if not width:
         return None
-    side = max(float(np.sqrt(area)) / _ACROSS, 1.0)
+    side = max(math.sqrt(area) / _ACROSS, math.sqrt(width * height / _MOST), 1.0)
     size = max(round(width / side), 1), max(round(height / side), 1)
     window = np.s_[y : y + height, x : x + width]
     rgb = cv2.resize(np.ascontiguousarray(color[window]), size, interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import math
+from unittest import mock
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -60,6 +63,20 @@ def test_near_colours_are_told_apart_below_the_noise(scale: int) -> None:
     mine, others = shares(whose, front)
     assert others > 0.8
     assert mine < 0.1
+
+
+def test_something_small_before_something_large_takes_no_longer() -> None:
+    """A cup before a wardrobe: cells of a tenth of the cup would be tens of thousands."""
+    wardrobe = np.zeros((960, 1280), bool)
+    wardrobe[10:950, 10:1270] = True
+    cup = np.zeros_like(wardrobe)
+    cup[400:420, 600:620] = True
+    image = painted([wardrobe, cup], [GREEN, WHITE])
+    coats = plain(wardrobe, GREEN), plain(cup, WHITE)
+    with mock.patch.object(Coat, "density", autospec=True, side_effect=Coat.density) as density:
+        whose = shared_out(image, wardrobe, coats, 0.0)
+    assert max(math.prod(call.args[1].shape[:2]) for call in density.call_args_list) <= 1700
+    assert shares(whose, wardrobe & ~cup)[0] > 0.9
 
 
 def test_light_that_has_changed_is_allowed_for() -> None:
