@@ -4,8 +4,9 @@
 
 While two objects touch, a segmenter's masks flow from one onto the other, and when the two part again both masks may cover both, or
 each the wrong one. What an object looked like and how it moved before it was touched is not affected by that. So both are noted as
-long as an object is alone, frozen while it touches another, and when the pixels of both tracks have come apart into two parts again,
-each part goes to the object whose colour and course it continues; a track that covers anything else is to begin anew there.
+long as an object is alone, and frozen while it touches another. While two overlap, their pixels are shared out by colour (`sharing`);
+when the pixels of both tracks have come apart into two parts again, each part goes to the object whose colour and course it continues,
+and a track that covers anything else is to begin anew there.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ def shared_out(color: NDArray[np.uint8], union: NDArray[np.bool_], coats: tuple[
         light: of this image.
 
     Returns:
-        float32 [H, W] from 1, the first one's, to -1, the second one's; 0 where nothing is decided; it tells of
-        the union alone.
+        float32 [H, W] from 1, the first one's, to -1, the second one's; 0 where nothing is decided. Outside of the
+        union it means nothing.
     """
     whose = np.zeros(union.shape, np.float32)
     cells = _cells(color, union, min(coat.area for coat in coats)) if all(coat.samples for coat in coats) else None
