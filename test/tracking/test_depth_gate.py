@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -80,10 +81,27 @@ def test_other_policies_do_not_look_at_depth(segmenter: Sam2Segmenter, frames: l
 
 
 def test_look_alikes_at_different_distances_stay_apart(segmenter: Sam2Segmenter) -> None:
-    """With depth no id changes; that it costs some visible frames stands, with the suite's numbers, in the model card."""
+    """Object-frames on which a track is more on the other object than on its own, by the tracker alone, which tells nobody apart."""
+    wrong = {"samurai": 0, "depth": 0}
+    for seed, policy in itertools.product((1, 3, 10), wrong):
+        clip = make_clip("depth_only_difference", seed, 320, 240)
+        tracker = StreamTracker(segmenter, policy)
+        ids = [tracker.add(BoxPrompt(body_box(clip.scene.render(0), number))) for number in (1, 2)]
+        for index in range(clip.length):
+            shot = clip.scene.render(index)
+            tracks = {track.id: track for track in tracker.step(Frame(shot.color, 0, shot.depth_m))}
+            for number, track_id in zip((1, 2), ids):
+                own, other = (np.count_nonzero(tracks[track_id].mask & (shot.instances == n)) for n in (number, 3 - number))
+                wrong[policy] += other > own
+    assert wrong["samurai"] > 50
+    assert wrong["depth"] < wrong["samurai"] / 4
+
+
+def test_with_depth_no_id_changes(segmenter: Sam2Segmenter) -> None:
+    """That it costs some visible frames stands, with the suite's numbers, in the model card."""
     clips = [make_clip("depth_only_difference", seed, 320, 240) for seed in (1, 5)]
-    plain, deep = (follow(segmenter, clips, policy).summary() for policy in ("samurai", "depth"))
-    assert deep["id_switches"] == 0 < plain["id_switches"]
+    deep = follow(segmenter, clips, "depth").summary()
+    assert deep["id_switches"] == 0
     assert deep["J_visible"] > 0.55
 
 
