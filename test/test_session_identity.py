@@ -328,22 +328,20 @@ def crossing() -> Scene:
     return Scene(tuple(Body("orange", "square", path=path, radius_m=0.2, tint=tint) for path, tint in zip(paths, tints)), 320, 240, 5)
 
 
-def test_two_of_nearly_one_colour_keep_their_pixels_while_they_cross(segmenter: Sam2Segmenter) -> None:
-    """They differ by 8 of 255, and the light flickers by as much: the masks alone change places, and one covers both."""
+@pytest.mark.parametrize("tell_apart", [True, False])
+def test_two_of_nearly_one_colour_keep_their_pixels_while_they_cross(segmenter: Sam2Segmenter, tell_apart: bool) -> None:
+    """They differ by 8 of 255, and the light flickers by as much: left alone, the mask of the one behind goes over to the one in front."""
     clip = make_clip("crossing", 0, 320, 240)
-    session = Session(segmenter)
+    session = Session(segmenter, identity=IdentityOptions(tell_apart=tell_apart))
     first = clip.scene.render(0).bodies
-    handles = {n: session.prompt(BoxPrompt(first[n].box, "triangle")) for n in (1, 2)}  # type: ignore[arg-type]
+    handles = [session.prompt(BoxPrompt(first[number].box, "triangle")) for number in (1, 2)]  # type: ignore[arg-type]
+    taken = 0
     for index in range(36):
         shot = clip.scene.render(index)
         result = session.step(Frame(shot.color, index * FRAME_NS))
-        for number in (1, 2):
-            mask = result.by_id[handles[number].track_ids[0]].mask
-            own, others = (np.count_nonzero(mask & (shot.instances == n)) for n in (number, 3 - number))
-            if shot.bodies[number].fraction > 0.85:
-                assert own > 2 * others, f"frame {index}, object {number}: {own} pixels of its own, {others} of the other's"
-        if index == 20:
-            assert session._meetings.pairs, "they overlap"
+        front, behind = (np.count_nonzero(result.by_id[handle.track_ids[0]].mask & (shot.instances == 1)) for handle in handles)
+        taken += int(behind > front)
+    assert (taken <= 3) is tell_apart, f"on {taken} frames the one in front is covered by the other's mask rather than its own"
 
 
 @pytest.mark.parametrize("tell_apart", [True, False])
