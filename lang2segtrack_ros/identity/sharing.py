@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 _ACROSS = 10.0  # cells across an object
 _MOST = 1600.0  # cells of a piece of an image: beside something large, cells grow
+_PIXELS = 8.0  # pixels that are looked at along a cell, at the least
 _WHOLE = 0.95  # share of a cell under the mask from which on it shows nothing but the object
 _SEEN = 0.3  # share of a cell under the mask from which on it is judged
 _LEAST_CORE = 6  # cells that an object must show to be known
@@ -101,7 +102,8 @@ def _cells(color: NDArray[np.uint8], mask: NDArray[np.bool_], area: int) -> _Cel
         return None
     side = max(math.sqrt(area) / _ACROSS, math.sqrt(width * height / _MOST), 1.0)
     size = max(round(width / side), 1), max(round(height / side), 1)
-    window = np.s_[y : y + height, x : x + width]
+    step = max(int(side / _PIXELS), 1)
+    window = np.s_[y : y + height : step, x : x + width : step]
     rgb = cv2.resize(np.ascontiguousarray(color[window]), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     share = cv2.resize(mask[window].astype(np.float32), size, interpolation=cv2.INTER_AREA)
     core = cv2.erode((share > _WHOLE).astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
