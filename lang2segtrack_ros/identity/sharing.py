@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ACROSS = 10.0  # cells across an object
-_MOST = 1600.0  # cells of a piece of an image: beside something large, cells grow
+_MOST = 4000.0  # cells of a piece of an image: beside something large, cells grow
 _PIXELS = 8.0  # pixels that are looked at along a cell, at the least
 _WHOLE = 0.95  # share of a cell under the mask from which on it shows nothing but the object
 _SEEN = 0.3  # share of a cell under the mask from which on it is judged
@@ -63,9 +63,9 @@ class Coat:
             self.samples.append((core[np.linspace(0, len(core) - 1, min(_SAMPLES, len(core))).astype(int)], light))
 
     def density(self, lab: NDArray[np.float32], light: float) -> NDArray[np.float32]:
-        """How much colours in CIE Lab [..., 3] are its own in some light: [...], 0..1."""
+        """How much colours in CIE Lab [N, 3] are its own in some light: [N], 0..1."""
         samples = _lab(np.concatenate([rgb * math.exp(light - then) for rgb, then in self.samples])[None])[0]
-        apart = (lab**2).sum(-1)[..., None] + (samples**2).sum(-1) - 2 * (lab @ samples.T)
+        apart = (lab**2).sum(-1)[:, None] + (samples**2).sum(-1) - 2 * (lab @ samples.T)
         return np.asarray(np.exp(apart / (-2 * _WIDTH**2)).mean(-1), np.float32)
 
 
@@ -86,10 +86,10 @@ def shared_out(color: NDArray[np.uint8], union: NDArray[np.bool_], coats: tuple[
     cells = _cells(color, union, min(coat.area for coat in coats)) if all(coat.samples for coat in coats) else None
     if cells is None:
         return whose
-    lab = _lab(cells.rgb)
+    lab = _lab(cells.rgb[cells.judged][None])[0]
     first, second = (np.log(coat.density(lab, light) + _NOWHERE) for coat in coats)
-    decided = cells.judged & (np.abs(first - second) > _ODDS)
-    verdict = np.where(decided, np.sign(first - second), 0).astype(np.float32)
+    verdict = np.zeros(cells.judged.shape, np.float32)
+    verdict[cells.judged] = np.where(np.abs(first - second) > _ODDS, np.sign(first - second), 0)
     x, y, width, height = cells.place
     whose[y : y + height, x : x + width] = cv2.resize(verdict, (width, height), interpolation=cv2.INTER_LINEAR)
     return whose

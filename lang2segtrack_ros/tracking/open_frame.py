@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt
 from lang2segtrack_ros.results import Track
@@ -126,7 +127,11 @@ class OpenFrame:
         """Takes objects for hidden on this frame, whatever memory says; nothing of it is remembered for them."""
         if self.recalled is None or not track_ids:
             return
-        where = torch.tensor([track_id in track_ids for track_id in self.tracker.ids], device=self.recalled.proposal.low.device)
+        self._hide(torch.tensor([track_id in track_ids for track_id in self.tracker.ids], device=self.recalled.proposal.low.device))
+
+    def _hide(self, where: Tensor) -> None:
+        """The same for objects `where`, bool [N]."""
+        assert self.recalled is not None
         proposal = self.recalled.proposal.hide(where)
         self.recalled = replace(self.recalled, proposal=replace(proposal, sound=proposal.sound & ~where))
         self._preview = None
@@ -135,7 +140,8 @@ class OpenFrame:
         """Gives pixels of two objects to the one whose they are; see `Proposal.share_out`.
 
         A mask that is confirmed by that is remembered as if it had passed the policy's gates: while two overlap, the network is unsure
-        of the best of masks, and without them it would fall back on memories of before, in which the two are alike.
+        of the best of masks, and without them it would fall back on memories of before, in which the two are alike. What is left of a
+        mask that was the other's for the most part is hidden, as by `hide`.
 
         Args:
             pair: ids of the objects.
@@ -146,9 +152,9 @@ class OpenFrame:
         proposal, choice = self.recalled.proposal, self.recalled.choice
         rows = [self.tracker.ids.index(track_id) for track_id in pair]
         small = torch.from_numpy(cv2.resize(whose, proposal.low.shape[:0:-1], interpolation=cv2.INTER_AREA)).to(proposal.low.device)
-        proposal, confirmed = proposal.share_out(rows, small)
+        proposal, confirmed, lost = proposal.share_out(rows, small)
         self.recalled = replace(self.recalled, proposal=proposal, choice=replace(choice, passed=choice.passed | confirmed))
-        self._preview = None
+        self._hide(lost)
 
     @property
     def added(self) -> list[int]:

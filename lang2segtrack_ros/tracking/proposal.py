@@ -72,7 +72,7 @@ class Proposal:
         inside = ((y >= y1 - along) & (y <= y2 + along))[:, None] & ((x >= x1 - across) & (x <= x2 + across))
         return replace(self, low=torch.where(inside, self.low, NO_OBJECT_LOGIT))
 
-    def share_out(self, rows: Sequence[int], whose: Tensor) -> tuple[Proposal, Tensor]:
+    def share_out(self, rows: Sequence[int], whose: Tensor) -> tuple[Proposal, Tensor, Tensor]:
         """The same with pixels of either of two objects given to the one whose they are.
 
         Args:
@@ -80,15 +80,17 @@ class Proposal:
             whose: [h, w], above 0.5 the first one's, below -0.5 the second one's, else the masks stay as they are.
 
         Returns:
-            The new proposal, and for which objects at least half of the mask is theirs by `whose`, bool [N].
+            The new proposal; for which objects at least half of the mask is theirs by `whose`, bool [N]; and which others have lost more
+            than half of theirs.
         """
-        low, confirmed = self.low.clone(), torch.zeros_like(self.visible)
+        low, confirmed, lost = self.low.clone(), torch.zeros_like(self.visible), torch.zeros_like(self.visible)
         either = low[list(rows)].amax(0)
         for row, mine in zip(rows, (whose, -whose)):
-            given, taken = (mine > _SURE) & (either > 0), mine < -_SURE
+            had, given, taken = low[row] > 0, (mine > _SURE) & (either > 0), mine < -_SURE
             low[row] = torch.where(given, either, torch.where(taken, low[row].clamp(max=ELSEWHERE_LOGIT), low[row]))
             confirmed[row] = given.any() & (2 * given.sum() >= (low[row] > 0).sum())
-        return replace(self, low=low), confirmed
+            lost[row] = ~confirmed[row] & (2 * (had & taken).sum() > had.sum())
+        return replace(self, low=low), confirmed, lost
 
     def replaced(self, row: int, other: Proposal) -> Proposal:
         """The same with object `row` as in a proposal of one object."""
