@@ -84,7 +84,7 @@ def shared_out(color: NDArray[np.uint8], union: NDArray[np.bool_], coats: tuple[
     """
     whose = np.zeros(union.shape, np.float32)
     cells = _cells(color, union, min(coat.area for coat in coats)) if all(coat.samples for coat in coats) else None
-    if cells is None:
+    if cells is None or not cells.judged.any():
         return whose
     lab = _lab(cells.rgb[cells.judged][None])[0]
     first, second = (np.log(coat.density(lab, light) + _NOWHERE) for coat in coats)

@@ -123,4 +123,5 @@ def test_a_few_pixels_say_nothing_and_no_pixels_have_no_owner() -> None:
         unknown.learn(image, mask, 0.0)
         assert not unknown.samples
     assert not shared_out(image, few, (plain(disc(50), GREEN), unknown), 0.0).any()
-    assert not shared_out(image, empty, (plain(disc(50), GREEN), plain(disc(50), PALE)), 0.0).any()
+    for mask in (empty, few):
+        assert not shared_out(image, mask, (plain(disc(50), GREEN), plain(disc(50), PALE)), 0.0).any()
