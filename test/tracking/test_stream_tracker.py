@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,7 +148,7 @@ def test_a_box_can_be_made_to_hold_its_mask(segmenter: Sam2Segmenter, frames: li
 
 
 def test_pixels_of_two_objects_are_given_to_the_one_whose_they_are(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Above, everything is the second one's, below the middle nothing is decided; a third object is not asked."""
+    """Above some row everything is the second one's, below nothing is decided; a third object is not asked."""
     tracker = StreamTracker(segmenter)
     for body in (1, 2, 1):
         tracker.add(box(frames, 0, body))
@@ -156,20 +157,38 @@ def test_pixels_of_two_objects_are_given_to_the_one_whose_they_are(segmenter: Sa
     height, width = image.shape[:2]
     opened = tracker.begin(tracker.encode(Frame(image)), height, width)
     before = {track.id: track.mask_logits_low for track in opened.tracks()}
+    cut = int(np.quantile(np.nonzero(before[1] > 0)[0], 0.3))
     whose = np.zeros((height, width), np.float32)
-    whose[: height // 2] = -1.0
+    whose[: cut * height // len(before[1])] = -1.0
     opened.share_out((1, 2), whose)
     after = logits(opened.tracks())
-    upper, lower = np.s_[: len(after[1]) // 2], np.s_[len(after[1]) // 2 :]
-    assert (before[1][upper] > 0).any()
-    assert not (after[1][upper] > 0).any()
-    assert ((after[2] > 0)[upper] == ((before[1] > 0) | (before[2] > 0))[upper]).all()
+    assert (before[1][:cut] > 0).any()
+    assert not (after[1][:cut] > 0).any()
+    assert ((after[2] > 0)[:cut] == ((before[1] > 0) | (before[2] > 0))[:cut]).all()
     for track_id in (1, 2):
-        np.testing.assert_array_equal(after[track_id][lower], before[track_id][lower])
+        np.testing.assert_array_equal(after[track_id][cut:], before[track_id][cut:])
     np.testing.assert_array_equal(after[3], before[3])
-    assert opened.recalled is not None
-    assert bool(opened.recalled.choice.passed[1]), "what is confirmed is remembered"
     np.testing.assert_array_equal(logits(opened.commit())[1], after[1])
+
+
+def test_what_is_left_of_a_mask_that_was_anothers_is_hidden_and_what_is_confirmed_remembered(
+    segmenter: Sam2Segmenter, frames: list[SceneFrame]
+) -> None:
+    tracker = StreamTracker(segmenter)
+    for body in (1, 2):
+        tracker.add(box(frames, 0, body))
+    tracker.step(frames[0].color)
+    image = frames[1].color
+    opened = tracker.begin(tracker.encode(Frame(image)), *image.shape[:2])
+    assert opened.recalled is not None
+    nothing = replace(opened.recalled.choice, passed=torch.zeros(2, dtype=torch.bool))
+    opened.recalled = replace(opened.recalled, choice=nothing)
+    opened.share_out((1, 2), np.full(image.shape[:2], -1.0, np.float32))
+    first, second = opened.tracks()
+    assert first.box is None
+    assert second.box is not None
+    assert opened.recalled.choice.passed.tolist() == [False, True]
+    assert opened.recalled.proposal.sound.tolist() == [False, True], "what is not sound is not remembered"
 
 
 def test_a_click_corrects_a_track_and_keeps_its_id(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
