@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.results import Box
+from lang2segtrack_ros.results import Box, mask_box
 
 MIN_PIXELS = 5
 _KERNEL = np.ones((3, 3), np.uint8)
@@ -20,10 +20,11 @@ def drop_specks(mask: NDArray[np.bool_], min_part: float) -> Box | None:
     Holes and hairs of one pixel are closed and opened away; then every connected part goes that has fewer than 5 pixels or less than
     `min_part` (0..1) of the largest part's. With 0 the mask stays as it is.
     """
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    if not width or not min_part:
-        return (float(x), float(y), float(x + width), float(y + height)) if width else None
-    place = mask[y : y + height, x : x + width]
+    box = mask_box(mask)
+    if box is None or not min_part:
+        return box
+    x, y, end_x, end_y = map(int, box)
+    place = mask[y:end_y, x:end_x]
     inside = cv2.copyMakeBorder(place.view(np.uint8), 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
     smooth = cv2.morphologyEx(cv2.morphologyEx(inside, cv2.MORPH_CLOSE, _KERNEL), cv2.MORPH_OPEN, _KERNEL)
     if len(cv2.findContours(smooth, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]) != 1:  # else one part without a hole, as nearly always
@@ -31,8 +32,6 @@ def drop_specks(mask: NDArray[np.bool_], min_part: float) -> Box | None:
         areas = stats[:, cv2.CC_STAT_AREA].copy()
         areas[0] = 0  # the background
         smooth = (areas >= max(MIN_PIXELS, min_part * areas.max()))[labels].view(np.uint8)
-    left = smooth[2:-2, 2:-2]
-    place[:] = left
-    inner_x, inner_y, width, height = cv2.boundingRect(np.ascontiguousarray(left))
-    x, y = x + inner_x, y + inner_y
-    return (float(x), float(y), float(x + width), float(y + height)) if width else None
+    place[:] = smooth[2:-2, 2:-2]
+    left = mask_box(np.ascontiguousarray(place))
+    return (x + left[0], y + left[1], x + left[2], y + left[3]) if left is not None else None
