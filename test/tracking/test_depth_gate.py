@@ -98,7 +98,7 @@ def test_look_alikes_at_different_distances_stay_apart(segmenter: Sam2Segmenter)
 
 
 def test_with_depth_no_id_changes(segmenter: Sam2Segmenter) -> None:
-    """That it costs some visible frames stands, with the suite's numbers, in the model card."""
+    """The numbers of the whole suite are in the model card."""
     clips = [make_clip("depth_only_difference", seed, 320, 240) for seed in (1, 5)]
     deep = follow(segmenter, clips, "depth").summary()
     assert deep["id_switches"] == 0
