@@ -14,11 +14,11 @@ import json
 import os
 import platform
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numbers_file import numbers_file, write
 
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.prompts import BoxPrompt, TextPrompt
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--every", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("out/bench/detector.json"))
+    parser.add_argument("--out", type=numbers_file, default="out/bench/detector.json")
     options = parser.parse_args()
     rows: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(options.rounds):
@@ -77,8 +77,7 @@ def main() -> None:
         "longest_wait_in_periods": round(float(both.max() / np.median(alone)), 2),
         "longest_wait_without_in_periods": round(float(alone.max() / np.median(alone)), 2),
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    write(options.out, result)
     print(json.dumps(result, indent=2))
 
 

@@ -10,13 +10,14 @@ leaked, or when a signal took 2 s. Run it with `make faults`.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from numbers_file import numbers_file, write
 
 from lang2segtrack_ros.toyworld.faults.rig import Rig, rig
 from lang2segtrack_ros.toyworld.faults.scenarios import SCENARIOS, Outcome, simulated_time
@@ -74,10 +75,8 @@ def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="as the tests do it")
-    parser.add_argument("--out", type=Path, default=Path("out/bench/faults.json"))
+    parser.add_argument("--out", type=numbers_file, default="out/bench/faults.json")
     options = parser.parse_args()
-    if options.out.is_dir():  # told now, not when the run is over and its numbers are lost
-        parser.error(f"--out names the file to write, and {options.out} is a folder")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would what they start
     with tempfile.TemporaryDirectory() as folder:
         with rig(Path(folder) / "faults") as around:
@@ -88,10 +87,9 @@ def main() -> int:
         with rig(Path(folder) / "clock", "-p", "use_sim_time:=true") as around:
             outcomes.append(simulated_time(around, True))
         stopped = signals(Path(folder))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".log").write_text(log)
     report = {"machine": f"{platform.machine()}, {platform.python_version()}", "faults": [outcome.row() for outcome in outcomes]}
-    options.out.write_text(json.dumps({**report, "leaks": leaked, "signals": stopped}, indent=2) + "\n")
+    write(options.out, {**report, "leaks": leaked, "signals": stopped})
     survived = all(outcome.ids_kept and outcome.prompts_kept for outcome in outcomes)
     return 0 if survived and leaked["ok"] and all(row["ok"] for row in stopped) else 1
 

@@ -11,15 +11,14 @@ writes one JSON. On a CPU the ratios of time hold for the toy size only.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numbers_file import numbers_file, write
 
 from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
@@ -100,7 +99,7 @@ class Follower:
 def main() -> int:
     """All variants on all scenes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("out/bench/options.json"))
+    parser.add_argument("--out", type=numbers_file, default="out/bench/options.json")
     parser.add_argument("--scenes", type=int, default=6, help="scenes of each kind (default: %(default)s)")
     parser.add_argument("--compiled", action="store_true", help="also torch.compile; takes minutes to begin")
     options = parser.parse_args()
@@ -134,8 +133,7 @@ def main() -> int:
             {"variant": name, "j_apart": apart_j, "j_crossing": crossing_j, "right_at_end": kept, "ms": ms, "time_over_plain": ratio}
         )
         print(f"{name:<24}{apart_j:>9.3f}{crossing_j:>12.3f}{kept:>14}{ms:>15.1f}{ratio:>14.2f}")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+    write(options.out, {"machine": machine, "rows": rows})
     return 0
 
 

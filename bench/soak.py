@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
-import json
 import sys
 import time
 import warnings
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numbers_file import numbers_file, write
 
 from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.toyworld.scene import demo_scene
@@ -87,15 +87,14 @@ def main() -> int:
     """Both runs; writes out/soak.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=5000)
-    parser.add_argument("--out", type=Path, default=Path("out/soak.json"))
+    parser.add_argument("--out", type=numbers_file, default="out/soak.json")
     options = parser.parse_args()
     results = []
     for with_objects in (True, False):
         print(f"{options.frames} frames, {'objects come and go' if with_objects else 'no object'}", flush=True)
         results.append(soak(options.frames, with_objects))
         print(f"  {results[-1]}", flush=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(results, indent=2) + "\n")
+    write(options.out, results)
     return 0 if all(result["ok"] for result in results) else 1
 
 

@@ -11,17 +11,16 @@ without torch.compile (random weights do for speed). Absolute numbers depend on 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numbers_file import numbers_file, write
 
 from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.tracking import StreamTracker
@@ -182,7 +181,7 @@ def measure(segmenter: Sam2Segmenter, count: int, frames: int, with_session: boo
 def main() -> int:
     """All networks and numbers of objects."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("out/bench/tracking.json"))
+    parser.add_argument("--out", type=numbers_file, default="out/bench/tracking.json")
     parser.add_argument("--frames", type=int, default=8, help="frames that are timed, after the rings are full (default: %(default)s)")
     parser.add_argument("--objects", type=int, nargs="+", default=list(OBJECTS))
     parser.add_argument("--networks", nargs="+", default=["toy", "tiny/256"], help="on the CPU; such as toy tiny/256 small/512")
@@ -221,8 +220,7 @@ def main() -> int:
             session = f"{row.get('session_ms', float('nan')):>12.1f}{row.get('session_over_ours', float('nan')):>7.2f}"
             held = f"{row['ours_held_mb']} {row.get('session_held_mb', '')}"
             print(f"{name:<16}{count:>8}{row['ours_ms']:>10.1f}{1e3 / row['ours_ms']:>7.1f}{session}  {parts}; {held}", flush=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"machine": machine, "torch": torch.__version__, "rows": rows}, indent=2) + "\n")
+    write(options.out, {"machine": machine, "torch": torch.__version__, "rows": rows})
     return 0
 
 

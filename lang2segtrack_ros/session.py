@@ -41,6 +41,7 @@ from lang2segtrack_ros.text_prompts import TextPrompts
 from lang2segtrack_ros.tracking import OpenFrame, StreamTracker, TrackerError
 from lang2segtrack_ros.tracking.policies import Policy
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
+from lang2segtrack_ros.vitals import Durations
 
 log = logging.getLogger(__name__)
 MAX_CACHED_FRAMES = 32
@@ -107,6 +108,8 @@ class Session:
         self.history = history
         self._unremembered: tuple[Frame, FrameResult, ImageFeatures | None] | None = None
         self._detections: int | None = None
+        self.looks = 0
+        self.look_durations = Durations()
         self.detector_errors = 0
         self.detector_error = ""
         self._starved_until = float("-inf")  # on the clock of time.monotonic
@@ -154,6 +157,11 @@ class Session:
             "meetings settled": meetings.settled,
             "tracks set right after a meeting": meetings.corrected,
         }
+
+    @property
+    def waiting(self) -> int:
+        """Prompts that wait for a frame, or for the detector."""
+        return len(self._waiting) + len(self._texts.handles) + (len(self._in_flight.handles) if self._in_flight is not None else 0)
 
     @property
     def worker_restarts(self) -> int:
@@ -485,6 +493,8 @@ class Session:
 
     def _is_answer(self, given: DetectionAnswer, handles: list[PromptHandle]) -> bool:
         """Whether the detector has answered; if not, prompts ask again."""
+        self.looks += 1
+        self.look_durations.add(given.seconds)
         if given.error is None:
             self._detections = len(given.detections)
             return True

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,20 +27,22 @@ class DetectionRequest:
 
 @dataclass(frozen=True, eq=False)
 class DetectionAnswer:
-    """What became of a request: the detections, or the error that came instead."""
+    """What became of a request: the detections, or the error that came instead, and the seconds it took."""
 
     request: DetectionRequest
     detections: tuple[Detection, ...] = ()
     error: Exception | None = None
+    seconds: float = 0.0
 
 
 def answer(detector: Detector, request: DetectionRequest) -> DetectionAnswer:
     """Asks the detector here and now; whatever it raises becomes part of the answer."""
+    began = time.perf_counter()
     try:
         found = detector.detect(request.color, request.phrases, request.thresholds)
     except Exception as error:  # a failed detection must not end the stream; the session reports it
-        return DetectionAnswer(request, error=error)
-    return DetectionAnswer(request, tuple(found))
+        return DetectionAnswer(request, error=error, seconds=time.perf_counter() - began)
+    return DetectionAnswer(request, tuple(found), seconds=time.perf_counter() - began)
 
 
 class DetectionWorker:

@@ -22,6 +22,7 @@ from lang2segtrack_ros.prompt_handle import PromptHandle
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.supervised import SupervisedThread
+from lang2segtrack_ros.vitals import Durations
 
 log = logging.getLogger(__name__)
 LOG_EVERY_S = 5.0
@@ -36,7 +37,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class EngineStatistics:
-    """Counters since the thread began, and how long the last steps took (seconds)."""
+    """Counters since the thread began, and how long images waited and were worked on."""
 
     received: int = 0
     processed: int = 0
@@ -44,7 +45,8 @@ class EngineStatistics:
     failed: Counter[str] = field(default_factory=Counter)
     last_error: str = ""
     failed_at: float = float("-inf")  # on the clock of time.monotonic
-    step_s: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    waited: Durations = field(default_factory=Durations)
+    steps: Durations = field(default_factory=Durations)
 
 
 @dataclass
@@ -78,12 +80,13 @@ class EngineThread(Generic[Tag]):
         self._on_result = on_result
         self._on_wake = on_wake
         self._condition = threading.Condition()
-        self._slot: tuple[Tag, Callable[[], Frame]] | None = None
+        self._slot: tuple[Tag, Callable[[], Frame], float] | None = None  # the last: since when it waits
         self._calls: deque[tuple[Callable[[Session], Any], Future[Any]]] = deque()
         self._handles: list[tuple[PromptHandle, Future[PromptHandle]]] = []
         self._work: _Work | None = None
         self._closed = False
         self._to_remember = False
+        self._history = "off" if session.history is None else "empty"
         self.statistics = EngineStatistics()
         self._thread = SupervisedThread("lang2segtrack-engine", self._run)
 
@@ -98,14 +101,25 @@ class EngineThread(Generic[Tag]):
         return list(filter(None, (self.statistics.last_error, self._thread.last_error, self._session.detector_error)))
 
     @property
-    def detector_errors(self) -> int:
-        """Looks that failed."""
-        return self._session.detector_errors
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """See `Session.counts`."""
-        return self._session.counts
+    def told(self) -> dict[str, object]:
+        """What a user may want to know of images, objects, the detector and what waits, by name."""
+        session, statistics = self._session, self.statistics
+        return {
+            "images received": statistics.received,
+            "images processed": statistics.processed,
+            "images replaced by newer ones": statistics.replaced,
+            **{f"failed: {name}": count for name, count in sorted(statistics.failed.items())},
+            "ms, waiting for the engine": statistics.waited,
+            "ms, step": statistics.steps,
+            "ms, look of the detector": session.look_durations,
+            "waiting: prompts": session.waiting,
+            "waiting: calls of the engine": len(self._calls),
+            "looks of the detector": session.looks,
+            "looks of the detector that failed": session.detector_errors,
+            **session.counts,
+            "history": self._history,
+            "memory": f"stepped down: {self.stepped_down}" if self.stepped_down else "full settings",
+        }
 
     @property
     def stepped_down(self) -> str:
@@ -117,7 +131,7 @@ class EngineThread(Generic[Tag]):
         with self._condition:
             self.statistics.received += 1
             self.statistics.replaced += self._slot is not None
-            self._slot = (tag, frame)
+            self._slot = (tag, frame, time.perf_counter())
             self._condition.notify()
 
     def call(self, function: Callable[[Session], Answer]) -> Future[Answer]:
@@ -221,13 +235,14 @@ class EngineThread(Generic[Tag]):
         except Exception as error:  # handed to whoever waits for the future
             future.set_exception(error)
 
-    def _step(self, tag: Tag, make_frame: Callable[[], Frame]) -> None:
+    def _step(self, tag: Tag, make_frame: Callable[[], Frame], offered: float) -> None:
         started = time.perf_counter()
+        self.statistics.waited.add(started - offered)
         try:
             frame = make_frame()
             result = self._session.step(frame, remember=False)
             self.statistics.processed += 1
-            self.statistics.step_s.append(time.perf_counter() - started)
+            self.statistics.steps.add(time.perf_counter() - started)
             self._to_remember = True
             self._on_result(tag, frame, result)
         except Exception as error:  # one bad image must not end the stream; it is counted, logged and shown in diagnostics
@@ -237,6 +252,8 @@ class EngineThread(Generic[Tag]):
         self._to_remember = False
         try:
             self._session.remember()
+            if self._session.history is not None:
+                self._history = self._session.history.describe()
         except Exception as error:  # likewise
             self._failed(error)
 

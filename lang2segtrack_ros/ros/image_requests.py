@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 from typing import Any
@@ -21,6 +22,7 @@ from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_
 from lang2segtrack_ros.prompts import PromptError, TextPrompt
 from lang2segtrack_ros.supervised import SupervisedThread
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.vitals import Durations
 
 log = logging.getLogger(__name__)
 MAX_WAITING = 4
@@ -46,7 +48,8 @@ class ImageRequests:
         self._condition = threading.Condition()
         self._waiting: deque[tuple[NDArray[np.uint8], TextPrompt, Future[Answer]]] = deque()
         self._closed = False
-        self.answered = 0
+        self._answered = 0
+        self._took = Durations()
         self._thread = SupervisedThread("lang2segtrack-images", self._run)
 
     def ask(self, image: NDArray[np.uint8], prompt: TextPrompt) -> Future[Answer]:
@@ -69,6 +72,11 @@ class ImageRequests:
             self._condition.notify()
         return future
 
+    @property
+    def told(self) -> dict[str, object]:
+        """What a user may want to know of single images, by name."""
+        return {"single images segmented": self._answered, "ms, single image": self._took, "waiting: single images": len(self._waiting)}
+
     def close(self) -> None:
         """Ends the thread after the image it is at; those that wait are failed."""
         with self._condition:
@@ -88,11 +96,13 @@ class ImageRequests:
                     if self._closed:
                         return
                     image, prompt, future = self._waiting.popleft()
+                began = time.perf_counter()
                 try:
                     future.set_result(self._answer(image, prompt))
                 except Exception as error:  # handed to whoever waits for the future
                     future.set_exception(error)
-                self.answered += 1
+                self._took.add(time.perf_counter() - began)
+                self._answered += 1
 
     def _segmented(self, image: NDArray[np.uint8], prompt: TextPrompt) -> list[list[SegmentedObject]]:
         """Out of memory, it is tried again with less, for this and all later images."""

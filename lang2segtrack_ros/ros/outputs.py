@@ -30,6 +30,7 @@ from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.depth import DepthSource
 from lang2segtrack_ros.ros.spatial_outputs import SPATIAL_TOPICS, SpatialOutputs
 from lang2segtrack_ros.supervised import SupervisedThread
+from lang2segtrack_ros.vitals import Durations
 
 log = logging.getLogger(__name__)
 QUEUE = 2
@@ -46,6 +47,7 @@ TOPICS: tuple[tuple[str, str, str], ...] = (
     *SPATIAL_TOPICS,
 )
 Item = tuple[Header, Frame, FrameResult]
+"""A result, the frame it is of, and that frame's header."""
 
 
 class Outputs:
@@ -69,13 +71,14 @@ class Outputs:
         self.depth_wait_s = 0.05
         self.depth_source: DepthSource | None = None
         self.published: Counter[str] = Counter()
-        self.dropped = 0
-        self.dropped_spatial = 0
+        self._dropped = 0
+        self._dropped_spatial = 0
+        self._waited, self._masks_took, self._spatial_took = Durations(), Durations(), Durations()
         self.spatial = SpatialOutputs(node, publish_tf, tf_prefix, warn, self._count)
         self._last_error = ""
         self._labels = LabelBook()
         self._condition = threading.Condition()
-        self._queue: deque[Item] = deque()
+        self._queue: deque[tuple[float, Item]] = deque()  # since when, what
         self._waiting: deque[tuple[float, Item]] = deque()  # until when, what
         self.failed_at = float("-inf")  # on the clock of time.monotonic
         self._closed = False
@@ -86,8 +89,8 @@ class Outputs:
         with self._condition:
             if len(self._queue) == QUEUE:
                 self._queue.popleft()
-                self.dropped += 1
-            self._queue.append((header, frame, result))
+                self._dropped += 1
+            self._queue.append((time.perf_counter(), (header, frame, result)))
             self._condition.notify()
 
     @property
@@ -99,6 +102,21 @@ class Outputs:
     def last_errors(self) -> list[str]:
         """What failed last: a result, the thread's loop."""
         return list(filter(None, (self._last_error, self._thread.last_error)))
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What a user may want to know of what is published, what waits and what is not, by name."""
+        return {
+            "ms, waiting to be published": self._waited,
+            "ms, publishing": self._masks_took,
+            "ms, publishing in 3-D": self._spatial_took,
+            "waiting: results": len(self._queue),
+            "waiting: results for depth": len(self._waiting),
+            "results not published in time": self._dropped,
+            "3-D results not published in time": self._dropped_spatial,
+            **{f"3-D skipped: {reason}": count for reason, count in sorted(self.spatial.skipped.items())},
+            **{f"published: {topic}": count for topic, count in sorted(self.published.items())},
+        }
 
     def wake(self) -> None:
         """Tells that a depth image has arrived."""
@@ -122,13 +140,17 @@ class Outputs:
                     self._condition.wait(max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None)
                 if self._closed:
                     return
-                item, is_new = (self._queue.popleft(), True) if self._queue else (self._waiting.popleft()[1], False)
+                since, item = self._queue.popleft() if self._queue else (None, self._waiting.popleft()[1])
+            began = time.perf_counter()
             try:
-                if is_new:
+                if since is not None:
+                    self._waited.add(began - since)
                     self._publish(*item)
+                    self._masks_took.add(time.perf_counter() - began)
                     self._wait_for_depth(item)
                 elif self.depth_source is not None:
                     self.spatial.publish(*item, self.depth_source)
+                    self._spatial_took.add(time.perf_counter() - began)
             except Exception as error:
                 if not self._node.context.ok():  # shutting down: nobody is left to publish to
                     return
@@ -149,7 +171,7 @@ class Outputs:
             return
         if len(self._waiting) == WAITING_FOR_DEPTH:
             self._waiting.popleft()
-            self.dropped_spatial += 1
+            self._dropped_spatial += 1
         self._waiting.append((time.monotonic() + self.depth_wait_s, item))
 
     def _publish(self, header: Header, frame: Frame, result: FrameResult) -> None:

@@ -52,8 +52,16 @@ class Host(Protocol):
 
     engine: EngineThread[Header] | None
     last_header: Header
-    refine_share: float
-    save_folder: str
+
+    @property
+    def refine_share(self) -> float:
+        """As the parameter."""
+        ...
+
+    @property
+    def save_folder(self) -> str:
+        """As the parameter."""
+        ...
 
     def no_engine(self) -> str:
         """Why there is no engine now, as a sentence."""

@@ -45,6 +45,7 @@ from lang2segtrack_ros.ros.running import run_node, suit_engine
 from lang2segtrack_ros.ros.services import Services
 from lang2segtrack_ros.ros.transitions import told
 from lang2segtrack_ros.session import Session
+from lang2segtrack_ros.vitals import Rates, memory
 from lang2segtrack_ros.weights import WeightsError, free_unused, shared_detector, shared_segmenter
 
 WARN_EVERY_S = 5.0
@@ -78,6 +79,7 @@ class TrackNode(LifecycleNode):
         self._last_stamp = 0
         self._size: tuple[int, int] | None = None
         self._latency_s = 0.0
+        self._rates = Rates()
         self._warned: dict[str, float] = {}
         self._images = MutuallyExclusiveCallbackGroup()
         try:
@@ -360,29 +362,21 @@ class TrackNode(LifecycleNode):
             self._diagnostics.publish(DiagnosticStatus.STALE, "not configured", {})
             return
         statistics = self.engine.statistics
-        steps = list(statistics.step_s)
+        counts = {"received": statistics.received, "processed": statistics.processed}
         values: dict[str, object] = {
             "setup": self._described,
             "device": self._device,
-            "images received": statistics.received,
-            "images processed": statistics.processed,
-            "images replaced by newer ones": statistics.replaced,
-            "depth images received": self._depth.received if self._depth is not None else "depth is off",
-            "single images segmented": self.image_requests.answered if self.image_requests is not None else 0,
-            "refinement": self._refinement.state,
-            "results not published in time": self._outputs.dropped,
-            "3-D results not published in time": self._outputs.dropped_spatial,
-            "step ms (mean of the last 100)": f"{1e3 * sum(steps) / len(steps):.1f}" if steps else "none",
+            **{f"images a second, {name}": rate for name, rate in self._rates.update(counts).items()},
             "latency ms (last)": f"{1e3 * self._latency_s:.1f}",
+            **self.engine.told,
+            **self._outputs.told,
+            **(self.image_requests.told if self.image_requests is not None else {}),
+            **self._prompting.told,
+            "depth images received": self._depth.received if self._depth is not None else "depth is off",
+            "refinement": self._refinement.state,
             **{f"skipped: {reason}": count for reason, count in sorted(self.refused.items())},
-            **{f"3-D skipped: {reason}": count for reason, count in sorted(self._outputs.spatial.skipped.items())},
-            **{f"failed: {name}": count for name, count in sorted(statistics.failed.items())},
-            **{f"service failed: {name}": count for name, count in sorted(self._prompting.failed.items())},
-            **self.engine.counts,
-            "looks of the detector that failed": self.engine.detector_errors,
             "threads started again": self.engine.restarts + self._outputs.restarts,
-            "memory": f"stepped down: {self.engine.stepped_down}" if self.engine.stepped_down else "full settings",
-            **{f"published: {topic}": count for topic, count in sorted(self._outputs.published.items())},
+            **memory(self._device),
             "last error": "; ".join([*self.engine.last_errors, *self._outputs.last_errors]) or "none",
         }
         if silent and self._color is not None:

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a running program can tell of itself in numbers: how long its work takes, how fast it goes, how much memory it holds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+KEPT = 100
+"""Durations of which mean and worst are told."""
+MB = 1e6
+
+
+class Durations:
+    """The latest durations of one kind of work; added on one thread, read on any."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=KEPT)
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self._seconds.append(seconds)
+
+    def __str__(self) -> str:
+        """Their mean and the longest in milliseconds."""
+        kept = list(self._seconds)
+        return f"{1e3 * sum(kept) / len(kept):.1f}, at most {1e3 * max(kept):.1f}" if kept else "none"
+
+
+class Rates:
+    """How fast counters grow.
+
+    Args:
+        clock: in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._counts: Mapping[str, int] = {}
+
+    def update(self, counts: Mapping[str, int]) -> dict[str, str]:
+        """Growth a second since the last update, for each counter; a counter that has begun anew counts from 0."""
+        now = self._clock()
+        elapsed, before = max(now - self._at, 1e-9), self._counts
+        self._at, self._counts = now, dict(counts)
+        grown = {name: count - before.get(name, 0) if count >= before.get(name, 0) else count for name, count in counts.items()}
+        return {name: f"{count / elapsed:.1f}" for name, count in grown.items()}
+
+
+def memory(device: torch.device | str) -> dict[str, str]:
+    """Megabytes (10^6 bytes) that this process holds in the machine's memory, where the system tells, and on a GPU, by name."""
+    device, told = torch.device(device), {}
+    pages = Path("/proc/self/statm")
+    if pages.is_file():
+        told["memory MB: process"] = f"{int(pages.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / MB:.0f}"
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        told["memory MB: tensors on the GPU"] = f"{torch.cuda.memory_allocated(device) / MB:.0f}"
+        told["memory MB: reserved on the GPU"] = f"{torch.cuda.memory_reserved(device) / MB:.0f}"
+        told["memory MB: free on the GPU"] = f"{free / MB:.0f} of {total / MB:.0f}"
+    return told
