@@ -28,6 +28,24 @@ def hex_color(track_id: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*palette(track_id))
 
 
+def caption(track: Track) -> str:
+    """What is written beside a visible track: "id label score"."""
+    return f"{track.id} {track.label} {track.score:.2f}".replace("  ", " ")
+
+
+def hidden_caption(tracks: Iterable[Track]) -> str:
+    """What is written of the tracks that live and are not visible; empty when there are none."""
+    hidden = [track for track in tracks if track.state is not TrackStatus.REMOVED and track.box is None]
+    return "; ".join(f"{track.id} {track.label} {track.state.name.lower()}" for track in hidden)
+
+
+def outlines(track: Track) -> list[NDArray[np.int32]]:
+    """Outer rims of the parts of a visible track's mask: x and y of their pixels, int32 [N, 1, 2] each."""
+    x1, y1, x2, y2 = _pixels(track)
+    rims, _ = cv2.findContours(track.mask[y1:y2, x1:x2].astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return [np.asarray(rim + np.array([x1, y1], np.int32), np.int32) for rim in rims]
+
+
 def draw_overlay(color: NDArray[np.uint8], tracks: Iterable[Track], opacity: float = 0.5) -> NDArray[np.uint8]:
     """Paints tracks on a copy of an RGB uint8 [H, W, 3] image: mask with outline, box, "id label score". Removed ones are left out."""
     image = color.copy()
@@ -38,18 +56,15 @@ def draw_overlay(color: NDArray[np.uint8], tracks: Iterable[Track], opacity: flo
         window, mask = image[y1:y2, x1:x2], track.mask[y1:y2, x1:x2]
         tint = np.array(palette(track.id), np.float32)
         window[mask] = (window[mask] * (1 - opacity) + tint * opacity).astype(np.uint8)
-        outline, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        shifted = [contour + np.array([x1, y1], np.int32) for contour in outline]
-        cv2.drawContours(image, shifted, -1, palette(track.id), 2)
+        cv2.drawContours(image, outlines(track), -1, palette(track.id), 2)
     scale = max(0.4, min(image.shape[:2]) / 900)
     for track in visible:
         x1, y1, x2, y2 = _pixels(track)
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), palette(track.id), 1)
-        _caption(image, f"{track.id} {track.label} {track.score:.2f}".replace("  ", " "), x1, y1, palette(track.id), scale)
-    hidden = [track for track in shown if track.box is None]
+        _caption(image, caption(track), x1, y1, palette(track.id), scale)
+    hidden = hidden_caption(shown)
     if hidden:
-        text = "; ".join(f"{track.id} {track.label} {track.state.name.lower()}" for track in hidden)
-        _caption(image, text, 2, image.shape[0] - 2, (200, 200, 200), scale)
+        _caption(image, hidden, 2, image.shape[0] - 2, (200, 200, 200), scale)
     return image
 
 

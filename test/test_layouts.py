@@ -52,7 +52,7 @@ def test_foxglove_panels_name_what_exists() -> None:
     topics, services = set(), set()
     for panel in nested(parsed["configById"]):
         topics |= {panel[key].partition(".")[0] for key in ("imageTopic", "pointTopic", "topicPath", "topicToRender") if key in panel}
-        topics |= set(panel.get("topics", ()))
+        topics |= set(panel.get("topics", ())) | set(panel.get("annotations", ()))
         services |= {panel["serviceName"]} if "serviceName" in panel else set()
     known = {f"/{name.lstrip('/')}" for name in TYPES}
     assert {"/overlay", "/clicked_point", "/diagnostics"} <= topics <= known

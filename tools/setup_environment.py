@@ -225,7 +225,7 @@ def link_sources() -> Path:
     sources = WORK / "src"
     shutil.rmtree(sources, ignore_errors=True)
     packages = {"lang2segtrack": ROOT}
-    for name in ("vision_msgs", "tf2_msgs", "composition_interfaces"):  # interfaces that the wheels lack
+    for name in ("vision_msgs", "tf2_msgs", "composition_interfaces", "foxglove_msgs"):  # interfaces that the wheels lack
         if not (SYSTEM_ROS and find_share(name)):
             packages[name] = ROOT / "underlay" / name
     for name, origin in packages.items():

@@ -57,8 +57,8 @@ def markdown() -> str:
             "",
             _table(("topic", "type", "what"), (*TOPICS, *REFINED_TOPICS)),
             "",
-            "And once a second `/diagnostics` (`diagnostic_msgs/DiagnosticArray`) with rates, how long each stage takes and what waits for it, memory, "
-            "and everything that was replaced, skipped or has failed; see [faults.md](faults.md#what-diagnostics-says).",
+            "And once a second `/diagnostics` (`diagnostic_msgs/DiagnosticArray`) with rates, how long each stage takes and what "
+            "waits, memory, and all that was replaced, skipped or has failed; see [faults.md](faults.md#what-diagnostics-says).",
             "",
             "## Services",
             "Each answers with success and a sentence; the prompts also with the ids they made. The fields are described in `srv/`.",

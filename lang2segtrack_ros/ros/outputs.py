@@ -26,6 +26,7 @@ from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.rendering import draw_overlay
 from lang2segtrack_ros.result_messages import LabelBook
 from lang2segtrack_ros.results import FrameResult
+from lang2segtrack_ros.ros.annotations import annotations_class, annotations_message
 from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.depth import DepthSource
 from lang2segtrack_ros.ros.spatial_outputs import SPATIAL_TOPICS, SpatialOutputs
@@ -44,6 +45,11 @@ TOPICS: tuple[tuple[str, str, str], ...] = (
     ("label_info", "vision_msgs/LabelInfo", "Latched: which label each id in `instance_masks` has."),
     ("tracks", "lang2segtrack/TrackArray", "Every object, also hidden ones: state, scores, box and run-length encoded mask."),
     ("overlay", "sensor_msgs/Image", "rgb8, the image with masks, boxes, ids and labels painted on."),
+    (
+        "annotations",
+        "foxglove_msgs/ImageAnnotations",
+        "For Foxglove to paint, with the image's stamp: outlines, boxes, captions. Only where foxglove_msgs is installed.",
+    ),
     *SPATIAL_TOPICS,
 )
 Item = tuple[Header, Frame, FrameResult]
@@ -67,6 +73,8 @@ class Outputs:
         self._label_info = node.create_publisher(LabelInfo, "label_info", latched)
         self._tracks = node.create_publisher(TrackArray, "tracks", reliable)
         self._overlay = node.create_publisher(Image, "overlay", reliable)
+        annotations = annotations_class()
+        self._annotations = node.create_publisher(annotations, "annotations", reliable) if annotations is not None else None
         self.overlay_opacity = 0.5
         self.depth_wait_s = 0.05
         self.depth_source: DepthSource | None = None
@@ -129,8 +137,9 @@ class Outputs:
             self._closed = True
             self._condition.notify()
         self._thread.join()
-        for publisher in (self._detections, self._masks, self._label_info, self._tracks, self._overlay):
-            self._node.destroy_publisher(publisher)
+        for publisher in (self._detections, self._masks, self._label_info, self._tracks, self._overlay, self._annotations):
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
         self.spatial.close()
 
     def _run(self) -> None:
@@ -184,6 +193,8 @@ class Outputs:
             self._send("tracks", self._tracks, MESSAGES.tracks(result.tracks, header))
         if self._masks.get_subscription_count():
             self._send("instance_masks", self._masks, MESSAGES.instance_masks(result, header))
+        if self._annotations is not None and self._annotations.get_subscription_count():
+            self._send("annotations", self._annotations, annotations_message(result, header))
         if self._overlay.get_subscription_count():
             painted = draw_overlay(frame.color, tracks, self.overlay_opacity)
             self._send("overlay", self._overlay, MESSAGES.image(painted, "rgb8", header))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import array
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ from lang2segtrack.srv import (
 )
 from lang2segtrack_ros.image_messages import stamp_ns
 from lang2segtrack_ros.results import Rle, TrackStatus
+from lang2segtrack_ros.ros.annotations import annotations_class
 from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame, demo_scene
@@ -66,6 +68,7 @@ class Outsider:
             ("overlay", Image, QoSProfile(depth=50)),
             ("label_info", LabelInfo, latched),
             ("/diagnostics", DiagnosticArray, QoSProfile(depth=50)),
+            *([("annotations", annotations_class(), QoSProfile(depth=50))] if annotations_class() is not None else []),
         ):
             self.heard[topic] = []
             self.node.create_subscription(kind, topic, self.heard[topic].append, qos)
@@ -193,6 +196,11 @@ def test_text_prompt_and_every_output(outside: Outsider, frames: list[SceneFrame
         assert outside.heard[topic][-1].header.frame_id == "camera_color_optical_frame"
         return outside.heard[topic][-1]
 
+    if annotations_class() is not None:
+        heard = outside.heard["annotations"]
+        assert outside.spin(3.0, lambda: stamp_ns(heard[-1].texts[0].timestamp) == outside.stamp)
+        captions = [text.text.rpartition(" ")[0] for text in heard[-1].texts]
+        assert sorted(captions) == sorted(f"{number} {label}" for label, number in ids.items())
     detections = latest("detections").detections
     assert sorted((item.id, item.results[0].hypothesis.class_id) for item in detections) == sorted((str(v), k) for k, v in ids.items())
     masks = latest("instance_masks")
@@ -329,6 +337,32 @@ def test_a_looping_bag_and_a_change_of_resolution(outside: Outsider, frames: lis
     assert int(outside.diagnostics("skipped: clock_went_back_kept")) >= 1
     assert int(outside.diagnostics("skipped: size_changed_kept")) >= 1
     outside.step(frames[3])
+
+
+def test_diagnostics_tell_rates_stages_what_waits_and_memory(outside: Outsider, frames: list[SceneFrame]) -> None:
+    """The numbers are those of what was done: a stage that no image passes, or a queue that never fills, would not be noticed."""
+    outside.step(frames[0])
+    client = outside.node.create_client(AddTextPrompt, "add_text_prompt")
+    assert outside.spin(20.0, client.service_is_ready)
+    answer = client.call_async(AddTextPrompt.Request(text="red circle."))
+    assert outside.spin(3.0, lambda: outside.diagnostics("waiting: prompts") == "1"), "a prompt waits while no image comes"
+    assert outside.diagnostics("waiting: services") == "1"
+    while not answer.done():
+        outside.step(frames[1])
+    outside.node.destroy_client(client)
+    began = time.monotonic()
+    while time.monotonic() - began < 2.5:
+        outside.step(frames[2])
+    assert 0.5 < float(outside.diagnostics("images a second, processed")) < 100
+    assert outside.diagnostics("waiting: prompts") == outside.diagnostics("waiting: services") == "0"
+    stages = ("waiting for the engine", "step", "look of the detector", "waiting to be published", "publishing")
+    for stage in stages:
+        mean, most = map(float, outside.diagnostics(f"ms, {stage}").split(", at most "))
+        assert 0 <= mean <= most, stage
+    assert float(outside.diagnostics("ms, step").split(",")[0]) > 1.0, "a network takes longer than a millisecond"
+    assert int(outside.diagnostics("looks of the detector")) > 0
+    assert re.fullmatch(r"frames \d+ to \d+ are known \([\d.]+ s, [\d.]+ MB\).*", outside.diagnostics("history"))
+    assert 100 < float(outside.diagnostics("memory MB: process")) < 4000
 
 
 def set_parameter(outside: Outsider, name: str, value: ParameterValue) -> Any:

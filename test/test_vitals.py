@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a running program tells of itself."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.vitals import KEPT, Durations, Rates, memory
+
+
+def test_durations_tell_mean_and_worst_of_the_latest() -> None:
+    durations = Durations()
+    assert str(durations) == "none"
+    durations.add(9.0)
+    for _ in range(KEPT - 1):
+        durations.add(0.010)
+    durations.add(0.030)  # and the nine seconds are forgotten
+    assert str(durations) == "10.2, at most 30.0"
+
+
+def test_rates_are_of_the_time_between_two_looks() -> None:
+    now = 10.0
+    rates = Rates(lambda: now)
+    now = 12.0
+    assert rates.update({"received": 30, "processed": 20}) == {"received": "15.0", "processed": "10.0"}
+    now = 13.0
+    assert rates.update({"received": 45, "processed": 20}) == {"received": "15.0", "processed": "0.0"}
+    now = 14.0  # an engine that was made anew counts from 0
+    assert rates.update({"received": 5, "processed": 5}) == {"received": "5.0", "processed": "5.0"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
+def test_memory_of_the_process_follows_what_it_holds() -> None:
+    before = float(memory("cpu")["memory MB: process"])
+    held = np.ones(200_000_000, np.uint8)
+    after = float(memory("cpu")["memory MB: process"])
+    assert 150 < after - before < 250
+    assert after <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 + 1
+    del held
