@@ -21,6 +21,7 @@ from lang2segtrack_ros.toyworld.shapes import COLORS, PILLAR, outline
 
 WALL_M = 4.0
 _SUBPIXEL = 4  # fractional bits of cv2's polygon coordinates
+_RIM = 0.55  # pixels by which a polygon that cv2 fills reaches beyond its corners on each side, as it paints the rim as well
 _NOISE_MARGIN = 64  # the noise images are this much larger than the picture, and each frame shows another part of them
 
 
@@ -340,8 +341,9 @@ class Scene:
         if visible:
             x, y = int(near[0]), int(near[1])
             box = (x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1)
-        area = float(cv2.contourArea(corners.astype(np.float32)))
-        middle, size = (low + high) / 2 - (camera.cx, camera.cy), high - low
+        rim = corners.astype(np.float32)
+        area = float(cv2.contourArea(rim)) + _RIM * float(cv2.arcLength(rim, True))
+        middle, size = (low + high) / 2 - (camera.cx, camera.cy), high - low + 2 * _RIM
         return BodyTruth(
             number + 1,
             body.label,
