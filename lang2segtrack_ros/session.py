@@ -160,8 +160,9 @@ class Session:
 
     @property
     def waiting(self) -> int:
-        """Prompts that wait for a frame, or for the detector."""
-        return len(self._waiting) + len(self._texts.handles) + (len(self._in_flight.handles) if self._in_flight is not None else 0)
+        """Prompts that wait for a frame, or for the detector; may be read on any thread."""
+        flight = self._in_flight
+        return len(self._waiting) + len(self._texts.handles) + (len(flight.handles) if flight is not None else 0)
 
     @property
     def worker_restarts(self) -> int:
