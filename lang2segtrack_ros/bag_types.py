@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -78,6 +79,11 @@ class BagMessages:
     def numbers(self, values: NDArray[Any]) -> Any:
         """The array itself, which is what rosbags takes."""
         return values
+
+    def zeros(self, shape: tuple[int, ...], kind: str) -> tuple[Any, NDArray[Any]]:
+        """An array, flat and in its shape."""
+        values = np.zeros(shape, kind)
+        return values.reshape(-1).view(np.uint8), values
 
 
 def offered_qos(depth: int, latched: bool = False) -> Qos:

@@ -144,11 +144,9 @@ def depth_to_metres(msg: Any) -> NDArray[np.float32]:
     raise ConversionError("unknown_depth_encoding", f'depth encoding "{msg.encoding}" is not known; known: {", ".join(DEPTH_ENCODINGS)}')
 
 
-def instance_image(tracks: Iterable[Track], height: int, width: int) -> NDArray[np.uint16]:
-    """uint16 [height, width], each pixel the id of the surest track there, 0 for none. Ids above 65535 show as 65535."""
-    image = np.zeros((height, width), np.uint16)
+def paint_instances(image: NDArray[np.uint16], tracks: Iterable[Track]) -> None:
+    """Paints the id of the surest track into each pixel of a uint16 [H, W] image of zeros. Ids above 65535 show as 65535."""
     for track in sorted(tracks, key=lambda track: track.score):
         if track.box is not None:
             x1, y1, x2, y2 = map(int, track.box)
             image[y1:y2, x1:x2][track.mask[y1:y2, x1:x2]] = min(track.id, MAX_INSTANCE_ID)
-    return image

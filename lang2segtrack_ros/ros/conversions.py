@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import array
+import math
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -49,6 +51,7 @@ class RosMessages:
     """rclpy's message classes, see `result_messages.MessageLibrary`."""
 
     @staticmethod
+    @cache
     def message_class(kind: str) -> Any:
         """The class of a kind such as sensor_msgs/msg/Image."""
         package, _, name = kind.split("/")
@@ -63,6 +66,11 @@ class RosMessages:
         buffer = array.array(values.dtype.char)
         buffer.frombytes(np.ascontiguousarray(values).data.cast("B"))
         return buffer
+
+    def zeros(self, shape: tuple[int, ...], kind: str) -> tuple[Any, NDArray[Any]]:
+        """An array.array, and an array in its memory."""
+        buffer = array.array("B", bytes(1)) * (math.prod(shape) * np.dtype(kind).itemsize)
+        return buffer, np.frombuffer(buffer, kind).reshape(shape)
 
 
 MESSAGES = ResultMessages(RosMessages())

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from lang2segtrack_ros.bag_types import BagMessages
 from lang2segtrack_ros.image_messages import (
     COLOR_ENCODINGS,
     MAX_INSTANCE_ID,
@@ -22,9 +23,10 @@ from lang2segtrack_ros.image_messages import (
     compressed_to_rgb,
     depth_to_metres,
     image_to_rgb,
-    instance_image,
+    paint_instances,
 )
-from lang2segtrack_ros.results import TrackStatus
+from lang2segtrack_ros.result_messages import ResultMessages
+from lang2segtrack_ros.results import FrameResult, TrackStatus
 from lang2segtrack_ros.ros.conversions import MESSAGES, camera_model
 from test.test_rendering import make_track
 
@@ -168,6 +170,17 @@ def test_image_message_holds_the_array() -> None:
     assert np.array_equal(np.frombuffer(message.data, np.uint16).reshape(4, 3), pixels)
 
 
+@pytest.mark.parametrize("messages", [MESSAGES, ResultMessages(BagMessages())], ids=["rclpy", "rosbags"])
+def test_instance_masks_are_painted_into_the_message(messages: ResultMessages) -> None:
+    """Of 20 x 30 pixels, 2 bytes each: an array that did not share the message's memory would leave it black."""
+    header = BagMessages().make("std_msgs/msg/Header", stamp=None, frame_id="f") if messages is not MESSAGES else Header(frame_id="f")
+    message = messages.instance_masks(FrameResult(0, 0, 20, 30, (masked(slice(5, 15), slice(5, 15), 258),)), header)
+    assert (message.height, message.width, message.step, message.encoding, message.is_bigendian) == (20, 30, 60, "mono16", 0)
+    pixels = np.frombuffer(message.data, "<u2").reshape(20, 30)
+    assert (pixels[5:15, 5:15] == 258).all()
+    assert np.count_nonzero(pixels) == 100
+
+
 def masked(rows: slice, columns: slice, track_id: int, score: float = 0.9) -> Any:
     mask = np.zeros((20, 30), bool)
     mask[rows, columns] = True
@@ -186,13 +199,14 @@ def test_detections_have_exact_boxes_and_skip_hidden_tracks() -> None:
     assert detection.header.frame_id == "f"
 
 
-def test_instance_image_shows_the_surest_on_top() -> None:
+def test_instances_show_the_surest_on_top() -> None:
     tracks = [
         masked(slice(0, 10), slice(0, 10), 3, 0.9),
         masked(slice(5, 15), slice(5, 15), 4, 0.5),
         masked(slice(18, 20), slice(0, 2), 70_000),
     ]
-    pixels = instance_image(tracks, 20, 30)
+    pixels = np.zeros((20, 30), np.uint16)
+    paint_instances(pixels, tracks)
     assert [int(pixels[0, 0]), int(pixels[7, 7]), int(pixels[12, 12]), int(pixels[0, 29])] == [3, 3, 4, 0]
     assert int(pixels[19, 0]) == MAX_INSTANCE_ID
 
