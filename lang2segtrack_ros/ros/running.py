@@ -24,14 +24,15 @@ log = logging.getLogger(__name__)
 EXIT_S = 1.2
 """From a signal to the end of the process at the latest, whatever it is at."""
 PAUSE_S = 0.1
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 NodeT = TypeVar("NodeT", bound=Node)
 
 
 def suit_engine() -> None:
     """Sets the process up for threads that work on images: to be called once, before anything large is made.
 
-    The engine's thread asks for the interpreter after every small tensor operation, so others may hold it but shortly.
+    The engine's thread asks for the interpreter after every small tensor operation, so others may hold it but shortly: the executor's,
+    which goes on when it has handed an image over, or the detector's.
     """
     sys.setswitchinterval(SWITCH_S)
     keep_freed_memory()
