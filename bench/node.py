@@ -175,7 +175,7 @@ def main() -> int:
     """All runs; writes the summary and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=int, default=200, help="images a run")
-    parser.add_argument("--fps", type=float, default=4.0, help="of the camera; the engine must be idle when an image comes")
+    parser.add_argument("--fps", type=float, default=5.0, help="of the camera; the engine must be idle when an image comes")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from array import array
@@ -22,6 +23,7 @@ from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.sources import ImageSource
 from lang2segtrack_ros.trace_files import TraceFiles
 
+log = logging.getLogger(__name__)
 Report = Callable[[str, int, "int | None"], None]
 """Called with the name of a stage, images done, and images in all where they are known."""
 
@@ -52,11 +54,13 @@ class Script:
             self._handles.append((number, session.prompt(self._waiting.pop(0).prompt)))
 
     def after(self) -> None:
-        """Looks at what became of them. Raises OfflineError for a prompt that was refused."""
+        """Looks at what became of them, and logs what a user should know. Raises OfflineError for a prompt that was refused."""
         for number, handle in self._handles:
             if handle.error:
                 raise OfflineError(f"the prompt for image {number} cannot be followed: {handle.error}")
             self.found = self.found or bool(handle.track_ids)
+            for note in handle.notes if handle.done else ():
+                log.warning(note)
         self._handles = [item for item in self._handles if not item[1].done]
 
     def finish(self, images: int) -> None:

@@ -277,7 +277,8 @@ class Session:
             (self._cuts, ("_last", "light")),
         ]
         parts += [(handle, ("done", "track_ids", "labels", "error", "notes")) for handle in handles]
-        parts += [(self._in_flight, ("tracks", "features", "answer"))] if self._in_flight else []
+        # Not its answer: the worker gives it once, and a frame that fails leaves it for the next one.
+        parts += [(self._in_flight, ("tracks", "features"))] if self._in_flight else []
         return Checkpoint(parts).with_others(self.tracker.checkpoint(), self.registry.checkpoint(), self._meetings.checkpoint())
 
     def _wear_out(self, error: Exception) -> None:
@@ -465,10 +466,12 @@ class Session:
     def _catch_up(self) -> None:
         """Takes an answer about an earlier frame."""
         taken = self._worker.take() if self._worker is not None else None
+        if taken is not None:
+            self._count_look(taken)
         flight = self._in_flight
         if flight is None:
             return
-        flight.answer = flight.answer or taken  # there already when this frame is done again
+        flight.answer = flight.answer or taken  # there already when the last frame failed
         if flight.answer is None:
             return
         self._in_flight = None
@@ -486,21 +489,25 @@ class Session:
         request = DetectionRequest(self.tracker.frame_index, frame.color, tuple(wanted.thresholds), tuple(wanted.thresholds.values()))
         if self._worker is None:
             given = answer(self.detector, request)
+            self._count_look(given)
             if self._is_answer(given, wanted.handles):
                 self._placement.place(given, opened, opened.tracks(), wanted.handles)
             return
         self._in_flight = Question([], wanted.handles, [(self.tracker.frame_index, features, frame.height, frame.width)])
         self._worker.submit(request)
 
-    def _is_answer(self, given: DetectionAnswer, handles: list[PromptHandle]) -> bool:
-        """Whether the detector has answered; if not, prompts ask again."""
+    def _count_look(self, given: DetectionAnswer) -> None:
         self.looks += 1
         self.look_durations.add(given.seconds)
+        if given.error is not None:
+            self.detector_errors += 1
+            self.detector_error = f"detector: {type(given.error).__name__}: {given.error}"
+
+    def _is_answer(self, given: DetectionAnswer, handles: list[PromptHandle]) -> bool:
+        """Whether the detector has answered; if not, prompts ask again."""
         if given.error is None:
             self._detections = len(given.detections)
             return True
-        self.detector_errors += 1
-        self.detector_error = f"detector: {type(given.error).__name__}: {given.error}"
         less = smaller_detector(self.detector) if is_out_of_memory(given.error) else None
         if less is not None:
             self.detector = less

@@ -46,23 +46,25 @@ class Rates:
         self._counts: Mapping[str, int] = {}
 
     def update(self, counts: Mapping[str, int]) -> dict[str, str]:
-        """Growth a second since the last update, for each counter; a counter that has begun anew counts from 0."""
+        """Growth a second since the last update, or since this was made, for each counter."""
         now = self._clock()
         elapsed, before = max(now - self._at, 1e-9), self._counts
         self._at, self._counts = now, dict(counts)
-        grown = {name: count - before.get(name, 0) if count >= before.get(name, 0) else count for name, count in counts.items()}
-        return {name: f"{count / elapsed:.1f}" for name, count in grown.items()}
+        return {name: f"{(count - before.get(name, 0)) / elapsed:.1f}" for name, count in counts.items()}
 
 
 def memory(device: torch.device | str) -> dict[str, str]:
     """Megabytes (10^6 bytes) that this process holds in the machine's memory, where the system tells, and on a GPU, by name."""
-    device, told = torch.device(device), {}
+    device, held = torch.device(device), {}
     pages = Path("/proc/self/statm")
-    if pages.is_file():
-        told["memory MB: process"] = f"{int(pages.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / MB:.0f}"
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        told["memory MB: tensors on the GPU"] = f"{torch.cuda.memory_allocated(device) / MB:.0f}"
-        told["memory MB: reserved on the GPU"] = f"{torch.cuda.memory_reserved(device) / MB:.0f}"
-        told["memory MB: free on the GPU"] = f"{free / MB:.0f} of {total / MB:.0f}"
-    return told
+    try:
+        if pages.is_file():
+            held["process"] = f"{int(pages.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / MB:.0f}"
+        if device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(device)
+            held["tensors on the GPU"] = f"{torch.cuda.memory_allocated(device) / MB:.0f}"
+            held["reserved on the GPU"] = f"{torch.cuda.memory_reserved(device) / MB:.0f}"
+            held["free on the GPU"] = f"{free / MB:.0f} of {total / MB:.0f}"
+    except (RuntimeError, OSError) as error:  # a GPU that has failed, say; whoever tells of memory has that to tell
+        held["not known"] = str(error).partition("\n")[0]
+    return {f"memory MB: {name}": value for name, value in held.items()}

@@ -92,7 +92,7 @@ def _nodes(context: LaunchContext) -> list:
             namespace=value["namespace"],
             parameters=[_parameter_file(value["params_file"], share), _given(value)],
             remappings=list(topics.items()),
-            arguments=["--ros-args", "--log-level", f"track_node:={value['log_level']}"],
+            arguments=["--ros-args", "--log-level", f"{_logger(value['namespace'])}:={value['log_level']}"],
             output="screen",
             emulate_tty=True,
         )
@@ -125,6 +125,11 @@ def _given(value: dict) -> dict:
     if value["image_size"]:
         chosen["image_size"] = _number(value, "image_size")
     return chosen
+
+
+def _logger(namespace: str) -> str:
+    # What rclcpp and rclpy call the logger of a node in a namespace.
+    return ".".join([*filter(None, namespace.split("/")), "track_node"])
 
 
 def _number(value: dict, name: str) -> int:

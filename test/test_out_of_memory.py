@@ -14,7 +14,8 @@ import torch
 from lang2segtrack_ros.detection import GroundingDinoDetector
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, step_down
-from lang2segtrack_ros.prompt_handle import MAX_TRIES
+from lang2segtrack_ros.placement import Placement
+from lang2segtrack_ros.prompt_handle import MAX_TRIES, PromptHandle
 from lang2segtrack_ros.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.session import Session
@@ -167,6 +168,55 @@ def test_a_frame_that_fails_anywhere_leaves_no_trace(
         assert [(track.label, track.state, track.box) for track in spoilt.tracks] == [
             (track.label, track.state, track.box) for track in calm.tracks
         ]
+
+
+def asked(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> tuple[Session, PromptHandle]:
+    """A session whose detector has found on its own thread what a prompt named, on frame 0; the answer waits for frame 1."""
+    session = Session(segmenter, detector, background=True)
+    handle = session.prompt(TextPrompt("red circle.", "once"))
+    step(session, frames, 0)
+    assert session._worker is not None
+    session._worker.wait(60)
+    return session, handle
+
+
+@pytest.mark.parametrize("place", ["encode", "decode", "memorise"])
+def test_an_answer_that_comes_on_a_frame_that_fails_is_not_lost(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The detector's thread gives an answer once; whoever waited for it would wait for ever."""
+    session, handle = asked(segmenter, detector, frames)
+    with monkeypatch.context() as patch:
+        raise_in(patch, place, RuntimeError("lightning"), lambda *_: True)
+        with pytest.raises(RuntimeError, match="lightning"):
+            step(session, frames, 1)
+    assert not handle.done
+    result = step(session, frames, 1)
+    session.close()
+    assert handle.done
+    assert [track.label for track in result.tracks] == handle.labels == ["red circle"]
+    assert iou(result.tracks[0].mask, frames[1].instances == 1) > 0.8
+    assert (session.waiting, session.looks) == (0, 1)
+
+
+def test_an_answer_on_which_every_frame_fails_is_let_go_and_asked_for_again(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise one detection that nobody foresaw would end the stream."""
+    session, handle = asked(segmenter, detector, frames)
+    with monkeypatch.context() as patch:
+        raise_in(patch, "catch_up", ArithmeticError("cursed"), lambda *_: True, Placement)
+        for _ in range(MAX_TRIES):
+            with pytest.raises(ArithmeticError):
+                step(session, frames, 1)
+        assert step(session, frames, 1).tracks == ()
+    assert session._worker is not None
+    session._worker.wait(60)
+    result = step(session, frames, 2)
+    session.close()
+    assert handle.done
+    assert [track.label for track in result.tracks] == ["red circle"]
+    assert session.looks == 2
 
 
 def test_a_prompt_on_which_every_frame_fails_is_let_go(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -20,6 +21,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +123,10 @@ def check_machine() -> None:
     """Raises SetupError when something is missing that pip cannot bring."""
     if sys.version_info < (3, 10):
         raise SetupError(f"Python 3.10 or newer is needed, this is {platform.python_version()}: run make PYTHON=python3.11")
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        raise SetupError("Python's headers were not found: install them, such as Debian's or Ubuntu's package python3-dev")
+    if importlib.util.find_spec("ensurepip") is None:
+        raise SetupError("Python's module venv is not whole: install it, such as Debian's or Ubuntu's package python3-venv")
     if not any(shutil.which(compiler) for compiler in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++")):
         raise SetupError("no C++ compiler was found: install one, such as Debian's or Ubuntu's package build-essential")
     for program, package in (("cmake", "cmake"), ("make", "build-essential")):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address
     try:
         import ray
     except ImportError as error:
-        raise BagError(f"several bags at once need Ray ({error}): pip install 'lang2segtrack[ray]', or leave --workers at 1") from error
+        raise BagError(f"several bags at once need Ray ({error}): pip install 'ray>=2.30', or leave --workers at 1") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers; nothing of ours is sent anywhere
     try:
         ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level="error")
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -70,7 +70,7 @@ def _work(options: argparse.Namespace, report: Report, source: Path, target: Pat
         options.overlay,
         options.namespace,
         options.checkpoint_every,
-        identity=repr((options.model, options.detector, options.image_size, options.policy)),
+        identity=repr((options.segmenter, options.detector, options.image_size, options.policy)),
     )
     return BagJob(source, target, lambda: make_session(options, prompts), wanted, report).run()
 

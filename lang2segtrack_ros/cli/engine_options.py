@@ -18,8 +18,9 @@ POLICIES = ("samurai", "sam2", "distractor", "depth")
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Options that choose the networks."""
-    parser.add_argument("--model", default="toy", help="segmenter: a name of `weights list`, a folder or hub id (%(default)s)")
-    parser.add_argument("--detector", default="toy", help="detector for text, likewise (%(default)s)")
+    known = "toy, a name of `weights list`, a folder or hub id"
+    parser.add_argument("--segmenter", "--model", default="sam2.1-tiny", help=f"SAM 2 weights: {known} (%(default)s)")
+    parser.add_argument("--detector", default="grounding-dino-tiny", help="weights of the detector for text, likewise (%(default)s)")
     parser.add_argument("--image-size", type=int, metavar="N", help="side of the segmenter's square input; smaller is faster")
     parser.add_argument(
         "--policy",
@@ -36,7 +37,7 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], word
     from lang2segtrack_ros.session import Session
     from lang2segtrack_ros.weights import load_detector, load_segmenter
 
-    segmenter = load_segmenter(options.model, options.device, options.image_size)
+    segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
     with_detector = words_may_come or any(isinstance(item.prompt, TextPrompt) for item in prompts)
     detector = load_detector(options.detector, options.device) if with_detector else None
     return Session(segmenter, detector, options.policy, **more)

@@ -8,7 +8,6 @@ Only where the package foxglove_msgs is installed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import cv2
@@ -32,8 +31,11 @@ _make = _library.make
 
 
 def annotations_class() -> Any:
-    """The class of the messages; None where foxglove_msgs is not installed."""
-    return _library.message_class(KIND) if find_spec("foxglove_msgs") is not None else None
+    """The class of the messages; None where foxglove_msgs is not installed, or but in part."""
+    try:
+        return _library.message_class(KIND)
+    except (ImportError, AttributeError):
+        return None
 
 
 def annotations_message(result: FrameResult, header: Header) -> Any:
@@ -53,7 +55,7 @@ def annotations_message(result: FrameResult, header: Header) -> Any:
     hidden = hidden_caption(result.announced)
     if hidden:
         texts.append(_text(hidden, 2.0, result.height - 2.0, font, GREY, header))
-    return _make(KIND, circles=[], points=lines, texts=texts)
+    return _make(KIND, points=lines, texts=texts)
 
 
 def _box(track: Track) -> NDArray[np.float64]:

@@ -59,7 +59,10 @@ class RosMessages:
 
     def make(self, kind: str, **values: Any) -> Any:
         """A message."""
-        return self.message_class(kind)(**values)
+        made = self.message_class(kind)
+        if "data" in values and "_check_fields" in made.__slots__:  # from Jazzy on, pixels that are not checked are copied instead
+            values["check_fields"] = True
+        return made(**values)
 
     def numbers(self, values: NDArray[Any]) -> Any:
         """The bytes go through array.array, the only quick way in rclpy."""

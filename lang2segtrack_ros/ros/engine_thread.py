@@ -86,7 +86,7 @@ class EngineThread(Generic[Tag]):
         self._work: _Work | None = None
         self._closed = False
         self._to_remember = False
-        self._history = "off" if session.history is None else "empty"
+        self._history = self._describe_history()
         self.statistics = EngineStatistics()
         self._thread = SupervisedThread("lang2segtrack-engine", self._run)
 
@@ -101,7 +101,7 @@ class EngineThread(Generic[Tag]):
         return list(filter(None, (self.statistics.last_error, self._thread.last_error, self._session.detector_error)))
 
     @property
-    def told(self) -> dict[str, object]:
+    def vitals(self) -> dict[str, object]:
         """What a user may want to know of images, objects, the detector and what waits, by name."""
         session, statistics = self._session, self.statistics
         return {
@@ -252,8 +252,6 @@ class EngineThread(Generic[Tag]):
         self._to_remember = False
         try:
             self._session.remember()
-            if self._session.history is not None:
-                self._history = self._session.history.describe()
         except Exception as error:  # likewise
             self._failed(error)
 
@@ -265,7 +263,11 @@ class EngineThread(Generic[Tag]):
         statistics.failed[name] += 1
         statistics.failed_at, statistics.last_error = now, words
 
+    def _describe_history(self) -> str:
+        return self._session.history.describe() if self._session.history is not None else "off"
+
     def _settle(self) -> None:
+        self._history = self._describe_history()
         done = [item for item in self._handles if item[0].done]
         self._handles = [item for item in self._handles if not item[0].done]
         for handle, future in done:

@@ -73,7 +73,7 @@ class ImageRequests:
         return future
 
     @property
-    def told(self) -> dict[str, object]:
+    def vitals(self) -> dict[str, object]:
         """What a user may want to know of single images, by name."""
         return {"single images segmented": self._answered, "ms, single image": self._took, "waiting: single images": len(self._waiting)}
 

@@ -112,7 +112,7 @@ class Outputs:
         return list(filter(None, (self._last_error, self._thread.last_error)))
 
     @property
-    def told(self) -> dict[str, object]:
+    def vitals(self) -> dict[str, object]:
         """What a user may want to know of what is published, what waits and what is not, by name."""
         return {
             "ms, waiting to be published": self._waited,
@@ -193,11 +193,11 @@ class Outputs:
             self._send("tracks", self._tracks, MESSAGES.tracks(result.tracks, header))
         if self._masks.get_subscription_count():
             self._send("instance_masks", self._masks, MESSAGES.instance_masks(result, header))
-        if self._annotations is not None and self._annotations.get_subscription_count():
-            self._send("annotations", self._annotations, annotations_message(result, header))
         if self._overlay.get_subscription_count():
             painted = draw_overlay(frame.color, tracks, self.overlay_opacity)
             self._send("overlay", self._overlay, MESSAGES.image(painted, "rgb8", header))
+        if self._annotations is not None and self._annotations.get_subscription_count():
+            self._send("annotations", self._annotations, annotations_message(result, header))
 
     def _send(self, name: str, publisher: Any, message: Any) -> None:
         publisher.publish(message)

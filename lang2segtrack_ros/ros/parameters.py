@@ -80,7 +80,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         1.0,
         dynamic=True,
     ),
-    Parameter("depth_wait_s", 0.05, "3-D outputs wait at most this long for a late depth image; masks never do.", 0.0, 1.0, dynamic=True),
+    Parameter("depth_wait_s", 0.05, "3-D outputs wait at most this long for a late depth image, masks with policy depth alone.", 0.0, 1.0, dynamic=True),
     Parameter("publish_tf", False, "Publish a TF frame at the centre of each object, turned like the camera's optical frame."),
     Parameter("tf_prefix", "object_", "Name of these frames, before the object's id; must differ between nodes on one robot."),
     Parameter("history_s", 30.0, "Seconds that refine_backward can go back; 0 remembers nothing and saves that time.", 0.0, 86400.0),

@@ -128,7 +128,7 @@ class Services:
         return answer
 
     @property
-    def told(self) -> dict[str, object]:
+    def vitals(self) -> dict[str, object]:
         """What a user may want to know of services, by name."""
         failed = {f"service failed: {name}": count for name, count in sorted(self.failed.items())}
         return {"waiting: services": len(self._waiting), **failed}

@@ -118,6 +118,7 @@ class TrackNode(LifecycleNode):
             return self._failed(str(error))
         except Exception as error:  # rclpy would end the transition without a word; out of GPU memory comes here
             return self._failed(f"the networks could not be loaded: {type(error).__name__}: {error}", traceback.format_exc())
+        self._rates = Rates()
         self.engine = EngineThread(session, self._on_result, self._prompting.wake)  # first: it ends the session if the rest fails
         self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
         self._outputs.overlay_opacity = self._value("overlay_opacity")
@@ -368,10 +369,10 @@ class TrackNode(LifecycleNode):
             "device": self._device,
             **{f"images a second, {name}": rate for name, rate in self._rates.update(counts).items()},
             "latency ms (last)": f"{1e3 * self._latency_s:.1f}",
-            **self.engine.told,
-            **self._outputs.told,
-            **(self.image_requests.told if self.image_requests is not None else {}),
-            **self._prompting.told,
+            **self.engine.vitals,
+            **self._outputs.vitals,
+            **(self.image_requests.vitals if self.image_requests is not None else {}),
+            **self._prompting.vitals,
             "depth images received": self._depth.received if self._depth is not None else "depth is off",
             "refinement": self._refinement.state,
             **{f"skipped: {reason}": count for reason, count in sorted(self.refused.items())},

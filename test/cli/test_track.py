@@ -17,6 +17,7 @@ from lang2segtrack_ros.writers import write_png
 from test.conftest import body_box, iou
 
 COUNT = 8
+TOY = ["--segmenter", "toy", "--detector", "toy", "--device", "cpu"]
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_backward_writes_whole_traces(tmp_path: Path, folder: Path, frames: list
     prompts.write_text("- {at: 3, mask: mask.png, label: blue star}\n")
     out = tmp_path / "out"
     words = ["track", str(folder), "--box", f"{box(frames[5], 1)}=red circle", "--at", "5", "--prompts", str(prompts), "--backward"]
-    assert main([*words, "--device", "cpu", "--out", str(out)]) == 0
+    assert main([*words, *TOY, "--out", str(out)]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["masks", "overlay.mp4", "trace.mp4", "tracks.jsonl", "tracks_mot.txt"]
     records = [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
     assert [record["frame"] for record in records] == list(range(COUNT))
@@ -73,7 +74,7 @@ def test_what_cannot_be_done_is_said(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
 ) -> None:
     """Exit code 1, one sentence, nothing left behind."""
-    assert main(["track", str(folder), *words, "--device", "cpu", "--out", str(tmp_path / "out")]) == 1
+    assert main(["track", str(folder), *TOY, *words, "--out", str(tmp_path / "out")]) == 1
     assert sentence in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
@@ -103,3 +104,11 @@ def test_a_file_of_prompts_that_is_wrong(
     (tmp_path / "prompts.yaml").write_text(text)
     assert main(["track", str(folder), "--prompts", str(tmp_path / "prompts.yaml"), "--out", str(tmp_path / "out")]) == 1
     assert sentence in capsys.readouterr().err
+
+
+def test_words_that_the_detector_does_not_know_are_told(tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Else a user would wonder why nothing is found, or why it is the wrong thing."""
+    assert main(["track", str(folder), "--text", "red circle. blarg.", *TOY, "--out", str(tmp_path / "out")]) == 0
+    assert [record.getMessage() for record in caplog.records if "does not know" in record.getMessage()] == [
+        "the detector does not know: blarg; what it finds for these words means little"
+    ]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.frame import Frame
+from lang2segtrack_ros.history import FrameHistory
 from lang2segtrack_ros.prompts import BoxPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult
 from lang2segtrack_ros.ros.engine_thread import EngineThread
@@ -194,3 +195,26 @@ def test_work_that_fails_or_is_left_behind_is_told(segmenter: Sam2Segmenter) -> 
     engine.close()
     with pytest.raises(RuntimeError, match="shutting down"):
         left.result(timeout=0)
+
+
+def test_the_history_is_told_of_although_images_never_pause(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Each result brings the next image, as a camera does that is faster than the engine."""
+    shown = iter(range(1, 7))
+    done = threading.Event()
+
+    def next_image(tag: int, frame: Frame, result: FrameResult) -> None:
+        index = next(shown, None)
+        if index is None:
+            done.set()
+            return
+        told.append(engine.vitals["history"])
+        engine.offer(index, lambda: Frame(frames[index].color, index))
+
+    told: list[Any] = []
+    engine = EngineThread[int](Session(segmenter, history=FrameHistory()), next_image)
+    assert str(engine.vitals["history"]).startswith("nothing is known yet")
+    engine.offer(0, lambda: Frame(frames[0].color, 0))
+    assert done.wait(20)
+    engine.close()
+    assert told[-1] != told[1]
+    assert str(told[-1]).startswith("frames 0 to ")
