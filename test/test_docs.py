@@ -41,7 +41,9 @@ def test_subcommands_exist() -> None:
 def test_launch_arguments_exist() -> None:
     declared = set(re.findall(r'^    \("([a-z_]+)", ', (ROOT / "launch" / "track.launch.py").read_text(), re.M))
     used = {name for line in COMMANDS if "track.launch.py" in line for name in re.findall(r"\b([a-z_]+):=", line)}
-    used |= {name for text in TEXT.values() for name in re.findall(r"`([a-z_]+):=[^`]*`", text)}  # in a sentence: no parameter is written so
+    used |= {
+        name for text in TEXT.values() for name in re.findall(r"`([a-z_]+):=[^`]*`", text)
+    }  # in a sentence: no parameter is written so
     assert used <= declared
     assert "segmenter" in used
 

@@ -11,11 +11,12 @@ from lang2segtrack_ros.ros.refinement import TOPICS as REFINED_TOPICS
 from lang2segtrack_ros.ros.services import SERVICES
 
 SUBSCRIBED = (
-    ("color/image_raw", "sensor_msgs/Image", "Colour; with `image_transport: compressed` it is `color/image_raw/compressed`."),
+    ("color/image_raw", "sensor_msgs/Image", "Colour; with `image_transport: compressed`, `color/image_raw/compressed`."),
     (
         "depth/image_raw",
         "sensor_msgs/Image",
-        "Depth, 16UC1 millimetres or 32FC1 metres, of any size; best aligned to colour. Found by stamp; masks wait for it with policy `depth` alone.",
+        "Depth, 16UC1 millimetres or 32FC1 metres, of any size; best aligned to colour. Found by stamp; masks wait for it only with policy "
+        "`depth`.",
     ),
     ("color/camera_info", "sensor_msgs/CameraInfo", "The colour camera, as it takes `color/image_raw`: distortion is undone."),
     ("depth/camera_info", "sensor_msgs/CameraInfo", "The depth camera; needed only for depth that is not aligned to colour."),
@@ -54,7 +55,7 @@ def markdown() -> str:
             "",
             "## Published",
             "Every message carries the header of the image it is about. Nothing is computed for a topic without a subscriber, but for",
-            "`label_info`, `/tf` and `tracks_refined`. All are reliable with a depth of 5; `label_info` is also transient local (latched), and",
+            "`label_info`, `/tf` and `tracks_refined`. All are reliable, with a depth of 5; `label_info` is latched (transient local), and",
             "`tracks_refined`, whole traces in one burst, has a depth of 1,000: subscribe to it as deep.",
             "",
             _table(("topic", "type", "what"), (*TOPICS, *REFINED_TOPICS)),
@@ -63,8 +64,8 @@ def markdown() -> str:
             "waits, memory, and all that was replaced, skipped or has failed; see [faults.md](faults.md#what-diagnostics-says).",
             "",
             "## Services",
-            "Each answers with success and a sentence, but for `list_tracks`, which just lists; the prompts also with the ids they made. The",
-            "fields are described in `srv/`.",
+            "Each answers with success and a sentence, but for `list_tracks`, which just lists; the prompts also with the ids they made.",
+            "The fields are described in `srv/`.",
             "",
             _table(("service", "type", "what"), SERVICES),
             "",
