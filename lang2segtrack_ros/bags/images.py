@@ -22,7 +22,7 @@ CHUNK_BYTES = 64 << 20
 
 
 def image_topic(bag: BagInput, wanted: str, messages: Messages) -> tuple[str, str]:
-    """Topic and type of the images to track.
+    """Topic and type of the images to track; where none is named the only ones with colours, or the only ones at all that are no depth.
 
     Raises:
         BagError: there is no such topic, or no images, or several topics of images and none was named.
@@ -38,20 +38,22 @@ def image_topic(bag: BagInput, wanted: str, messages: Messages) -> tuple[str, st
     if not found:
         topics = ", ".join(sorted(f"{item.topic} ({item.msgtype})" for item in bag.connections)) or "none"
         raise BagError(f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}; its topics: {topics}")
-    usable = []
+    usable: dict[bool, list[str]] = {True: [], False: []}  # whether they have colours: an infrared image has not, nor has one of ids
     for topic, kind in sorted(found.items()):
         first = next(bag.messages(topic), None)
         if first is None or (kind == COMPRESSED and topic.rpartition("/")[0] in found) or "depth" in topic.lower():
             continue
         try:
-            messages.image(kind, first[2])
+            _, color = messages.image(kind, first[2])
         except ConversionError:
             continue
-        usable.append(topic)
-    if len(usable) != 1:
-        some = "several topics hold" if usable else "no topic begins with"
-        raise BagError(f"{some} colour images; choose one with --topic: {listing}")
-    return usable[0], found[usable[0]]
+        usable[bool((color != color[..., :1]).any())].append(topic)
+    chosen = usable[True] or usable[False]
+    if not chosen:
+        raise BagError(f"no topic begins with an image that can be tracked in; choose one with --topic: {listing}")
+    if len(chosen) > 1:
+        raise BagError(f"several topics hold images; choose one with --topic: {', '.join(chosen)}")
+    return chosen[0], found[chosen[0]]
 
 
 @dataclass

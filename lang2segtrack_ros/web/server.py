@@ -102,7 +102,7 @@ class PageServer(ThreadingHTTPServer):
         self.access = access
         self.robot = robot
         self.counted: Counter[str] = Counter()
-        self.page = {path: (files(__package__).joinpath("page", name).read_bytes(), kind) for path, (name, kind) in PAGE.items()}
+        self.page = {path: ((files(__package__) / "page" / name).read_bytes(), kind) for path, (name, kind) in PAGE.items()}
         self.connections = 0
         self._max_connections = max_connections
         self._open: set[Handler] = set()

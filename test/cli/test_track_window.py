@@ -22,7 +22,8 @@ COUNT = 12
 LONG = 900
 SCALE = 800 / 320
 PLAY = ("1100", "620")
-TRACK = [sys.executable, "-c", "import sys; from lang2segtrack_ros.cli.main import main; sys.exit(main())", "track", "--segmenter", "toy", "--detector", "toy"]
+RUN = "import sys; from lang2segtrack_ros.cli.main import main; sys.exit(main())"
+TRACK = [sys.executable, "-c", RUN, "track", "--segmenter", "toy", "--detector", "toy"]
 
 
 @pytest.fixture
