@@ -9,6 +9,7 @@ those on the original images by 0.999, with the same overlap with the truth. `lo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections import deque
@@ -96,6 +97,11 @@ def _feature_bytes(features: ImageFeatures | None) -> int:
     return 0 if features is None else sum(item.nbytes for item in (*features.high, features.top))
 
 
+def _remove(image: Path) -> None:
+    with contextlib.suppress(OSError):  # on a disk that lets nothing be removed; the folder goes as a whole in the end
+        image.unlink(missing_ok=True)
+
+
 class FrameHistory:
     """The latest frames of a stream with the results of the forward pass; colour only, depth is not kept.
 
@@ -109,6 +115,10 @@ class FrameHistory:
         lossless: PNG instead of JPEG.
         keep_features: also keep encoded images, on the device that made them, so that a backward pass need not encode them again. That is
             4.2 MB a frame in float32 at 512 pixels, so it is worth it for short histories only.
+
+    Attributes:
+        cleared: how often it has begun anew: frames that have one number before and after are not the same.
+        failures, last_error: frames that could not be kept, and why the last of them.
 
     Raises:
         ValueError: a bound is not positive.
@@ -136,6 +146,7 @@ class FrameHistory:
             self._folder = tempfile.TemporaryDirectory(prefix="history-", dir=folder, ignore_cleanup_errors=True)
         self.failures = 0
         self.last_error = ""
+        self.cleared = 0
         self.clear()
 
     def clear(self) -> None:
@@ -147,6 +158,7 @@ class FrameHistory:
         self._with_features: deque[_Entry] = deque()
         self.bytes_used = 0
         self.forgotten = 0
+        self.cleared += 1
 
     def close(self) -> None:
         """Forgets everything and removes the folder."""
@@ -167,7 +179,7 @@ class FrameHistory:
             try:
                 image.write_bytes(data)
             except OSError as error:
-                image.unlink(missing_ok=True)
+                _remove(image)
                 self.failures += 1
                 self.last_error = f"frame {result.index} could not be kept: {error}"
                 return
@@ -207,7 +219,7 @@ class FrameHistory:
     @staticmethod
     def _drop(entry: _Entry) -> None:
         if isinstance(entry.image, Path):
-            entry.image.unlink(missing_ok=True)
+            _remove(entry.image)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -40,7 +40,7 @@ class Placement:
 
     Attributes:
         begun: tracks that detections began; whoever reads it empties it.
-        false_alarms: tracks that a look has shown to be nothing, or that no look can confirm any more; likewise.
+        false_alarms: tracks that a look has shown to be nothing; likewise.
         refused: how many detections the network made nothing of.
     """
 
@@ -76,6 +76,8 @@ class Placement:
         newcomers: dict[int, Proposed] = {}
         looks: list[tuple[str, Appearance | None]] = []
         visible = [track for track in tracks if track.box is not None]
+        known = {track.id: track.mask for track in visible} | {key: opened.mask_of(item) for key, item in opened.prompted.items()}
+        waiting = len(opened.added) if opened.tracker is self.tracker else 0  # of a fork, all are old objects
         met = {track_id for pair in self._unsettled(labels) for track_id in pair}
         unsettled = [track for track in tracks if track.id in met]
         for index in new:
@@ -83,13 +85,12 @@ class Placement:
             if _touches(detection, unsettled):
                 continue  # one of two that are not told apart yet, and whose masks are not to be trusted
             try:
-                self.tracker.check_room(len(opened.added) + len(newcomers))  # not all of them are accepted yet
-                proposed = opened.propose(BoxPrompt(detection.box, detection.label))
+                proposed = opened.propose(BoxPrompt(detection.box, detection.label), check_room=False)
             except (PromptError, TrackerError) as error:
                 full = str(error)
                 continue
             mask = opened.mask_of(proposed)
-            duplicate = find_duplicate(mask, visible)
+            duplicate = find_duplicate(mask, known)
             if duplicate is None:
                 newcomers[index] = opened.confined(proposed, _MARGIN)
                 looks.append((detection.label, appearance_of(given.request.color, opened.mask_of(newcomers[index]))))
@@ -98,7 +99,13 @@ class Placement:
         absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids and track.id not in met]
         again = self.registry.reunite(looks, absent)
         for position, (index, proposed) in enumerate(newcomers.items()):
-            found[index] = self._seat(opened, proposed, given.detections[index], again.get(position))
+            try:
+                if position not in again:
+                    self.tracker.check_room(waiting)
+                    waiting += 1
+                found[index] = self._seat(opened, proposed, given.detections[index], again.get(position))
+            except TrackerError as error:
+                full = str(error)
         by_id = {track.id: track for track in visible}
         for index, track_id in matched.items():
             if track_id in by_id:
@@ -164,7 +171,7 @@ class Placement:
         for index, features, height, width in later:
             fork.frame_index = index
             present = fork.begin(features, height, width).commit()
-        self._settle_with_present(fork, present, last, set_right)
+        self._settle_with_present(fork, present, last, set_right, asked.handles)
         fork.frame_index = self.tracker.frame_index
         self.tracker.adopt(fork)
 
@@ -197,15 +204,20 @@ class Placement:
         self.tracker.adopt(fork)
         return tracks
 
-    def _settle_with_present(self, fork: StreamTracker, present: list[Track], last: Sequence[Track], set_right: set[int]) -> None:
+    def _settle_with_present(
+        self, fork: StreamTracker, present: list[Track], last: Sequence[Track], set_right: set[int], handles: Sequence[PromptHandle]
+    ) -> None:
         """What was prompted, found or seen again in the meantime may be the same object as one that was caught up.
 
         Not so a track that was set right: the one on the same pixels is the one that has slipped onto its object.
         """
+        masks = {track.id: track.mask for track in last}
         for track in present:
-            duplicate = find_duplicate(track.mask, last) if track.id not in set_right else None
+            duplicate = find_duplicate(track.mask, masks) if track.id not in set_right else None
             if duplicate is not None:
                 fork.remove(track.id)
+                for handle in handles:
+                    handle.track_ids = [duplicate if track_id == track.id else track_id for track_id in handle.track_ids]
                 if track.id not in self.tracker.ids:
                     self.registry.forget(track.id)
                 elif duplicate == track.id:

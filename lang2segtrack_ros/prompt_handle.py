@@ -43,7 +43,7 @@ class PromptHandle:
     def worn(self, error: Exception, what: str) -> bool:
         """Counts a failure; True, and the prompt is answered, when it has had its tries."""
         self.failures += 1
-        if self.failures == MAX_TRIES:
+        if self.failures >= MAX_TRIES:
             going_on = "; it is looked for on" if self.prompt_id else ""
             self.finish([], [], f"{what} failed {MAX_TRIES} times, the last time with {type(error).__name__}: {error}{going_on}")
         return self.done

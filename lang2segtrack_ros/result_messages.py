@@ -118,7 +118,7 @@ class ResultMessages:
 
 
 class LabelBook:
-    """Which label each id in the instance images has; an id keeps its label while its track lives."""
+    """Which label each id in the instance images has, while its track lives, seen or not."""
 
     def __init__(self) -> None:
         self.labels: dict[int, str] = {}
@@ -126,7 +126,7 @@ class LabelBook:
 
     def update(self, result: FrameResult) -> bool:
         """Takes in a result; True when `labels` has changed, or is there for the first time."""
-        known = {track.id: track.label for track in result.announced if track.box is not None} | self.labels
+        known = self.labels | {track.id: track.label for track in result.announced if track.box is not None}
         known = {track_id: label for track_id, label in known.items() if track_id in result.by_id}
         changed = known != self.labels or not self._told
         self.labels, self._told = known, True

@@ -49,7 +49,7 @@ MAX_CACHED_FRAMES = 32
 STARVED_S = 2.0
 """When nothing helped against too little memory, smaller settings are tried again only after so long."""
 MAX_WAITING = 256
-"""Prompts that may wait for a frame."""
+"""Prompts that may wait for a frame, or for the detector."""
 MAX_PER_FRAME = 32
 """Boxes, points and masks that are applied on one frame; more wait for the next ones."""
 
@@ -107,6 +107,8 @@ class Session:
         self._last: FrameResult | None = None
         self.history = history
         self._unremembered: tuple[Frame, FrameResult, ImageFeatures | None] | None = None
+        self.not_learnt = 0
+        self._not_learnt = ""
         self._detections: int | None = None
         self.looks = 0
         self.look_durations = Durations()
@@ -129,7 +131,7 @@ class Session:
             PromptError: a text prompt without a detector, one the detector cannot read, or no prompt has that number.
         """
         handle = PromptHandle(prompt)
-        if len(self._waiting) >= MAX_WAITING:
+        if self.waiting >= MAX_WAITING:
             raise PromptError(f"{MAX_WAITING} prompts wait for an image already: ask again when they are answered")
         if replaces and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):
             raise PromptError("only a continuous text prompt can take the place of another")
@@ -138,8 +140,8 @@ class Session:
                 raise PromptError("there is no detector to look for names: load one, or use box, point and mask prompts and no text")
             handle.notes += vocabulary_notes(self.detector, prompt.phrases)
             if prompt.mode == "continuous":
-                handle.prompt_id, before = self._texts.add(prompt, replaces)
-                self._drop_unconfirmed(before)
+                handle.prompt_id = self._texts.add(prompt, replaces)
+                self._end_prompt(handle.prompt_id, "another text prompt took its place before it was looked for")
         self._waiting.append(handle)
         return handle
 
@@ -148,6 +150,7 @@ class Session:
         """What has happened to objects and detections since the session began, by name."""
         registry, meetings = self.registry, self._meetings
         return {
+            "images not learnt from": self.not_learnt,
             "scene cuts": self.scene_cuts,
             "detections refused": self._placement.refused,
             "false alarms": registry.false_alarms,
@@ -180,12 +183,16 @@ class Session:
         Raises:
             PromptError: no prompt has this number.
         """
-        self._drop_unconfirmed(self._texts.remove(prompt_id))
+        self._texts.remove(prompt_id)
+        self._end_prompt(prompt_id, "the text prompt was removed before it was looked for")
 
-    def _drop_unconfirmed(self, ended: TextPrompt | None) -> None:
-        """Lets tentative objects go that no look can confirm any more."""
-        if ended is not None:
-            self._placement.false_alarms += self.registry.unconfirmed(set(ended.phrases) - set(self.phrases))
+    def _end_prompt(self, prompt_id: int, why: str) -> None:
+        """Answers those who wait for a first look for a text prompt that is no more."""
+        flight = self._in_flight
+        for handles in (self._waiting, self._texts.handles, flight.handles if flight is not None else []):
+            for handle in [item for item in handles if item.prompt_id == prompt_id]:
+                handle.finish([], [], why)
+                handles.remove(handle)
 
     @property
     def phrases(self) -> tuple[str, ...]:
@@ -242,6 +249,7 @@ class Session:
             torch.OutOfMemoryError: not even the smallest settings fit.
         """
         self.remember()
+        self._take_answer()
         at_first: Checkpoint | None = None
         while True:
             before = self._checkpoint()
@@ -269,15 +277,14 @@ class Session:
     def _checkpoint(self) -> Checkpoint:
         handles = [*self._waiting, *self._texts.handles, *(self._in_flight.handles if self._in_flight else [])]
         parts: list[tuple[object, tuple[str, ...]]] = [
-            (self, ("_waiting", "_in_flight", "_removed", "_prompted", "scene_cuts", "step_downs", "stepped_down")),
+            (self, ("_waiting", "_in_flight", "_removed", "_prompted", "detector", "scene_cuts", "step_downs", "stepped_down")),
             (self._texts, TextPrompts.STATE),
             (self._placement, Placement.STATE),
             (self.tracker, ("segmenter", "proposer")),
             (self.life_cycle, ("_unseen_s",)),
             (self._cuts, ("_last", "light")),
         ]
-        parts += [(handle, ("done", "track_ids", "labels", "error", "notes")) for handle in handles]
-        # Not its answer: the worker gives it once, and a frame that fails leaves it for the next one.
+        parts += [(handle, ("done", "track_ids", "labels", "error", "notes", "failures")) for handle in handles]
         parts += [(self._in_flight, ("tracks", "features"))] if self._in_flight else []
         return Checkpoint(parts).with_others(self.tracker.checkpoint(), self.registry.checkpoint(), self._meetings.checkpoint())
 
@@ -304,14 +311,18 @@ class Session:
         if smaller is None:
             return False
         if smaller.side != tracker.segmenter.side:
-            if flight is not None:  # the images it would be caught up with are of the old size
-                self._texts.handles += flight.handles
-                self._in_flight = None
+            self._ask_again()  # the images that an answer would be caught up with are of the old size
             if self.history is not None:
                 self.history.drop_features()
         tracker.use(smaller)
         self._told_less(describe(smaller))
         return True
+
+    def _ask_again(self) -> None:
+        """Lets go of the question to the detector; prompts that wait for its answer ask again."""
+        if self._in_flight is not None:
+            self._texts.handles += self._in_flight.handles
+            self._in_flight = None
 
     def _told_less(self, what: str) -> None:
         self.step_downs += 1
@@ -352,11 +363,23 @@ class Session:
         return result
 
     def remember(self) -> None:
-        """Learns from the latest frame what objects look like, and puts it into the history, where that has not been done yet."""
+        """Learns from the latest frame what objects look like, and puts it into the history, where that has not been done yet.
+
+        What fails here is logged and counted, and costs nothing else: the frame's result has been given already.
+        """
         latest, self._unremembered = self._unremembered, None
         if latest is None:
             return
-        frame, result, features = latest
+        try:
+            self._learn(*latest)
+        except Exception as error:
+            self.not_learnt += 1
+            words = f"{type(error).__name__}: {error}"
+            if words != self._not_learnt:
+                log.exception("an image could not be learnt from")
+            self._not_learnt = words
+
+    def _learn(self, frame: Frame, result: FrameResult, features: ImageFeatures | None) -> None:
         tracks = [track for track in result.tracks if track.id in self.tracker.ids]
         if self.registry.options.tell_apart:
             self._meetings.learn(tracks, frame.color, self._cuts.light)
@@ -401,8 +424,12 @@ class Session:
 
     def _doubt(self, opened: OpenFrame, frame: Frame) -> None:
         """Hides objects that have to be recognised and are not; shares out the pixels of those that overlap."""
+        if self._last is not None and (frame.height, frame.width) != (self._last.height, self._last.width):
+            self._meetings.reset()  # it, and the sizes the detector has seen, count in pixels
+            self.registry.forget_sizes()
         if self._cuts.update(frame.color):
             self.scene_cuts += 1
+            self._ask_again()  # what was found before the cut says nothing of what is seen now
             self.registry.doubt_all(self.phrases)
             self._meetings.reset()
             self._texts.look_now = True
@@ -422,7 +449,7 @@ class Session:
 
     def _live(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
         """The tracks with their states; those whose life is over are removed from the tracker."""
-        over = {*self.registry.update(tracks, elapsed_s, self.phrases), *self._placement.false_alarms}
+        over = {*self.registry.update(tracks, elapsed_s, self.phrases), *self._placement.false_alarms, *self.registry.orphans(self.phrases)}
         self._placement.false_alarms.clear()
         living = []
         for track in self.life_cycle.update(tracks, elapsed_s):
@@ -440,9 +467,13 @@ class Session:
 
     def _apply_waiting(self, opened: OpenFrame) -> None:
         waiting, self._waiting = self._waiting[:MAX_PER_FRAME], self._waiting[MAX_PER_FRAME:]
+        later: list[PromptHandle] = []
         for handle in waiting:
             if isinstance(handle.prompt, TextPrompt):
                 self._texts.handles.append(handle)
+                continue
+            if handle.prompt.track_id in opened.prompted:  # a second correction of one object builds on the first one's mask
+                later.append(handle)
                 continue
             try:
                 track_id = opened.prompt(handle.prompt)
@@ -455,6 +486,7 @@ class Session:
                 self._meetings.forget(track_id)  # the user says where it is: whatever it was before, it is this now
                 self._prompted.append(track_id)
                 handle.finish([track_id], [handle.prompt.label])
+        self._waiting = later + self._waiting
 
     def _cache(self, features: ImageFeatures, frame: Frame) -> None:
         assert self._in_flight is not None
@@ -463,20 +495,30 @@ class Session:
         if len(cached) > MAX_CACHED_FRAMES:
             del cached[1:-1:2]
 
-    def _catch_up(self) -> None:
-        """Takes an answer about an earlier frame."""
+    def _take_answer(self) -> None:
+        """Takes what the worker has to say, once a frame however often the frame is tried: it says everything once."""
         taken = self._worker.take() if self._worker is not None else None
-        if taken is not None:
-            self._count_look(taken)
-        flight = self._in_flight
-        if flight is None:
+        if taken is None:
             return
-        flight.answer = flight.answer or taken  # there already when the last frame failed
-        if flight.answer is None:
+        self._count_look(taken)
+        flight = self._in_flight
+        if flight is None or flight.answer is not None:
+            return  # to a question that is nobody's any more
+        if taken.error is None:
+            flight.answer = taken
+        else:
+            self._in_flight = None
+            self._not_answered(taken.error, flight.handles)
+
+    def _catch_up(self) -> None:
+        """Places an answer about an earlier frame."""
+        flight = self._in_flight
+        if flight is None or flight.answer is None:
             return
         self._in_flight = None
-        if self._is_answer(flight.answer, flight.handles):
-            self._placement.catch_up(flight, flight.answer, self._last.tracks if self._last is not None else ())
+        self._detections = len(flight.answer.detections)
+        last = [track for track in self._last.tracks if track.id in self.tracker.ids] if self._last is not None else []
+        self._placement.catch_up(flight, flight.answer, last)
 
     def _look(self, opened: OpenFrame, frame: Frame, features: ImageFeatures) -> None:
         """Asks the detector when a prompt is new or the interval is over."""
@@ -490,8 +532,11 @@ class Session:
         if self._worker is None:
             given = answer(self.detector, request)
             self._count_look(given)
-            if self._is_answer(given, wanted.handles):
+            if given.error is None:
+                self._detections = len(given.detections)
                 self._placement.place(given, opened, opened.tracks(), wanted.handles)
+            else:
+                self._not_answered(given.error, wanted.handles)
             return
         self._in_flight = Question([], wanted.handles, [(self.tracker.frame_index, features, frame.height, frame.width)])
         self._worker.submit(request)
@@ -503,16 +548,12 @@ class Session:
             self.detector_errors += 1
             self.detector_error = f"detector: {type(given.error).__name__}: {given.error}"
 
-    def _is_answer(self, given: DetectionAnswer, handles: list[PromptHandle]) -> bool:
-        """Whether the detector has answered; if not, prompts ask again."""
-        if given.error is None:
-            self._detections = len(given.detections)
-            return True
-        less = smaller_detector(self.detector) if is_out_of_memory(given.error) else None
+    def _not_answered(self, error: Exception, handles: list[PromptHandle]) -> None:
+        """The detector has failed: prompts ask again; out of memory, it looks at smaller images."""
+        less = smaller_detector(self.detector) if is_out_of_memory(error) else None
         if less is not None:
             self.detector = less
             if self._worker is not None:
                 self._worker.use(less)
             self._told_less("the detector looks at smaller images")
-        self._texts.handles += [handle for handle in handles if less is not None or not handle.worn(given.error, "the detector")]
-        return False
+        self._texts.handles += [handle for handle in handles if less is not None or not handle.worn(error, "the detector")]

@@ -56,25 +56,24 @@ class TextPrompts:
         """What is looked for continuously."""
         return tuple(dict.fromkeys(phrase for text in self._texts.values() for phrase in text.phrases))
 
-    def add(self, prompt: TextPrompt, replaces: int) -> tuple[int, TextPrompt | None]:
-        """Its number, and the prompt whose place it took. Raises PromptError when there are too many or none has that number."""
+    def add(self, prompt: TextPrompt, replaces: int) -> int:
+        """Its number. Raises PromptError when there are too many, or none has the number whose place it is to take."""
         if replaces:
-            before: TextPrompt | None = self._known(replaces)
+            self._check_known(replaces)
             number = replaces
         elif len(self._texts) >= MAX_TEXTS:
             raise PromptError(f"{MAX_TEXTS} text prompts are looked for already and no more are allowed: remove one, or reset")
         else:
-            before, number = None, self._next
+            number = self._next
             self._next += 1
         self._texts[number] = prompt
         self._looked[number] = 0
-        return number, before
+        return number
 
-    def remove(self, number: int) -> TextPrompt:
-        """The prompt that had this number. Raises PromptError when none has."""
-        ended = self._known(number)
+    def remove(self, number: int) -> None:
+        """Looks for it no longer. Raises PromptError when none has this number."""
+        self._check_known(number)
         del self._texts[number], self._looked[number]
-        return ended
 
     def reset(self) -> None:
         """Forgets all; numbers go on."""
@@ -125,11 +124,10 @@ class TextPrompts:
         frames = text.every or every
         return frames if set(text.phrases).isdisjoint(unconfirmed) else (frames + 1) // 2
 
-    def _known(self, number: int) -> TextPrompt:
+    def _check_known(self, number: int) -> None:
         if number not in self._texts:
             known = ", ".join(map(str, self._texts)) or "none"
             raise PromptError(f"there is no text prompt {number}; looked for now: {known}")
-        return self._texts[number]
 
 
 def _readable(detector: Detector, phrases: Sequence[str]) -> bool:

@@ -131,9 +131,9 @@ class Registry:
         known = self._known.get(track_id)
         return known is None or known.confirmed
 
-    def unconfirmed(self, labels: Collection[str]) -> list[int]:
-        """Objects of these labels that have not been announced."""
-        return [track_id for track_id, known in self._known.items() if not known.confirmed and known.label in labels]
+    def orphans(self, phrases: Collection[str]) -> list[int]:
+        """Objects that have not been announced, and that no look can confirm any more: nobody looks for them but with these phrases."""
+        return [track_id for track_id, known in self._known.items() if not known.confirmed and known.label not in phrases]
 
     @property
     def unconfirmed_labels(self) -> set[str]:
@@ -189,6 +189,11 @@ class Registry:
     def sizes(self) -> dict[int, float]:
         """Areas of the boxes, in square pixels, in which the detector found objects last, by track id."""
         return {track_id: known.size for track_id, known in self._known.items() if known.size is not None}
+
+    def forget_sizes(self) -> None:
+        """Images have another size from now on."""
+        for known in self._known.values():
+            known.size = None
 
     def measured(self, track_id: int, label: str, box: Box) -> None:
         """Notes the box in which the detector found an object of this label."""

@@ -71,9 +71,13 @@ class Component:
         self._closing.set()
         self._executor.wake()
         self._thread.join()
-        if shut_down and isinstance(self.node, LifecycleNode):
-            self.node.trigger_shutdown()
-        self.node.destroy_node()
+        try:
+            if shut_down and isinstance(self.node, LifecycleNode):
+                self.node.trigger_shutdown()
+        except Exception as error:  # it was shut down already, by its own services
+            self.node.get_logger().info(f"not shut down again: {_sentence(error)}")
+        finally:
+            self.node.destroy_node()
 
 
 class ComponentManager(Node):
@@ -108,6 +112,9 @@ class ComponentManager(Node):
         except LoadError as error:
             self.get_logger().error(f"{request.plugin_name} was not loaded: {error}")
             response.error_message = str(error)
+        except Exception as error:  # whatever it is, the other nodes go on, and the caller hears of it
+            self.get_logger().error(f"{request.plugin_name} was not loaded:\n{traceback.format_exc()}")
+            response.error_message = _sentence(error)
         finally:
             self.loading = False
         return response
@@ -178,9 +185,13 @@ class ComponentManager(Node):
             known = ", ".join(map(str, self.components)) or "none"
             response.error_message = f"No node found with unique_id: {request.unique_id}; loaded: {known}"
             return response
-        component.close()
-        response.success = True
-        self.get_logger().info(f"unloaded {component.name}")
+        try:
+            component.close()
+            response.success = True
+            self.get_logger().info(f"unloaded {component.name}")
+        except Exception as error:  # likewise
+            self.get_logger().error(f"{component.name} was not unloaded in order:\n{traceback.format_exc()}")
+            response.error_message = _sentence(error)
         return response
 
     def _on_list(self, _: ListNodes.Request, response: ListNodes.Response) -> ListNodes.Response:

@@ -204,12 +204,16 @@ class EngineThread(Generic[Tag]):
                 slot, self._slot = self._slot, None
             try:
                 if not asked:
-                    self._remember()
+                    self._to_remember = False
+                    self._session.remember()
                 for function, future in calls:
                     self._answer(function, future)
                 if slot is not None:
                     self._step(*slot)
             finally:
+                for _, future in calls:
+                    if not future.done():  # the loop itself has failed
+                        future.set_exception(RuntimeError("the engine's thread failed before it came to this request: ask again"))
                 self._settle()
                 if calls or slot is not None:
                     self._on_wake()
@@ -246,13 +250,6 @@ class EngineThread(Generic[Tag]):
             self._to_remember = True
             self._on_result(tag, frame, result)
         except Exception as error:  # one bad image must not end the stream; it is counted, logged and shown in diagnostics
-            self._failed(error)
-
-    def _remember(self) -> None:
-        self._to_remember = False
-        try:
-            self._session.remember()
-        except Exception as error:  # likewise
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:

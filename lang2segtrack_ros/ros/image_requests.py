@@ -98,26 +98,32 @@ class ImageRequests:
                     image, prompt, future = self._waiting.popleft()
                 began = time.perf_counter()
                 try:
-                    future.set_result(self._answer(image, prompt))
+                    answer = self._answer(image, prompt)
+                    self._took.add(time.perf_counter() - began)
+                    self._answered += 1
+                    future.set_result(answer)
                 except Exception as error:  # handed to whoever waits for the future
                     future.set_exception(error)
-                self._took.add(time.perf_counter() - began)
-                self._answered += 1
 
     def _segmented(self, image: NDArray[np.uint8], prompt: TextPrompt) -> list[list[SegmentedObject]]:
-        """Out of memory, it is tried again with less, for this and all later images."""
+        """Out of memory, it is tried again with less; what did for this image does for all later ones."""
         assert self._detector is not None
+        segmenter, detector = self._segmenter, self._detector
         while True:
             try:
-                return segment_images(self._segmenter, self._detector, [image], prompt.phrases, prompt.threshold)
+                objects = segment_images(segmenter, detector, [image], prompt.phrases, prompt.threshold)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-            detector, segmenter = smaller_detector(self._detector), step_down(self._segmenter, BATCH)
-            if detector is None and segmenter is None:
+            else:
+                if (segmenter, detector) != (self._segmenter, self._detector):
+                    self._segmenter, self._detector = segmenter, detector
+                    log.warning("out of memory: single images are from now on segmented with %s", describe(segmenter))
+                return objects
+            less, smaller = smaller_detector(detector), step_down(segmenter, BATCH)
+            if less is None and smaller is None:
                 raise PromptError("out of memory for this image, even at the smallest settings: send a smaller one, or free memory")
-            self._detector, self._segmenter = detector or self._detector, segmenter or self._segmenter
-            log.warning("out of memory: single images are from now on segmented with %s", describe(self._segmenter))
+            detector, segmenter = less or detector, smaller or segmenter
 
     def _answer(self, image: NDArray[np.uint8], prompt: TextPrompt) -> Answer:
         assert self._detector is not None

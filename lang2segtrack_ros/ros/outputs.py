@@ -157,8 +157,8 @@ class Outputs:
                     self._publish(*item)
                     self._masks_took.add(time.perf_counter() - began)
                     self._wait_for_depth(item)
-                elif self.depth_source is not None:
-                    self.spatial.publish(*item, self.depth_source)
+                elif (source := self.depth_source) is not None:
+                    self.spatial.publish(*item, source)
                     self._spatial_took.add(time.perf_counter() - began)
             except Exception as error:
                 if not self._node.context.ok():  # shutting down: nobody is left to publish to
@@ -172,8 +172,8 @@ class Outputs:
         """Whether the oldest result that waits for depth need not wait any longer."""
         if not self._waiting:
             return False
-        until, (header, _, _) = self._waiting[0]
-        return self.depth_source is None or time.monotonic() >= until or self.depth_source.settled(header)
+        (until, (header, _, _)), source = self._waiting[0], self.depth_source
+        return source is None or time.monotonic() >= until or source.settled(header)
 
     def _wait_for_depth(self, item: Item) -> None:
         if self.depth_source is None or not self.spatial.wanted:

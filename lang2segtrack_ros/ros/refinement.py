@@ -97,17 +97,20 @@ class Sweep:
         history = session.history
         if history is None:
             raise RefinementError("the node remembers nothing: set history_s above 0 and configure it anew")
-        self.rate = history.rate
+        self.rate, cleared = history.rate, history.cleared
         sweep = session.backward(self._track_ids or None, history.latest(self._seconds) if self._seconds else history)
+        for _ in self._pieces(sweep):
+            yield
+            if self.cancelled:
+                return
+            if history.cleared != cleared:
+                raise RefinementError("the session was reset: what was gone back over is known no longer")
+
+    def _pieces(self, sweep: BackwardPass) -> Iterator[None]:
         yield
         for at in sweep.sweep():
             self.done, self.total = at.done, at.total
             yield
-            if self.cancelled:
-                return
-        yield from self._hand_over(sweep)
-
-    def _hand_over(self, sweep: BackwardPass) -> Iterator[None]:
         self.stage, self.done = "publishing", 0
         for result in sweep.results():
             image = None

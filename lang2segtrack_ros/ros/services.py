@@ -32,7 +32,6 @@ from lang2segtrack.srv import (
 from lang2segtrack_ros.image_messages import ConversionError, image_to_rgb
 from lang2segtrack_ros.prompt_handle import PromptHandle
 from lang2segtrack_ros.prompts import MAX_POINTS, BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
-from lang2segtrack_ros.results import TrackStatus
 from lang2segtrack_ros.ros.conversions import MESSAGES
 from lang2segtrack_ros.ros.engine_thread import EngineThread
 from lang2segtrack_ros.ros.image_requests import BusyError, ImageRequests
@@ -175,15 +174,21 @@ class Services:
             return response
         taken = engine.call(lambda session: session.prompt(prompt, replaces))
         try:
-            handle = taken.result() if await self.finished(taken) else None
+            if not await self.finished(taken):
+                response.message = "the engine is still busy with an image; the prompt is taken after it, unless it is refused"
+                return response
+            handle = taken.result()
+            if hasattr(response, "prompt_id"):
+                response.prompt_id = handle.prompt_id
+            # Before the first image there is nothing to wait for.
+            applied = engine.applied(handle) if self._host.images_seen else None
+            answered = applied is not None and await self.finished(applied)
+            if applied is not None and answered:
+                applied.result()
         except Exception as error:  # refused by the session, or shutting down; either way a sentence for the caller
             response.message = str(error)
             return response
-        if handle is not None and hasattr(response, "prompt_id"):
-            response.prompt_id = handle.prompt_id
-        # Before the first image there is nothing to wait for.
-        applied = engine.applied(handle) if handle is not None and self._host.images_seen else None
-        if handle is None or applied is None or not await self.finished(applied) or not handle.done:
+        if not answered:
             response.success = True
             response.message = f"kept, and applied to the next image ({self._host.waiting_for()})"
             return response
@@ -247,17 +252,16 @@ class Services:
         engine = self._host.engine
         if engine is None:
             return response
-        work = engine.call(lambda session: (session.last, session.texts, session.detect_every))
+        work = engine.call(lambda session: (session.last, list(session.tracker.ids), session.texts, session.detect_every))
         if await self.finished(work):
-            last, texts, every = work.result()
+            last, ids, texts, every = work.result()
             response.text_prompts = [
                 TextPromptMsg(prompt_id=number, phrases=text.phrases, threshold=text.threshold or 0.0, every=text.every or every)
                 for number, text in texts.items()
             ]
             if last is not None:
                 response.header = self._host.last_header
-                living = [track for track in last.tracks if track.state is not TrackStatus.REMOVED]
-                response.tracks = [MESSAGES.track(track, with_mask=False) for track in living]
+                response.tracks = [MESSAGES.track(track, with_mask=False) for track in last.tracks if track.id in ids]
         return response
 
     async def _segment(self, request: SegmentImage.Request, response: SegmentImage.Response) -> Any:

@@ -52,7 +52,7 @@ class StampCache:
         """See `Cache.getElemBeforeTime`."""
         with self._lock:
             older = [item for item in self._items if item[0] <= stamp.nanoseconds]
-        return max(older, key=lambda item: item[0])[1] if older else None
+        return max(reversed(older), key=lambda item: item[0])[1] if older else None  # of equal ones the latest
 
     def getElemAfterTime(self, stamp: Time) -> Any:  # noqa: N802
         """See `Cache.getElemAfterTime`."""

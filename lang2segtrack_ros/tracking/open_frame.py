@@ -72,8 +72,12 @@ class OpenFrame:
         return self.accept(self.propose(prompt), track_id)
 
     @torch.inference_mode()
-    def propose(self, prompt: ObjectPrompt) -> Proposed:
+    def propose(self, prompt: ObjectPrompt, check_room: bool = True) -> Proposed:
         """What a prompt would give on this frame.
+
+        Args:
+            prompt: a new object's, or a correction.
+            check_room: a new object is refused where there is no room for it; False where it may turn out to be an old one.
 
         Raises:
             PromptError: the prompt does not fit the image.
@@ -83,7 +87,8 @@ class OpenFrame:
         fitted = prompt.check_fits(self.height, self.width)
         row: int | None = None
         if fitted.track_id is None:
-            tracker.check_room(len(self.added))
+            if check_room:
+                tracker.check_room(len(self.added))
         elif fitted.track_id in tracker.ids:
             row = tracker.ids.index(fitted.track_id)
         else:

@@ -9,6 +9,7 @@ corrects objects on this very frame, `OpenFrame.commit` writes the memories and 
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import cv2
@@ -129,16 +130,18 @@ class StreamTracker:
 
     def remove(self, track_id: int) -> None:
         """Forgets an object. Raises TrackerError when it is not tracked."""
-        before = len(self._pending)
+        pending = len(self._pending)
         self._pending = [item for item in self._pending if item[0] != track_id]
         if track_id not in self.ids:
-            if len(self._pending) == before:
+            if len(self._pending) == pending:
                 raise TrackerError(self.unknown_id(track_id))
             return
         rows = [row for row, known in enumerate(self.ids) if known != track_id]
-        self.bank.keep(rows)
-        if self._before is not None:
-            self._before.keep(rows)
+        bank, before = copy(self.bank), copy(self._before)
+        bank.keep(rows)
+        if before is not None:
+            before.keep(rows)
+        self.bank, self._before = bank, before  # only now: memory may have run out on the way
         self.ids.remove(track_id)
         del self._labels[track_id], self._prompts_seen[track_id]
 

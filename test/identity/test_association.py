@@ -81,10 +81,10 @@ def test_hidden_tracks_and_empty_lists() -> None:
 
 
 def test_find_duplicate() -> None:
-    tracks = [make_track(mask_of(0, 0, 100, 100), 4), make_track(mask_of(100, 100, 200, 200), 5)]
-    assert find_duplicate(mask_of(110, 110, 200, 200), tracks) == 5
-    assert find_duplicate(mask_of(50, 50, 150, 150), tracks) is None
-    assert find_duplicate(mask_of(0, 0, 5, 5), []) is None
+    masks = {4: mask_of(0, 0, 100, 100), 5: mask_of(100, 100, 200, 200)}
+    assert find_duplicate(mask_of(110, 110, 200, 200), masks) == 5
+    assert find_duplicate(mask_of(50, 50, 150, 150), masks) is None
+    assert find_duplicate(mask_of(0, 0, 5, 5), {}) is None
 
 
 def test_box_iou_of_boxes_without_area_is_zero() -> None:
