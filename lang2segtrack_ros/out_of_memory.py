@@ -7,6 +7,7 @@ There is no way back up: what was too much once would be too much again. Loading
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 
 SMALLEST_SIZE = 64
 """Below this SAM 2 sees nothing at all."""
-_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+_WORDS = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "alloc_failed",  # cuBLAS, cuDNN
+    "allocation_failed",  # cuDNN 9
+    "status_not_initialized",  # cuBLAS and cuDNN, when there is no memory to begin with
+    "unable to find an engine",  # a convolution that got no memory to work in
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -30,6 +39,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def release() -> None:
     """Gives memory that PyTorch keeps for later back to the device. Tensors that an exception's frames hold are not free yet."""
+    gc.collect()  # tensors in the frames of exceptions that refer to each other
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -307,13 +307,13 @@ class Session:
         """Needs less memory from now on; False when it cannot."""
         tracker, flight = self.tracker, self._in_flight
         newcomers = len(flight.answer.detections) if flight is not None and flight.answer is not None else 0
+        if self.history is not None:
+            self.history.drop_features()
         smaller = step_down(tracker.segmenter, max(len(tracker.ids), newcomers))
         if smaller is None:
             return False
         if smaller.side != tracker.segmenter.side:
             self._ask_again()  # the images that an answer would be caught up with are of the old size
-            if self.history is not None:
-                self.history.drop_features()
         tracker.use(smaller)
         self._told_less(describe(smaller))
         return True

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pycocotools.coco import COCO
 
 from lang2segtrack_ros.coco import CocoWriter
@@ -120,6 +122,35 @@ def test_requests_are_bounded_and_failures_told(segmenter: Sam2Segmenter, detect
     assert any(isinstance(future.exception(), BusyError) for future in asked)
     with pytest.raises(BusyError, match="shutting down"):
         requests.ask(grey, prompt)
+
+
+def test_an_image_for_which_nothing_is_small_enough_changes_nothing_for_the_others(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one huge picture would have all later ones done at the smallest settings; what does help for one is kept."""
+    refused = {2000: 1000, 500: 1}  # height of an image: how often it does not fit
+
+    def detect(self: GroundingDinoDetector, colors: list[np.ndarray], *more: Any) -> Any:
+        height = colors[0].shape[0]
+        if refused.get(height, 0):
+            refused[height] -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, colors, *more)
+
+    real = GroundingDinoDetector.detect_batch
+    monkeypatch.setattr(GroundingDinoDetector, "detect_batch", detect)
+    prompt = TextPrompt("red circle.")
+    requests = ImageRequests(segmenter, detector)
+    with pytest.raises(PromptError, match="even at the smallest settings"):
+        requests.ask(np.zeros((2000, 20, 3), np.uint8), prompt).result(60)
+    assert requests.vitals["single images segmented"] == 0
+    assert len(requests.ask(frames[0].color, prompt).result(60)[0]) == 1
+    assert requests._detector is detector
+    requests.ask(np.zeros((500, 20, 3), np.uint8), prompt).result(60)
+    requests.close()
+    assert isinstance(requests._detector, GroundingDinoDetector)
+    assert requests._detector.shortest_edge < detector.shortest_edge
+    assert requests.vitals["single images segmented"] == 2
 
 
 def test_the_file_is_a_coco_data_set(

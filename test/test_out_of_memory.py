@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from copy import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 import torch
 
 from lang2segtrack_ros.detection import GroundingDinoDetector
+from lang2segtrack_ros.detection.worker import DetectionRequest, answer
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, step_down
 from lang2segtrack_ros.placement import Placement
@@ -245,6 +249,34 @@ def test_the_way_down(segmenter: Sam2Segmenter) -> None:
     assert told == ["3 objects at once, images at 192 px", *sizes]
 
 
+def test_a_detector_is_not_made_so_small_that_it_has_fewer_tokens_than_queries(detector: GroundingDinoDetector) -> None:
+    """The published networks choose the best 900 tokens of an image, and fail where there are not so many."""
+    small = copy(detector)
+    small.shortest_edge, small.longest_edge, small.model = 800, 1333, SimpleNamespace(config=copy(detector.model.config))
+    small.model.config.num_queries, small.model.config.num_feature_levels = 900, 4
+    edges, at = [], small.shrunk()
+    while at is not None:
+        edges.append(at.shortest_edge)
+        at = at.shrunk()
+    assert edges == [600, 450, 337, 252]
+    for edge in edges:
+        assert sum((edge // stride) ** 2 for stride in (8, 16, 32, 64)) >= 900
+
+
+def test_a_detection_that_failed_holds_no_tensors(detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """Else the memory that it lacked would not be free when it is asked again."""
+    held: list[weakref.ref[Any]] = []
+
+    def detect(*_: Any) -> None:
+        activation = torch.zeros(9)
+        held.append(weakref.ref(activation))
+        raise torch.OutOfMemoryError(OUT)
+
+    given = answer(SimpleNamespace(detect=detect), DetectionRequest(0, frames[0].color, ("red circle",), (0.3,)))  # type: ignore[arg-type]
+    assert isinstance(given.error, torch.OutOfMemoryError)
+    assert held[0]() is None
+
+
 @pytest.mark.parametrize(
     ("error", "out"),
     [
@@ -252,6 +284,9 @@ def test_the_way_down(segmenter: Sam2Segmenter) -> None:
         (RuntimeError("CUDA error: out of memory"), True),
         (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("FIND was unable to find an engine to execute this computation"), True),
         (MemoryError(), True),
         (RuntimeError("shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),

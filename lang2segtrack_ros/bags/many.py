@@ -66,7 +66,7 @@ def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address
     Args:
         work: what is done with a bag.
         pairs: bags and their outputs.
-        workers: at once, on this machine; each gets a GPU of its own where there are as many, else its part of the cores.
+        workers: at once, on this machine; each gets its part of the cores, and of the GPUs at most one.
         address: of a running cluster, "auto" for the one this machine belongs to; empty starts Ray here and ends it again.
 
     Raises:
@@ -83,7 +83,7 @@ def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address
         raise BagError(f"Ray does not answer at {address or 'this machine'}: {error}") from error
     try:
         total: dict[str, float] = ray.cluster_resources()
-        gpus = 1 if total.get("GPU", 0) >= workers else 0
+        gpus = min(1.0, total.get("GPU", 0) / workers)  # 0 would hide a GPU that there is
         cores = max(1, int(total.get("CPU", 1) // workers))
         remote: Any = ray.remote(num_gpus=gpus, num_cpus=cores, max_retries=1)(_on_worker)
         waiting = {remote.remote(work, source, target, cores): source for source, target in pairs}

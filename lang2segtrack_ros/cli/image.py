@@ -91,6 +91,7 @@ def _segment(options: argparse.Namespace, prompt: TextPrompt, pictures: list[Pat
     from lang2segtrack_ros.coco import CocoWriter
     from lang2segtrack_ros.detection.detector import vocabulary_notes
     from lang2segtrack_ros.image_mode import segment_images
+    from lang2segtrack_ros.out_of_memory import is_out_of_memory
     from lang2segtrack_ros.rendering import draw_overlay
     from lang2segtrack_ros.weights import load_detector, load_segmenter
     from lang2segtrack_ros.writers import write_png
@@ -118,6 +119,10 @@ def _segment(options: argparse.Namespace, prompt: TextPrompt, pictures: list[Pat
                 print(f"[{writer.count}/{len(pictures)}] {path}: {what}", flush=True)
     except KeyboardInterrupt:
         return _tell("interrupted; what is done is written", 130)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return _tell(f"out of memory ({error}): try --batch 1, a smaller --image-size, or --device cpu; what is done is written", 1)
     finally:
         writer.close()
     print(f"{writer.path}: {writer.objects} objects on {writer.count - writer.failed} pictures")

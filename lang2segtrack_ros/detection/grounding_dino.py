@@ -109,11 +109,17 @@ class GroundingDinoDetector:
 
     def shrunk(self) -> GroundingDinoDetector | None:
         """See `ShrinkingDetector.shrunk`."""
-        if self.shortest_edge * 3 // 4 < SMALLEST_EDGE:
-            return None
+        shortest = self.shortest_edge * 3 // 4
+        if shortest < SMALLEST_EDGE or shortest**2 * self._tokens_per_pixel < self.model.config.num_queries:
+            return None  # of an image's tokens as many are chosen as the network has queries
         other = copy(self)
-        other.shortest_edge, other.longest_edge = self.shortest_edge * 3 // 4, self.longest_edge * 3 // 4
+        other.shortest_edge, other.longest_edge = shortest, self.longest_edge * 3 // 4
         return other
+
+    @property
+    def _tokens_per_pixel(self) -> float:
+        """Of all levels of features: strides 8, 16, 32, ..."""
+        return float(sum((8 << level) ** -2 for level in range(self.model.config.num_feature_levels)))
 
     def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
         """RGB uint8 [H, W, 3] to the network's float32 [1, 3, h, w]: scaled with its aspect kept, normalised."""

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection, Detector
+from lang2segtrack_ros.streams import own_stream
 from lang2segtrack_ros.supervised import SupervisedThread
 
 
@@ -41,6 +43,7 @@ def answer(detector: Detector, request: DetectionRequest) -> DetectionAnswer:
     try:
         found = detector.detect(request.color, request.phrases, request.thresholds)
     except Exception as error:  # a failed detection must not end the stream; the session reports it
+        traceback.clear_frames(error.__traceback__)  # else tensors in them would hold memory, which may be what was missing
         return DetectionAnswer(request, error=error, seconds=time.perf_counter() - began)
     return DetectionAnswer(request, tuple(found), seconds=time.perf_counter() - began)
 
@@ -98,19 +101,25 @@ class DetectionWorker:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        with own_stream(getattr(self._detector, "device", None)):
+            while self._work():
+                pass
+
+    def _work(self) -> bool:
+        """Answers the next request; False when there are to be no more."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or self._request is not None)
+            if self._closed:
+                return False
+            request, self._request = self._request, None
+            self._busy = True
+        assert request is not None
+        result = DetectionAnswer(request, error=RuntimeError("the detector's thread failed"))
+        try:
+            result = answer(self._detector, request)
+        finally:  # whatever happens, somebody waits for the answer
             with self._condition:
-                self._condition.wait_for(lambda: self._closed or self._request is not None)
-                if self._closed:
-                    return
-                request, self._request = self._request, None
-                self._busy = True
-            assert request is not None
-            result = DetectionAnswer(request, error=RuntimeError("the detector's thread failed"))
-            try:
-                result = answer(self._detector, request)
-            finally:  # whatever happens, somebody waits for the answer
-                with self._condition:
-                    self._answer = result
-                    self._busy = False
-                    self._condition.notify_all()
+                self._answer = result
+                self._busy = False
+                self._condition.notify_all()
+        return True

@@ -15,7 +15,7 @@ from typing import Literal
 from lang2segtrack_ros.diagnosis.finding import Finding, Level, probe
 
 REQUIREMENTS = {  # those of pyproject.toml, and the module each brings
-    "torch>=2.4": "torch",
+    "torch>=2.5": "torch",
     "transformers>=5.0,<6": "transformers",
     "numpy>=1.26,<3": "numpy",
     "scipy>=1.11": "scipy",

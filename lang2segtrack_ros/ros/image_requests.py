@@ -4,22 +4,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.image_mode import SegmentedObject, remarks, segment_images
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_detector, step_down
 from lang2segtrack_ros.prompts import PromptError, TextPrompt
+from lang2segtrack_ros.streams import own_stream
 from lang2segtrack_ros.supervised import SupervisedThread
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from lang2segtrack_ros.vitals import Durations
@@ -87,9 +85,7 @@ class ImageRequests:
             future.set_exception(BusyError("the node is shutting down"))
 
     def _run(self) -> None:
-        device = self._segmenter.device
-        cuda: Any = torch.cuda  # its streams are untyped
-        with cuda.stream(cuda.Stream(device)) if device.type == "cuda" else contextlib.nullcontext():
+        with own_stream(self._segmenter.device):
             while True:
                 with self._condition:
                     self._condition.wait_for(lambda: self._closed or self._waiting)

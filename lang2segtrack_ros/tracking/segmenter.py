@@ -8,6 +8,7 @@ over objects. The forward pass of the memory attention is our own, on the loaded
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -23,6 +24,8 @@ from torch import Tensor
 from lang2segtrack_ros.images import normalised
 
 NO_OBJECT_LOGIT = -1024.0
+MAX_SHAPES = 64
+"""Shapes that each function is compiled for at most: 1, 2, 4, ... objects, and each kind of prompt."""
 """Mask logit of an object that is not there, as in SAM 2."""
 
 
@@ -139,8 +142,13 @@ class Sam2Segmenter:
     def compile(self, backend: str = "inductor") -> None:
         """Compiles the four functions of a tracked frame with torch.compile; shapes become static (see `batch_rows`)."""
         self.static_shapes = True
+        options: dict[str, Any] = {"backend": backend, "dynamic": False, "fullgraph": True}
+        if "recompile_limit" in inspect.signature(torch.compile).parameters:
+            options["recompile_limit"] = MAX_SHAPES
+        else:  # a torch that has but one limit for all
+            torch._dynamo.config.cache_size_limit = max(MAX_SHAPES, torch._dynamo.config.cache_size_limit)
         for name in ("encode", "attend", "decode", "memorise"):
-            setattr(self, name, torch.compile(getattr(self, name), backend=backend, dynamic=False, fullgraph=True))
+            setattr(self, name, torch.compile(getattr(self, name), **options))
 
     def batch_rows(self, count: int) -> Tensor:
         """Which object stands in each row of a batch, int64: every object once, and with static shapes the last one again as padding.

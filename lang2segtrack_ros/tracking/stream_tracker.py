@@ -184,8 +184,9 @@ class StreamTracker:
     def use(self, segmenter: Sam2Segmenter) -> None:
         """Goes on with the same network at another appetite or image size; what objects remember is scaled."""
         if segmenter.side != self.segmenter.side:
-            self.bank = self.bank.resized(self.segmenter.side, segmenter.side)
-            self._before = self._before.resized(self.segmenter.side, segmenter.side) if self._before is not None else None
+            bank = self.bank.resized(self.segmenter.side, segmenter.side)
+            before = self._before.resized(self.segmenter.side, segmenter.side) if self._before is not None else None
+            self.bank, self._before = bank, before  # only now: memory may have run out on the way
         self.segmenter = segmenter
         self.proposer = Proposer(segmenter, self.policy, self.speed)
 

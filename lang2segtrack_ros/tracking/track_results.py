@@ -87,7 +87,7 @@ def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bo
     ends = np.cumsum([piece.numel() for piece in pieces])
     unpacked = np.unpackbits(buffer[ends[1] :].reshape(count, -1), axis=1, count=height * width)
     return (
-        unpacked.reshape(count, height, width).astype(bool),
+        unpacked.reshape(count, height, width).view(np.bool_),
         buffer[ends[0] : ends[1]].view(np.float32).reshape(low.shape).copy(),
         buffer[: ends[0]].view(np.float64).reshape(numbers.shape).copy(),
     )

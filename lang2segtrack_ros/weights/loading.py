@@ -29,7 +29,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def resolve_device(device: str) -> torch.device:
     """The device of a name; "auto" is a GPU where torch can use one, else the CPU. Raises WeightsError when it is not there."""
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -39,13 +39,24 @@ def resolve_device(device: str) -> torch.device:
             f'device is "{device}" but this torch ({torch.__version__}) sees no GPU: check nvidia-smi and install a CUDA build of torch, '
             'or use device "cpu"'
         )
+    if resolved.type == "cuda":
+        resolved = torch.device("cuda", resolved.index or 0)  # "cuda" and "cuda:0" are one, and share their weights
+        if resolved.index >= torch.cuda.device_count():
+            raise WeightsError(f'device is "{device}" but there are {torch.cuda.device_count()} GPUs here, from "cuda:0" on')
     return resolved
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The number format of a name; "auto" is bfloat16 on a GPU that has it, else float32. Raises WeightsError for an unknown name."""
+    """The number format of a name; "auto" is bfloat16 on a GPU that computes in it (NVIDIA's from Ampere on), else float32.
+
+    Older GPUs emulate it, and some of their convolutions then find no implementation.
+
+    Raises:
+        WeightsError: an unknown name.
+    """
     if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+        able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if able else torch.float32
     if dtype not in DTYPES:
         raise WeightsError(f'dtype is "{dtype}"; it must be "auto", {" or ".join(DTYPES)}')
     return DTYPES[dtype]
@@ -119,7 +130,14 @@ def load_segmenter(
     segmenter = Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
     if compiled:
         segmenter.compile()
+    _settle(target)
     return segmenter
+
+
+def _settle(device: torch.device) -> None:
+    """Waits until a network is on its device, whichever stream it will be used on."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
@@ -177,7 +195,9 @@ def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", 
     raw = _read_config(folder, ("grounding-dino",), "detector")
     config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
     model = _load(GroundingDinoForObjectDetection, folder, config)
-    return GroundingDinoDetector.from_folder(model.to(target), folder, name, resolve_dtype(dtype, target), passes)
+    detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, resolve_dtype(dtype, target), passes)
+    _settle(target)
+    return detector
 
 
 def _load(cls: Any, folder: Path, config: Any) -> Any:

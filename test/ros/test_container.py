@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import rclpy
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
-from lifecycle_msgs.srv import GetState
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -210,6 +211,17 @@ def test_a_node_without_autostart_waits_for_its_transitions(client: Client) -> N
     loaded = client.load(TRACKER, {**TOY, "segmenter": "sam77", "autostart": False})
     assert loaded.success, loaded.error_message
     assert client.call(GetState, "/track_node/get_state").current_state.label == "unconfigured"
+
+
+def test_a_node_that_was_shut_down_by_its_own_services_can_be_unloaded(client: Client) -> None:
+    """A second shutdown is an error in rclpy; it must neither leave the caller waiting nor end the container."""
+    for name in ("one", "two"):
+        assert client.load(TRACKER, {"autostart": False}, node_name=name).success
+    shutdown = Transition(id=Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert client.call(ChangeState, "/one/change_state", transition=shutdown).success
+    answer = client.unload(1)
+    assert answer.success, answer.error_message
+    assert client.listed() == {2: "/two"}
 
 
 def test_a_web_page_serves_while_it_is_loaded(client: Client) -> None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from builtin_interfaces.msg import Time as TimeMsg
 from rclpy.time import Time
@@ -47,3 +49,11 @@ def test_a_bag_that_loops() -> None:
     for seconds in (100.0, 101.0, 1.0, 2.0):
         cache.add(at(seconds))
     assert found(cache, 2.0) == 2.0
+
+
+def test_of_equal_stamps_the_latest_is_taken() -> None:
+    """As of a camera without a clock, or under simulated time that stands still."""
+    cache = StampCache(16)
+    for number in range(30):
+        cache.add(SimpleNamespace(header=SimpleNamespace(stamp=Time(seconds=1.0).to_msg()), number=number))
+    assert nearest(cache, Time(seconds=1.0).to_msg(), 0.02).number == 29

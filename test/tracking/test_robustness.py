@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking import SpeedOptions, StreamTracker, TrackerError
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
@@ -107,6 +107,26 @@ def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: S
     for plain, other in zip(*results):
         assert np.abs(plain - other).max() < 5e-2
     assert [len(compiled.batch_rows(count)) for count in (1, 2, 3, 4, 5, 9, 17, 32)] == [1, 2, 4, 4, 8, 16, 32, 32]
+
+
+def test_compiled_functions_take_every_number_of_objects_and_kind_of_prompt(frames: list[SceneFrame]) -> None:
+    """PyTorch compiles a function for eight shapes, unless it is told otherwise, and raises at the ninth on every frame from then on."""
+    compiled = load_segmenter("toy", device="cpu")
+    compiled.compile(backend="eager")
+    tracker = StreamTracker(compiled)
+    x1, y1, x2, y2 = body_box(frames[0], 1)
+    middle = ((x1 + x2) / 2, (y1 + y2) / 2)
+    for index, count in enumerate((1, 1, 2, 5, 7)):  # 1, 2, 4, 16 and 16 objects
+        for _ in range(count):
+            tracker.add(BoxPrompt((x1, y1, x2, y2)))
+        tracker.step(frames[index].color)
+    tracker.add(MaskPrompt(frames[5].instances == 1))
+    for points in range(1, 5):
+        tracker.add(PointPrompt([middle] * points, [1] * points, track_id=points))
+    assert len(tracker.step(frames[5].color)) == 17
+    for points in range(1, 4):
+        tracker.add(PointPrompt([middle] * points, [1] * points))
+    assert len(tracker.step(frames[6].color)) == 20
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking import StreamTracker
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from lang2segtrack_ros.weights import WeightsError, catalogue, load_detector, load_segmenter, store
+from lang2segtrack_ros.weights.loading import resolve_device, resolve_dtype
 from test.conftest import body_box
 
 
@@ -74,6 +75,26 @@ def test_device(device: str, fault: str) -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(WeightsError, match=fault):
         load_segmenter("toy", device=device)
+
+
+@pytest.mark.parametrize(("device", "resolved"), [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1"), ("cuda:2", None)])
+def test_devices_of_a_machine_with_two_gpus(monkeypatch: pytest.MonkeyPatch, device: str, resolved: str | None) -> None:
+    """A device has one name, or nodes that say "cuda" and "cuda:0" would load the weights twice; one that is not there is told."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    if resolved is None:
+        with pytest.raises(WeightsError, match='device is "cuda:2" but there are 2 GPUs here'):
+            resolve_device(device)
+    else:
+        assert resolve_device(device) == torch.device(resolved)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((12, 0), torch.bfloat16)])
+def test_bfloat16_only_where_it_is_computed_in(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: torch.dtype) -> None:
+    """PyTorch says that a T4 can, and means that it emulates it."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert resolve_dtype("auto", torch.device("cuda:0")) is expected
+    assert resolve_dtype("auto", torch.device("cpu")) is torch.float32
 
 
 def test_unknown_dtype() -> None:
