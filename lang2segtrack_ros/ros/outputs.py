@@ -41,7 +41,7 @@ WAITING_FOR_DEPTH = 8
 
 TOPICS: tuple[tuple[str, str, str], ...] = (
     ("detections", "vision_msgs/Detection2DArray", "Visible objects: `id` is the track id, `class_id` the label, `score` the confidence."),
-    ("instance_masks", "sensor_msgs/Image", "mono16, each pixel the id of the object there, 0 for none."),
+    ("instance_masks", "sensor_msgs/Image", "mono16, each pixel the id of the object there, 0 for none; 65535 for all ids from there on."),
     ("label_info", "vision_msgs/LabelInfo", "Latched: which label each id in `instance_masks` has."),
     ("tracks", "lang2segtrack/TrackArray", "Every object, also hidden ones: state, scores, box and run-length encoded mask."),
     ("overlay", "sensor_msgs/Image", "rgb8, the image with masks, boxes, ids and labels painted on."),
