@@ -41,7 +41,7 @@ BOXED = "yellow square"
 PHRASES = ("red circle", "blue star")
 START_S = 120.0
 SETTLE_S = 60.0
-SETTLING = 0.2  # share of the run after which growth is looked at: allocators take minutes to reach their size
+SETTLING = 0.5  # share of the run after which growth is looked at: allocators take a quarter of an hour to reach their size
 BOUNDS = {"less_history_mb": 12.0, "descriptors": 1.0, "threads": 1.0}  # growth an hour
 P99_LAST_OVER_FIRST = 1.1
 

@@ -202,7 +202,7 @@ class Refinement:
         self.finished += 1
         answer.success = not sweep.cancelled
         answer.message = f"cancelled after {sweep.done} of {sweep.total} images" if sweep.cancelled else ""
-        answer.folder = str(folder or "")
+        answer.folder = str(folder) if folder is not None and folder.is_dir() else ""
         return answer
 
     def _new_folder(self) -> Path:

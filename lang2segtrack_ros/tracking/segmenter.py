@@ -280,7 +280,9 @@ class Sam2Segmenter:
         return torch.cat((first, blocks.reshape(count, heads, -1, width)), dim=2)
 
     def pointer_position(self, ages: Tensor) -> Tensor:
-        """Time code [N, P, 64] of pointers that are `ages` [N, P] frames old (SAM 2: sine code of age / 15, projected)."""
+        """Time code [N, P, 64] of pointers that are `ages` [N, P] frames old (SAM 2.1: sine code of age / 15, projected; SAM 2: none)."""
+        if not self.model.config.enable_temporal_pos_encoding_for_object_pointers:
+            return torch.zeros(*ages.shape, self.memory_dim, dtype=self.number, device=self.device)
         half = self.hidden // 2
         scale = 10000 ** (2 * (torch.arange(half, device=self.device) // 2) / half)
         angle = (ages.to(self.number) / (self.num_pointers - 1))[..., None] / scale

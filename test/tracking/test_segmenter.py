@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
+from transformers import Sam2VideoModel
 
+from lang2segtrack_ros.prompts import BoxPrompt
 from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.tracking import StreamTracker
 from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Memories, Sam2Segmenter
 from lang2segtrack_ros.weights import load_segmenter
+from test.conftest import body_box
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +84,15 @@ def test_rotation_is_the_same_in_real_and_complex_numbers(segmenter: Sam2Segment
     found = segmenter._rotate(x)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     torch.testing.assert_close(segmenter._rotate(x), found)
+
+
+def test_the_settings_of_sam_2_before_2_1(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Its pointers have no time code, and hidden objects no embedding of their own; the published sam2-hiera-* load like the others."""
+    config = deepcopy(segmenter.model.config)
+    config.enable_temporal_pos_encoding_for_object_pointers = config.enable_occlusion_spatial_embedding = False
+    older = Sam2Segmenter(Sam2VideoModel(config).requires_grad_(False))
+    assert not older.pointer_position(torch.arange(4)[None]).any()
+    tracker = StreamTracker(older)
+    tracker.add(BoxPrompt(body_box(frames[0], 1)))
+    for frame in frames[:4]:
+        assert len(tracker.step(frame.color)) == 1
