@@ -126,6 +126,7 @@ class Sam2Segmenter:
         self.number = torch.float64 if dtype == torch.float64 else torch.float32
         self.static_shapes = False
         self.batch_limit = 0
+        self._merged: tuple[tuple[Tensor, Tensor], ...] | None = None
         neck = model.vision_encoder.neck
         if set(neck.fpn_top_down_levels) & {0, 1}:
             raise ValueError(f"levels {neck.fpn_top_down_levels} of the feature pyramid get features from above; only 2 and 3 may")
@@ -188,8 +189,7 @@ class Sam2Segmenter:
         The backbone is the network's; the feature pyramid behind it is done here without what nobody reads: position codes of all
         levels, and 256 channels at strides 4 and 8 where two 1 x 1 convolutions in a row make 32 and 64 of them, so that one will do.
         """
-        neck, decoder = self.model.vision_encoder.neck, self.model.mask_decoder
-        merged = [_in_a_row(neck.convs[3], decoder.conv_s0), _in_a_row(neck.convs[2], decoder.conv_s1)]
+        neck, merged = self.model.vision_encoder.neck, self._merged or self._merge()
         with self._mixed():
             levels = self.model.vision_encoder.backbone(pixels, return_dict=True).intermediate_hidden_states  # channels last
             low, mid = (F.linear(level, *weights).permute(0, 3, 1, 2) for level, weights in zip(levels, merged))
@@ -198,6 +198,16 @@ class Sam2Segmenter:
                 top = top + F.interpolate(above, scale_factor=2.0, mode="nearest")
         tokens = top[0].flatten(1).T.contiguous().to(self.number)
         return ImageFeatures((low.to(self.number), mid.to(self.number)), tokens, self.feature_position)
+
+    def _merge(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """What `encode` does at strides 4 and 8, as weight and bias of one layer each."""
+        neck, decoder = self.model.vision_encoder.neck, self.model.mask_decoder
+        return _in_a_row(neck.convs[3], decoder.conv_s0), _in_a_row(neck.convs[2], decoder.conv_s1)
+
+    def keep_merged(self, like: Sam2Segmenter | None = None) -> None:
+        """Keeps what `_merge` gives, of weights that will not change but for their format; `like`: one of the same weights that has it."""
+        with torch.no_grad():
+            self._merged = (like._merged if like is not None else None) or self._merge()
 
     def _as_map(self, tokens: Tensor) -> Tensor:
         return tokens.transpose(1, 2).reshape(tokens.shape[0], self.hidden, self.side, self.side)

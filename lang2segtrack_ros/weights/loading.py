@@ -128,10 +128,30 @@ def load_segmenter(
         config = resized(config, image_size)
     model = _load(Sam2VideoModel, folder, config)
     segmenter = Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
+    _keep_bfloat16(segmenter)
     if compiled:
         segmenter.compile()
     _settle(target)
     return segmenter
+
+
+def _keep_bfloat16(segmenter: Sam2Segmenter, like: Sam2Segmenter | None = None) -> None:
+    """See `_cast_layers`, for a network that runs in bfloat16; prompts and what else runs in full precision stays as it is."""
+    if segmenter.dtype == torch.bfloat16:
+        segmenter.keep_merged(like)
+        model = segmenter.model
+        for part in (model.vision_encoder, model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj):
+            _cast_layers(part)
+
+
+def _cast_layers(part: torch.nn.Module) -> None:
+    """Keeps the weights of layers that autocast runs in bfloat16 in bfloat16: half the memory, and results stay the same to the bit.
+
+    Autocast would cast them anew on every image: it keeps the copies of weights in training only.
+    """
+    for layer in part.modules():
+        if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
+            layer.to(torch.bfloat16)
 
 
 def _settle(device: torch.device) -> None:
@@ -150,6 +170,7 @@ def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
     other = type(segmenter)(
         model.requires_grad_(False).to(segmenter.device), segmenter.name, segmenter.dtype, memory_dtype=segmenter.memory_dtype
     )
+    _keep_bfloat16(other, segmenter)
     other.batch_limit = segmenter.batch_limit
     if segmenter.static_shapes:
         other.compile()
@@ -195,7 +216,10 @@ def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", 
     raw = _read_config(folder, ("grounding-dino",), "detector")
     config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
     model = _load(GroundingDinoForObjectDetection, folder, config)
-    detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, resolve_dtype(dtype, target), passes)
+    number = resolve_dtype(dtype, target)
+    if number == torch.bfloat16:
+        _cast_layers(model)
+    detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, number, passes)
     _settle(target)
     return detector
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking import StreamTracker
 from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
 from lang2segtrack_ros.weights import WeightsError, catalogue, load_detector, load_segmenter, store
-from lang2segtrack_ros.weights.loading import resolve_device, resolve_dtype
+from lang2segtrack_ros.weights.loading import at_size, resolve_device, resolve_dtype
 from test.conftest import body_box
 
 
@@ -60,6 +60,39 @@ def test_bfloat16_tracks_the_same_object(frames: list[SceneFrame], segmenter: Sa
             (track,) = tracker.step(frame.color)
         masks.append(track.mask)
     assert np.count_nonzero(masks[0] & masks[1]) / np.count_nonzero(masks[0] | masks[1]) > 0.85
+
+
+def test_weights_in_bfloat16_give_what_casting_them_on_every_frame_gives(frames: list[SceneFrame]) -> None:
+    """To the bit: encoding, attention, masks, memories and pointers; also at another size, and with prompts of all kinds."""
+    plain = load_segmenter("toy", device="cpu")
+    cast = load_segmenter("toy", device="cpu", dtype="bfloat16")
+    held = {name: value.dtype for name, value in cast.model.named_parameters() if value.dtype == torch.bfloat16}
+    assert sum(cast.model.get_parameter(name).numel() for name in held) > 0.8 * sum(value.numel() for value in cast.model.parameters())
+    for size in (128, 192):
+        results = []
+        for network in (plain, cast):
+            sized = network if size == 192 else at_size(network, size)
+            sized._autocast = True  # for the plain one: float32 weights, cast on every frame
+            tracker = StreamTracker(sized)
+            tracker.add(BoxPrompt(body_box(frames[0], 1)))
+            tracker.add(MaskPrompt(frames[0].instances == 2))
+            x1, y1, x2, y2 = body_box(frames[0], 3)
+            tracker.add(PointPrompt([((x1 + x2) / 2, (y1 + y2) / 2)], [1]))
+            rows = [np.stack([track.mask_logits_low for track in tracker.step(frame.color)]) for frame in frames[:4]]
+            results.append((rows, tracker.bank.pointers.clone()))
+        (expected, pointers), (found, others) = results
+        assert all((one == other).all() for one, other in zip(expected, found))
+        assert (pointers == others).all()
+
+
+def test_a_detector_in_bfloat16_gives_what_casting_its_weights_on_every_image_gives(frames: list[SceneFrame]) -> None:
+    plain = load_detector("toy", device="cpu")
+    plain._autocast = True
+    cast = load_detector("toy", device="cpu", dtype="bfloat16")
+    phrases = ("red circle", "blue star", "green cross")
+    found = [network.detect(frames[0].color, phrases, (0.3,) * 3) for network in (plain, cast)]
+    assert found[0] == found[1]
+    assert {item.label for item in found[0]} >= {"red circle", "blue star"}
 
 
 def test_unknown_name() -> None:
