@@ -54,7 +54,8 @@ def test_foxglove_panels_name_what_exists() -> None:
         topics |= {panel[key].partition(".")[0] for key in ("imageTopic", "pointTopic", "topicPath", "topicToRender") if key in panel}
         topics |= set(panel.get("topics", ())) | set(panel.get("annotations", ()))
         services |= {panel["serviceName"]} if "serviceName" in panel else set()
-    known = {f"/{name.lstrip('/')}" for name in TYPES}
+    camera = ("color/", "depth/")  # which the launch file takes from the camera
+    known = {f"/camera/camera/{name}" if name.startswith(camera) else f"/{name.lstrip('/')}" for name in TYPES}
     assert {"/overlay", "/clicked_point", "/diagnostics"} <= topics <= known
     assert {"/add_text_prompt", "/remove_track"} == services <= {f"/{name}" for name, _, _ in SERVICES}
 
