@@ -62,7 +62,8 @@ def _share(package: str, needed_by: str) -> str:
 def _nodes(context: LaunchContext) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
     share = _share("lang2segtrack", "track.launch.py")
-    camera = f"/{value['camera_name']}/{value['camera_name']}"
+    pushed = context.launch_configurations.get("ros_namespace", "").strip("/")  # of a group that includes this file
+    camera = "/".join(["", *filter(None, pushed.split("/")), value["camera_name"], value["camera_name"]])
     topics = {
         "color/image_raw": value["color_topic"] or f"{camera}/color/image_raw",
         "depth/image_raw": value["depth_topic"] or f"{camera}/aligned_depth_to_color/image_raw",
@@ -80,7 +81,11 @@ def _nodes(context: LaunchContext) -> list:
                 executable="realsense2_camera_node",
                 name=value["camera_name"],
                 namespace=value["camera_name"],
-                parameters=[{"align_depth.enable": True, "enable_color": True, "enable_depth": True, "enable_sync": True}],
+                # camera_name is also the beginning of its frames' names
+                parameters=[
+                    {"camera_name": value["camera_name"], "align_depth.enable": True},
+                    {"enable_color": True, "enable_depth": True, "enable_sync": True},
+                ],
                 output="screen",
             )
         )
@@ -92,7 +97,7 @@ def _nodes(context: LaunchContext) -> list:
             namespace=value["namespace"],
             parameters=[_parameter_file(value["params_file"], share), _given(value)],
             remappings=list(topics.items()),
-            arguments=["--ros-args", "--log-level", f"{_logger(value['namespace'])}:={value['log_level']}"],
+            arguments=["--ros-args", "--log-level", f"{_logger(pushed, value['namespace'])}:={value['log_level']}"],
             output="screen",
             emulate_tty=True,
         )
@@ -105,8 +110,8 @@ def _nodes(context: LaunchContext) -> list:
         actions.append(Node(executable="prompt_window", name="prompt_window", **viewer))
     if value["rviz"] == "true":
         _share("rviz2", "rviz:=true")
-        config = os.path.join(share, "config", "track.rviz")
-        actions.append(Node(package="rviz2", executable="rviz2", namespace=value["namespace"], arguments=["-d", config], output="screen"))
+        shown = ["-d", os.path.join(share, "config", "track.rviz"), "-f", f"{value['camera_name']}_color_optical_frame"]
+        actions.append(Node(package="rviz2", executable="rviz2", namespace=value["namespace"], arguments=shown, output="screen"))
     return actions
 
 
@@ -127,9 +132,11 @@ def _given(value: dict) -> dict:
     return chosen
 
 
-def _logger(namespace: str) -> str:
-    # What rclcpp and rclpy call the logger of a node in a namespace.
-    return ".".join([*filter(None, namespace.split("/")), "track_node"])
+def _logger(*namespaces: str) -> str:
+    # What rclcpp and rclpy call the logger of a node in a namespace; one that begins with a slash stands alone.
+    *_, last = ["", *namespaces]
+    whole = last if last.startswith("/") else "/".join(namespaces)
+    return ".".join([*filter(None, whole.split("/")), "track_node"])
 
 
 def _number(value: dict, name: str) -> int:

@@ -120,7 +120,7 @@ def look_at_transport() -> list[Finding]:
 
 def check_discovery(environment: Mapping[str, str]) -> Finding:
     """Who can be seen from here."""
-    domain = environment.get("ROS_DOMAIN_ID", "0")
+    domain = environment.get("ROS_DOMAIN_ID") or "0"
     reach = environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "")
     if not domain.isdigit() or int(domain) > 232:
         return Finding(Level.ERROR, "discovery", f'ROS_DOMAIN_ID is "{domain}"', "set it to a number from 0 to 101, the same everywhere")

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.frame import CameraModel
 from lang2segtrack_ros.geometry.rays import project, rays
 
+FOLDED = 0.05
+"""A point further from the ray of its pixel, at z = 1, does not belong there; more at a wide view's rim, where rays lie apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rigid:
@@ -79,6 +82,12 @@ def align_depth(depth: NDArray[np.float32], depth_camera: CameraModel, camera: C
     column, row = project(x, y, z, camera)
     column, row = (column + 0.5) * (width / camera.width), (row + 0.5) * (height / camera.height)
     inside = np.flatnonzero((column >= 0) & (column < width) & (row >= 0) & (row < height))  # NaN is nowhere
+    if camera.distortion:  # its polynomial is of the image alone: beyond, it folds what is far outside back in
+        there = rays(camera)[
+            (row[inside] * (camera.height / height)).astype(np.int64), (column[inside] * (camera.width / width)).astype(np.int64)
+        ]
+        off = np.hypot(there[:, 0] - x[inside] / z[inside], there[:, 1] - y[inside] / z[inside])
+        inside = inside[off < FOLDED * (1 + np.square(there).sum(axis=1))]
     nearest = np.full(height * width, np.inf, np.float32)
     np.minimum.at(nearest, row[inside].astype(np.int64) * width + column[inside].astype(np.int64), z[inside])
     nearest[np.isinf(nearest)] = np.nan

@@ -17,7 +17,7 @@ def _matrix(camera: CameraModel) -> NDArray[np.float64]:
     return np.array([[camera.fx, 0.0, camera.cx], [0.0, camera.fy, camera.cy], [0.0, 0.0, 1.0]])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def rays(camera: CameraModel) -> NDArray[np.float32]:
     """Where each pixel looks: float32 [height, width, 2], x and y of its ray at z = 1. Read-only, kept for the latest cameras."""
     x, y = np.meshgrid(np.arange(camera.width, dtype=np.float64), np.arange(camera.height, dtype=np.float64))
@@ -36,7 +36,7 @@ def project(
     x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32], camera: CameraModel
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Columns and rows, float32 [N], at which points with z > 0 are seen. Coordinates apart, which is several times as quick."""
-    if camera.distortion:
+    if camera.distortion and len(z):
         still = np.zeros(3)
         points = np.stack((x, y, z), axis=-1).reshape(-1, 1, 3).astype(np.float64)
         see = cv2.fisheye.projectPoints if camera.fisheye else cv2.projectPoints

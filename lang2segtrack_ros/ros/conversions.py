@@ -23,9 +23,13 @@ DISTORTION_MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (4, 5, 8, 12, 1
 
 
 def camera_model(msg: CameraInfo) -> CameraModel:
-    """A sensor_msgs/CameraInfo as the camera that took the raw image. Raises ConversionError for one that cannot be used."""
-    k, d = msg.k, tuple(float(value) for value in msg.d)
-    bent = any(d)
+    """A sensor_msgs/CameraInfo as the camera that took the raw image. Raises ConversionError for one that cannot be used.
+
+    Where it has a region of interest the image is of that region; binning shows in the image's size.
+    """
+    k, d, roi = msg.k, tuple(float(value) for value in msg.d), msg.roi
+    part = roi.width > 0 and roi.height > 0
+    bent = any(d) or (msg.distortion_model == "equidistant" and len(d) == 4)  # whose zeros are no pinhole camera
     if bent and msg.distortion_model not in DISTORTION_MODELS:
         known = ", ".join(DISTORTION_MODELS)
         raise ConversionError("unknown_distortion", f'camera_info has distortion model "{msg.distortion_model}"; known: {known}')
@@ -35,10 +39,10 @@ def camera_model(msg: CameraInfo) -> CameraModel:
         return CameraModel(
             float(k[0]),
             float(k[4]),
-            float(k[2]),
-            float(k[5]),
-            int(msg.width),
-            int(msg.height),
+            float(k[2]) - (roi.x_offset if part else 0),
+            float(k[5]) - (roi.y_offset if part else 0),
+            int(roi.width if part else msg.width),
+            int(roi.height if part else msg.height),
             msg.header.frame_id,
             d if bent else (),
             msg.distortion_model == "equidistant",

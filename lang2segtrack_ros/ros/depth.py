@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The depth image that belongs to a colour image, seen as the colour camera sees it.
 
-It is looked up when positions are wanted, which is after the image was worked on: by then it has usually arrived.
+It is looked up when positions are wanted, which is after the image was worked on: by then it has usually arrived, and where that took
+long many others have come since, so it is kept from when the work on its image began.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -28,6 +29,8 @@ from lang2segtrack_ros.ros.stamp_cache import Cache, make_cache, nearest
 from lang2segtrack_ros.ros.transforms import StaticTransforms
 
 CACHED_IMAGES = 16
+EXPECTED_IMAGES = 16
+"""Colour images for which the nearest depth image is kept until it is asked for."""
 CLOSE_S = 0.005
 """A depth image this near in time is the one; otherwise a nearer one may still come."""
 
@@ -70,6 +73,8 @@ class DepthSource:
         self._on_depth = on_depth
         self._cache: Cache = make_cache(CACHED_IMAGES)
         self._newest_ns = 0
+        self._expected: dict[int, Image | None] = {}  # by stamp of a colour image: the nearest depth image yet
+        self._lock = threading.Lock()
         self._camera: CameraInfo | None = None
         self._depth_camera: CameraInfo | None = None
         self._transforms = StaticTransforms(node, group)
@@ -93,10 +98,17 @@ class DepthSource:
     def _take(self, msg: Image) -> None:
         self.received += 1
         stamp = stamp_ns(msg.header.stamp)
-        if stamp < self._newest_ns - CLOCK_JUMP_NS:  # the clock went back: what is cached belongs to another time
-            self._cache = make_cache(CACHED_IMAGES)
-        self._newest_ns = stamp
-        self._cache.add(msg)
+        if stamp < 0:  # a simulation's first moments; ROS's own times cannot be compared with it
+            return
+        with self._lock:
+            if stamp < self._newest_ns - CLOCK_JUMP_NS:  # the clock went back: what is cached belongs to another time
+                self._cache = make_cache(CACHED_IMAGES)
+                self._expected.clear()
+            self._newest_ns = stamp
+            self._cache.add(msg)
+            for wanted, kept in self._expected.items():
+                if kept is None or abs(stamp - wanted) < abs(stamp_ns(kept.header.stamp) - wanted):
+                    self._expected[wanted] = msg
         self._on_depth()
 
     def _take_camera(self, msg: CameraInfo) -> None:
@@ -104,6 +116,13 @@ class DepthSource:
 
     def _take_depth_camera(self, msg: CameraInfo) -> None:
         self._depth_camera = msg
+
+    def expect(self, header: Header) -> None:
+        """From now on the depth image nearest to a colour image with this header is kept for `find`, however long the work on it takes."""
+        with self._lock:
+            self._expected[stamp_ns(header.stamp)] = nearest(self._cache, header.stamp, float("inf"))
+            while len(self._expected) > EXPECTED_IMAGES:
+                del self._expected[next(iter(self._expected))]
 
     def settled(self, header: Header) -> bool:
         """Whether no better depth image can come for a colour image."""
@@ -114,7 +133,7 @@ class DepthSource:
     def find(self, header: Header, height: int, width: int) -> RegisteredDepth:
         """The depth for a colour image with this header and size. Raises ConversionError, which says what is missing."""
         slop = self._slop_s()
-        msg = nearest(self._cache, header.stamp, slop)
+        msg = self._nearest(header, slop)
         if msg is None:
             raise self._no_depth(header, slop)
         camera = self._model(self._camera, self._infos[0], "color")
@@ -127,13 +146,21 @@ class DepthSource:
             return RegisteredDepth(self._checked(depth, camera), camera)
         return RegisteredDepth(self._reprojected(depth, msg.header.frame_id, camera, header.frame_id), camera)
 
+    def _nearest(self, header: Header, slop_s: float) -> Image | None:
+        """The nearest depth image, of those that are cached and the one that was kept for this header."""
+        with self._lock:
+            wanted, cached = stamp_ns(header.stamp), nearest(self._cache, header.stamp, slop_s)
+            kept = self._expected.get(wanted)
+        found = [msg for msg in (cached, kept) if msg is not None and abs(stamp_ns(msg.header.stamp) - wanted) <= slop_s * 1e9]
+        return min(found, key=lambda msg: abs(stamp_ns(msg.header.stamp) - wanted), default=None)
+
     def _no_depth(self, header: Header, slop: float) -> ConversionError:
         if not self.received:
             return ConversionError("no_depth", self._depth.silence_explained())
         other = nearest(self._cache, header.stamp, float("inf"))
         if other is None:
             return ConversionError("no_depth", f"no depth image on {self._depth.topic} is left of the colour image's time")
-        apart = abs(Time.from_msg(other.header.stamp).nanoseconds - Time.from_msg(header.stamp).nanoseconds) / 1e9
+        apart = abs(stamp_ns(other.header.stamp) - stamp_ns(header.stamp)) / 1e9
         return ConversionError(
             "depth_too_far_in_time",
             f"the nearest depth image on {self._depth.topic} is {apart * 1e3:.0f} ms from the colour image, more than "

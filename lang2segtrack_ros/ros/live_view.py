@@ -66,9 +66,8 @@ class LiveView:
     @property
     def problem(self) -> str:
         """Why no image comes, empty when one does or nobody looks."""
-        if self._camera is None or self._camera.silent_s <= SILENT_S:
-            return ""
-        return f"no picture: {self._camera.silence_explained()}"
+        camera = self._camera  # which the executor's thread may take away meanwhile
+        return f"no picture: {camera.silence_explained()}" if camera is not None and camera.silent_s > SILENT_S else ""
 
     def _take(self, msg: Image, source: str) -> None:
         if not self._wanted():

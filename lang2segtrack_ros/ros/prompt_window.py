@@ -17,6 +17,7 @@ import numpy as np
 import rclpy
 from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -45,7 +46,7 @@ class WindowNode(Node):
         self._shown_at = float("-inf")
         group = MutuallyExclusiveCallbackGroup()
         self.view = LiveView(self, group, lambda: time.monotonic() - self._shown_at >= self._period, self._show)
-        self.create_timer(0.25, lambda: self.view.follow(True), callback_group=group)
+        self.create_timer(0.25, lambda: self.view.follow(True), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _show(self, color: NDArray[np.uint8], source: str) -> None:
         self._shown_at = time.monotonic()

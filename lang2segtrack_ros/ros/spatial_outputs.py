@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,6 +37,10 @@ SPATIAL_TOPICS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+CLEAR_AFTER_S = 1.0
+"""Markers are taken back when there has been no depth for so long."""
+
+
 class SpatialOutputs:
     """Publishers of `SPATIAL_TOPICS`.
 
@@ -59,6 +64,8 @@ class SpatialOutputs:
         self._tf = node.create_publisher(TFMessage, "/tf", QoSProfile(depth=100)) if publish_tf else None
         self._publishers = [publisher for publisher in (self._detections, self._markers, self._cloud, self._tf) if publisher is not None]
         self.skipped: Counter[str] = Counter()
+        self._shown = False  # whether markers are to be seen
+        self._shown_at = 0.0
 
     @property
     def wanted(self) -> bool:
@@ -75,6 +82,8 @@ class SpatialOutputs:
         except ConversionError as error:
             self.skipped[error.reason] += 1
             self._warn(f"3-D {error.reason}", f"no 3-D output for this image ({error.reason}): {error}")
+            if self._shown and time.monotonic() - self._shown_at > CLEAR_AFTER_S:
+                self._show([], header)  # RViz would show the last ones for ever
             return
         objects = []
         for track in result.announced:
@@ -90,16 +99,22 @@ class SpatialOutputs:
     def _send(self, header: Header, frame: Frame, objects: Sequence[PlacedTrack]) -> None:
         messages: tuple[tuple[str, Any, Callable[[], Any]], ...] = (
             ("detections_3d", self._detections, lambda: spatial_messages.detections_3d_message(objects, header)),
-            ("markers", self._markers, lambda: spatial_messages.markers_message(objects, header)),
             ("objects_cloud", self._cloud, lambda: spatial_messages.cloud_message(objects, frame.color, header)),
         )
         for name, publisher, make in messages:
             if publisher.get_subscription_count():
                 publisher.publish(make())
                 self._sent(name)
+        self._show(objects, header)
         if self._tf is not None and objects:
             self._tf.publish(spatial_messages.transforms_message(objects, header, self._tf_prefix))
             self._sent("/tf")
+
+    def _show(self, objects: Sequence[PlacedTrack], header: Header) -> None:
+        if self._markers.get_subscription_count():
+            self._markers.publish(spatial_messages.markers_message(objects, header))
+            self._sent("markers")
+            self._shown, self._shown_at = bool(objects), time.monotonic()
 
     def close(self) -> None:
         """Ends the publishers."""

@@ -71,6 +71,8 @@ def make_cache(size: int) -> Cache:
 
 def nearest(cache: Cache, stamp: Any, slop_s: float) -> Any:
     """The cached message whose stamp is nearest to `stamp` (builtin_interfaces/Time), None when none is within `slop_s`."""
+    if stamp.sec < 0:  # which rclpy's Time cannot be
+        return None
     time = Time.from_msg(stamp)
     candidates = [msg for msg in (cache.getElemBeforeTime(time), cache.getElemAfterTime(time)) if msg is not None]
 

@@ -289,6 +289,8 @@ class TrackNode(LifecycleNode):
     def _frame(self, header: Header, color: NDArray[np.uint8], stamp: int) -> Frame:
         """An image [H, W, 3], with its depth where the policy looks at depth and there is some; called on the engine's thread."""
         source = self._depth
+        if source is not None:
+            source.expect(header)
         if source is None or not self._uses_depth:
             return Frame(color, stamp)
         deadline = time.monotonic() + self._value("depth_wait_s")

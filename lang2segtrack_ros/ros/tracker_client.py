@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any, Union
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from vision_msgs.msg import Point2D
 
@@ -57,7 +58,7 @@ class TrackerClient:
         self._sent: list[tuple[float, Any, Any, Future[Any]]] = []  # until when, client, rclpy's future, ours
         self._ready_since: dict[str, float] = {}
         self._guard = node.create_guard_condition(self._send, self._group)
-        self._watch = node.create_timer(0.25, self._look_around, callback_group=self._group)
+        self._watch = node.create_timer(0.25, self._look_around, callback_group=self._group, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def prompt(self, prompt: ViewerPrompt) -> Future[Any]:
         """Asks for objects; the future gets the service's response or a TrackerError."""

@@ -16,8 +16,6 @@ from tf2_msgs.msg import TFMessage
 
 from lang2segtrack_ros.geometry import Rigid
 
-MAX_CHAIN = 64  # longer ones are loops
-
 
 class StaticTransforms:
     """Listens to /tf_static."""
@@ -50,7 +48,7 @@ class StaticTransforms:
         found = {name: Rigid.identity()}
         motion = found[name]
         parents = dict(self._parents)
-        while name in parents and len(found) < MAX_CHAIN:
+        while name in parents and parents[name][0] not in found:  # a loop has no top
             name, step = parents[name]
             motion = step.after(motion)
             found[name] = motion

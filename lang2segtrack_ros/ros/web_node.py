@@ -7,6 +7,7 @@ It knows track_node only by its topics and services, and loads no network.
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from lang2segtrack_ros.rendering import hex_color
@@ -72,8 +74,10 @@ class WebNode(Node):
         self._state_lock = threading.Lock()
         self._state: dict[str, Any] = {}
         self._state_at = float("-inf")
-        self.create_timer(0.25, lambda: self._view.follow(self.pictures.watched), callback_group=group)
-        self.create_timer(1.0, self._report, callback_group=group)
+        self.create_timer(
+            0.25, lambda: self._view.follow(self.pictures.watched), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self.create_timer(1.0, self._report, callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.server.start()
         needed = ", with #token=... behind it" if self.server.access.token else ""
         self.get_logger().info(f"the page is at {self.server.url}{needed}")
@@ -132,6 +136,8 @@ class WebNode(Node):
         except TrackerError as error:
             status = HTTPStatus.GATEWAY_TIMEOUT if error.reason == "no_answer" else HTTPStatus.SERVICE_UNAVAILABLE
             raise RefusedError(status, error.reason, str(error)) from error
+        except (TimeoutError, concurrent.futures.TimeoutError) as error:  # two classes before Python 3.11
+            raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, "no_answer", "web_node itself is stuck: see its log") from error
 
     def _report(self) -> None:
         counts = self.server.counts()

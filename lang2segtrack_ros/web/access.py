@@ -70,8 +70,13 @@ class Access:
         if self.token and (len(self.token) < LEAST_TOKEN or not self.token.isascii() or not self.token.isprintable() or " " in self.token):
             raise AccessError(f"the token must be {LEAST_TOKEN} or more ASCII characters without spaces, {HOW_TO_MAKE_A_TOKEN}")
 
-    def check_site(self, headers: Message[str, str]) -> None:
-        """Checks that a request was made by this page, or by no page. Raises RefusedError."""
+    def check_site(self, headers: Message[str, str], page: bool = False) -> None:
+        """Checks that a request was made by this page, or by no page. Raises RefusedError.
+
+        Args:
+            headers: of the request.
+            page: it is for one of the page's own files, which hold nothing secret: these may be opened by a link on another page.
+        """
         hosts = headers.get_all("Host", [])
         host = hosts[0] if len(hosts) == 1 else ""
         if not self._is_ours(host):
@@ -82,7 +87,8 @@ class Access:
             )
         origin = headers.get("Origin", f"http://{host}").lower()
         ours = origin in (f"http://{host.lower()}", f"https://{host.lower()}")  # https where a proxy stands before it
-        if not ours or headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        opened = page and (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == ("navigate", "document")
+        if not ours or (not opened and headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")):
             raise RefusedError(HTTPStatus.FORBIDDEN, "other_origin", "requests from other web sites are not answered")
 
     def check_token(self, headers: Message[str, str]) -> None:

@@ -260,7 +260,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusedError(HTTPStatus.BAD_REQUEST, "bad_request", f"that is no address: {error}") from error
 
     def _get(self, url: Any) -> None:
-        self.server.access.check_site(self.headers)
+        self.server.access.check_site(self.headers, page=url.path in self.server.page)
         if url.path in self.server.page:
             body, kind = self.server.page[url.path]
             self._send(HTTPStatus.OK, body, kind)

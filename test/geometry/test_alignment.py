@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,9 +53,26 @@ def test_what_is_in_front_hides_what_is_behind() -> None:
     assert np.nanmax(aligned) == 1.0
 
 
-def test_nothing_known_stays_nothing() -> None:
-    aligned = align_depth(np.full((480, 848), np.nan, np.float32), DEPTH_CAMERA, CAMERA, MOTION)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"distortion": (-0.056, 0.066, 0.0, 0.0, -0.021)}, {"distortion": (0.05, 0.01, 0.0, 0.0), "fisheye": True}],
+    ids=["pinhole", "plumb bob", "fisheye"],
+)
+def test_nothing_known_stays_nothing(changes: dict[str, Any]) -> None:
+    """A covered lens; OpenCV's projection knows no empty list."""
+    aligned = align_depth(np.full((480, 848), np.nan, np.float32), DEPTH_CAMERA, replace(CAMERA, **changes), MOTION)
     assert np.isnan(aligned).all()
+
+
+def test_what_is_far_outside_the_view_does_not_come_back_in() -> None:
+    """Distortion's polynomial, which is measured within the image, turns round outside of it."""
+    narrow = CameraModel(900.0, 900.0, 639.5, 359.5, 1280, 720, distortion=(0.1, -0.4, 0.0, 0.0))
+    fold = 0.887  # where r (1 + 0.1 r^2 - 0.4 r^4) is greatest
+    outside = np.where(np.linalg.norm(rays(DEPTH_CAMERA), axis=2) > 1.1 * fold, 2.0, np.nan).astype(np.float32)
+    assert np.isfinite(outside).sum() > 1000
+    assert np.isnan(align_depth(outside, DEPTH_CAMERA, narrow, Rigid.identity())).all()
+    whole = align_depth(np.full((480, 848), 2.0, np.float32), DEPTH_CAMERA, narrow, Rigid.identity())
+    assert np.isfinite(whole[100:-100, 100:-100]).mean() > 0.99
 
 
 def test_points_behind_the_camera_are_left_out() -> None:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from lang2segtrack_ros.bag_types import BagMessages
+from lang2segtrack_ros.geometry.rays import rays
 from lang2segtrack_ros.image_messages import (
     COLOR_ENCODINGS,
     MAX_INSTANCE_ID,
@@ -244,3 +245,21 @@ def test_distortion_comes_along_and_what_is_not_known_is_told() -> None:
         with pytest.raises(ConversionError) as raised:
             camera_model(CameraInfo(width=640, height=480, k=k, d=d, distortion_model=model))
         assert raised.value.reason == "unknown_distortion"
+
+
+def test_a_region_of_interest_is_the_image() -> None:
+    """Taken for a scaled image, everything would be twice as large. Its own size, or none, changes nothing; binning is a scale."""
+    k = [1000.0, 0.0, 639.5, 0.0, 1000.0, 479.5, 0.0, 0.0, 1.0]
+    whole = CameraInfo(width=1280, height=960, k=k)
+    part = CameraInfo(width=1280, height=960, k=k, roi=RegionOfInterest(x_offset=320, y_offset=240, width=640, height=480))
+    same = CameraInfo(width=1280, height=960, k=k, roi=RegionOfInterest(width=1280, height=960))
+    camera = camera_model(part).resized(640, 480)
+    assert (camera.fx, camera.cx, camera.cy) == (1000.0, 319.5, 239.5)
+    assert camera_model(same) == camera_model(whole)
+    assert camera_model(part).resized(320, 240).fx == 500.0
+
+
+def test_a_fisheye_camera_whose_coefficients_are_zero_is_one() -> None:
+    info = CameraInfo(width=640, height=480, k=[300.0, 0.0, 319.5, 0.0, 300.0, 239.5, 0.0, 0.0, 1.0], d=[0.0] * 4)
+    info.distortion_model = "equidistant"
+    assert rays(camera_model(info))[239, 639, 0] == pytest.approx(np.tan(319.5 / 300), rel=1e-2)

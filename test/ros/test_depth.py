@@ -206,3 +206,31 @@ def test_the_user_may_know_better_than_the_frame_ids(registration: str, error: s
             assert bench.source.find(header(1000), HEIGHT, WIDTH).depth[0, 0] == 2.0
     finally:
         bench.close()
+
+
+def test_depth_is_kept_while_the_work_on_its_image_takes_long(bench: Bench) -> None:
+    """A second of work is 30 depth images later; without it the advice would be to take depth of another moment."""
+    bench.send("color/camera_info", info())
+    bench.depth(1000, 1.0)
+    bench.source.expect(header(1005))
+    bench.source.expect(header(1100))  # its depth image comes after the work has begun
+    for number in range(1, 41):
+        bench.depth(1000 + 33 * number, 1.0 + number)
+    assert bench.source.find(header(1005), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(1.0)
+    assert bench.source.find(header(1100), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(4.0)
+    assert bench.reason(1200)[0] == "depth_too_far_in_time"
+
+
+@pytest.mark.parametrize("loop", [("depth_optical",), ("depth_optical", "odom"), ("depth_optical", "odom", "map")])
+def test_a_loop_of_transforms_leads_nowhere(bench: Bench, loop: tuple[str, ...]) -> None:
+    """Two nodes that publish each other's frames; following it for ever would stop masks, services and all."""
+    bench.send("color/camera_info", info())
+    bench.send("depth/camera_info", info())
+    transforms = []
+    for child, parent in zip(loop, (*loop[1:], loop[0])):
+        transform = TransformStamped(header=Header(frame_id=parent), child_frame_id=child)
+        transform.transform.rotation.w = 1.0
+        transforms.append(transform)
+    bench.send("/tf_static", TFMessage(transforms=transforms))
+    bench.depth(1000, frame=DEPTH_FRAME)
+    assert bench.reason(1000)[0] == "no_extrinsics"

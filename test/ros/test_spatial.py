@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -212,3 +213,14 @@ def test_the_policy_that_looks_at_depth(tmp_path: Path, frames: list[SceneFrame]
         processes.check()
         assert cut < 0.75 * whole
         assert "Traceback" not in processes.log("track_node")
+
+
+def test_markers_are_taken_back_when_depth_stops(outside: DepthOutsider, frames: list[SceneFrame]) -> None:
+    """RViz would show boxes where nothing is known to be any more, and after a removal of nothing at all."""
+    show_both(outside, frames[1])
+    assert len(outside.latest("markers").markers) > 1
+    deadline = time.monotonic() + 20.0
+    while time.monotonic() < deadline and len(outside.heard["markers"][-1].markers) > 1:
+        outside.show(frames[1].color)
+        outside.spin(0.3)
+    assert len(outside.heard["markers"][-1].markers) == 1, "the one that deletes all others"

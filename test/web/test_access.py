@@ -125,3 +125,13 @@ def test_wrong_tokens(given: dict[str, str], reason: str) -> None:
 def test_the_right_token() -> None:
     Access("0.0.0.0", TOKEN).check_token(headers(Authorization=f"bearer {TOKEN}"))
     Access("127.0.0.1").check_token(headers())
+
+
+def test_the_page_may_be_opened_by_a_link_and_nothing_else() -> None:
+    """From documentation, mail, another page on this machine; not into a frame, and not what it asks the robot for."""
+    link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    access = Access("127.0.0.1")
+    access.check_site(headers(**link), page=True)
+    for given, page in ((link, False), ({**link, "Sec_Fetch_Dest": "iframe"}, True), ({**link, "Origin": "http://evil.example"}, True)):
+        with pytest.raises(RefusedError, match="other web sites"):
+            access.check_site(headers(**given), page=page)

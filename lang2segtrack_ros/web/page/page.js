@@ -16,11 +16,21 @@ let drag = null;        // {from, to} in pixels of the picture, while the pointe
 let chosen = 0;         // id of the track that taps correct, 0 for none
 let token = sessionStorage.getItem("token") || "";
 
-if (location.hash.startsWith("#token=")) {
-  token = decodeURIComponent(location.hash.slice(7));
+function takeToken() {
+  if (!location.hash.startsWith("#token=")) return;
+  token = location.hash.slice(7);
+  try {
+    token = decodeURIComponent(token);
+  } catch {
+    // a token with a % of its own
+  }
   sessionStorage.setItem("token", token);
   history.replaceState(null, "", location.pathname);
+  find("login").hidden = true;
 }
+
+takeToken();
+addEventListener("hashchange", takeToken);
 
 // The robot
 
