@@ -80,4 +80,6 @@ class CocoWriter:
     def close(self) -> None:
         """Writes the file. Raises OSError when it cannot."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self._content, indent=1) + "\n", encoding="utf-8")
+        partial = self.path.with_name(self.path.name + ".partial")  # a full disk leaves what was there before
+        partial.write_text(json.dumps(self._content, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self.path)

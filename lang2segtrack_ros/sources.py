@@ -7,6 +7,7 @@ Nothing here holds more than a few images, however long the source is.
 
 from __future__ import annotations
 
+import logging
 import re
 import zlib
 from abc import ABC, abstractmethod
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.frame import Frame
 
+log = logging.getLogger(__name__)
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 CHUNK_BYTES = 64 << 20
 """Images that are decoded ahead when a video is read backwards."""
@@ -32,7 +34,7 @@ class SourceError(ValueError):
 
 def natural_order(path: Path) -> list[int | str]:
     """Sorts files by name, numbers in names counting as numbers."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
 class ImageSource(ABC):
@@ -73,7 +75,7 @@ class FolderSource(ImageSource):
     def __init__(self, path: Path, fps: float = DEFAULT_FPS) -> None:
         self.name = str(path)
         self.fps = fps
-        files = [item for item in path.iterdir() if item.suffix.lower() in IMAGE_ENDINGS]
+        files = [item for item in path.iterdir() if item.suffix.lower() in IMAGE_ENDINGS and item.is_file() and item.name[0] != "."]
         self.files = sorted(files, key=natural_order)
         self.length = len(self.files)
         if not self.files:
@@ -137,6 +139,10 @@ class VideoSource(ImageSource):
             capture.release()
         if number == 0:
             raise SourceError(f"{self.path} holds no image that can be decoded")
+        if self.length is not None and number < self.length - 2:
+            log.warning(
+                "%s ends after %d images although it says that it has %d: it is damaged, or not whole", self.path, number, self.length
+            )
 
     def read(self, number: int) -> Frame:
         """One image. Raises SourceError."""

@@ -24,15 +24,17 @@ class VideoWriter:
         self.frames = 0
         self._fps = fps
         self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
 
     def write(self, image: NDArray[np.uint8]) -> None:
-        """Appends an RGB uint8 [H, W, 3] image; the first one sets the size."""
+        """Appends an RGB uint8 [H, W, 3] image; the first one sets the size, to which others are scaled."""
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            size = (image.shape[1], image.shape[0])
-            self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, size)
+            self._size = (image.shape[1], image.shape[0])
+            self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
             if not self._writer.isOpened():
                 raise OSError(f"{self.path} cannot be written as MP4 video")
+        image = image if (image.shape[1], image.shape[0]) == self._size else cv2.resize(image, self._size).astype(np.uint8)
         self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         self.frames += 1
 

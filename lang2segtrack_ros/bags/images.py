@@ -124,12 +124,10 @@ class BagImages:
     def _read_chunk(self, begin: int, end: int) -> None:
         index = self.index
         wanted = {index.frames[number]: number for number in range(begin, end + 1)}
-        first, last = index.frames[begin], index.frames[end]
-        start = first
-        while start and index.times[start - 1] >= index.times[first]:
-            start -= 1
-        for message, (_, _, data) in enumerate(self.bag.messages(self.topic, index.times[first], index.times[last] + 1), start):
+        times = [index.times[message] for message in wanted]
+        start, stop = min(times), max(times) + 1
+        # Times may fall from one file of a bag to the next, so messages of a stretch of time need not stand side by side.
+        inside = (message for message, time in enumerate(index.times) if start <= time < stop)
+        for message, (_, _, data) in zip(inside, self.bag.messages(self.topic, start, stop)):
             if message in wanted:
                 self._chunk[wanted[message]] = self.decode(data)[1]
-            if message == last:
-                break

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import pickle
 import shutil
 import sqlite3
@@ -26,6 +27,7 @@ from typing import Any
 from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from lang2segtrack_ros import __version__
 from lang2segtrack_ros.backward import BackwardPass, RefinementError
 from lang2segtrack_ros.bag_types import BagError, offered_qos
 from lang2segtrack_ros.bags import checkpoint
@@ -35,6 +37,7 @@ from lang2segtrack_ros.bags.reading import BagInput
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.history import StoredPast
 from lang2segtrack_ros.offline import OfflineError, Report, Scheduled, Script, nothing_found
+from lang2segtrack_ros.prompts import MaskPrompt, Prompt
 from lang2segtrack_ros.records import RecordFile, frame_record, read_frame
 from lang2segtrack_ros.rendering import draw_overlay
 from lang2segtrack_ros.result_messages import LabelBook
@@ -163,7 +166,8 @@ class BagJob:
             if self.options.backward:
                 self._backward(images, state)
         except (OfflineError, BagError, RefinementError):
-            shutil.rmtree(self.work)
+            if not state.forward_done:  # else hours of work, which another try may go on from
+                shutil.rmtree(self.work)
             raise
         self._write(bag, images, state, summary)
         shutil.rmtree(self.work)
@@ -177,7 +181,8 @@ class BagJob:
         """Whatever the records depend on."""
         files = [self.source] if self.source.is_file() else sorted(item for item in self.source.iterdir() if item.is_file())
         stats = [(item.name, item.stat().st_size, item.stat().st_mtime_ns) for item in files]
-        return repr((stats, topic, [(item.at, repr(item.prompt)) for item in self.options.prompts], self.options.identity))
+        prompts = [(item.at, _exactly(item.prompt)) for item in self.options.prompts]
+        return repr((__version__, stats, topic, prompts, self.options.identity))
 
     def _outside(self, session: Session, images: BagImages) -> dict[str, object]:
         return {"segmenter": session.tracker.segmenter, "detector": session.detector, "images": images}
@@ -190,8 +195,8 @@ class BagJob:
             if state.key == key:
                 images.index = state.index
                 return state
-        except (OSError, ValueError, LookupError, EOFError, AttributeError, ImportError, pickle.UnpicklingError):
-            pass  # no checkpoint, or one of another version: the run begins anew
+        except (OSError, ValueError, LookupError, EOFError, AttributeError, ImportError, TypeError, RuntimeError, pickle.UnpicklingError):
+            pass  # no checkpoint, or one of another version or device: the run begins anew
         return _State(key, session, Script(self.options.prompts), images.index, RecordFile(self.work / "forward.jsonl"))
 
     def _save(self, images: BagImages, state: _State) -> None:
@@ -253,7 +258,7 @@ class BagJob:
                 )
             ours = _Ours(self._messages, writer, self._name, self.options, summary)
             forward = iter(state.forward[number] for number in state.forward)
-            refined = state.sweep.results() if state.sweep is not None else None
+            refined = state.sweep.results() if state.sweep is not None and self.options.backward else None
             message, frame = 0, 0
             for connection, stamp, data in bag.messages():
                 writer.write(copies[connection.topic, connection.msgtype], stamp, data)
@@ -266,6 +271,12 @@ class BagJob:
                     self._report("writing", frame, len(state.forward))
                 message += 1
         half.rename(self.target)
+
+
+def _exactly(prompt: Prompt) -> str:
+    """All of a prompt; NumPy leaves out most of a large mask."""
+    mask = hashlib.sha256(prompt.mask.tobytes()).hexdigest() if isinstance(prompt, MaskPrompt) else ""
+    return f"{prompt!r} {mask}"
 
 
 class _Ours:

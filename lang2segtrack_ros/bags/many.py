@@ -34,6 +34,8 @@ def pair_up(sources: Sequence[Path], folder: Path) -> list[tuple[Path, Path]]:
     targets: dict[Path, Path] = {}
     for source in sources:
         target = folder / (source.stem if source.suffix in (".mcap", ".db3") else source.resolve().name)
+        if target.resolve() == source.resolve():
+            raise BagError(f"{source} would be its own output: choose another --out")
         if target in targets:
             raise BagError(f"{targets[target]} and {source} would both become {target}: rename one, or run them apart")
         targets[target] = source

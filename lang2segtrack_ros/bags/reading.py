@@ -150,6 +150,9 @@ class _Sqlite(Sqlite3Reader):
     """A SQLite file. rosbags refuses one with an empty definition, as rosbag2 leaves it when it does not find a topic's package."""
 
     def _open(self) -> None:
+        rest = Path(f"{self.path}-wal")
+        if rest.is_file() and rest.stat().st_size:
+            raise ReaderError(f"what was recorded last is still in {rest.name}")  # which rosbags would leave out without a word
         try:
             super()._open()
         except KeyError:

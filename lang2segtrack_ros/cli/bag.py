@@ -70,7 +70,7 @@ def _work(options: argparse.Namespace, report: Report, source: Path, target: Pat
         options.overlay,
         options.namespace,
         options.checkpoint_every,
-        identity=repr((options.segmenter, options.detector, options.image_size, options.policy)),
+        identity=repr((options.segmenter, options.detector, options.image_size, options.policy, options.device)),
     )
     return BagJob(source, target, lambda: make_session(options, prompts), wanted, report).run()
 
@@ -78,6 +78,7 @@ def _work(options: argparse.Namespace, report: Report, source: Path, target: Pat
 def _bag(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.cli.progress import ProgressLine
 
+    options.out = options.out.resolve()
     prompts_of(options)  # what is wrong with them is told before any bag is opened
     if len(options.sources) > 1:
         return _bags(options)

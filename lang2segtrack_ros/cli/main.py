@@ -64,9 +64,8 @@ def _weights_action(options: argparse.Namespace) -> int:
     failures = 0
     for name in options.names:
         checkpoint = catalogue.find(name)
-        kinds: tuple[catalogue.Kind, ...] = (
-            (checkpoint.kind,) if checkpoint else ("segmenter", "detector") if name == "toy" else ("segmenter",)
-        )
+        kinds: tuple[catalogue.Kind, ...] = ("segmenter", "detector") if name == "toy" else (store.kind_of(name),)
+        kinds = (checkpoint.kind,) if checkpoint else kinds
         for kind in kinds:
             folder = catalogue.local_folder(name, kind)
             problems = store.verify(folder) if folder else [f"{name} is not on this machine: lang2segtrack weights fetch {name}"]
@@ -113,7 +112,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(args: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     options = _parser().parse_args(args)
-    code: int = options.run(options)
+    try:
+        code: int = options.run(options)
+    except KeyboardInterrupt:  # while something is loaded or fetched; commands that have work to keep say more
+        print("interrupted", file=sys.stderr)
+        return 130
     return code
 
 

@@ -100,7 +100,7 @@ def read_prompts(path: Path) -> list[Scheduled]:
             if not isinstance(at, int) or at < 0:
                 raise PromptError(f"at is {at}; it must be a whole number, from 0")
             prompts.append(Scheduled(at, _prompt(entry, path.parent)))
-        except (PromptError, TypeError, ValueError) as error:
+        except (PromptError, TypeError, ValueError, IndexError) as error:
             raise PromptError(f"prompt {number} of {path}: {error}") from error
     return prompts
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -56,12 +57,12 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.sources import SourceError
     from lang2segtrack_ros.weights import WeightsError
 
-    partial = options.out.with_name(options.out.name + ".partial")
+    options.out = options.out.resolve()
+    partial = options.out.with_name(f"{options.out.name}.{os.getpid()}.partial")  # another run may have the same output
     try:
-        if options.out.exists() and not options.overwrite:
-            raise OfflineError(f"{options.out} is there already: choose another folder, or --overwrite")
-        shutil.rmtree(partial, ignore_errors=True)
+        _check_out(options)
         _track(options, partial)
+        _check_out(options)  # it may have come meanwhile
         if options.out.exists():
             shutil.rmtree(options.out)
         partial.rename(options.out)
@@ -75,6 +76,19 @@ def run(options: argparse.Namespace) -> int:
         shutil.rmtree(partial, ignore_errors=True)
     print(f"written: {options.out}")
     return 0
+
+
+def _check_out(options: argparse.Namespace) -> None:
+    """Raises OfflineError when the output is there, or cannot be where the user wants it."""
+    from lang2segtrack_ros.offline import OfflineError
+
+    source = Path(options.source).resolve()
+    if source.exists() and (source == options.out or options.out in source.parents):
+        raise OfflineError(f"{options.out} holds the source itself: choose another folder")
+    if options.out.exists() and not options.overwrite:
+        raise OfflineError(f"{options.out} is there already: choose another folder, or --overwrite")
+    if options.out.exists() and not options.out.is_dir():
+        raise OfflineError(f"{options.out} is a file: choose another name for the folder")
 
 
 def _track(options: argparse.Namespace, folder: Path) -> None:

@@ -9,9 +9,8 @@ import json
 from pathlib import Path
 
 from lang2segtrack_ros.weights import catalogue
-from lang2segtrack_ros.weights.catalogue import WeightsError
+from lang2segtrack_ros.weights.catalogue import CHECKSUMS, UNFINISHED, WeightsError
 
-CHECKSUMS = "checksums.json"
 _WANTED = (
     "config.json",
     "model.safetensors",
@@ -47,6 +46,9 @@ def fetch(name: str) -> Path:
     folder = catalogue.weights_home() / (checkpoint.name if checkpoint else name.replace("/", "--"))
     try:
         info = HfApi().model_info(hub_id, files_metadata=True, timeout=15)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CHECKSUMS).unlink(missing_ok=True)
+        (folder / UNFINISHED).touch()
         snapshot_download(hub_id, local_dir=folder, allow_patterns=list(_WANTED))
     except Exception as error:  # the hub's client raises errors of many libraries; all mean the same here
         reason = (str(error).splitlines() or ["no reason given"])[0]
@@ -57,14 +59,19 @@ def fetch(name: str) -> Path:
     digests = {item.rfilename: item.lfs.sha256 for item in info.siblings or [] if item.lfs is not None}
     wrong = [file for file, digest in digests.items() if (folder / file).is_file() and sha256(folder / file) != digest]
     if wrong:
-        raise WeightsError(f"{folder / wrong[0]} is not the file on the hub: delete {folder} and fetch again")
+        for file in wrong:
+            (folder / file).unlink()
+        raise WeightsError(f"{folder / wrong[0]} was not the file on the hub, and is deleted: fetch it again")
     write_checksums(folder)
+    (folder / UNFINISHED).unlink()
     return folder
 
 
 def write_checksums(folder: Path) -> None:
     """Notes the digests of a folder's files beside them."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS and path.suffix != ".md")
+    files = sorted(
+        path for path in folder.iterdir() if path.is_file() and path.name not in (CHECKSUMS, UNFINISHED) and path.suffix != ".md"
+    )
     (folder / CHECKSUMS).write_text(json.dumps({path.name: sha256(path) for path in files}, indent=2) + "\n", encoding="utf-8")
 
 
@@ -72,7 +79,10 @@ def verify(folder: Path) -> list[str]:
     """What is wrong with a folder's files, one sentence each; empty when nothing is."""
     if not (folder / CHECKSUMS).is_file():
         return [f"{folder} has no {CHECKSUMS}: it was not fetched by `lang2segtrack weights`, so there is nothing to compare with"]
-    noted: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+    try:
+        noted: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        return [f"{folder / CHECKSUMS} cannot be read ({error}): delete it and fetch the weights again"]
     problems = []
     for file, digest in noted.items():
         if not (folder / file).is_file():
@@ -80,3 +90,13 @@ def verify(folder: Path) -> list[str]:
         elif sha256(folder / file) != digest:
             problems.append(f"{folder / file} has changed since it was fetched")
     return problems
+
+
+def kind_of(name: str) -> catalogue.Kind:
+    """What a folder's own words say it holds; a segmenter where it has none."""
+    folder = catalogue.local_folder(name, "segmenter")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder is not None else {}
+    except (OSError, ValueError):
+        config = {}
+    return "detector" if config.get("model_type") == "grounding-dino" else "segmenter"

@@ -11,7 +11,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from lang2segtrack_ros.bag_types import BagError, BagMessages
-from lang2segtrack_ros.bags.images import image_topic
+from lang2segtrack_ros.bags.images import BagImages, image_topic
 from lang2segtrack_ros.bags.messages import Messages
 from lang2segtrack_ros.bags.reading import BagInput
 from lang2segtrack_ros.result_messages import IMAGE, ResultMessages
@@ -64,3 +64,30 @@ def test_depth_alone_is_nothing_to_track_in(tmp_path: Path) -> None:
         pytest.raises(BagError, match="no topic begins with an image that can be tracked in; choose one with --topic: /z"),
     ):
         image_topic(bag, "", Messages())
+
+
+@pytest.mark.parametrize("back_s", [0.01, 0.3, 5.0])
+@pytest.mark.parametrize("at_once", [1, 3, 64])
+def test_the_way_back_finds_the_images_of_the_way_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back_s: float, at_once: int
+) -> None:
+    """Also where the clock was set back between two files of a bag, so that times fall and stretches of time lie over each other."""
+    library = BagMessages()
+    make, store = ResultMessages(library), library.typestore
+    (tmp_path / "bag").mkdir()
+    for part in range(2):
+        with Writer(tmp_path / f"part{part}", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            connection = writer.add_connection("/color", IMAGE, typestore=store)
+            for number in range(10 * part, 10 * part + 10):
+                time = round(1e18 + number * 66e6 - part * back_s * 1e9)
+                stamped = header(store.types, number + 1)
+                message = make.image(np.full((*SHAPE, 3), (number, 0, 99), np.uint8), "rgb8", stamped)
+                writer.write(connection, time, bytes(store.serialize_cdr(message, IMAGE)))
+        (file,) = (tmp_path / f"part{part}").glob("*.mcap")
+        file.rename(tmp_path / "bag" / f"bag_{part}.mcap")
+    monkeypatch.setattr("lang2segtrack_ros.bags.images.CHUNK_BYTES", at_once * 3 * SHAPE[0] * SHAPE[1])
+    with BagInput(tmp_path / "bag") as bag:
+        images = BagImages(bag, "/color", Messages())
+        forward = [int(frame.color[0, 0, 0]) for frame in images.frames()]
+        assert len(forward) >= 19, "the first one after the step is out of order"
+        assert [int(images.read(number).color[0, 0, 0]) for number in reversed(range(len(forward)))] == forward[::-1]

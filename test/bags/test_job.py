@@ -18,9 +18,9 @@ from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin
 from lang2segtrack_ros.bag_types import BagError, BagMessages
 from lang2segtrack_ros.bags.job import BagJob, BagOptions, BagSummary
 from lang2segtrack_ros.bags.messages import TYPES
-from lang2segtrack_ros.bags.reading import zstd
+from lang2segtrack_ros.bags.reading import BagInput, zstd
 from lang2segtrack_ros.offline import OfflineError, Scheduled
-from lang2segtrack_ros.prompts import BoxPrompt, TextPrompt
+from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, TextPrompt
 from lang2segtrack_ros.results import Rle
 from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
@@ -136,6 +136,62 @@ def test_other_options_do_not_go_on_with_an_old_run(
     with pytest.raises(KilledError):
         BagJob(source, tmp_path / "out", lambda: Session(segmenter), first, die).run()
     assert job(source, tmp_path / "out", segmenter, frames).resumed_at == 0
+
+
+def test_a_run_that_was_killed_on_the_way_back_may_go_on_without_it(
+    tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
+) -> None:
+    """The way forward is kept; its results are those of a run that went forward alone."""
+    source = record(tmp_path / "in", scene, COUNT)
+    job(source, tmp_path / "whole", segmenter, frames, backward=False)
+
+    def die(now: str, done: int, total: int | None) -> None:
+        if (now, done) == ("backward", 5):
+            raise KilledError
+
+    given = BagOptions(prompts=[Scheduled(PROMPTED, BoxPrompt(body_box(frames[PROMPTED], 1), "red circle"))], checkpoint_s=0.0)
+    with pytest.raises(KilledError):
+        BagJob(source, tmp_path / "out", lambda: Session(segmenter), given, die).run()
+    assert job(source, tmp_path / "out", segmenter, frames, backward=False).resumed_at == COUNT
+    assert list(contents(tmp_path / "out")) == list(contents(tmp_path / "whole"))
+
+
+def test_another_mask_is_another_run(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """NumPy writes large masks down alike."""
+    source = record(tmp_path / "in", scene, 8)
+
+    def die(now: str, done: int, total: int | None) -> None:
+        if done == 4:
+            raise KilledError
+
+    masks = [[Scheduled(0, MaskPrompt(frames[0].instances == body))] for body in (1, 2)]
+    given = BagOptions(prompts=masks[0], checkpoint_s=0.0)
+    with pytest.raises(KilledError):
+        BagJob(source, tmp_path / "out", lambda: Session(segmenter), given, die).run()
+    assert job(source, tmp_path / "out", segmenter, frames, prompts=masks[1]).resumed_at == 0
+
+
+def test_what_a_killed_recorder_left_in_the_log_of_sqlite_is_read(tmp_path: Path, scene: Scene, segmenter: Sam2Segmenter) -> None:
+    """rosbags opens such a file as if the log beside it were not there, and half of the recording would be gone without a word."""
+    whole = record(tmp_path / "whole", scene, 12, storage=StoragePlugin.SQLITE3)
+    (file,) = whole.glob("*.db3")
+    left = tmp_path / "left"
+    left.mkdir()
+    base = sqlite3.connect(file)
+    base.execute("PRAGMA journal_mode=WAL")
+    base.execute("PRAGMA wal_autocheckpoint=0")
+    rows = base.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id DESC LIMIT 12").fetchall()[::-1]
+    base.execute("DELETE FROM messages WHERE id > (SELECT MAX(id) - 12 FROM messages)")
+    base.commit()
+    base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    base.executemany("INSERT INTO messages (topic_id, timestamp, data) VALUES (?, ?, ?)", rows)
+    base.commit()
+    for item in whole.glob("*.db3*"):  # while it is open, as after a power cut
+        shutil.copy(item, left / item.name)
+    base.close()
+    with BagInput(left) as bag:
+        assert sum(1 for _ in bag.messages(TOPIC)) == 12
+        assert any("-wal" in sentence for sentence in bag.damage)
 
 
 def test_split_and_unfinished_bags(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:

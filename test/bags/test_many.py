@@ -61,12 +61,19 @@ def test_outputs_that_would_collide_are_refused(tmp_path: Path, frames: list[Sce
     """Before anything is done."""
     assert run([tmp_path / "a" / "bag", tmp_path / "b" / "bag"], frames) == 1
     assert "would both become" in capsys.readouterr().err
-    assert pair_up([tmp_path / "x.mcap", tmp_path / "y"], tmp_path) == [
-        (tmp_path / "x.mcap", tmp_path / "x"),
-        (tmp_path / "y", tmp_path / "y"),
+    assert pair_up([tmp_path / "in" / "x.mcap", tmp_path / "in" / "y"], tmp_path) == [
+        (tmp_path / "in" / "x.mcap", tmp_path / "x"),
+        (tmp_path / "in" / "y", tmp_path / "y"),
     ]
 
 
 def test_wrong_numbers_of_workers_are_refused(bags: list[Path], frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(bags, frames, "--workers", "0") == 1
     assert "--workers is 0" in capsys.readouterr().err
+
+
+def test_a_bag_is_not_its_own_output(tmp_path: Path, frames: list[SceneFrame], scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be there already, and taken for done."""
+    record(tmp_path / "one", scene, COUNT)
+    assert main(["bag", str(tmp_path / "one"), str(tmp_path / "two"), "--text", "cup.", "--out", str(tmp_path)]) == 1
+    assert "would be its own output" in capsys.readouterr().err

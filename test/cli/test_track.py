@@ -112,3 +112,24 @@ def test_words_that_the_detector_does_not_know_are_told(tmp_path: Path, folder: 
     assert [record.getMessage() for record in caplog.records if "does not know" in record.getMessage()] == [
         "the detector does not know: blarg; what it finds for these words means little"
     ]
+
+
+def test_the_source_is_never_its_own_output(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --overwrite it would be deleted, and whatever lies beside it."""
+    for out in (folder, folder.parent):
+        assert main(["track", str(folder), "--box", "1,1,9,9", *TOY, "--out", str(out), "--overwrite"]) == 1
+        assert "holds the source itself" in capsys.readouterr().err
+    assert len(list(folder.iterdir())) == COUNT
+    (tmp_path / "file").write_text("mine")
+    assert main(["track", str(folder), "--box", "1,1,9,9", *TOY, "--out", str(tmp_path / "file"), "--overwrite"]) == 1
+    assert "is a file" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_images_of_several_sizes_and_files_that_are_none(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
+    """A macOS folder has a shadow of each file; a video has all images although one had another size."""
+    (folder / "._000.png").write_bytes(b"shadow")
+    (folder / "inner.png").mkdir()
+    write_png(folder / "1\u00b22.png", cv2.resize(frames[0].color, (160, 120)).astype(np.uint8))
+    assert main(["track", str(folder), "--box", f"{box(frames[0], 1)}=circle", *TOY, "--out", str(tmp_path / "out")]) == 0
+    assert int(cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == COUNT + 1

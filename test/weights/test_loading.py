@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,7 +173,7 @@ def test_without_the_hub_the_message_names_the_folder(monkeypatch: pytest.Monkey
 
 def test_files_put_by_hand_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
-    shutil.copytree(catalogue.TOY_FOLDER / "segmenter", tmp_path / "sam2.1-tiny")
+    shutil.copytree(catalogue.TOY_FOLDER / "segmenter", tmp_path / "sam2.1-tiny", ignore=shutil.ignore_patterns(catalogue.CHECKSUMS))
     assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
     assert load_segmenter("facebook/sam2.1-hiera-tiny", device="cpu").image_size == 192
 
@@ -194,7 +196,7 @@ def test_verify_finds_changed_and_missing_files(folder: Path) -> None:
     problems = store.verify(folder)
     assert any("config.json has changed" in problem for problem in problems)
     assert any("processor_config.json is missing" in problem for problem in problems)
-    (folder / store.CHECKSUMS).unlink()
+    (folder / catalogue.CHECKSUMS).unlink()
     assert "nothing to compare with" in store.verify(folder)[0]
 
 
@@ -204,3 +206,57 @@ def test_the_built_in_checkpoints_are_small_and_whole() -> None:
     for kind in ("segmenter", "detector"):
         assert store.verify(catalogue.TOY_FOLDER / kind) == []
         assert json.loads((catalogue.TOY_FOLDER / kind / "config.json").read_text())["model_type"] in ("sam2_video", "grounding-dino")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A hub that has the toy segmenter under a published name; what it does to a download is up to the test."""
+    served: dict[str, Any] = {"damage": lambda folder: None}
+    source = catalogue.TOY_FOLDER / "segmenter"
+    digest = store.sha256(source / "model.safetensors")
+    files = [
+        SimpleNamespace(rfilename="model.safetensors", lfs=SimpleNamespace(sha256=digest)),
+        SimpleNamespace(rfilename="config.json", lfs=None),
+    ]
+
+    def download(hub_id: str, local_dir: Path, allow_patterns: list[str]) -> None:
+        local_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / "config.json", local_dir)
+        served["damage"](local_dir)
+        if not (local_dir / "model.safetensors").exists():
+            shutil.copy(source / "model.safetensors", local_dir)
+
+    monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path / "weights"))
+    import transformers.utils.hub  # noqa: F401  (which imports what is replaced here)
+
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: SimpleNamespace(model_info=lambda *_, **__: SimpleNamespace(siblings=files)))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    return served
+
+
+def test_a_download_that_was_broken_off_is_gone_on_with(hub: dict[str, Any]) -> None:
+    """A folder that holds but the configuration would be refused on every start from then on."""
+
+    def broken_off(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    hub["damage"] = broken_off
+    with pytest.raises(KeyboardInterrupt):
+        load_segmenter("sam2.1-tiny", device="cpu")
+    assert catalogue.local_folder("sam2.1-tiny", "segmenter") is None
+    hub["damage"] = lambda folder: None
+    assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
+    assert store.verify(catalogue.weights_home() / "sam2.1-tiny") == []
+
+
+def test_a_file_that_is_not_the_hubs_is_not_used_the_next_time_either(hub: dict[str, Any]) -> None:
+    hub["damage"] = lambda folder: shutil.copy(catalogue.TOY_FOLDER / "detector" / "model.safetensors", folder)
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="was not the file on the hub, and is deleted"):
+            load_segmenter("sam2.1-tiny", device="cpu")
+    hub["damage"] = lambda folder: None
+    assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
+
+
+def test_the_kind_of_a_folder_is_its_own_word() -> None:
+    assert [store.kind_of(str(catalogue.TOY_FOLDER / kind)) for kind in ("segmenter", "detector")] == ["segmenter", "detector"]
