@@ -39,6 +39,8 @@ from lang2segtrack_ros.session import Session
 
 REPLY_S = 3.0
 """A prompt that no image has answered for this long is answered as kept."""
+TAKEN_S = 8.0
+"""The engine takes a prompt between two images: a large network on a CPU works on one for so long."""
 IMAGE_REPLY_S = 600.0
 """An image that is not segmented after this long is answered as failed; a large detector on a CPU may take minutes."""
 REQUESTS = QoSProfile(depth=1000)
@@ -174,7 +176,7 @@ class Services:
             return response
         taken = engine.call(lambda session: session.prompt(prompt, replaces))
         try:
-            if not await self.finished(taken):
+            if not await self.finished(taken, TAKEN_S):
                 response.message = "the engine is still busy with an image; the prompt is taken after it, unless it is refused"
                 return response
             handle = taken.result()
