@@ -39,7 +39,7 @@ from lang2segtrack_ros.session import Session
 
 REPLY_S = 3.0
 """A prompt that no image has answered for this long is answered as kept."""
-TAKEN_S = 8.0
+TAKEN_S = 6.0
 """The engine takes a prompt between two images: a large network on a CPU works on one for so long."""
 IMAGE_REPLY_S = 600.0
 """An image that is not segmented after this long is answered as failed; a large detector on a CPU may take minutes."""
