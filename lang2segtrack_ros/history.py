@@ -240,11 +240,15 @@ class FrameHistory:
         return PastPart(self, [entry.number for entry in self._entries if newest - entry.time_ns <= seconds * 1e9])
 
     def describe(self) -> str:
-        """A sentence on what is known and what has been forgotten."""
-        known = "nothing is known yet" if not self._entries else f"frames {self._entries[0].number} to {self._entries[-1].number} are known"
+        """A sentence on what is known and what has been forgotten; may be asked for on any thread."""
+        entries = tuple(self._entries)  # at one blow, as no other thread runs meanwhile
+        known, seconds = "nothing is known yet", 0.0
+        if entries:
+            known = f"frames {entries[0].number} to {entries[-1].number} are known"
+            seconds = (entries[-1].time_ns - entries[0].time_ns) / 1e9
         lost = f"; {self.forgotten} older ones are forgotten" if self.forgotten else ""
         failed = f"; {self.failures} could not be kept, the last: {self.last_error}" if self.failures else ""
-        return f"{known} ({self.seconds:.1f} s, {self.bytes_used / 1e6:.1f} MB){lost}{failed}"
+        return f"{known} ({seconds:.1f} s, {self.bytes_used / 1e6:.1f} MB){lost}{failed}"
 
     def numbers(self) -> list[int]:
         """Rising numbers of the frames that are known."""

@@ -86,7 +86,6 @@ class EngineThread(Generic[Tag]):
         self._work: _Work | None = None
         self._closed = False
         self._to_remember = False
-        self._history = self._describe_history()
         self.statistics = EngineStatistics()
         self._thread = SupervisedThread("lang2segtrack-engine", self._run)
 
@@ -117,7 +116,7 @@ class EngineThread(Generic[Tag]):
             "looks of the detector": session.looks,
             "looks of the detector that failed": session.detector_errors,
             **session.counts,
-            "history": self._history,
+            "history": session.history.describe() if session.history is not None else "off",
             "memory": f"stepped down: {self.stepped_down}" if self.stepped_down else "full settings",
         }
 
@@ -214,8 +213,7 @@ class EngineThread(Generic[Tag]):
                 for _, future in calls:
                     if not future.done():  # the loop itself has failed
                         future.set_exception(RuntimeError("the engine's thread failed before it came to this request: ask again"))
-                self._settle()
-                if calls or slot is not None:
+                if self._settle() or calls:
                     self._on_wake()
             if self._work is not None and self._work.may_run(slot is not None):
                 self._continue(self._work)
@@ -260,12 +258,10 @@ class EngineThread(Generic[Tag]):
         statistics.failed[name] += 1
         statistics.failed_at, statistics.last_error = now, words
 
-    def _describe_history(self) -> str:
-        return self._session.history.describe() if self._session.history is not None else "off"
-
-    def _settle(self) -> None:
-        self._history = self._describe_history()
+    def _settle(self) -> bool:
+        """Resolves what an image has answered; whether there was anything."""
         done = [item for item in self._handles if item[0].done]
         self._handles = [item for item in self._handles if not item[0].done]
         for handle, future in done:
             future.set_result(handle)
+        return bool(done)
