@@ -63,7 +63,8 @@ def _nodes(context: LaunchContext) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
     share = _share("lang2segtrack", "track.launch.py")
     pushed = context.launch_configurations.get("ros_namespace", "").strip("/")  # of a group that includes this file
-    camera = "/".join(["", *filter(None, pushed.split("/")), value["camera_name"], value["camera_name"]])
+    group = f"/{pushed}" if pushed else ""
+    camera = f"{group}/{value['camera_name']}/{value['camera_name']}"
     topics = {
         "color/image_raw": value["color_topic"] or f"{camera}/color/image_raw",
         "depth/image_raw": value["depth_topic"] or f"{camera}/aligned_depth_to_color/image_raw",
@@ -132,10 +133,9 @@ def _given(value: dict) -> dict:
     return chosen
 
 
-def _logger(*namespaces: str) -> str:
+def _logger(pushed: str, namespace: str) -> str:
     # What rclcpp and rclpy call the logger of a node in a namespace; one that begins with a slash stands alone.
-    *_, last = ["", *namespaces]
-    whole = last if last.startswith("/") else "/".join(namespaces)
+    whole = namespace if namespace.startswith("/") else f"{pushed}/{namespace}"
     return ".".join([*filter(None, whole.split("/")), "track_node"])
 
 

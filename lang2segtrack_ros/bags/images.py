@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from lang2segtrack_ros.bag_types import BagError
 from lang2segtrack_ros.bags.messages import COMPRESSED, Messages
 from lang2segtrack_ros.bags.reading import BagInput
@@ -124,10 +126,10 @@ class BagImages:
     def _read_chunk(self, begin: int, end: int) -> None:
         index = self.index
         wanted = {index.frames[number]: number for number in range(begin, end + 1)}
-        times = [index.times[message] for message in wanted]
-        start, stop = min(times), max(times) + 1
+        times = np.array(index.times)
+        start, stop = int(times[list(wanted)].min()), int(times[list(wanted)].max()) + 1
         # Times may fall from one file of a bag to the next, so messages of a stretch of time need not stand side by side.
-        inside = (message for message, time in enumerate(index.times) if start <= time < stop)
+        inside = np.flatnonzero((times >= start) & (times < stop)).tolist()
         for message, (_, _, data) in zip(inside, self.bag.messages(self.topic, start, stop)):
             if message in wanted:
                 self._chunk[wanted[message]] = self.decode(data)[1]

@@ -63,9 +63,7 @@ def _weights_action(options: argparse.Namespace) -> int:
         return 0
     failures = 0
     for name in options.names:
-        checkpoint = catalogue.find(name)
         kinds: tuple[catalogue.Kind, ...] = ("segmenter", "detector") if name == "toy" else (store.kind_of(name),)
-        kinds = (checkpoint.kind,) if checkpoint else kinds
         for kind in kinds:
             folder = catalogue.local_folder(name, kind)
             problems = store.verify(folder) if folder else [f"{name} is not on this machine: lang2segtrack weights fetch {name}"]

@@ -132,7 +132,7 @@ def check_weights(name: str, kind: Literal["segmenter", "detector"]) -> Finding:
         known = catalogue.find(name)
         advice = f"lang2segtrack weights fetch {name}" if known else "lang2segtrack weights list shows the names that are known"
         return Finding(Level.WARNING, subject, f"not on this machine (looked in {catalogue.weights_home()})", advice)
-    if not (folder / catalogue.CHECKSUMS).is_file():
+    if not (folder / store.CHECKSUMS).is_file():
         return Finding(Level.OK, subject, f"{folder}, a folder of your own without digests")
     problems = store.verify(folder)
     if problems:

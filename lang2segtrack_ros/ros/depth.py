@@ -30,7 +30,7 @@ from lang2segtrack_ros.ros.transforms import StaticTransforms
 
 CACHED_IMAGES = 16
 EXPECTED_IMAGES = 16
-"""Colour images for which the nearest depth image is kept until it is asked for."""
+"""The latest colour images that were worked on; for each the nearest depth image is kept."""
 CLOSE_S = 0.005
 """A depth image this near in time is the one; otherwise a nearer one may still come."""
 

@@ -40,11 +40,6 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
 _BY_NAME = {checkpoint.name: checkpoint for checkpoint in CHECKPOINTS}
 
 
-CHECKSUMS = "checksums.json"
-UNFINISHED = "unfinished"
-"""A file in a folder whose download has begun and was not found right yet."""
-
-
 def weights_home() -> Path:
     """The folder that `lang2segtrack weights` fills: $LANG2SEGTRACK_WEIGHTS, else ~/.cache/lang2segtrack."""
     return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "lang2segtrack")
@@ -64,6 +59,5 @@ def local_folder(name: str, kind: Kind) -> Path | None:
         return given
     checkpoint = find(name)
     home = weights_home() / (checkpoint.name if checkpoint else name.replace("/", "--"))
-    # A download that was broken off has no checksums yet; a folder filled by hand has none, but all its files.
-    whole = (home / CHECKSUMS).is_file() or ((home / "model.safetensors").is_file() and not (home / UNFINISHED).exists())
-    return home if whole and (home / "config.json").is_file() else None
+    # A download that was broken off, or was not the file on the hub, has no weights: they come whole or not at all.
+    return home if all((home / file).is_file() for file in ("config.json", "model.safetensors")) else None

@@ -9,7 +9,9 @@ import json
 from pathlib import Path
 
 from lang2segtrack_ros.weights import catalogue
-from lang2segtrack_ros.weights.catalogue import CHECKSUMS, UNFINISHED, WeightsError
+from lang2segtrack_ros.weights.catalogue import WeightsError
+
+CHECKSUMS = "checksums.json"
 
 _WANTED = (
     "config.json",
@@ -46,9 +48,6 @@ def fetch(name: str) -> Path:
     folder = catalogue.weights_home() / (checkpoint.name if checkpoint else name.replace("/", "--"))
     try:
         info = HfApi().model_info(hub_id, files_metadata=True, timeout=15)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / CHECKSUMS).unlink(missing_ok=True)
-        (folder / UNFINISHED).touch()
         snapshot_download(hub_id, local_dir=folder, allow_patterns=list(_WANTED))
     except Exception as error:  # the hub's client raises errors of many libraries; all mean the same here
         reason = (str(error).splitlines() or ["no reason given"])[0]
@@ -63,15 +62,12 @@ def fetch(name: str) -> Path:
             (folder / file).unlink()
         raise WeightsError(f"{folder / wrong[0]} was not the file on the hub, and is deleted: fetch it again")
     write_checksums(folder)
-    (folder / UNFINISHED).unlink()
     return folder
 
 
 def write_checksums(folder: Path) -> None:
     """Notes the digests of a folder's files beside them."""
-    files = sorted(
-        path for path in folder.iterdir() if path.is_file() and path.name not in (CHECKSUMS, UNFINISHED) and path.suffix != ".md"
-    )
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS and path.suffix != ".md")
     (folder / CHECKSUMS).write_text(json.dumps({path.name: sha256(path) for path in files}, indent=2) + "\n", encoding="utf-8")
 
 
@@ -93,7 +89,10 @@ def verify(folder: Path) -> list[str]:
 
 
 def kind_of(name: str) -> catalogue.Kind:
-    """What a folder's own words say it holds; a segmenter where it has none."""
+    """What the catalogue, or a folder's own words, say that it holds; a segmenter where neither does."""
+    checkpoint = catalogue.find(name)
+    if checkpoint is not None:
+        return checkpoint.kind
     folder = catalogue.local_folder(name, "segmenter")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder is not None else {}

@@ -173,7 +173,7 @@ def test_without_the_hub_the_message_names_the_folder(monkeypatch: pytest.Monkey
 
 def test_files_put_by_hand_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
-    shutil.copytree(catalogue.TOY_FOLDER / "segmenter", tmp_path / "sam2.1-tiny", ignore=shutil.ignore_patterns(catalogue.CHECKSUMS))
+    shutil.copytree(catalogue.TOY_FOLDER / "segmenter", tmp_path / "sam2.1-tiny", ignore=shutil.ignore_patterns(store.CHECKSUMS))
     assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
     assert load_segmenter("facebook/sam2.1-hiera-tiny", device="cpu").image_size == 192
 
@@ -196,7 +196,7 @@ def test_verify_finds_changed_and_missing_files(folder: Path) -> None:
     problems = store.verify(folder)
     assert any("config.json has changed" in problem for problem in problems)
     assert any("processor_config.json is missing" in problem for problem in problems)
-    (folder / catalogue.CHECKSUMS).unlink()
+    (folder / store.CHECKSUMS).unlink()
     assert "nothing to compare with" in store.verify(folder)[0]
 
 
@@ -247,6 +247,19 @@ def test_a_download_that_was_broken_off_is_gone_on_with(hub: dict[str, Any]) -> 
     hub["damage"] = lambda folder: None
     assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
     assert store.verify(catalogue.weights_home() / "sam2.1-tiny") == []
+
+
+def test_a_folder_is_filled_by_hand_after_a_download_that_failed(hub: dict[str, Any]) -> None:
+    """As the error says: behind a proxy that answers for the hub and lets no large file through."""
+
+    def blocked(folder: Path) -> None:
+        raise OSError("blocked")
+
+    hub["damage"] = blocked
+    with pytest.raises(WeightsError, match="put its files"):
+        load_segmenter("sam2.1-tiny", device="cpu")
+    shutil.copy(catalogue.TOY_FOLDER / "segmenter" / "model.safetensors", catalogue.weights_home() / "sam2.1-tiny")
+    assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
 
 
 def test_a_file_that_is_not_the_hubs_is_not_used_the_next_time_either(hub: dict[str, Any]) -> None:
