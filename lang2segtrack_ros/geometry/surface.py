@@ -11,6 +11,7 @@ is taken in where depth shows that it belongs to the object.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.frame import CameraModel
 from lang2segtrack_ros.geometry.rays import rays
 
-MAX_SAMPLES = 20_000
+MAX_SAMPLES = 12_000
 """Larger masks are looked at in every second, third, ... row and column."""
 MIN_SAMPLES = 10
 MIN_COVERAGE = 0.05
@@ -33,8 +34,10 @@ GATE_SHARE = 0.01
 """Depth belongs to the object within 3.5 robust standard deviations of its median, at the least within 2 cm + 1 %."""
 SLOPE_GATES = 3.0
 """And within three times as much, where it hangs together with the rest without a jump."""
-MARGIN = 0.15
+MARGIN = 0.45
 """What a mask may have cut off is looked for so far beside it, a share of its width or height."""
+ANOTHER = 0.5
+"""What holds so much of another object's mask is that object, and was not cut off this one."""
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _SQUARE = np.ones((3, 3), np.uint8)
 Vector = tuple[float, float, float]
@@ -73,7 +76,11 @@ class Surface:
 
 
 def measure(
-    mask: NDArray[np.bool_], box: tuple[float, float, float, float], depth: NDArray[np.float32], camera: CameraModel
+    mask: NDArray[np.bool_],
+    box: tuple[float, float, float, float],
+    depth: NDArray[np.float32],
+    camera: CameraModel,
+    others: Iterable[NDArray[np.bool_]] = (),
 ) -> Surface | None:
     """Measures one object.
 
@@ -82,11 +89,12 @@ def measure(
         box: around the mask, pixels, maxima exclusive.
         depth: float32 [h, w] metres, NaN unknown; the same view as the mask, perhaps of another size.
         camera: of the same size as the mask.
+        others: bool [H, W] masks of other objects, of which none is taken for a part of this one.
 
     Returns:
         None when there is too little depth on the mask to tell.
     """
-    rows, columns, step = _grid(_widened(box, mask.shape), mask.shape, depth.shape)
+    rows, columns, step = _grid(box, mask.shape, depth.shape)
     inside = mask[rows[:, None], columns]
     z = depth[(rows * depth.shape[0] + depth.shape[0] // 2) // mask.shape[0], :][
         :, (columns * depth.shape[1] + depth.shape[1] // 2) // mask.shape[1]
@@ -96,26 +104,24 @@ def measure(
     covered = count / max(1, int(np.count_nonzero(inside)))
     if count < MIN_SAMPLES or covered < MIN_COVERAGE:
         return None
-    return _surface(inside, z, own, other, rows, columns, step, camera, covered)
-
-
-def _widened(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[float, float, float, float]:
-    """The box with room for what its mask may have cut off, within an image [H, W]."""
-    x1, y1, x2, y2 = box
-    margin = max(2.0, MARGIN * min(x2 - x1, y2 - y1))
-    return max(0.0, x1 - margin), max(0.0, y1 - margin), min(float(shape[1]), x2 + margin), min(float(shape[0]), y2 + margin)
+    samples = [(seen[rows[:, None], columns], np.count_nonzero(seen) / step**2) for seen in others]
+    return _surface(inside, z, own, other, samples, rows, columns, step, camera, covered)
 
 
 def _grid(
     box: tuple[float, float, float, float], mask_shape: tuple[int, ...], depth_shape: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Rows and columns to look at, and the pixels from one to the next: no finer than the depth, no more than MAX_SAMPLES."""
+    """Rows and columns to look at, and the pixels from one to the next: no finer than the depth, no more than MAX_SAMPLES in the box.
+
+    There is room around the box for what its mask may have cut off.
+    """
     x1, y1, x2, y2 = (int(value) for value in box)
-    area = (x2 - x1) * (y2 - y1)
     coarser = round(max(mask_shape[0] / depth_shape[0], mask_shape[1] / depth_shape[1]))
-    step = max(1, min(coarser, x2 - x1, y2 - y1), math.ceil(math.sqrt(area / MAX_SAMPLES)))
-    # The samples stand in the middle of the box, so that what is left over is left on both sides.
-    rows, columns = (np.arange(low + (high - low - 1) % step // 2, high, step, dtype=np.int64) for low, high in ((y1, y2), (x1, x2)))
+    step = max(1, min(coarser, x2 - x1, y2 - y1), math.ceil(math.sqrt((x2 - x1) * (y2 - y1) / MAX_SAMPLES)))
+    margin = max(2, round(MARGIN * min(x2 - x1, y2 - y1)))
+    ends = ((max(0, y1 - margin), min(mask_shape[0], y2 + margin)), (max(0, x1 - margin), min(mask_shape[1], x2 + margin)))
+    # The samples stand in the middle of the window, so that what is left over is left on both sides.
+    rows, columns = (np.arange(low + (high - low - 1) % step // 2, high, step, dtype=np.int64) for low, high in ends)
     return rows, columns, step
 
 
@@ -161,6 +167,7 @@ def _surface(
     z: NDArray[np.float32],
     own: NDArray[np.bool_],
     other: NDArray[np.bool_],
+    others: Sequence[tuple[NDArray[np.bool_], float]],
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     step: int,
@@ -168,9 +175,9 @@ def _surface(
     coverage: float,
 ) -> Surface:
     smooth = _averaged(z, own)
-    filled = _filled(smooth, own, other)
-    shape = inside & np.isfinite(filled)
-    shape |= _cut_off(inside, z, filled)
+    filled = _filled(smooth, own, np.zeros_like(own))
+    shape = inside & np.isfinite(_filled(smooth, own, other))
+    shape |= _cut_off(inside, z, filled, others)
     row, column = np.nonzero(shape)
     ray, filled = rays(camera)[rows[row], columns[column]], filled[shape]
     x, y = ray[:, 0] * filled, ray[:, 1] * filled
@@ -190,19 +197,24 @@ def _surface(
     )
 
 
-def _cut_off(inside: NDArray[np.bool_], z: NDArray[np.float32], filled: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _cut_off(
+    inside: NDArray[np.bool_], z: NDArray[np.float32], filled: NDArray[np.float32], others: Sequence[tuple[NDArray[np.bool_], float]]
+) -> NDArray[np.bool_]:
     """Samples beside the mask that are the object's by their depth, as the tips of a star are that a coarse mask leaves out.
 
     Only patches of them that end within the window: what goes on to its rim is something that the object stands on or leans against.
-    `filled` is the depth of the nearest sample of the object.
+    `filled` is the depth of the nearest sample of the object, `others` are other objects, each with its number of samples in all.
     """
     apart, gate = np.abs(z - filled), GATE_M + GATE_SHARE * filled
-    _, patch = cv2.connectedComponents(((apart <= SLOPE_GATES * gate) & ~inside).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    touching = np.unique(patch[cv2.dilate(inside.astype(np.uint8), _SQUARE).astype(bool)])
+    beside = ((apart <= SLOPE_GATES * gate) & ~inside).astype(np.uint8)
+    _, patch = cv2.connectedComponents(beside, connectivity=8, ltype=cv2.CV_32S)
+    touching = np.unique(patch[cv2.dilate((inside & (apart <= gate)).astype(np.uint8), _SQUARE).astype(bool)])
     leaving = np.concatenate((patch[0], patch[-1], patch[:, 0], patch[:, -1]))
     kept = np.zeros(patch.max() + 1, bool)
     kept[touching] = True
     kept[leaving] = False
+    for seen, count in others:
+        kept[np.bincount(patch[seen], minlength=len(kept)) > ANOTHER * count] = False
     kept[0] = False
     cut_off: NDArray[np.bool_] = kept[patch] & (apart <= gate)
     return cut_off

@@ -32,7 +32,7 @@ SPATIAL_TOPICS: tuple[tuple[str, str, str], ...] = (
         "Visible objects that depth shows: `results[0].pose` is the centre of the visible surface, `bbox` the box around it.",
     ),
     ("markers", "visualization_msgs/MarkerArray", "For RViz: a box, the id and the label of each of them."),
-    ("objects_cloud", "sensor_msgs/PointCloud2", "Points of the objects: x, y, z, rgb, id; at most 20,000 for each."),
+    ("objects_cloud", "sensor_msgs/PointCloud2", "Points of the objects: x, y, z, rgb, id; at most 12,000 for each."),
     ("/tf", "tf2_msgs/TFMessage", "With `publish_tf`: a frame at the centre of each object."),
 )
 
@@ -86,10 +86,11 @@ class SpatialOutputs:
                 self._show([], header)  # RViz would show the last ones for ever
             return
         objects = []
-        for track in result.announced:
-            if track.box is None:
-                continue
-            surface = measure(track.mask, track.box, seen.depth, seen.camera)
+        tracks = [track for track in result.announced if track.box is not None]
+        for track in tracks:
+            assert track.box is not None
+            others = (other.mask for other in tracks if other is not track)
+            surface = measure(track.mask, track.box, seen.depth, seen.camera, others)
             if surface is None:
                 self.skipped["object_without_depth"] += 1
             else:
