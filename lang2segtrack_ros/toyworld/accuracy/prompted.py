@@ -97,7 +97,7 @@ def follow(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str, arbitra
                 score.pixels.append(int(np.count_nonzero(truth)))
                 score.empty.append(not mask.any())
                 if number in shot.bodies and is_whole(shot.bodies[number]):
-                    score.space.append(errors(result.by_id.get(ids[number]), shot.bodies[number], shot, clip.scene))
+                    score.space.append(errors(result.by_id.get(ids[number]), result.tracks, shot.bodies[number], shot, clip.scene))
         score.results.append(record.evaluate())
         score.returns += [outcome for number in ids for outcome in record.returns(number)]
     return score

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from lang2segtrack_ros.geometry import measure
@@ -22,12 +24,15 @@ def is_whole(body: BodyTruth) -> bool:
     return body.box is not None and body.fraction >= WHOLE and body.visible >= LEAST_PIXELS
 
 
-def errors(track: Track | None, body: BodyTruth, shot: SceneFrame, scene: Scene) -> tuple[float, float]:
+def errors(track: Track | None, tracks: Iterable[Track], body: BodyTruth, shot: SceneFrame, scene: Scene) -> tuple[float, float]:
     """Distance of the centres in parts of what is allowed (2 cm or 2 %), and the worse of width's and height's error as a share.
 
-    Infinite both for an object that is not tracked or not measured.
+    Infinite both for an object that is not tracked or not measured. `tracks` are all of the frame.
     """
-    surface = measure(track.mask, track.box, shot.depth_m, scene.camera) if track is not None and track.box is not None else None
+    if track is None or track.box is None:
+        return float("inf"), float("inf")
+    others = (other.mask for other in tracks if other is not track and other.box is not None)
+    surface = measure(track.mask, track.box, shot.depth_m, scene.camera, others)
     if surface is None:
         return float("inf"), float("inf")
     distance = float(np.linalg.norm(np.array(surface.middle) - body.center))
