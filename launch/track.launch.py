@@ -34,11 +34,11 @@ ARGUMENTS = (
         "depth camera_info, for depth that is not aligned; empty takes camera_info beside the depth topic",
         None,
     ),
-    ("params_file", "", "parameter file; empty takes the package's config/track.yaml", None),
+    ("params_file", "", "parameter file of the node and its viewers; empty takes the package's config/track.yaml", None),
     ("rviz", "false", "start RViz with overlay, masks, and the objects in space", ["true", "false"]),
     ("web", "false", "serve the web page: live overlay, taps, boxes, words; also for phones", ["true", "false"]),
-    ("web_address", "127.0.0.1", "IP address of the page; 0.0.0.0 for all, then with LANG2SEGTRACK_WEB_TOKEN in the environment", None),
-    ("web_port", "8080", "TCP port of the page", None),
+    ("web_address", "", f"IP address of the page; for 0.0.0.0 (all) set LANG2SEGTRACK_WEB_TOKEN; {FILE_WINS}", None),
+    ("web_port", "", f"TCP port of the page; {FILE_WINS}", None),
     ("window", "false", "open the prompt window: overlay, clicks, boxes, words", ["true", "false"]),
     (
         "transport",
@@ -73,6 +73,7 @@ def _nodes(context: LaunchContext) -> list:
     beside_depth = f"{topics['depth/image_raw'].rpartition('/')[0]}/camera_info"
     topics["depth/camera_info"] = value["depth_camera_info_topic"] or beside_depth
     topics["color/image_raw/compressed"] = f"{topics['color/image_raw']}/compressed"
+    file = _parameter_file(value["params_file"], share)
     actions = []
     if value["camera"] == "true":
         _share("realsense2_camera", "camera:=true")
@@ -96,7 +97,7 @@ def _nodes(context: LaunchContext) -> list:
             executable="track_node",
             name="track_node",
             namespace=value["namespace"],
-            parameters=[_parameter_file(value["params_file"], share), _given(value)],
+            parameters=[file, _given(value)],
             remappings=list(topics.items()),
             arguments=["--ros-args", "--log-level", f"{_logger(pushed, value['namespace'])}:={value['log_level']}"],
             output="screen",
@@ -105,10 +106,9 @@ def _nodes(context: LaunchContext) -> list:
     )
     viewer = {"package": "lang2segtrack", "namespace": value["namespace"], "remappings": list(topics.items()), "output": "screen"}
     if value["web"] == "true":
-        page = {"address": value["web_address"], "port": _number(value, "web_port")}
-        actions.append(Node(executable="web_node", name="web_node", parameters=[page], **viewer))
+        actions.append(Node(executable="web_node", name="web_node", parameters=[file, _page(value)], **viewer))
     if value["window"] == "true":
-        actions.append(Node(executable="prompt_window", name="prompt_window", **viewer))
+        actions.append(Node(executable="prompt_window", name="prompt_window", parameters=[file], **viewer))
     if value["rviz"] == "true":
         _share("rviz2", "rviz:=true")
         shown = ["-d", os.path.join(share, "config", "track.rviz"), "-f", f"{value['camera_name']}_color_optical_frame"]
@@ -130,6 +130,14 @@ def _given(value: dict) -> dict:
         chosen["detector"] = ""
     if value["image_size"]:
         chosen["image_size"] = _number(value, "image_size")
+    return chosen
+
+
+def _page(value: dict) -> dict:
+    # As above, of the page.
+    chosen = {"address": value["web_address"]} if value["web_address"] else {}
+    if value["web_port"]:
+        chosen["port"] = _number(value, "web_port")
     return chosen
 
 

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import hashlib
 import pickle
+import re
 import shutil
 import sqlite3
 import time
@@ -43,6 +44,8 @@ from lang2segtrack_ros.rendering import draw_overlay
 from lang2segtrack_ros.result_messages import LabelBook
 from lang2segtrack_ros.results import FrameResult, Source
 from lang2segtrack_ros.session import Session
+
+NAMESPACE = re.compile(r"(/?[A-Za-z_][A-Za-z0-9_]*)*/?")
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class BagJob:
             OfflineError: a prompt cannot be followed, nothing is found, the output is there already, or the disk is full.
             OSError: files cannot be written.
         """
+        if not NAMESPACE.fullmatch(self.options.namespace):
+            raise BagError(f'"{self.options.namespace}" is no namespace: parts of letters, digits and _, not digits first, between slashes')
         if self.target.exists():
             raise OfflineError(f"{self.target} is there already: choose another name, or remove it")
         try:

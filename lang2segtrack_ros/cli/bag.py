@@ -115,6 +115,10 @@ def _bags(options: argparse.Namespace) -> int:
         state = "done before" if row.before else f"failed: {row.error}" if row.error else f"done in {row.seconds:.0f} s"
         print(f"[{len(rows)}/{len(pairs)}] {row.source}: {state}", flush=True)
     print(many.table(sorted(rows, key=lambda row: row.source)))
+    if any(row.before for row in rows):
+        print(
+            f"done before: their outputs in {options.out} were left as they are, whatever they were asked for; remove them to do them anew"
+        )
     return 1 if any(row.error for row in rows) else 0
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import tint_of
-from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
+from lang2segtrack_ros.identity.association import SURE_IOU, mask_iou
 from lang2segtrack_ros.identity.sharing import Coat, shared_out
 from lang2segtrack_ros.results import Box, Track, mask_box
 
@@ -210,12 +211,14 @@ class Meetings:
     @staticmethod
     def _touching(tracks: Sequence[Track]) -> dict[tuple[int, int], float]:
         """Pairs of tracks whose boxes touch, and the boxes' IoU."""
-        boxes = np.array([track.box for track in tracks], float).reshape(-1, 4)
-        near = box_iou(boxes + np.array([-_MARGIN, -_MARGIN, _MARGIN, _MARGIN]), boxes) > 0
-        overlap = box_iou(boxes, boxes)
-        order = sorted(range(len(tracks)), key=lambda index: tracks[index].id)
-        pairs = [(i, j) for position, i in enumerate(order) for j in order[position + 1 :] if near[i, j]]
-        return {(tracks[i].id, tracks[j].id): float(overlap[i, j]) for i, j in pairs}
+        boxes = sorted((track.id, track.box) for track in tracks if track.box is not None)
+        near = {}
+        for (one, (left, top, right, bottom)), (other, (x_min, y_min, x_max, y_max)) in combinations(boxes, 2):
+            width, height = min(right, x_max) - max(left, x_min), min(bottom, y_max) - max(top, y_min)
+            if min(width, height) > -_MARGIN:
+                shared = max(width, 0.0) * max(height, 0.0)
+                near[one, other] = shared / ((right - left) * (bottom - top) + (x_max - x_min) * (y_max - y_min) - shared)
+        return near
 
     def _parts(self, pair: tuple[int, int], seen: dict[int, Track]) -> list[NDArray[np.bool_]]:
         """Connected parts of the pixels of both tracks that are large enough for an object."""

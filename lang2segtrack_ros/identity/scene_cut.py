@@ -32,7 +32,7 @@ class SceneCutDetector:
         self.correlation = correlation
         self.difference = difference
         self.light = 0.0
-        self._last: NDArray[np.float32] | None = None
+        self._last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None  # small, and how bright its parts are
 
     def reset(self) -> None:
         """Forgets the last image; the light stays comparable with what is remembered of it."""
@@ -43,17 +43,19 @@ class SceneCutDetector:
         step = max(1, color.shape[0] // _ROWS)  # of a large image not every pixel need be looked at
         thinned = cv2.resize(color, (color.shape[1] // step, color.shape[0] // step), interpolation=cv2.INTER_NEAREST)
         small = cv2.resize(thinned, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
-        last, self._last = self._last, small
+        bright = np.log(small.sum(axis=2) + np.float32(_DARK))
+        last, self._last = self._last, (small, bright)
         if last is None:
             return False
-        if self.correlation > 0 and self._is_cut(last, small):
+        if self.correlation > 0 and self._is_cut(last[0], small):
             return True
-        before, now = (image.sum(axis=2) + _DARK for image in (last, small))
-        self.light += float(np.median(np.log(now / before)))
+        self.light += float(np.sort(bright - last[1], axis=None)[bright.size // 2])
         return False
 
     def _is_cut(self, last: NDArray[np.float32], small: NDArray[np.float32]) -> bool:
+        if cv2.norm(small, last, cv2.NORM_L1) <= self.difference * small.size:
+            return False
         one, two = last - last.mean(axis=(0, 1)), small - small.mean(axis=(0, 1))
         spread = float(np.sqrt((one**2).sum() * (two**2).sum()))
         alike = float((one * two).sum()) / spread if spread > 0 else 1.0
-        return alike < self.correlation and float(np.abs(small - last).mean()) > self.difference
+        return alike < self.correlation

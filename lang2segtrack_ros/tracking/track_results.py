@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.results import Track, TrackStatus
-from lang2segtrack_ros.tracking.mask_filter import drop_specks
+from lang2segtrack_ros.tracking.mask_filter import WHOLE, Window, drop_specks
 from lang2segtrack_ros.tracking.proposal import Proposal
 from lang2segtrack_ros.tracking.segmenter import joined
 
@@ -49,11 +49,16 @@ def make_tracks(
     numbers = torch.stack(
         (proposal.iou.double(), proposal.object_score.double(), proposal.motion_score, stable.double(), hidden.double()), dim=1
     )
-    masks, low, numbers_host = _to_host(image_masks(proposal.low, height, width), proposal.low, numbers)
+    if proposal.low.device.type == "cpu":
+        masks, windows = _image_masks(proposal.low.numpy(), height, width)
+        low, numbers_host = proposal.low.float().numpy(), numbers.numpy()
+    else:
+        masks, low, numbers_host = _to_host(image_masks(proposal.low, height, width), proposal.low, numbers)
+        windows = [WHOLE] * len(masks)
     tracks = []
     for row, track_id in enumerate(ids):
         iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers_host[row])
-        box = drop_specks(masks[row], min_part)
+        box = drop_specks(masks[row], min_part, windows[row])
         seen = box is not None
         tracks.append(
             Track(
@@ -75,9 +80,7 @@ def make_tracks(
 
 
 def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
-    """Brings masks bool [N, H, W], logits float32 [N, h, w] and numbers float64 [N, K] to the host; one copy from a GPU."""
-    if masks.device.type == "cpu":
-        return masks.numpy(), low.float().numpy(), numbers.numpy()
+    """Brings masks bool [N, H, W], logits float32 [N, h, w] and numbers float64 [N, K] from a GPU to the host in one copy."""
     count, height, width = masks.shape
     bits = F.pad(masks.flatten(1), (0, -(height * width) % 8)).reshape(count, -1, 8)
     weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=masks.device)
@@ -96,27 +99,29 @@ def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bo
 def image_masks(low: Tensor, height: int, width: int) -> Tensor:
     """Mask logits [N, h, w] as masks bool [N, H, W] of the image: bilinear, corners not aligned, as SAM 2 does."""
     if low.device.type == "cpu":
-        return torch.from_numpy(_image_masks(low.numpy(), height, width))
+        return torch.from_numpy(_image_masks(low.numpy(), height, width)[0])
     parts = torch.split(low[:, None], max(1, MASK_PIXELS // (height * width)))
     return joined([F.interpolate(part, size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0 for part in parts])
 
 
-def _image_masks(low: NDArray[np.floating], height: int, width: int) -> NDArray[np.bool_]:
-    """The same on a CPU, to the last bit but for fused products, and only where a logit is positive: the rest of an image is its most."""
-    masks = np.zeros((len(low), height, width), np.bool_)
+def _image_masks(low: NDArray[np.floating], height: int, width: int) -> tuple[NDArray[np.bool_], list[Window]]:
+    """The same on a CPU, to the last bit but for fused products, and only where a logit is positive: the rest of an image is its most.
+
+    With the windows outside of which masks are empty.
+    """
+    masks, windows = np.zeros((len(low), height, width), np.bool_), []
     above, below, lines_share = _neighbours(low.shape[1], height, low.dtype)
     left, right, columns_share = _neighbours(low.shape[2], width, low.dtype)
     for logits, mask in zip(low, masks):
         x, y, columns, lines = cv2.boundingRect((logits > 0).view(np.uint8))
-        if not columns:
-            continue
-        down = slice(np.searchsorted(below, y), np.searchsorted(above, y + lines))
-        along = slice(np.searchsorted(right, x), np.searchsorted(left, x + columns))
+        down = slice(int(np.searchsorted(below, y)), int(np.searchsorted(above, y + lines)))
+        along = slice(int(np.searchsorted(right, x)), int(np.searchsorted(left, x + columns)))
+        windows.append((down, along))
         share = columns_share[along]
         stretched = logits[:, left[along]] * (1 - share) + logits[:, right[along]] * share
         share = lines_share[down, None]
         mask[down, along] = stretched[above[down]] * (1 - share) + stretched[below[down]] * share > 0
-    return masks
+    return masks, windows
 
 
 @lru_cache(maxsize=16)

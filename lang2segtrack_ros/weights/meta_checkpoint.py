@@ -116,10 +116,12 @@ def convert(source: Path, target: Path) -> Path:
     """Writes one of Meta's .pt files as a folder that `load_segmenter` takes.
 
     Raises:
-        WeightsError: not readable, not a SAM 2.1 checkpoint, or a tensor is missing or has another shape.
+        WeightsError: not readable, not a SAM 2.1 checkpoint, a tensor is missing or has another shape, or there is something at `target`.
     """
     from transformers import Sam2VideoModel
 
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise WeightsError(f"{target} is there already: choose another folder, or remove it first")
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many kinds for a broken file

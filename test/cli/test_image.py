@@ -41,6 +41,10 @@ def test_a_folder_with_overlays(folder: Path, capsys: pytest.CaptureFixture[str]
     assert [item.name for item in painted] == ["00001_a.png", "00002_b.png", "00003_a.png"], "equal names do not collide"
     assert (cv2.imread(str(painted[0])) != cv2.imread(str(folder / "a.png"))).any()
 
+    (out / "overlays" / "notes.png").write_text("not ours")
+    assert main(["image", str(folder / "b.JPG"), "--text", "red circle.", "--out", str(out), *TOY]) == 0
+    assert sorted(item.name for item in (out / "overlays").iterdir()) == ["00001_b.png", "notes.png"], "an earlier run's are gone"
+
 
 def test_one_bad_picture_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "c.png").write_bytes(b"\x89PNG torn")

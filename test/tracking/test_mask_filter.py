@@ -36,6 +36,17 @@ def test_masks_at_the_border_keep_their_edges(box: tuple[int, int, int, int]) ->
     assert np.array_equal(without_specks(mask_of(box), 0.05), mask_of(box))
 
 
+@pytest.mark.parametrize("min_part", [0.0, 0.05])
+def test_only_the_window_is_looked_at(min_part: float) -> None:
+    """An object and a speck within it; boxes count from the image's corner."""
+    whole = mask_of((20, 15, 45, 40), (50, 42, 52, 43))
+    window = np.s_[12:45, 18:60]
+    kept = whole.copy()
+    assert drop_specks(kept, min_part, window) == mask_box(kept)
+    assert np.array_equal(kept, without_specks(whole, min_part))
+    assert drop_specks(np.zeros_like(whole), min_part, np.s_[0:0, 0:0]) is None
+
+
 def test_small_holes_are_closed_and_hairs_cut() -> None:
     holed = mask_of((10, 10, 40, 40))
     holed[20, 20] = False

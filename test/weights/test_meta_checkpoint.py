@@ -48,6 +48,8 @@ def folder(checkpoint: dict[str, Tensor], tmp_path_factory: pytest.TempPathFacto
     base = tmp_path_factory.mktemp("meta")
     source = write(base / "sam2.1_hiera_tiny.pt", checkpoint)
     target = convert(source, base / "converted")
+    with pytest.raises(WeightsError, match="converted is there already"):
+        convert(source, target)
     source.unlink()  # 150 MB that no test needs any more
     return target
 
