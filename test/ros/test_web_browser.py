@@ -146,6 +146,18 @@ def test_without_the_token_the_page_asks_for_it(graph: PageGraph, browser: Any) 
     assert TOKEN not in opened(browser.new_context(), graph.page).url
 
 
+def test_a_link_pasted_over_the_open_page(graph: PageGraph, browser: Any) -> None:
+    """The browser does not load the page anew for it; the token counts all the same, and goes from the address."""
+    tab = browser.new_context().new_page()
+    tab.set_default_timeout(WAIT_MS)
+    tab.goto(graph.page.url)
+    tab.locator("#login").wait_for()
+    tab.goto(f"{graph.page.url}#token={TOKEN}")
+    tab.locator("#waiting").wait_for(state="hidden")
+    assert not tab.locator("#login").is_visible()
+    assert TOKEN not in tab.url
+
+
 def test_another_site_can_neither_ask_nor_frame(graph: PageGraph, browser: Any) -> None:
     """A page of another origin, in the same browser: its requests reach nothing."""
     tab = browser.new_context().new_page()
