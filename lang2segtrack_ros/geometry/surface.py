@@ -38,6 +38,8 @@ MARGIN = 0.45
 """What a mask may have cut off is looked for so far beside it, a share of its width or height."""
 ANOTHER = 0.5
 """What holds so much of another object's mask is that object, and was not cut off this one."""
+LEAK = 2.5
+"""What is not the object's under a mask is a leak from so many samples off the object; nearer it flies. What is nearer to a leak goes."""
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _SQUARE = np.ones((3, 3), np.uint8)
 Vector = tuple[float, float, float]
@@ -95,7 +97,8 @@ def measure(
         None when there is too little depth on the mask to tell.
     """
     rows, columns, step = _grid(box, mask.shape, depth.shape)
-    inside = mask[rows[:, None], columns]
+    window = np.s_[rows[0] : rows[-1] + 1 : step, columns[0] : columns[-1] + 1 : step]
+    inside = mask[window]
     z = depth[(rows * depth.shape[0] + depth.shape[0] // 2) // mask.shape[0], :][
         :, (columns * depth.shape[1] + depth.shape[1] // 2) // mask.shape[1]
     ]
@@ -104,8 +107,8 @@ def measure(
     covered = count / max(1, int(np.count_nonzero(inside)))
     if count < MIN_SAMPLES or covered < MIN_COVERAGE:
         return None
-    samples = [(seen[rows[:, None], columns], np.count_nonzero(seen) / step**2) for seen in others]
-    return _surface(inside, z, own, other, samples, rows, columns, step, camera, covered)
+    near = [(seen[window], np.count_nonzero(seen) / step**2) for seen in others if seen[window].any()]
+    return _surface(inside, z, own, other, near, rows, columns, step, camera, covered)
 
 
 def _grid(
@@ -175,9 +178,10 @@ def _surface(
     coverage: float,
 ) -> Surface:
     smooth = _averaged(z, own)
-    filled = _filled(smooth, own, np.zeros_like(own))
-    shape = inside & np.isfinite(_filled(smooth, own, other))
-    shape |= _cut_off(inside, z, filled, others)
+    filled, away = _filled(smooth, own)
+    leak = other & (away > LEAK)
+    shape = inside & (cv2.distanceTransform((~leak).astype(np.uint8), cv2.DIST_L2, 5) >= away) if leak.any() else inside
+    shape = shape | _cut_off(inside, z, filled, others)
     row, column = np.nonzero(shape)
     ray, filled = rays(camera)[rows[row], columns[column]], filled[shape]
     x, y = ray[:, 0] * filled, ray[:, 1] * filled
@@ -228,17 +232,12 @@ def _averaged(z: NDArray[np.float32], own: NDArray[np.bool_]) -> NDArray[np.floa
     return (total / np.maximum(count, 1)).astype(np.float32, copy=False)
 
 
-def _filled(z: NDArray[np.float32], own: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """`z` everywhere: where it is not the object's, that of the nearest sample which is; NaN where a leak of the mask is nearer.
-
-    An `other` sample is a leak when it is more than two samples from the object; nearer ones are taken for flying.
-    """
-    nearby = cv2.dilate(own.astype(np.uint8), _SQUARE, iterations=2).astype(bool)
-    decided = own | (other & ~nearby)
-    source = cv2.copyMakeBorder((~decided).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
-    _, padded = cv2.distanceTransformWithLabels(source, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    label = padded[1:-1, 1:-1]
-    values = np.full(int(padded.max()) + 1, np.nan, np.float32)
+def _filled(z: NDArray[np.float32], own: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`z` everywhere: where it is not the object's, that of the nearest sample which is; and how many samples that one is away."""
+    source = cv2.copyMakeBorder((~own).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    padded, labels = cv2.distanceTransformWithLabels(source, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    away, label = padded[1:-1, 1:-1].astype(np.float32, copy=False), labels[1:-1, 1:-1]
+    values = np.full(int(label.max()) + 1, np.nan, np.float32)
     values[label[own]] = z[own]
     filled: NDArray[np.float32] = values[label]
-    return filled
+    return filled, away
