@@ -20,6 +20,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lang2segtrack_ros.backward import BackwardPass, Progress, RefinementError
 from lang2segtrack_ros.checkpoint import Checkpoint
@@ -27,6 +28,7 @@ from lang2segtrack_ros.detection.detector import Detector, vocabulary_notes
 from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest, DetectionWorker, answer
 from lang2segtrack_ros.frame import Frame
 from lang2segtrack_ros.history import FrameHistory, Past, step_ns
+from lang2segtrack_ros.identity.association import find_duplicate
 from lang2segtrack_ros.identity.life_cycle import LifeCycle
 from lang2segtrack_ros.identity.meetings import Meetings
 from lang2segtrack_ros.identity.registry import IdentityOptions, Registry
@@ -34,7 +36,7 @@ from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_detector, step_down
 from lang2segtrack_ros.placement import Placement
 from lang2segtrack_ros.prompt_handle import MAX_TRIES, PromptHandle, Question
-from lang2segtrack_ros.prompts import BoxPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.prompts import BoxPrompt, ObjectPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.records import RecordFile
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.text_prompts import TextPrompts
@@ -50,6 +52,8 @@ STARVED_S = 2.0
 """When nothing helped against too little memory, smaller settings are tried again only after so long."""
 MAX_WAITING = 256
 """Prompts that may wait for a frame, or for the detector."""
+SAME_MASK_IOU = 0.7
+"""What a user points at is an object that is followed already when their masks overlap so much."""
 MAX_PER_FRAME = 32
 """Boxes, points and masks that are applied on one frame; more wait for the next ones."""
 
@@ -468,6 +472,7 @@ class Session:
     def _apply_waiting(self, opened: OpenFrame) -> None:
         waiting, self._waiting = self._waiting[:MAX_PER_FRAME], self._waiting[MAX_PER_FRAME:]
         later: list[PromptHandle] = []
+        added: dict[int, NDArray[np.bool_]] = {}
         for handle in waiting:
             if isinstance(handle.prompt, TextPrompt):
                 self._texts.handles.append(handle)
@@ -476,17 +481,37 @@ class Session:
                 later.append(handle)
                 continue
             try:
-                track_id = opened.prompt(handle.prompt)
+                track_id, known = self._point_at(opened, handle.prompt, added)
             except (PromptError, TrackerError) as error:
                 handle.finish([], [], str(error))
             else:
-                if handle.prompt.track_id is None:
+                if not known:
                     self.registry.add(track_id, handle.prompt.label, found=False)
-                self.registry.trust(track_id)
+                label = self.registry.point_at(track_id, handle.prompt.label)
                 self._meetings.forget(track_id)  # the user says where it is: whatever it was before, it is this now
                 self._prompted.append(track_id)
-                handle.finish([track_id], [handle.prompt.label])
+                handle.finish([track_id], [label])
         self._waiting = later + self._waiting
+
+    def _point_at(self, opened: OpenFrame, prompt: ObjectPrompt, added: dict[int, NDArray[np.bool_]]) -> tuple[int, bool]:
+        """The id of the object that a user points at, and whether it was known, in which case this is a correction of it.
+
+        Who clicks at an object that is followed already does not mean another one. `added` are the masks of this frame's new objects.
+        """
+        if prompt.track_id is not None:
+            return opened.prompt(prompt), True
+        proposed = opened.propose(prompt, check_room=False)
+        mask = opened.mask_of(proposed)
+        visible = {track.id: track.mask for track in opened.tracks() if track.box is not None}
+        same = find_duplicate(mask, visible | added, SAME_MASK_IOU)
+        if same is None:
+            self.tracker.check_room(len(opened.added))
+            track_id = opened.accept(proposed)
+            added[track_id] = mask
+            return track_id, False
+        if same not in opened.prompted:
+            opened.prompt(replace(prompt, track_id=same))
+        return same, True
 
     def _cache(self, features: ImageFeatures, frame: Frame) -> None:
         assert self._in_flight is not None

@@ -112,7 +112,7 @@ def _nodes(context: LaunchContext) -> list:
     if value["rviz"] == "true":
         _share("rviz2", "rviz:=true")
         shown = ["-d", os.path.join(share, "config", "track.rviz"), "-f", f"{value['camera_name']}_color_optical_frame"]
-        actions.append(Node(package="rviz2", executable="rviz2", namespace=value["namespace"], arguments=shown, output="screen"))
+        actions.append(Node(executable="rviz2", arguments=shown, **{**viewer, "package": "rviz2"}))
     return actions
 
 

@@ -41,6 +41,14 @@ def test_rviz_displays_fit_their_topics() -> None:
         assert TYPES[topic] == RVIZ_SHOWS[display], topic
 
 
+def test_rviz_shows_what_one_may_click_at() -> None:
+    """Publish Point needs points under the cursor: the whole scene's, not those of tracked objects alone."""
+    parsed = yaml.safe_load((CONFIG / "track.rviz").read_text(encoding="utf-8"))
+    (scene,) = [item for item in nested(parsed) if item.get("Class") == "rviz_default_plugins/DepthCloud"]
+    for key in ("Depth Map Topic", "Color Image Topic"):
+        assert TYPES[scene[key]] == "sensor_msgs/Image"
+
+
 def test_rviz_queues_do_not_ask_for_more_than_is_offered() -> None:
     """A transient local subscription would hear nothing of these volatile topics."""
     parsed = yaml.safe_load((CONFIG / "track.rviz").read_text(encoding="utf-8"))

@@ -12,7 +12,8 @@ import pytest
 
 from lang2segtrack_ros.detection import Detection, GroundingDinoDetector
 from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import BoxPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.identity.registry import IdentityOptions
+from lang2segtrack_ros.prompts import BoxPrompt, PointPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.results import FrameResult, TrackStatus
 from lang2segtrack_ros.session import Session
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
@@ -261,6 +262,52 @@ def test_more_phrases_than_the_detector_reads_take_turns(segmenter: Sam2Segmente
     assert all(len(phrases) <= 2 for phrases in asked)
 
 
+def test_pointing_at_what_is_followed_already(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """A click at an object with a name is no second object: it keeps its id, and its name unless the click brings another."""
+    session = Session(segmenter, detector, max_objects=2)
+    found = session.prompt(TextPrompt("red circle. blue star."))
+    for index in range(12):
+        result = step(session, frames, index)
+    by_label = dict(zip(found.labels, found.track_ids))
+    place = body_box(frames[12], 1)
+    middle = ((place[0] + place[2]) / 2, (place[1] + place[3]) / 2)
+    click = session.prompt(PointPrompt((middle,)))
+    step(session, frames, 12)
+    assert (click.track_ids, click.labels) == ([by_label["red circle"]], ["red circle"])
+
+    twice = [session.prompt(BoxPrompt(body_box(frames[13], 2), "my star")) for _ in range(2)]
+    step(session, frames, 13)
+    assert [handle.track_ids for handle in twice] == [[by_label["blue star"]]] * 2
+    full = session.prompt(BoxPrompt(body_box(frames[14], 3)))
+    for index in range(14, 24):
+        result = step(session, frames, index)
+    assert "2 objects are tracked already" in full.error
+    assert {track.label: track.id for track in result.tracks} == {"red circle": by_label["red circle"], "my star": by_label["blue star"]}
+    assert bodies(result, frames[23]) == {by_label["red circle"]: 1, by_label["blue star"]: 2}
+
+
+def test_an_object_found_but_not_confirmed_is_announced_when_a_user_points_at_it(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(confirm_looks=9))
+    session.prompt(TextPrompt("red circle."))
+    tentative = [track for track in step(session, frames, 0).tracks if track.state is TrackStatus.TENTATIVE]
+    assert len(tentative) == 1
+    box = session.prompt(BoxPrompt(body_box(frames[1], 1)))
+    (track,) = step(session, frames, 1).announced
+    assert box.track_ids == [track.id] == [tentative[0].id]
+    assert track.label == "red circle"
+
+
+def test_two_objects_prompted_on_one_image_stay_two(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    handles = [session.prompt(BoxPrompt(body_box(frames[0], body), "same")) for body in (1, 2, 1)]
+    result = step(session, frames, 0)
+    first, second, again = (handle.track_ids for handle in handles)
+    assert first == again != second
+    assert len(result.tracks) == 2
+
+
 def test_a_flood_of_prompts_is_bounded(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
     """Nothing grows without end: neither what waits for an image, nor what is looked for."""
     session = Session(segmenter, detector, detect_every=10_000)
@@ -268,7 +315,8 @@ def test_a_flood_of_prompts_is_bounded(segmenter: Sam2Segmenter, detector: Groun
         session.prompt(BoxPrompt(body_box(frames[0], 1)))
     with pytest.raises(PromptError, match="256 prompts wait for an image already"):
         session.prompt(BoxPrompt(body_box(frames[0], 1)))
-    assert len(step(session, frames, 0).tracks) == 32, "the others wait for the next images"
+    assert len(step(session, frames, 0).tracks) == 1, "all point at one object"
+    assert session.waiting == 256 - 32, "the others wait for the next images"
     session.reset()
     for _ in range(64):
         session.prompt(TextPrompt("red circle"))

@@ -173,12 +173,14 @@ def test_after_a_scene_cut_what_is_looked_for_must_be_found(segmenter: Sam2Segme
 
 
 def test_two_detections_of_one_object_become_one_track(segmenter: Sam2Segmenter) -> None:
-    """A detector that names one object twice, boxes far enough apart to be taken for two."""
+    """Two parts of one object, far enough apart to be taken for two, whose tracks both grow over the whole."""
     scene = Scene((Body("red", "circle", (0.5, 0.5), radius_m=0.3),), 320, 240, 5)
     whole = truth(scene)(0)[0][1]
     session = Session(segmenter, Scripted(lambda frame: []), identity=IdentityOptions(merge_frames=3))
     first = session.prompt(BoxPrompt(whole, "red circle"))
-    second = session.prompt(BoxPrompt((whole[0] + 2, whole[1] + 2, whole[2], whole[3]), "red circle"))
+    part = scene.render(0).instances > 0
+    part[:, : int(whole[0] + 0.35 * (whole[2] - whole[0]))] = False
+    second = session.prompt(MaskPrompt(part, "red circle"))
     rows = play(session, Scripted(truth(scene)), scene, range(5))
     assert first.track_ids != second.track_ids
     assert [track.id for track in rows[-1][1].tracks] == first.track_ids

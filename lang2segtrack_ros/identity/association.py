@@ -84,8 +84,8 @@ def associate(detections: Sequence[Detection], tracks: Sequence[Track], sizes: M
     return matched, [index for index in range(len(detections)) if index not in matched]
 
 
-def find_duplicate(mask: NDArray[np.bool_], masks: Mapping[int, NDArray[np.bool_]]) -> int | None:
-    """The id of the track whose mask is the same object as `mask`, by the masks of tracks; None when there is none."""
+def find_duplicate(mask: NDArray[np.bool_], masks: Mapping[int, NDArray[np.bool_]], least: float = DUPLICATE_MASK_IOU) -> int | None:
+    """The id of the track whose mask is the same object as `mask`, by the masks of tracks; None when none overlaps it by `least`."""
     overlaps = {track_id: mask_iou(mask, other) for track_id, other in masks.items()}
     best = max(overlaps, key=overlaps.__getitem__, default=None)
-    return best if best is not None and overlaps[best] >= DUPLICATE_MASK_IOU else None
+    return best if best is not None and overlaps[best] >= least else None

@@ -105,6 +105,13 @@ class Registry:
         """A new object; `found` by the detector rather than pointed at."""
         self._known[track_id] = _Known(label, confirmed=not found or self.options.confirm_looks <= 1, found=found)
 
+    def point_at(self, track_id: int, label: str) -> str:
+        """The user has said where an object is, and what it is where `label` is not empty; returns its label."""
+        known = self._known[track_id]
+        known.confirmed, known.label = True, label or known.label
+        self.trust(track_id)
+        return known.label
+
     def trust(self, track_id: int) -> None:
         """The user, or the detector, has said where the object is."""
         known = self._known.get(track_id)

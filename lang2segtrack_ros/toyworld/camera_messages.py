@@ -39,11 +39,12 @@ COLOR = Topic("color/image_raw", "sensor_msgs/msg/Image")
 COMPRESSED = Topic("color/image_raw/compressed", "sensor_msgs/msg/CompressedImage")
 INFO = Topic("color/camera_info", "sensor_msgs/msg/CameraInfo")
 DEPTH = Topic("aligned_depth_to_color/image_raw", "sensor_msgs/msg/Image")
+DEPTH_INFO = Topic("aligned_depth_to_color/camera_info", "sensor_msgs/msg/CameraInfo")
 INSTANCES = Topic("truth/instances", "sensor_msgs/msg/Image", 30)
 DETECTIONS = Topic("truth/detections", "vision_msgs/msg/Detection2DArray", 30)
 DETECTIONS_3D = Topic("truth/detections_3d", "vision_msgs/msg/Detection3DArray", 30)
 LABEL_INFO = Topic("truth/label_info", "vision_msgs/msg/LabelInfo", 1, latched=True)
-FRAME_TOPICS = (INSTANCES, DETECTIONS, DETECTIONS_3D, INFO, COLOR, COMPRESSED, DEPTH)
+FRAME_TOPICS = (INSTANCES, DETECTIONS, DETECTIONS_3D, INFO, COLOR, COMPRESSED, DEPTH_INFO, DEPTH)
 """What comes with each frame; the truth first, so that it is there when an answer to the image is."""
 
 
@@ -66,6 +67,7 @@ class CameraMessages:
             COLOR: lambda shot, header: self._results.image(shot.color, "rgb8", header),
             COMPRESSED: self._compressed,
             INFO: self._camera_info,
+            DEPTH_INFO: self._camera_info,
             DEPTH: self._depth,
             INSTANCES: lambda shot, header: self._results.image(shot.instances, "mono16", header),
             DETECTIONS: self._detections,
