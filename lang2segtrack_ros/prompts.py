@@ -82,7 +82,8 @@ class BoxPrompt:
     Attributes:
         box: (x_min, y_min, x_max, y_max) in pixels, maxima exclusive.
         label: name of the object, may be empty.
-        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already.
+        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already, under
+            this label or none.
 
     Raises:
         PromptError: not four finite numbers, no area, or an overlong label.
@@ -119,7 +120,8 @@ class PointPrompt:
         points: (x, y) in pixels.
         labels: for each point 1 (on the object) or 0 (not on it); empty means all on it.
         label: name of the object, may be empty.
-        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already.
+        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already, under
+            this label or none.
 
     Raises:
         PromptError: an overlong label, no points, too many, not finite, other labels than 0 and 1, none of them 1 for a new object.
@@ -161,7 +163,8 @@ class MaskPrompt:
     Attributes:
         mask: bool [H, W], of the image's size.
         label: name of the object, may be empty.
-        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already.
+        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already, under
+            this label or none.
 
     Raises:
         PromptError: not two-dimensional, empty, or an overlong label.

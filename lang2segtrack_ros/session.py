@@ -472,7 +472,7 @@ class Session:
     def _apply_waiting(self, opened: OpenFrame) -> None:
         waiting, self._waiting = self._waiting[:MAX_PER_FRAME], self._waiting[MAX_PER_FRAME:]
         later: list[PromptHandle] = []
-        added: dict[int, NDArray[np.bool_]] = {}
+        added: dict[int, tuple[str, NDArray[np.bool_]]] = {}
         for handle in waiting:
             if isinstance(handle.prompt, TextPrompt):
                 self._texts.handles.append(handle)
@@ -493,21 +493,23 @@ class Session:
                 handle.finish([track_id], [label])
         self._waiting = later + self._waiting
 
-    def _point_at(self, opened: OpenFrame, prompt: ObjectPrompt, added: dict[int, NDArray[np.bool_]]) -> tuple[int, bool]:
+    def _point_at(self, opened: OpenFrame, prompt: ObjectPrompt, added: dict[int, tuple[str, NDArray[np.bool_]]]) -> tuple[int, bool]:
         """The id of the object that a user points at, and whether it was known, in which case this is a correction of it.
 
-        Who clicks at an object that is followed already does not mean another one. `added` are the masks of this frame's new objects.
+        Who clicks at an object that is followed already does not mean another one, unless by another name: then the track may be on the
+        wrong object. `added` are labels and masks of this frame's new objects.
         """
         if prompt.track_id is not None:
             return opened.prompt(prompt), True
         proposed = opened.propose(prompt, check_room=False)
         mask = opened.mask_of(proposed)
-        visible = {track.id: track.mask for track in opened.tracks() if track.box is not None}
-        same = find_duplicate(mask, visible | added, SAME_MASK_IOU)
+        shown = {track.id: (track.label, track.mask) for track in opened.tracks() if track.box is not None} | added
+        same_name = {key: seen for key, (label, seen) in shown.items() if "" in (label, prompt.label) or label == prompt.label}
+        same = find_duplicate(mask, same_name, SAME_MASK_IOU)
         if same is None:
             self.tracker.check_room(len(opened.added))
             track_id = opened.accept(proposed)
-            added[track_id] = mask
+            added[track_id] = prompt.label, mask
             return track_id, False
         if same not in opened.prompted:
             opened.prompt(replace(prompt, track_id=same))

@@ -263,7 +263,7 @@ def test_more_phrases_than_the_detector_reads_take_turns(segmenter: Sam2Segmente
 
 
 def test_pointing_at_what_is_followed_already(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    """A click at an object with a name is no second object: it keeps its id, and its name unless the click brings another."""
+    """A click at an object with a name is no second object. A box with another name is: the track may be on the wrong object."""
     session = Session(segmenter, detector, max_objects=2)
     found = session.prompt(TextPrompt("red circle. blue star."))
     for index in range(12):
@@ -275,15 +275,23 @@ def test_pointing_at_what_is_followed_already(segmenter: Sam2Segmenter, detector
     step(session, frames, 12)
     assert (click.track_ids, click.labels) == ([by_label["red circle"]], ["red circle"])
 
-    twice = [session.prompt(BoxPrompt(body_box(frames[13], 2), "my star")) for _ in range(2)]
-    step(session, frames, 13)
-    assert [handle.track_ids for handle in twice] == [[by_label["blue star"]]] * 2
-    full = session.prompt(BoxPrompt(body_box(frames[14], 3)))
-    for index in range(14, 24):
+    boxes = [session.prompt(BoxPrompt(body_box(frames[13], 2), label)) for label in ("blue star", "", "sheriff's star")]
+    for index in range(13, 24):
         result = step(session, frames, index)
-    assert "2 objects are tracked already" in full.error
-    assert {track.label: track.id for track in result.tracks} == {"red circle": by_label["red circle"], "my star": by_label["blue star"]}
+    assert [handle.track_ids for handle in boxes] == [[by_label["blue star"]], [by_label["blue star"]], []]
+    assert "2 objects are tracked already" in boxes[2].error
+    assert {track.label: track.id for track in result.tracks} == by_label
     assert bodies(result, frames[23]) == {by_label["red circle"]: 1, by_label["blue star"]: 2}
+
+
+def test_an_object_without_a_name_gets_one(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    first = session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    step(session, frames, 0)
+    second = session.prompt(BoxPrompt(body_box(frames[1], 1), "ball"))
+    (track,) = step(session, frames, 1).tracks
+    assert first.track_ids == second.track_ids == [track.id]
+    assert track.label == "ball"
 
 
 def test_an_object_found_but_not_confirmed_is_announced_when_a_user_points_at_it(

@@ -116,9 +116,7 @@ def _bags(options: argparse.Namespace) -> int:
         print(f"[{len(rows)}/{len(pairs)}] {row.source}: {state}", flush=True)
     print(many.table(sorted(rows, key=lambda row: row.source)))
     if any(row.before for row in rows):
-        print(
-            f"done before: their outputs in {options.out} were left as they are, whatever they were asked for; remove them to do them anew"
-        )
+        print(f"outputs that were in {options.out} already are as they were, whatever was asked for now: remove them to do them anew")
     return 1 if any(row.error for row in rows) else 0
 
 

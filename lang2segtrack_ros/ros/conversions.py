@@ -63,13 +63,20 @@ class RosMessages:
 
     def make(self, kind: str, **values: Any) -> Any:
         """A message; without its class's __init__, which makes every message inside it once more, only to let it go."""
-        kind_of = self.message_class(kind)
-        made = kind_of.__new__(kind_of)
-        if "_check_fields" in kind_of.__slots__:  # from Jazzy on, pixels that are not checked are copied instead
+        message, fields = self._class(kind)
+        made = message.__new__(message) if len(values) == fields else message()  # some versions have more fields than we know
+        if "_check_fields" in message.__slots__:  # from Jazzy on, pixels that are not checked are copied instead
             made._check_fields = "data" in values
         for name, value in values.items():
             setattr(made, name, value)
         return made
+
+    @staticmethod
+    @cache
+    def _class(kind: str) -> tuple[Any, int]:
+        """A class and the number of its fields."""
+        message = RosMessages.message_class(kind)
+        return message, len(message.get_fields_and_field_types())
 
     def numbers(self, values: NDArray[Any]) -> Any:
         """The bytes go through array.array, the only quick way in rclpy."""

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
+from vision_msgs.msg import Point2D, Pose2D
 
 from lang2segtrack_ros.bag_types import BagMessages
 from lang2segtrack_ros.geometry.rays import rays
@@ -28,7 +30,7 @@ from lang2segtrack_ros.image_messages import (
 )
 from lang2segtrack_ros.result_messages import ResultMessages
 from lang2segtrack_ros.results import FrameResult, TrackStatus
-from lang2segtrack_ros.ros.conversions import MESSAGES, camera_model
+from lang2segtrack_ros.ros.conversions import MESSAGES, RosMessages, camera_model
 from test.test_rendering import make_track
 
 
@@ -59,6 +61,17 @@ GREY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
 )
 def test_encodings(pixels: np.ndarray, encoding: str, expected: np.ndarray) -> None:
     assert np.array_equal(image_to_rgb(image(pixels, encoding)), expected)
+
+
+def test_messages_are_whole_whatever_fields_are_given() -> None:
+    """A later version of a message may have fields that are not known here: they have their defaults, as if it was made by its class."""
+    place = Point2D(x=1.0, y=2.0)
+    assert RosMessages().make("vision_msgs/msg/Pose2D", theta=0.5) == Pose2D(theta=0.5)
+    whole = RosMessages().make("vision_msgs/msg/Pose2D", theta=0.5, position=place)
+    assert whole == Pose2D(theta=0.5, position=place)
+    assert serialize_message(whole) == serialize_message(Pose2D(theta=0.5, position=place))
+    with pytest.raises(AttributeError):
+        RosMessages().make("vision_msgs/msg/Pose2D", theta=0.5, angle=1.0)
 
 
 @pytest.mark.parametrize(("encoding", "order"), [("yuv422_yuy2", (0, 1, 0, 3)), ("yuv422", (1, 0, 3, 0))])
