@@ -82,7 +82,7 @@ def _pixels(msg: Any, channels: int, kind: str) -> Pixels:
     data = np.frombuffer(msg.data, np.uint8)
     if data.size < step * (height - 1) + row:
         raise ConversionError("short_data", f"data holds {data.size} bytes, but {height} rows of {step} bytes take {step * height}")
-    rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
+    rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1))
     values = np.ascontiguousarray(rows).view(dtype)
     return values.reshape((height, width, channels) if channels > 1 else (height, width))
 

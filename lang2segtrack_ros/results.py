@@ -62,12 +62,15 @@ class Rle:
         The runs are found here and only written by pycocotools, whose encoder looks at every pixel of the image: twice as fast.
         """
         height, width = mask.shape
-        x, _, end, _ = map(int, box or mask_box(np.ascontiguousarray(mask)) or (0, 0, 0, 0))  # elsewhere there is nothing to look at
-        columns = end - x
-        pixels = np.zeros(columns * height + 2, np.uint8)  # one more at each end, where the mask is over
+        x, y, end_x, end_y = map(int, box or mask_box(np.ascontiguousarray(mask)) or (0, 0, 0, 0))  # elsewhere there is nothing to look at
+        columns, lines = end_x - x, end_y - y
+        stride = lines + (lines < height)  # a pixel more, so that runs end with the box; where it is as high as the image, they go on
+        pixels = np.zeros(columns * stride + 2, np.uint8)  # one more at each end, where the mask is over
         if columns:
-            pixels[1:-1] = cv2.transpose(np.ascontiguousarray(mask[:, x : x + columns]).view(np.uint8)).ravel()
-        changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + x * height
+            part = cv2.transpose(np.ascontiguousarray(mask[y:end_y, x:end_x]).view(np.uint8))
+            pixels[1:-1].reshape(columns, stride)[:, :lines] = part
+        column, line = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), max(stride, 1))
+        changes = (x + column) * height + y + line
         runs = np.diff(changes, prepend=0, append=height * width).tolist()
         if len(runs) > 1 and not runs[-1]:  # nothing comes after the last corner
             runs.pop()

@@ -54,6 +54,23 @@ def mask_iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return int(np.count_nonzero(mask & other)) / union if union else 0.0
 
 
+def track_iou(one: Track, other: Track) -> float:
+    """The same of two tracks' masks, looking at nothing but their boxes; 0 when one is not seen."""
+    if one.box is None or other.box is None:
+        return 0.0
+    x1, y1, x2, y2 = (int(value) for value in (*map(max, one.box[:2], other.box[:2]), *map(min, one.box[2:], other.box[2:])))
+    if x1 >= x2 or y1 >= y2:
+        return 0.0
+    shared = int(np.count_nonzero(one.mask[y1:y2, x1:x2] & other.mask[y1:y2, x1:x2]))
+    return shared / max(1, _pixels(one) + _pixels(other) - shared)
+
+
+def _pixels(track: Track) -> int:
+    assert track.box is not None
+    x1, y1, x2, y2 = map(int, track.box)
+    return int(np.count_nonzero(track.mask[y1:y2, x1:x2]))
+
+
 def associate(detections: Sequence[Detection], tracks: Sequence[Track], sizes: Mapping[int, float]) -> tuple[dict[int, int], list[int]]:
     """Matches detections with visible tracks, each at most once, so that the sum of overlaps is greatest.
 

@@ -31,7 +31,7 @@ from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.checkpoint import Checkpoint
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, likeness
-from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, mask_iou
+from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, track_iou
 from lang2segtrack_ros.results import Box, Track
 
 _MEMORY = 0.95  # how much of the remembered appearance stays when a new look is mixed in
@@ -293,7 +293,7 @@ class Registry:
                 pair = self._pairs.get(key, _Pair())
                 if not touching[index, other]:
                     pair = _Pair(pair.apart + 1)
-                elif mask_iou(older.mask, younger.mask) >= _MERGE_IOU:
+                elif track_iou(older, younger) >= _MERGE_IOU:
                     pair = _Pair(pair.apart, pair.together + 1, pair.surer + older.score - younger.score)
                 else:
                     pair = _Pair(pair.apart)

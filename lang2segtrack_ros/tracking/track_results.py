@@ -120,7 +120,11 @@ def _image_masks(low: NDArray[np.floating], height: int, width: int) -> tuple[ND
         share = columns_share[along]
         stretched = logits[:, left[along]] * (1 - share) + logits[:, right[along]] * share
         share = lines_share[down, None]
-        mask[down, along] = stretched[above[down]] * (1 - share) + stretched[below[down]] * share > 0
+        upper, lower = stretched[above[down]], stretched[below[down]]
+        upper *= 1 - share
+        lower *= share
+        upper += lower
+        np.greater(upper, 0, out=mask[down, along])
     return masks, windows
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.detection import Detection
-from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate
+from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate, mask_iou, track_iou
 from test.test_rendering import make_track
 
 
@@ -30,6 +30,18 @@ def test_each_track_takes_one_detection() -> None:
     matched, new = associate(detections, tracks, {})
     assert sorted(matched.values()) == [1, 2], "greedy matching would give track 2 to both"
     assert new == [2]
+
+
+def test_overlap_of_tracks_is_that_of_their_masks() -> None:
+    """Apart, beside each other, one in the other, hidden."""
+    boxes = [(0, 0, 100, 100), (20, 30, 120, 200), (40, 40, 50, 50), (100, 0, 200, 100), (150, 150, 160, 160)]
+    holed = mask_of(*boxes[0])
+    holed[10:30, 10:90] = False
+    tracks = [make_track(mask, 1) for mask in (*(mask_of(*box) for box in boxes), holed)]
+    for one in tracks:
+        for other in tracks:
+            assert track_iou(one, other) == mask_iou(one.mask, other.mask)
+    assert track_iou(tracks[0], replace(tracks[0], box=None)) == 0.0
 
 
 def test_the_own_label_is_preferred_over_a_larger_overlap() -> None:
