@@ -54,8 +54,8 @@ def draw_overlay(color: NDArray[np.uint8], tracks: Iterable[Track], opacity: flo
     for track in visible:
         x1, y1, x2, y2 = _pixels(track)
         window, mask = image[y1:y2, x1:x2], track.mask[y1:y2, x1:x2]
-        tint = np.array(palette(track.id), np.float32)
-        window[mask] = (window[mask] * (1 - opacity) + tint * opacity).astype(np.uint8)
+        tint = np.full_like(window, palette(track.id))
+        cv2.copyTo(cv2.addWeighted(window, 1 - opacity, tint, opacity, 0), mask.view(np.uint8), window)
         cv2.drawContours(image, outlines(track), -1, palette(track.id), 2)
     scale = max(0.4, min(image.shape[:2]) / 900)
     for track in visible:

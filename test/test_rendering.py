@@ -25,8 +25,8 @@ def test_overlay_paints_inside_the_mask_only() -> None:
     mask[60:160, 80:180] = True
     painted = draw_overlay(image, [make_track(mask)], opacity=0.5)
     assert (image == 100).all(), "the input must stay as it is"
-    expected = (np.full(3, 100.0) * 0.5 + np.array(palette(1)) * 0.5).astype(np.uint8)
-    assert (painted[110, 130] == expected).all()
+    expected = 100.0 * 0.5 + np.array(palette(1)) * 0.5
+    assert np.abs(painted[110, 130] - expected).max() <= 0.5
     assert (painted[180, 40] == 100).all()
 
 
