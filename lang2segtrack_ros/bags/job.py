@@ -45,7 +45,8 @@ from lang2segtrack_ros.result_messages import LabelBook
 from lang2segtrack_ros.results import FrameResult, Source
 from lang2segtrack_ros.session import Session
 
-NAMESPACE = re.compile(r"(/?[A-Za-z_][A-Za-z0-9_]*)*/?")
+TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What stands between the slashes of a topic's name."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,9 @@ class BagJob:
             OfflineError: a prompt cannot be followed, nothing is found, the output is there already, or the disk is full.
             OSError: files cannot be written.
         """
-        if not NAMESPACE.fullmatch(self.options.namespace):
-            raise BagError(f'"{self.options.namespace}" is no namespace: parts of letters, digits and _, not digits first, between slashes')
+        wrong = [part for part in self._name("").split("/") if part and not TOKEN.fullmatch(part)]
+        if wrong:
+            raise BagError(f'"{wrong[0]}" cannot stand in a namespace: there are letters, digits and _ between the slashes, no digit first')
         if self.target.exists():
             raise OfflineError(f"{self.target} is there already: choose another name, or remove it")
         try:

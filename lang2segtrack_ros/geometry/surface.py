@@ -206,7 +206,8 @@ def _cut_off(
 ) -> NDArray[np.bool_]:
     """Samples beside the mask that are the object's by their depth, as the tips of a star are that a coarse mask leaves out.
 
-    Only patches of them that end within the window: what goes on to its rim is something that the object stands on or leans against.
+    Only patches of them that begin where the mask shows the object, and end within the window: what goes on to its rim is something that
+    the object stands on or leans against.
     `filled` is the depth of the nearest sample of the object, `others` are other objects, each with its number of samples in all.
     """
     apart, gate = np.abs(z - filled), GATE_M + GATE_SHARE * filled

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.results import Box, mask_box
 
 MIN_PIXELS = 5
-_KERNEL = np.ones((3, 3), np.uint8)
-
-
 Window = tuple[slice, slice]
 WHOLE: Window = (slice(0, None), slice(0, None))
+_KERNEL = np.ones((3, 3), np.uint8)
 
 
 def drop_specks(mask: NDArray[np.bool_], min_part: float, window: Window = WHOLE) -> Box | None:

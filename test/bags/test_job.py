@@ -242,8 +242,8 @@ def test_what_cannot_be_done_is_said(
     absent = BagOptions(prompts=[Scheduled(0, TextPrompt("green triangle"))])
     with pytest.raises(OfflineError, match='"green triangle" was found on none of the 3 images'):
         BagJob(source, tmp_path / "out", lambda: Session(segmenter, detector), absent, lambda *_: None).run()
-    with pytest.raises(BagError, match='"my robot" is no namespace'):
-        job(source, tmp_path / "out", segmenter, frames, prompts=box, namespace="my robot")
+    with pytest.raises(BagError, match='"my mug" cannot stand in a namespace'):
+        job(source, tmp_path / "out", segmenter, frames, prompts=box, namespace="/robot/my mug/")
     strange = record(tmp_path / "strange", scene, 3, encoding="hologram")
     with pytest.raises(BagError, match='encoding "hologram" is not known'):
         job(strange, tmp_path / "out", segmenter, frames, topic=TOPIC)
