@@ -243,8 +243,11 @@ class Placement:
         return old_id
 
     def _tighten(self, opened: OpenFrame, detection: Detection, track: Track, met: Collection[int]) -> None:
-        """Sets a track that has drifted off its detection back onto it, keeping its id; not one of `met`, whose box may be the other's."""
-        if detection.label != track.label or track.id not in self.tracker.ids or track.id in met:
+        """Sets a track that has drifted off its detection back onto it, keeping its id.
+
+        Not one of `met`, whose box may be the other's, nor one that a user has set right on this frame.
+        """
+        if detection.label != track.label or track.id not in self.tracker.ids or track.id in met or track.id in opened.prompted:
             return
         fits = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
         if fits < SAME_LABEL_IOU or self.registry.slack(track.id, fits):  # a remnant, or loose for long

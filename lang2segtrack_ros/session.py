@@ -454,6 +454,7 @@ class Session:
     def _live(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
         """The tracks with their states; those whose life is over are removed from the tracker."""
         over = {*self.registry.update(tracks, elapsed_s, self.phrases), *self._placement.false_alarms, *self.registry.orphans(self.phrases)}
+        over -= set(self._prompted)  # what a user has just pointed at is there
         self._placement.false_alarms.clear()
         living = []
         for track in self.life_cycle.update(tracks, elapsed_s):
@@ -481,39 +482,44 @@ class Session:
                 later.append(handle)
                 continue
             try:
-                track_id, known = self._point_at(opened, handle.prompt, added)
+                track_id, name, known = self._point_at(opened, handle.prompt, added)
             except (PromptError, TrackerError) as error:
                 handle.finish([], [], str(error))
             else:
                 if not known:
                     self.registry.add(track_id, handle.prompt.label, found=False)
-                label = self.registry.point_at(track_id, handle.prompt.label)
+                label = self.registry.point_at(track_id, name)
                 self._meetings.forget(track_id)  # the user says where it is: whatever it was before, it is this now
                 self._prompted.append(track_id)
                 handle.finish([track_id], [label])
         self._waiting = later + self._waiting
 
-    def _point_at(self, opened: OpenFrame, prompt: ObjectPrompt, added: dict[int, tuple[str, NDArray[np.bool_]]]) -> tuple[int, bool]:
-        """The id of the object that a user points at, and whether it was known, in which case this is a correction of it.
+    def _point_at(self, opened: OpenFrame, prompt: ObjectPrompt, added: dict[int, tuple[str, NDArray[np.bool_]]]) -> tuple[int, str, bool]:
+        """Id and name of the object that a user points at, and whether it was known, in which case this is a correction of it.
 
         Who clicks at an object that is followed already does not mean another one, unless by another name: then the track may be on the
-        wrong object. `added` are labels and masks of this frame's new objects.
+        wrong object. `added` are names and masks of this frame's new objects.
         """
         if prompt.track_id is not None:
-            return opened.prompt(prompt), True
+            return opened.prompt(prompt), prompt.label, True
         proposed = opened.propose(prompt, check_room=False)
         mask = opened.mask_of(proposed)
         shown = {track.id: (track.label, track.mask) for track in opened.tracks() if track.box is not None} | added
-        same_name = {key: seen for key, (label, seen) in shown.items() if "" in (label, prompt.label) or label == prompt.label}
-        same = find_duplicate(mask, same_name, SAME_MASK_IOU)
+        likely = {key: seen for key, (name, seen) in shown.items() if _same_name(name, prompt.label)}
+        same = find_duplicate(mask, likely, SAME_MASK_IOU)
         if same is None:
             self.tracker.check_room(len(opened.added))
             track_id = opened.accept(proposed)
             added[track_id] = prompt.label, mask
-            return track_id, False
-        if same not in opened.prompted:
-            opened.prompt(replace(prompt, track_id=same))
-        return same, True
+            return track_id, prompt.label, False
+        name, earlier = shown[same][0] or prompt.label, opened.prompted.get(same)
+        if earlier is None:
+            opened.prompt(replace(prompt, track_id=same, label=name))
+        elif not earlier.prompt.label:  # the second prompt of one object on this frame brings but its name
+            opened.prompted[same] = replace(earlier, prompt=replace(earlier.prompt, label=name))
+        if same in added:
+            added[same] = name, added[same][1]
+        return same, name, True
 
     def _cache(self, features: ImageFeatures, frame: Frame) -> None:
         assert self._in_flight is not None
@@ -584,3 +590,9 @@ class Session:
                 self._worker.use(less)
             self._told_less("the detector looks at smaller images")
         self._texts.handles += [handle for handle in handles if less is not None or not handle.worn(error, "the detector")]
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Whether two names may be one object's: alike but for spaces and capitals, as those of text prompts are written, or one is missing."""
+    first, second = (" ".join(name.lower().split()) for name in (one, other))
+    return not first or not second or first == second

@@ -292,6 +292,31 @@ def test_an_object_without_a_name_gets_one(segmenter: Sam2Segmenter, frames: lis
     (track,) = step(session, frames, 1).tracks
     assert first.track_ids == second.track_ids == [track.id]
     assert track.label == "ball"
+    third = session.prompt(BoxPrompt(body_box(frames[2], 1), "Ball "))
+    (track,) = step(session, frames, 2).tracks
+    assert (third.track_ids, third.labels, track.label) == ([track.id], ["ball"], "ball")
+
+
+def test_of_two_prompts_on_one_image_the_second_brings_the_name(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    handles = [session.prompt(BoxPrompt(body_box(frames[0], 1), label)) for label in ("", "ball", "plate")]
+    tracks = step(session, frames, 0).tracks
+    assert [handle.labels for handle in handles] == [[""], ["ball"], ["plate"]]
+    assert [track.label for track in tracks] == ["ball", "plate"], "another name is another object"
+
+
+def test_what_a_user_has_just_pointed_at_is_no_false_alarm(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    """The detector's last word about it came on the same image."""
+    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(confirm_looks=9))
+    session.prompt(TextPrompt("red circle."))
+    (tentative,) = step(session, frames, 0).tracks
+    session._placement.false_alarms.append(tentative.id)
+    box = session.prompt(BoxPrompt(body_box(frames[1], 1)))
+    (track,) = step(session, frames, 1).announced
+    assert box.track_ids == [track.id] == [tentative.id]
+    assert track.box is not None
 
 
 def test_an_object_found_but_not_confirmed_is_announced_when_a_user_points_at_it(

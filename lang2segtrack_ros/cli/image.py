@@ -100,8 +100,10 @@ def _segment(options: argparse.Namespace, prompt: TextPrompt, pictures: list[Pat
     detector = load_detector(options.detector, options.device)
     for note in vocabulary_notes(detector, prompt.phrases):
         _tell(note, 0)
-    for stale in (options.out / "overlays").glob("[0-9][0-9][0-9][0-9][0-9]_*.png"):
-        stale.unlink()  # results.json is written anew, too
+    shown = {path.resolve() for path in pictures}
+    for stale in (options.out / "overlays").glob("[0-9][0-9][0-9][0-9][0-9]*_*.png"):
+        if stale.resolve() not in shown:
+            stale.unlink()  # results.json is written anew, too
     writer = CocoWriter(options.out / "results.json", prompt.phrases, f"segmenter {segmenter.name}, detector {detector.name}")
     try:
         for start in range(0, len(pictures), options.batch):

@@ -49,7 +49,8 @@ class SceneCutDetector:
             return False
         if self.correlation > 0 and self._is_cut(last[0], small):
             return True
-        self.light += float(np.sort(bright - last[1], axis=None)[bright.size // 2])
+        apart = np.sort(bright - last[1], axis=None)
+        self.light += float(apart[bright.size // 2 - 1] + apart[bright.size // 2]) / 2  # np.median takes as long as all of this
         return False
 
     def _is_cut(self, last: NDArray[np.float32], small: NDArray[np.float32]) -> bool:

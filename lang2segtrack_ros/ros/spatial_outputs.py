@@ -89,7 +89,7 @@ class SpatialOutputs:
         tracks = [track for track in result.announced if track.box is not None]
         for track in tracks:
             assert track.box is not None
-            others = (other.mask for other in tracks if other is not track)
+            others = (other.mask for other in result.tracks if other is not track and other.box is not None)
             surface = measure(track.mask, track.box, seen.depth, seen.camera, others)
             if surface is None:
                 self.skipped["object_without_depth"] += 1
