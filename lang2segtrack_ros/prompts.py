@@ -30,8 +30,13 @@ def split_phrases(text: str) -> tuple[str, ...]:
 
     Dots, commas, semicolons and line ends separate; case and white space do not count.
     """
-    parts = (" ".join(part.lower().split()) for part in re.split(r"[.,;?!\n]", text))
+    parts = map(plain_name, re.split(r"[.,;?!\n]", text))
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def plain_name(name: str) -> str:
+    """A name as text prompts look for it: case and white space do not count."""
+    return " ".join(name.lower().split())
 
 
 def check_label(label: str) -> None:

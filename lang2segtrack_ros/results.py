@@ -69,7 +69,7 @@ class Rle:
         if columns:
             part = cv2.transpose(np.ascontiguousarray(mask[y:end_y, x:end_x]).view(np.uint8))
             pixels[1:-1].reshape(columns, stride)[:, :lines] = part
-        column, line = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), max(stride, 1))
+        column, line = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), stride)
         changes = (x + column) * height + y + line
         runs = np.diff(changes, prepend=0, append=height * width).tolist()
         if len(runs) > 1 and not runs[-1]:  # nothing comes after the last corner

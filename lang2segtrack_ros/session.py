@@ -36,7 +36,7 @@ from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
 from lang2segtrack_ros.out_of_memory import describe, is_out_of_memory, smaller_detector, step_down
 from lang2segtrack_ros.placement import Placement
 from lang2segtrack_ros.prompt_handle import MAX_TRIES, PromptHandle, Question
-from lang2segtrack_ros.prompts import BoxPrompt, ObjectPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.prompts import BoxPrompt, ObjectPrompt, Prompt, PromptError, TextPrompt, plain_name
 from lang2segtrack_ros.records import RecordFile
 from lang2segtrack_ros.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.text_prompts import TextPrompts
@@ -593,6 +593,6 @@ class Session:
 
 
 def _same_name(one: str, other: str) -> bool:
-    """Whether two names may be one object's: alike but for spaces and capitals, as those of text prompts are written, or one is missing."""
-    first, second = (" ".join(name.lower().split()) for name in (one, other))
+    """Whether two names may be one object's: alike, or one is missing."""
+    first, second = plain_name(one), plain_name(other)
     return not first or not second or first == second

@@ -86,9 +86,9 @@ class SpatialOutputs:
                 self._show([], header)  # RViz would show the last ones for ever
             return
         objects = []
-        tracks = [track for track in result.announced if track.box is not None]
-        for track in tracks:
-            assert track.box is not None
+        for track in result.announced:
+            if track.box is None:
+                continue
             others = (other.mask for other in result.tracks if other is not track and other.box is not None)
             surface = measure(track.mask, track.box, seen.depth, seen.camera, others)
             if surface is None:
