@@ -38,11 +38,11 @@ soak: setup
 	@$(IN_ENVIRONMENT) python bench/soak.py && python bench/soak_node.py --minutes $(or $(MINUTES),30)
 
 faults: setup
-	@$(IN_ENVIRONMENT) python bench/faults.py
+	@$(IN_ENVIRONMENT) python -m bench.faults
 
 fuzz:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) python -m test.ros.fuzzing --requests 20000
+	@$(IN_ENVIRONMENT) python -m test.ros.services.fuzzing --requests 20000
 
 bench: setup
 	@$(IN_ENVIRONMENT) python bench/tracking.py && python bench/options.py && python bench/detector.py
@@ -56,7 +56,7 @@ bench-accuracy:
 
 train-toy:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) python -m lang2segtrack_ros.toyworld.training all --out out/train
+	@$(IN_ENVIRONMENT) python -m training all --out out/train
 
 docs: setup
 	@$(IN_ENVIRONMENT) python tools/write_interface_docs.py

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from numbers_file import numbers_file, write
 
-from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import BoxPrompt, TextPrompt
-from lang2segtrack_ros.session import Session
+from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import demo_scene
-from lang2segtrack_ros.weights import load_detector, load_segmenter
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 
 PERIOD_NS = 66_666_667
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import torch
 
-from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import BoxPrompt
-from lang2segtrack_ros.session import Session
+from lang2segtrack_ros.models.loading import load_segmenter
+from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import demo_scene
-from lang2segtrack_ros.weights import load_segmenter
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt
 
 FRAMES = 40
 FULL = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]

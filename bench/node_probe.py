@@ -23,14 +23,15 @@ from typing import Any
 import torch
 from rclpy.executors import Executor
 
-from lang2segtrack_ros.image_messages import stamp_ns
-from lang2segtrack_ros.ros import track_node
-from lang2segtrack_ros.ros.engine_thread import EngineThread
-from lang2segtrack_ros.ros.inputs import FollowingSubscription
-from lang2segtrack_ros.ros.outputs import Outputs
-from lang2segtrack_ros.session import Session
-from lang2segtrack_ros.tracking import StreamTracker, stream_tracker
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.io.image_messages import stamp_ns
+from lang2segtrack_ros.ros.inputs.subscription import FollowingSubscription
+from lang2segtrack_ros.ros.nodes import track_node
+from lang2segtrack_ros.ros.outputs.publisher import Outputs
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.engine_thread import EngineThread
+from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.tracking import stream_tracker
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 
 
 class Probe:

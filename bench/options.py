@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from numbers_file import numbers_file, write
 
-from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.models.loading import load_segmenter
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
-from lang2segtrack_ros.tracking import SpeedOptions, StreamTracker
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
-from lang2segtrack_ros.weights import load_segmenter
+from lang2segtrack_ros.tracking.speed_options import SpeedOptions
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.types.prompts import BoxPrompt
 
 FRAMES = 50
 WARM = 10  # frames that are not timed: memories fill up, compiled functions are made

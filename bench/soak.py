@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from numbers_file import numbers_file, write
 
-from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.toyworld.scene import demo_scene
-from lang2segtrack_ros.tracking import StreamTracker
-from lang2segtrack_ros.weights import load_segmenter
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.types.prompts import BoxPrompt
 
 ROUND = 50  # frames from one change of objects to the next
 MAX_SLOPE_MB = 1.0

@@ -32,7 +32,7 @@ from vision_msgs.msg import Detection2DArray
 
 from lang2segtrack.msg import Track, TrackArray
 from lang2segtrack.srv import AddBoxPrompt, ListTracks, RemoveTrack, SegmentImage
-from lang2segtrack_ros.image_messages import stamp_ns
+from lang2segtrack_ros.io.image_messages import stamp_ns
 from lang2segtrack_ros.toyworld.demo import REMAPPINGS
 from lang2segtrack_ros.toyworld.graph import GraphError, Processes, executable, isolated_environment
 

@@ -22,12 +22,11 @@ import numpy as np
 import torch
 from numbers_file import numbers_file, write
 
-from lang2segtrack_ros.prompts import BoxPrompt
-from lang2segtrack_ros.tracking import StreamTracker
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
-from lang2segtrack_ros.weights import load_segmenter
-from lang2segtrack_ros.weights.loading import resized
-from lang2segtrack_ros.weights.meta_checkpoint import make_config
+from lang2segtrack_ros.models.conversion import make_config
+from lang2segtrack_ros.models.loading import load_segmenter, resized
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.types.prompts import BoxPrompt
 
 OBJECTS = (1, 2, 4, 8, 16)
 PARTS = ("preprocess", "encode", "attend", "decode", "memorise")

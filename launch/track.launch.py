@@ -12,7 +12,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from lang2segtrack_ros.fast_dds import chosen, large_images
+from lang2segtrack_ros.ros.support.transports import chosen, large_images
 from launch import LaunchContext, LaunchDescription
 
 FILE_WINS = "empty takes the parameter file's, else the node's own"

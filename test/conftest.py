@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from lang2segtrack_ros.detection import GroundingDinoDetector
+from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
+from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.graph import isolated_environment
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
-from lang2segtrack_ros.weights import load_detector, load_segmenter
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # its workers ignore Ctrl-C, and so would every process that a test starts and interrupts
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lang2segtrack_ros.cli.main import _parser
-from lang2segtrack_ros.ros import interface_docs
+from tools import write_interface_docs as interface_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

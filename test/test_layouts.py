@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from lang2segtrack_ros.ros.interface_docs import SUBSCRIBED
-from lang2segtrack_ros.ros.outputs import TOPICS
-from lang2segtrack_ros.ros.services import SERVICES
+from lang2segtrack_ros.ros.outputs.publisher import TOPICS
+from lang2segtrack_ros.ros.services.prompt_services import SERVICES
+from tools.write_interface_docs import SUBSCRIBED
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 TYPES = {name: kind for name, kind, _ in (*TOPICS, *SUBSCRIBED)} | {"/diagnostics": "diagnostic_msgs/DiagnosticArray"}

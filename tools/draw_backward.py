@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.history import FrameHistory
-from lang2segtrack_ros.prompts import BoxPrompt
-from lang2segtrack_ros.rendering import contact_sheet, draw_overlay
-from lang2segtrack_ros.results import FrameResult
-from lang2segtrack_ros.session import Session
-from lang2segtrack_ros.toyworld.accuracy.prompted import FRAME_NS
+from lang2segtrack_ros.evaluation.prompted import FRAME_NS
+from lang2segtrack_ros.history.frame_history import FrameHistory
+from lang2segtrack_ros.io.rendering import contact_sheet, draw_overlay
+from lang2segtrack_ros.io.writers import write_png
+from lang2segtrack_ros.models.loading import load_segmenter
+from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.suites import make_clip
-from lang2segtrack_ros.weights import load_segmenter
-from lang2segtrack_ros.writers import write_png
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt
+from lang2segtrack_ros.types.results import FrameResult
 
 SEED = 3
 COLUMNS = 6

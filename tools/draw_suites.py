@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lang2segtrack_ros.rendering import contact_sheet
+from lang2segtrack_ros.io.rendering import contact_sheet
+from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.suites import SUITES, make_clip
-from lang2segtrack_ros.writers import write_png
 
 FRAMES = 6
 SEED = 1

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lang2segtrack_ros.toyworld.accuracy.report import GATE, measure
-from lang2segtrack_ros.weights import load_detector, load_segmenter
+from lang2segtrack_ros.evaluation.report import GATE, measure
+from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 
 report = measure(load_segmenter("toy", "cpu"), load_detector("toy", "cpu"), GATE)
 path = Path(__file__).parent.parent / "bench" / "accuracy_baseline.json"

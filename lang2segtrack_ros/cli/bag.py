@@ -14,8 +14,8 @@ from lang2segtrack_ros.cli.engine_options import add_engine_options, make_sessio
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, prompts_of
 
 if TYPE_CHECKING:
-    from lang2segtrack_ros.bags.job import BagSummary
-    from lang2segtrack_ros.offline import Report
+    from lang2segtrack_ros.recordings.bags.job import BagSummary
+    from lang2segtrack_ros.recordings.offline import Report
 
 DESCRIPTION = """Reads a rosbag2 recording (MCAP or SQLite; split, compressed, unfinished), tracks through one topic of images forwards and
 backwards, and writes a new bag: all input messages as they are, and /detections, /tracks, /instance_masks, /label_info and
@@ -42,11 +42,11 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    from lang2segtrack_ros.backward import RefinementError
-    from lang2segtrack_ros.bag_types import BagError
-    from lang2segtrack_ros.offline import OfflineError
-    from lang2segtrack_ros.prompts import PromptError
-    from lang2segtrack_ros.weights import WeightsError
+    from lang2segtrack_ros.history.backward_pass import RefinementError
+    from lang2segtrack_ros.models.catalogue import WeightsError
+    from lang2segtrack_ros.recordings.bag_types import BagError
+    from lang2segtrack_ros.recordings.offline import OfflineError
+    from lang2segtrack_ros.types.prompts import PromptError
 
     try:
         return _bag(options)
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _work(options: argparse.Namespace, report: Report, source: Path, target: Path) -> BagSummary:
     """Tracks through one bag, in this process or on a worker."""
-    from lang2segtrack_ros.bags.job import BagJob, BagOptions
+    from lang2segtrack_ros.recordings.bags.job import BagJob, BagOptions
 
     prompts = prompts_of(options)
     wanted = BagOptions(
@@ -100,8 +100,8 @@ def _bag(options: argparse.Namespace) -> int:
 
 def _bags(options: argparse.Namespace) -> int:
     """Many bags; 1 when one of them failed."""
-    from lang2segtrack_ros.bag_types import BagError
-    from lang2segtrack_ros.bags import many
+    from lang2segtrack_ros.recordings.bag_types import BagError
+    from lang2segtrack_ros.recordings.bags import many
 
     if options.workers < 1:
         raise BagError(f"--workers is {options.workers}; it must be at least 1")

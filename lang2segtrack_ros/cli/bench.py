@@ -41,8 +41,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from lang2segtrack_ros.toyworld.accuracy.real_clips import LayoutError
-    from lang2segtrack_ros.weights import WeightsError
+    from lang2segtrack_ros.evaluation.real_clips import LayoutError
+    from lang2segtrack_ros.models.catalogue import WeightsError
 
     try:
         return _suites(options) if options.kind == "suites" else _real(options)
@@ -55,8 +55,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _suites(options: argparse.Namespace) -> int:
-    from lang2segtrack_ros.toyworld.accuracy import report
-    from lang2segtrack_ros.weights import load_detector, load_segmenter
+    from lang2segtrack_ros.evaluation import report
+    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 
     plan = report.Plan(
         suites=options.suites or report.Plan().suites,
@@ -77,8 +77,8 @@ def _suites(options: argparse.Namespace) -> int:
 
 
 def _real(options: argparse.Namespace) -> int:
-    from lang2segtrack_ros.toyworld.accuracy import real_clips
-    from lang2segtrack_ros.weights import load_segmenter
+    from lang2segtrack_ros.evaluation import real_clips
+    from lang2segtrack_ros.models.loading import load_segmenter
 
     davis = options.kind == "davis"
     sequences = (

@@ -8,8 +8,8 @@ import argparse
 import os
 from collections.abc import Iterator
 
-from lang2segtrack_ros.diagnosis import ros_install, software
-from lang2segtrack_ros.diagnosis.finding import Finding, Level
+from lang2segtrack_ros.doctor import ros_install, software
+from lang2segtrack_ros.doctor.finding import Finding, Level
 
 CAMERA = "/camera/camera"
 
@@ -51,7 +51,7 @@ def look(options: argparse.Namespace) -> Iterator[tuple[str, Finding]]:
     yield "ROS 2", ros_install.check_discovery(os.environ)
     if options.no_camera or any(finding.level is Level.ERROR for finding in packages):
         return
-    from lang2segtrack_ros.diagnosis.graph import look_at_graph
+    from lang2segtrack_ros.doctor.graph import look_at_graph
 
     yield from (("camera", item) for item in look_at_graph(options.color, options.depth, options.camera_info, options.seconds))
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lang2segtrack_ros.offline import Scheduled
-    from lang2segtrack_ros.session import Session
+    from lang2segtrack_ros.recordings.offline import Scheduled
+    from lang2segtrack_ros.session.session import Session
 
 POLICIES = ("samurai", "sam2", "distractor", "depth")
 """Those of `tracking.policies`, which is not imported before it is needed: it brings torch."""
@@ -33,9 +33,9 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], words_may_come: bool = False, **more: Any) -> Session:
     """The session these options describe, with a detector where a prompt needs one, or may come to. Raises WeightsError."""
-    from lang2segtrack_ros.prompts import TextPrompt
-    from lang2segtrack_ros.session import Session
-    from lang2segtrack_ros.weights import load_detector, load_segmenter
+    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.session.session import Session
+    from lang2segtrack_ros.types.prompts import TextPrompt
 
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
     with_detector = words_may_come or any(isinstance(item.prompt, TextPrompt) for item in prompts)

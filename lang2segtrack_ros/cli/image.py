@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # what is not needed to read the command line is imported whe
     import numpy as np
     from numpy.typing import NDArray
 
-    from lang2segtrack_ros.prompts import TextPrompt
+    from lang2segtrack_ros.types.prompts import TextPrompt
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -69,8 +69,8 @@ def read_picture(path: Path) -> NDArray[np.uint8] | None:
 
 def run(options: argparse.Namespace) -> int:
     """0: all pictures done; 1: some could not be read or written, or no weights; 2: nothing to do as asked; 130: interrupted."""
-    from lang2segtrack_ros.prompts import PromptError, TextPrompt
-    from lang2segtrack_ros.weights import WeightsError
+    from lang2segtrack_ros.models.catalogue import WeightsError
+    from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
     try:
         prompt = TextPrompt(options.text, "once", options.threshold)
@@ -88,13 +88,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _segment(options: argparse.Namespace, prompt: TextPrompt, pictures: list[Path]) -> int:
-    from lang2segtrack_ros.coco import CocoWriter
     from lang2segtrack_ros.detection.detector import vocabulary_notes
-    from lang2segtrack_ros.image_mode import segment_images
-    from lang2segtrack_ros.out_of_memory import is_out_of_memory
-    from lang2segtrack_ros.rendering import draw_overlay
-    from lang2segtrack_ros.weights import load_detector, load_segmenter
-    from lang2segtrack_ros.writers import write_png
+    from lang2segtrack_ros.io.coco import CocoWriter
+    from lang2segtrack_ros.io.rendering import draw_overlay
+    from lang2segtrack_ros.io.writers import write_png
+    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.session.degradation import is_out_of_memory
+    from lang2segtrack_ros.session.image_segmentation import segment_images
 
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
     detector = load_detector(options.detector, options.device)

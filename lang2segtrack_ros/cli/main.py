@@ -29,7 +29,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _weights(options: argparse.Namespace) -> int:
-    from lang2segtrack_ros.weights import WeightsError, catalogue
+    from lang2segtrack_ros.models import catalogue
+    from lang2segtrack_ros.models.catalogue import WeightsError
 
     try:
         return _weights_action(options)
@@ -42,7 +43,8 @@ def _weights(options: argparse.Namespace) -> int:
 
 
 def _weights_action(options: argparse.Namespace) -> int:
-    from lang2segtrack_ros.weights import catalogue, load_detector, load_segmenter, store
+    from lang2segtrack_ros.models import catalogue, store
+    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 
     if options.action == "list":
         print(f"weights are kept in {catalogue.weights_home()} (set {catalogue.HOME_VARIABLE} to move them)\n")
@@ -57,7 +59,7 @@ def _weights_action(options: argparse.Namespace) -> int:
             print(f"{name}: {store.fetch(name)}")
         return 0
     if options.action == "convert":
-        from lang2segtrack_ros.weights.meta_checkpoint import convert
+        from lang2segtrack_ros.models.conversion import convert
 
         print(f"written: {convert(options.source, options.target)}")
         return 0

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lang2segtrack_ros.offline import Scheduled
-    from lang2segtrack_ros.prompts import Prompt
+    from lang2segtrack_ros.recordings.offline import Scheduled
+    from lang2segtrack_ros.types.prompts import Prompt
 
 
 def add_prompt_options(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +31,8 @@ def prompts_of(options: argparse.Namespace, none_is_fine: bool = False) -> list[
         PromptError: one makes no sense.
         OSError: a file is missing.
     """
-    from lang2segtrack_ros.offline import OfflineError, Scheduled
-    from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
+    from lang2segtrack_ros.recordings.offline import OfflineError, Scheduled
+    from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
 
     if options.at < 0:
         raise PromptError(f"--at is {options.at}; images are counted from 0")
@@ -54,7 +54,7 @@ def prompts_of(options: argparse.Namespace, none_is_fine: bool = False) -> list[
 
 
 def _numbers(value: str, count: int, option: str) -> tuple[list[float], str]:
-    from lang2segtrack_ros.prompts import PromptError
+    from lang2segtrack_ros.types.prompts import PromptError
 
     text, _, label = value.partition("=")
     try:
@@ -72,7 +72,7 @@ def read_mask(path: Path) -> Any:
     """A bool [H, W] mask from an image file: what is not black. Raises PromptError."""
     import cv2
 
-    from lang2segtrack_ros.prompts import PromptError
+    from lang2segtrack_ros.types.prompts import PromptError
 
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
@@ -84,8 +84,8 @@ def read_prompts(path: Path) -> list[Scheduled]:
     """The prompts of a YAML file. Raises PromptError that names the entry, OSError when the file cannot be read."""
     import yaml
 
-    from lang2segtrack_ros.offline import Scheduled
-    from lang2segtrack_ros.prompts import PromptError
+    from lang2segtrack_ros.recordings.offline import Scheduled
+    from lang2segtrack_ros.types.prompts import PromptError
 
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def read_prompts(path: Path) -> list[Scheduled]:
 
 
 def _prompt(entry: dict[str, Any], folder: Path) -> Prompt:
-    from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
+    from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
 
     kinds = [kind for kind in ("text", "box", "points", "mask") if kind in entry]
     unknown = sorted(set(entry) - {"at", "text", "box", "points", "mask", "label", "track", "mode", "threshold"})

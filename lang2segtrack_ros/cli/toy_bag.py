@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
     try:
-        from lang2segtrack_ros.bag_types import BagError
+        from lang2segtrack_ros.recordings.bag_types import BagError
         from lang2segtrack_ros.toyworld.bag_writer import write_bag
     except ModuleNotFoundError as error:
         print(f"lang2segtrack toy-bag needs the package {error.name}: pip install rosbags", file=sys.stderr)

@@ -51,11 +51,11 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    from lang2segtrack_ros.backward import RefinementError
-    from lang2segtrack_ros.offline import OfflineError
-    from lang2segtrack_ros.prompts import PromptError
-    from lang2segtrack_ros.sources import SourceError
-    from lang2segtrack_ros.weights import WeightsError
+    from lang2segtrack_ros.history.backward_pass import RefinementError
+    from lang2segtrack_ros.io.sources import SourceError
+    from lang2segtrack_ros.models.catalogue import WeightsError
+    from lang2segtrack_ros.recordings.offline import OfflineError
+    from lang2segtrack_ros.types.prompts import PromptError
 
     options.out = options.out.resolve()
     partial = options.out.with_name(f"{options.out.name}.{os.getpid()}.partial")  # another run may have the same output
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_out(options: argparse.Namespace) -> None:
     """Raises OfflineError when the output is there, or cannot be where the user wants it."""
-    from lang2segtrack_ros.offline import OfflineError
+    from lang2segtrack_ros.recordings.offline import OfflineError
 
     source = Path(options.source).resolve()
     if source.exists() and (source == options.out or options.out in source.parents):
@@ -93,9 +93,9 @@ def _check_out(options: argparse.Namespace) -> None:
 
 def _track(options: argparse.Namespace, folder: Path) -> None:
     from lang2segtrack_ros.cli.progress import ProgressLine
-    from lang2segtrack_ros.history import FrameHistory
-    from lang2segtrack_ros.offline import OfflineError, track_source
-    from lang2segtrack_ros.sources import CameraSource, open_source
+    from lang2segtrack_ros.history.frame_history import FrameHistory
+    from lang2segtrack_ros.io.sources import CameraSource, open_source
+    from lang2segtrack_ros.recordings.offline import OfflineError, track_source
 
     prompts = prompts_of(options, none_is_fine=options.window)
     source = open_source(options.source, options.fps)
@@ -110,7 +110,7 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     if options.window:
         try:
             from lang2segtrack_ros.cli.track_window import with_window
-            from lang2segtrack_ros.player import Player
+            from lang2segtrack_ros.viewers.player import Player
         except ImportError as error:
             raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or leave it out") from error
 

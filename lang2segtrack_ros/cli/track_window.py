@@ -10,9 +10,9 @@ import tkinter as tk
 from collections.abc import Callable
 from typing import TypeVar
 
-from lang2segtrack_ros.offline import OfflineError
-from lang2segtrack_ros.player import Player
-from lang2segtrack_ros.window import BACKGROUND, PANEL, TEXT, PromptWindow
+from lang2segtrack_ros.recordings.offline import OfflineError
+from lang2segtrack_ros.viewers.player import Player
+from lang2segtrack_ros.viewers.window import BACKGROUND, PANEL, TEXT, PromptWindow
 
 Result = TypeVar("Result")
 

@@ -1,8 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
 """Objects by name on one image: text in, boxes with one clean label each out."""
-
-from lang2segtrack_ros.detection.detector import Detection, Detector
-from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
-
-__all__ = ["Detection", "Detector", "GroundingDinoDetector"]

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.detection.detector import Detection, suppress_duplicates
-from lang2segtrack_ros.images import normalised
-from lang2segtrack_ros.prompts import PromptError
+from lang2segtrack_ros.segmentation.preprocessing import normalised
+from lang2segtrack_ros.types.prompts import PromptError
 
 CLS, SEP, DOT = 101, 102, 1012
 """BERT ids that the network's text masks are built on."""

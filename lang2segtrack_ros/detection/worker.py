@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection, Detector
-from lang2segtrack_ros.streams import own_stream
-from lang2segtrack_ros.supervised import SupervisedThread
+from lang2segtrack_ros.runtime.streams import own_stream
+from lang2segtrack_ros.runtime.supervised import SupervisedThread
 
 
 @dataclass(frozen=True, eq=False)

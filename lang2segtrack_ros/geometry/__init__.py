@@ -1,8 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
 """Depth and masks to positions, boxes and points in space. Everything in the optical frame of the colour camera, in metres."""
-
-from lang2segtrack_ros.geometry.alignment import Rigid, align_depth
-from lang2segtrack_ros.geometry.surface import Surface, measure
-
-__all__ = ["Rigid", "Surface", "align_depth", "measure"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.frame import CameraModel
 from lang2segtrack_ros.geometry.rays import project, rays
+from lang2segtrack_ros.types.frame import CameraModel
 
 FOLDED = 0.05
 """A point further from the ray of its pixel, at z = 1, does not belong there; more at a wide view's rim, where rays lie apart."""

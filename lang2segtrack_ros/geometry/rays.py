@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.frame import CameraModel
+from lang2segtrack_ros.types.frame import CameraModel
 
 
 def _matrix(camera: CameraModel) -> NDArray[np.float64]:

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.frame import CameraModel
 from lang2segtrack_ros.geometry.rays import rays
+from lang2segtrack_ros.types.frame import CameraModel
 
 MAX_SAMPLES = 12_000
 """Larger masks are looked at in every second, third, ... row and column."""

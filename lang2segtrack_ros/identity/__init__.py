@@ -1,8 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
 """Which detection is which object, whether an object is still the same, and where each is in its life."""
-
-from lang2segtrack_ros.identity.association import associate
-from lang2segtrack_ros.identity.life_cycle import LifeCycle
-
-__all__ = ["LifeCycle", "associate"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.types.results import Track
 
 SAME_LABEL_IOU = 0.3
 """A detection belongs to a track of its own label when their boxes overlap at least this much."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from lang2segtrack_ros.bag_types import BagError, BagMessages, offered_qos
+from lang2segtrack_ros.recordings.bag_types import BagError, BagMessages, offered_qos
 from lang2segtrack_ros.toyworld.camera_messages import COLOR, COMPRESSED, FRAME_TOPICS, LABEL_INFO, CameraMessages, Topic
 from lang2segtrack_ros.toyworld.stream import StreamOptions
 

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lang2segtrack_ros.result_messages import MessageLibrary, ResultMessages
+from lang2segtrack_ros.io.result_messages import MessageLibrary, ResultMessages
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 
 NAMESPACE, NODE_NAME = "/camera", "camera"

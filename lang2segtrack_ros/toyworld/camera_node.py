@@ -16,8 +16,8 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from lang2segtrack_ros.ros.conversions import RosMessages
-from lang2segtrack_ros.ros.running import executing
+from lang2segtrack_ros.ros.support.conversions import RosMessages
+from lang2segtrack_ros.ros.support.process import executing
 from lang2segtrack_ros.toyworld.camera_messages import FRAME_TOPICS, LABEL_INFO, NAMESPACE, NODE_NAME, CameraMessages, Topic
 from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
 

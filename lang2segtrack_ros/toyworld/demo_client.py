@@ -28,11 +28,12 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from lang2segtrack.msg import Track, TrackArray
 from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
-from lang2segtrack_ros.image_messages import stamp_ns
-from lang2segtrack_ros.rendering import contact_sheet
-from lang2segtrack_ros.results import Rle, TrackStatus
-from lang2segtrack_ros.toyworld.metrics import IdentityCounter
-from lang2segtrack_ros.writers import VideoWriter, write_png
+from lang2segtrack_ros.evaluation.metrics import IdentityCounter
+from lang2segtrack_ros.io.image_messages import stamp_ns
+from lang2segtrack_ros.io.rendering import contact_sheet
+from lang2segtrack_ros.io.writers import VideoWriter, write_png
+from lang2segtrack_ros.types.results import TrackStatus
+from lang2segtrack_ros.types.rle import Rle
 
 TEXT = "red circle. blue star."
 BOX_LABEL = "boxed square"

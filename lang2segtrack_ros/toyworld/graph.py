@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from lang2segtrack_ros import fast_dds
+from lang2segtrack_ros.ros.support import transports
 
 DOMAINS = range(20, 100)
 GRACE_S = 5.0
@@ -43,11 +43,11 @@ def isolated_environment() -> Iterator[dict[str, str]]:
             continue
         with lock:
             yield {
-                **{name: value for name, value in os.environ.items() if name not in fast_dds.CHOICES},
+                **{name: value for name, value in os.environ.items() if name not in transports.CHOICES},
                 "ROS_DOMAIN_ID": str(domain),
                 "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
                 "ROS_LOCALHOST_ONLY": "1",  # the same for Humble
-                **fast_dds.large_images(os.environ),
+                **transports.large_images(os.environ),
                 "PYTHONUNBUFFERED": "1",
             }
         return

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.frame import CameraModel
 from lang2segtrack_ros.toyworld.shapes import COLORS, PILLAR, outline
+from lang2segtrack_ros.types.frame import CameraModel
 
 WALL_M = 4.0
 _SUBPIXEL = 4  # fractional bits of cv2's polygon coordinates

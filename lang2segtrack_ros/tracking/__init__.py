@@ -7,9 +7,3 @@ motion model, `policies` decide which candidate mask is taken and which memories
 `open_frame` is where prompts act, `stream_tracker` does a step, and `track_results` makes of its tensors what others see.
 Arrays of objects come first in every shape: N objects, h x w = stride-4 mask logits, HW = stride-16 tokens.
 """
-
-from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
-from lang2segtrack_ros.tracking.speed_options import SpeedOptions
-from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
-
-__all__ = ["OpenFrame", "SpeedOptions", "StreamTracker", "TrackerError"]

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt
-from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.segmentation.mask_prediction import Proposal
+from lang2segtrack_ros.segmentation.postprocess import image_masks
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
-from lang2segtrack_ros.tracking.proposal import Proposal
-from lang2segtrack_ros.tracking.proposer import Recalled
-from lang2segtrack_ros.tracking.segmenter import ImageFeatures
-from lang2segtrack_ros.tracking.track_results import image_masks
+from lang2segtrack_ros.tracking.predictor import Recalled
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt
+from lang2segtrack_ros.types.results import Track
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.tracking.stream_tracker import StreamTracker

@@ -18,20 +18,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.checkpoint import Checkpoint
-from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import ObjectPrompt
-from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.runtime.checkpoint import Checkpoint
+from lang2segtrack_ros.segmentation.mask_prediction import Proposal
+from lang2segtrack_ros.segmentation.postprocess import make_tracks
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, joined
 from lang2segtrack_ros.tracking.arbitration import Verdict, arbitrate
 from lang2segtrack_ros.tracking.depth_gate import distances
 from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
-from lang2segtrack_ros.tracking.policies import Policy, make_policy
-from lang2segtrack_ros.tracking.proposal import Proposal
-from lang2segtrack_ros.tracking.proposer import Proposer
-from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter, joined
+from lang2segtrack_ros.tracking.policies.base import Policy
+from lang2segtrack_ros.tracking.policies.registry import make_policy
+from lang2segtrack_ros.tracking.predictor import Proposer
 from lang2segtrack_ros.tracking.speed_options import SpeedOptions
-from lang2segtrack_ros.tracking.track_results import make_tracks
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import ObjectPrompt
+from lang2segtrack_ros.types.results import Track
 
 
 class StreamTracker:

@@ -13,8 +13,8 @@ import pytest
 
 from lang2segtrack_ros.cli.image import find_pictures
 from lang2segtrack_ros.cli.main import main
+from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.scene import SceneFrame
-from lang2segtrack_ros.writers import write_png
 
 TOY = ["--segmenter", "toy", "--detector", "toy", "--device", "cpu"]
 

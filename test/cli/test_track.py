@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.cli.main import main
+from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.scene import SceneFrame
-from lang2segtrack_ros.writers import write_png
 from test.conftest import body_box, iou
 
 COUNT = 8

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.scene import SceneFrame
-from lang2segtrack_ros.writers import write_png
 from test.conftest import body_box
 from test.virtual_screen import MISSING, needs_screen, screen, xdotool
 

@@ -9,10 +9,10 @@ from copy import copy
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.detection import Detection, GroundingDinoDetector
-from lang2segtrack_ros.detection.detector import suppress_duplicates
-from lang2segtrack_ros.prompts import PromptError
+from lang2segtrack_ros.detection.detector import Detection, suppress_duplicates
+from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.types.prompts import PromptError
 from test.conftest import body_box
 
 PHRASES = ["red circle", "blue star", "yellow square", "purple cross"]

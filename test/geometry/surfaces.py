@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lang2segtrack_ros.frame import CameraModel
 from lang2segtrack_ros.geometry.rays import rays
-from lang2segtrack_ros.results import mask_box
+from lang2segtrack_ros.types.frame import CameraModel
+from lang2segtrack_ros.types.rle import mask_box
 
 CAMERA = CameraModel(610.0, 608.0, 322.5, 241.0, 640, 480, "camera_color_optical_frame")
 Hit = Callable[[np.ndarray], np.ndarray]  # rays [H, W, 2] to depth [H, W], inf where missed

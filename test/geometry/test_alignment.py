@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.frame import CameraModel, FrameError
-from lang2segtrack_ros.geometry import Rigid, align_depth, measure
+from lang2segtrack_ros.geometry.alignment import Rigid, align_depth
 from lang2segtrack_ros.geometry.rays import project, rays
+from lang2segtrack_ros.geometry.surface import measure
+from lang2segtrack_ros.types.frame import CameraModel, FrameError
 from test.geometry.surfaces import CAMERA, ball, look, spoil
 
 DEPTH_CAMERA = CameraModel(425.0, 425.0, 423.5, 239.5, 848, 480, "camera_depth_optical_frame")

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.geometry import Surface, measure
 from lang2segtrack_ros.geometry.rays import rays
+from lang2segtrack_ros.geometry.surface import Surface, measure
 from test.geometry.surfaces import CAMERA, Hit, View, ball, card, look, spoil
 
 SURFACES = {

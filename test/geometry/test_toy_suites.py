@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.results import Track, TrackStatus
-from lang2segtrack_ros.toyworld.accuracy.space import errors, is_whole
+from lang2segtrack_ros.evaluation.space import errors, is_whole
 from lang2segtrack_ros.toyworld.suites import make_clip
+from lang2segtrack_ros.types.results import Track, TrackStatus
 
 
 @pytest.mark.parametrize("suite", ["easy", "crowd", "depth_only_difference"])

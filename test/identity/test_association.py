@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.detection import Detection
+from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate, mask_iou, track_iou
-from test.test_rendering import make_track
+from test.io.test_rendering import make_track
 
 
 def mask_of(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:

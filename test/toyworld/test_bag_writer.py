@@ -18,8 +18,8 @@ import pytest
 from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import Reader
 
-from lang2segtrack_ros.bag_types import BagError, BagMessages
-from lang2segtrack_ros.image_messages import compressed_to_rgb, depth_to_metres, image_to_rgb, stamp_ns
+from lang2segtrack_ros.io.image_messages import compressed_to_rgb, depth_to_metres, image_to_rgb, stamp_ns
+from lang2segtrack_ros.recordings.bag_types import BagError, BagMessages
 from lang2segtrack_ros.toyworld.bag_writer import BEGIN_NS, DEMO_FRAMES, write_bag
 from lang2segtrack_ros.toyworld.camera_messages import (
     COLOR,

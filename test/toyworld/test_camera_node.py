@@ -17,19 +17,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 
-from lang2segtrack_ros.bag_types import BagMessages
-from lang2segtrack_ros.image_messages import depth_to_metres, image_to_rgb, stamp_ns
-from lang2segtrack_ros.ros.conversions import RosMessages
-from lang2segtrack_ros.toyworld.camera_messages import (
-    COLOR,
-    COMPRESSED,
-    DEPTH,
-    FRAME_TOPICS,
-    INSTANCES,
-    LABEL_INFO,
-    CameraMessages,
-    Topic,
-)
+from lang2segtrack_ros.io.image_messages import depth_to_metres, image_to_rgb, stamp_ns
+from lang2segtrack_ros.recordings.bag_types import BagMessages
+from lang2segtrack_ros.ros.support.conversions import RosMessages
+from lang2segtrack_ros.toyworld.camera_messages import COLOR, COMPRESSED, DEPTH, FRAME_TOPICS, INSTANCES, LABEL_INFO, CameraMessages, Topic
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.stream import StreamOptions
 

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
-from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
 FRAMES = 40

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lang2segtrack_ros.tracking.candidates import Candidates
+from lang2segtrack_ros.segmentation.candidates import Candidates
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lang2segtrack_ros.prompts import BoxPrompt
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
-from lang2segtrack_ros.tracking import StreamTracker
 from lang2segtrack_ros.tracking.arbitration import CLAIM_FRAMES, Verdict, arbitrate
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.types.prompts import BoxPrompt
 from test.conftest import body_box, iou
 
 

@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import BoxPrompt
-from lang2segtrack_ros.toyworld.accuracy.prompted import follow
+from lang2segtrack_ros.evaluation.prompted import follow
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.toyworld.suites import make_clip
-from lang2segtrack_ros.tracking import StreamTracker
 from lang2segtrack_ros.tracking.depth_gate import GATE_M, distances, elsewhere
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt
 from test.conftest import body_box
 
 NAN = float("nan")

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from lang2segtrack_ros.tracking import StreamTracker
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.tracking.memory_bank import TRACKED, MemoryBank
-from lang2segtrack_ros.tracking.policies import Policy, Sam2Policy, SamuraiPolicy
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
+from lang2segtrack_ros.tracking.policies.base import Policy
+from lang2segtrack_ros.tracking.policies.sam2 import Sam2Policy
+from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from test.tracking.golden import FRAMES, Trace, golden_segmenter, load_trace
 from test.tracking.recorded import Recorded
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, TRACKED, MemoryBank
-from lang2segtrack_ros.tracking.policies import Sam2Policy, SamuraiPolicy
+from lang2segtrack_ros.tracking.policies.sam2 import Sam2Policy
+from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
 
 
 def write(bank: MemoryBank, frame: int, passed: list[bool]) -> None:

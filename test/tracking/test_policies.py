@@ -11,7 +11,9 @@ from torch import Tensor
 from lang2segtrack_ros.tracking import kalman
 from lang2segtrack_ros.tracking.kalman import BoxState
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
-from lang2segtrack_ros.tracking.policies import Choice, SamuraiPolicy, make_policy
+from lang2segtrack_ros.tracking.policies.base import Choice
+from lang2segtrack_ros.tracking.policies.registry import make_policy
+from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
 from test.tracking.recorded import Recorded
 
 POLICY = SamuraiPolicy()

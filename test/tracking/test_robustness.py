@@ -11,12 +11,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, PointPrompt
+from lang2segtrack_ros.models.loading import load_segmenter
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
-from lang2segtrack_ros.tracking import SpeedOptions, StreamTracker, TrackerError
-from lang2segtrack_ros.tracking.segmenter import ImageFeatures, Sam2Segmenter
-from lang2segtrack_ros.weights import load_segmenter
+from lang2segtrack_ros.tracking.open_frame import TrackerError
+from lang2segtrack_ros.tracking.speed_options import SpeedOptions
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from test.conftest import body_box, iou
 
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
-from lang2segtrack_ros.frame import Frame
-from lang2segtrack_ros.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError
-from lang2segtrack_ros.results import Track
+from lang2segtrack_ros.models.loading import load_segmenter
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
-from lang2segtrack_ros.tracking import StreamTracker, TrackerError
-from lang2segtrack_ros.tracking.segmenter import Sam2Segmenter
-from lang2segtrack_ros.weights import load_segmenter
+from lang2segtrack_ros.tracking.open_frame import TrackerError
+from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError
+from lang2segtrack_ros.types.results import Track
 from test.conftest import body_box, iou
 
 

@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Results as plain records: what histories keep, what `tracks.jsonl` holds, one JSON object for each image.
+
+    {"frame": 0, "stamp_ns": 0, "height": 240, "width": 320, "prompted": [1], "tracks": [{"id": 1, "label": "red circle",
+     "state": "tracked", "source": "forward", "score": 0.93, "box": [10.0, 20.0, 50.0, 60.0],
+     "rle": {"size": [240, 320], "counts": "..."}, "predicted_iou": 0.93, "object_score": 6.1, "motion_score": null,
+     "stable_frames": 0, "frames_since_seen": 0}]}
+
+`rle` is COCO's compressed run-length encoding; `box` is null where nothing is visible; what is not a number is null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lang2segtrack_ros.types.results import FrameResult, Source, Track, TrackStatus
+from lang2segtrack_ros.types.rle import Rle
+
+Record = dict[str, Any]
+NO_LOGITS = np.zeros((0, 0), np.float32)
+"""Records do not keep the network's logits."""
+
+
+def track_record(track: Track) -> Record:
+    """One object of a record."""
+    return {
+        "id": track.id,
+        "label": track.label,
+        "state": track.state.name.lower(),
+        "source": track.source.value,
+        "score": _number(track.score),
+        "box": None if track.box is None else list(track.box),
+        "rle": {"size": [track.rle.height, track.rle.width], "counts": track.rle.counts},
+        "predicted_iou": _number(track.predicted_iou),
+        "object_score": _number(track.object_score),
+        "motion_score": _number(track.motion_score),
+        "stable_frames": track.stable_frames,
+        "frames_since_seen": track.frames_since_seen,
+    }
+
+
+def frame_record(result: FrameResult) -> Record:
+    """A whole result."""
+    return {
+        "frame": result.index,
+        "stamp_ns": result.stamp_ns,
+        "height": result.height,
+        "width": result.width,
+        "prompted": list(result.prompted),
+        "tracks": [track_record(track) for track in result.tracks],
+    }
+
+
+def read_track(record: Record) -> Track:
+    """The object of a record; its `mask_logits_low` is empty."""
+    rle = record_rle(record)
+    track = Track(
+        id=record["id"],
+        label=record["label"],
+        state=TrackStatus[record["state"].upper()],
+        score=record["score"],
+        box=None if record["box"] is None else tuple(record["box"]),
+        mask=rle.decode(),
+        mask_logits_low=NO_LOGITS,
+        predicted_iou=_value(record["predicted_iou"]),
+        object_score=_value(record["object_score"]),
+        motion_score=_value(record["motion_score"]),
+        stable_frames=record["stable_frames"],
+        frames_since_seen=record["frames_since_seen"],
+        source=Source(record["source"]),
+    )
+    track.__dict__["rle"] = rle  # fills the cached property: the encoding is known
+    return track
+
+
+def read_frame(record: Record) -> FrameResult:
+    """The result of a record."""
+    return FrameResult(
+        stamp_ns=record["stamp_ns"],
+        index=record["frame"],
+        height=record["height"],
+        width=record["width"],
+        tracks=tuple(read_track(track) for track in record["tracks"]),
+        prompted=tuple(record["prompted"]),
+    )
+
+
+def record_rle(record: Record) -> Rle:
+    """The mask of an object's record."""
+    height, width = record["rle"]["size"]
+    return Rle(height, width, record["rle"]["counts"])
+
+
+def dumps(record: Record) -> bytes:
+    """A record as one line of JSON, with its line end."""
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def _value(number: float | None) -> float:
+    return math.nan if number is None else number
+
+
+class RecordFile(Mapping[int, Record]):
+    """Records on disk, found by their frame numbers; in memory is only where each begins.
+
+    Args:
+        path: the file; made anew unless `keep` says how many of its first records stay.
+        keep: for going on after an interruption.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: it holds fewer records than are to be kept.
+    """
+
+    def __init__(self, path: Path, keep: int = 0) -> None:
+        self.path = path
+        self._places: dict[int, tuple[int, int]] = {}  # frame number -> offset, size
+        self._end = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "r+b" if keep else "w+b")  # noqa: SIM115
+        for count in range(keep):
+            line = self._file.readline()
+            if not line.endswith(b"\n"):
+                raise ValueError(f"{path} holds {count} whole records, not {keep}")
+            self._note(json.loads(line)["frame"], len(line))
+        self._file.truncate(self._end)
+
+    def _note(self, number: int, size: int) -> None:
+        self._places[number] = (self._end, size)
+        self._end += size
+
+    def append(self, record: Record) -> None:
+        """Adds a record under its "frame". Raises OSError when it cannot be written."""
+        line = dumps(record)
+        self._file.seek(self._end)
+        self._file.write(line)
+        self._note(record["frame"], len(line))
+
+    def flush(self) -> None:
+        """Makes sure that all records are on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self._places))
+
+    def __getitem__(self, number: int) -> Record:
+        """The record of a frame. Raises KeyError."""
+        offset, size = self._places[number]
+        self._file.seek(offset)
+        record: Record = json.loads(self._file.read(size))
+        return record
+
+    def __reduce__(self) -> tuple[type[RecordFile], tuple[Path, int]]:
+        """In a pickle it is its path and its length; loading cuts the file to that length."""
+        self.flush()
+        return RecordFile, (self.path, len(self))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()

@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of results: masks, boxes, ids and labels painted on the image."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterable, Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lang2segtrack_ros.types.results import Track, TrackStatus
+
+_GOLDEN = 0.618033988749895  # successive ids land far apart on the colour circle
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def palette(track_id: int) -> tuple[int, int, int]:
+    """The RGB colour of an id: always the same, and unlike its neighbours'."""
+    red, green, blue = colorsys.hsv_to_rgb((track_id * _GOLDEN) % 1.0, 0.75, 1.0)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def hex_color(track_id: int) -> str:
+    """The same as #rrggbb, for web pages and Tk."""
+    return "#{:02x}{:02x}{:02x}".format(*palette(track_id))
+
+
+def caption(track: Track) -> str:
+    """What is written beside a visible track: "id label score"."""
+    return f"{track.id} {track.label} {track.score:.2f}".replace("  ", " ")
+
+
+def hidden_caption(tracks: Iterable[Track]) -> str:
+    """What is written of the tracks that live and are not visible; empty when there are none."""
+    hidden = [track for track in tracks if track.state is not TrackStatus.REMOVED and track.box is None]
+    return "; ".join(f"{track.id} {track.label} {track.state.name.lower()}" for track in hidden)
+
+
+def outlines(track: Track) -> list[NDArray[np.int32]]:
+    """Outer rims of the parts of a visible track's mask: x and y of their pixels, int32 [N, 1, 2] each."""
+    x1, y1, x2, y2 = _pixels(track)
+    rims, _ = cv2.findContours(track.mask[y1:y2, x1:x2].astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return [np.asarray(rim + np.array([x1, y1], np.int32), np.int32) for rim in rims]
+
+
+def draw_overlay(color: NDArray[np.uint8], tracks: Iterable[Track], opacity: float = 0.5) -> NDArray[np.uint8]:
+    """Paints tracks on a copy of an RGB uint8 [H, W, 3] image: mask with outline, box, "id label score". Removed ones are left out."""
+    image = color.copy()
+    shown = [track for track in tracks if track.state is not TrackStatus.REMOVED]
+    visible = [track for track in shown if track.box is not None]
+    for track in visible:
+        x1, y1, x2, y2 = _pixels(track)
+        window, mask = image[y1:y2, x1:x2], track.mask[y1:y2, x1:x2]
+        tint = np.full_like(window, palette(track.id))
+        cv2.copyTo(cv2.addWeighted(window, 1 - opacity, tint, opacity, 0), mask.view(np.uint8), window)
+        cv2.drawContours(image, outlines(track), -1, palette(track.id), 2)
+    scale = max(0.4, min(image.shape[:2]) / 900)
+    for track in visible:
+        x1, y1, x2, y2 = _pixels(track)
+        cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), palette(track.id), 1)
+        _caption(image, caption(track), x1, y1, palette(track.id), scale)
+    hidden = hidden_caption(shown)
+    if hidden:
+        _caption(image, hidden, 2, image.shape[0] - 2, (200, 200, 200), scale)
+    return image
+
+
+def _pixels(track: Track) -> tuple[int, int, int, int]:
+    assert track.box is not None
+    x1, y1, x2, y2 = (int(value) for value in track.box)
+    return x1, y1, x2, y2
+
+
+def _caption(image: NDArray[np.uint8], text: str, x: int, y: int, background: tuple[int, int, int], scale: float) -> None:
+    (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
+    x = max(0, min(x, image.shape[1] - width - 2))
+    bottom = y if y - height - base - 2 >= 0 else y + height + base + 4
+    cv2.rectangle(image, (x, bottom - height - base - 2), (x + width + 2, bottom), background, cv2.FILLED)
+    cv2.putText(image, text, (x + 1, bottom - base), _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], columns: int = 4) -> NDArray[np.uint8]:
+    """Images of one size [H, W, 3] side by side, each with a line of text above it."""
+    bar = 24
+    cells = []
+    for image, caption in zip(images, captions):
+        head = np.full((bar, image.shape[1], 3), 32, np.uint8)
+        cv2.putText(head, caption, (6, 17), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        cells.append(np.vstack((head, image)))
+    while len(cells) % columns:
+        cells.append(np.full_like(cells[0], 32))
+    return np.vstack([np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)])
+
+
+def draw_note(image: NDArray[np.uint8], text: str) -> None:
+    """Writes a line into the top left corner of an image, in place."""
+    _caption(image, text, 2, 0, (200, 200, 200), max(0.4, min(image.shape[:2]) / 900))
+
+
+def draw_trace(height: int, width: int, tracks: Iterable[Track], paths: Mapping[int, Sequence[tuple[float, float]]]) -> NDArray[np.uint8]:
+    """Masks alone on black, RGB uint8 [height, width, 3], with the path (x, y) of each visible track's id."""
+    image = np.zeros((height, width, 3), np.uint8)
+    visible = [track for track in tracks if track.box is not None]
+    for track in visible:
+        image[track.mask] = palette(track.id)
+    for track in visible:
+        path = np.round(np.array(paths.get(track.id, ())).reshape(-1, 1, 2)).astype(np.int32)
+        cv2.polylines(image, [path], False, (255, 255, 255), 2, cv2.LINE_AA)
+    return image

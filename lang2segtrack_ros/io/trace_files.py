@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The files that tracking leaves: videos, masks, and tracks as JSON lines and in the MOT challenge's format.
+
+overlay.mp4              masks, boxes and names painted on the images
+trace.mp4                masks alone on black, with the paths of their boxes' centres
+masks/<id>/<frame>.png   255 where the object is, six digits, frames on which it is visible
+tracks.jsonl             one record for each image, see `records`
+tracks_mot.txt           frame (from 1), id, left, top, width, height, score, -1, -1, -1
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lang2segtrack_ros.history.records import dumps, frame_record
+from lang2segtrack_ros.io.rendering import draw_note, draw_overlay, draw_trace
+from lang2segtrack_ros.io.writers import VideoWriter
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.results import FrameResult, TrackStatus
+
+PATH_FRAMES = 60
+"""Length of the painted paths."""
+
+
+class TraceFiles:
+    """Writes all files, frame by frame, into a folder.
+
+    Args:
+        folder: made when it is missing.
+        fps: of the videos.
+
+    Raises:
+        OSError: a file cannot be written, also from `write`.
+    """
+
+    def __init__(self, folder: Path, fps: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._overlay = VideoWriter(folder / "overlay.mp4", fps)
+        self._trace = VideoWriter(folder / "trace.mp4", fps)
+        self._jsonl = (folder / "tracks.jsonl").open("wb")
+        self._mot = (folder / "tracks_mot.txt").open("w", encoding="ascii")
+        self._paths: dict[int, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=PATH_FRAMES))
+        self.visible: dict[int, int] = defaultdict(int)
+        self.labels: dict[int, str] = {}
+
+    def write(self, frame: Frame, result: FrameResult, note: str = "") -> None:
+        """One frame; `note` is painted on the overlay."""
+        tracks = [track for track in result.tracks if track.state is not TrackStatus.REMOVED]
+        for track in tracks:
+            self.labels[track.id] = track.label
+            if track.box is None:
+                continue
+            self.visible[track.id] += 1
+            x1, y1, x2, y2 = track.box
+            self._paths[track.id].append(((x1 + x2) / 2, (y1 + y2) / 2))
+            self._mot.write(f"{result.index + 1},{track.id},{x1:g},{y1:g},{x2 - x1:g},{y2 - y1:g},{track.score:.4f},-1,-1,-1\n")
+            _write_mask(self.folder / "masks" / str(track.id) / f"{result.index:06d}.png", track.mask)
+        self._jsonl.write(dumps(frame_record(result)))
+        overlay = draw_overlay(frame.color, tracks)
+        if note:
+            draw_note(overlay, note)
+        self._overlay.write(overlay)
+        self._trace.write(draw_trace(result.height, result.width, tracks, self._paths))
+
+    def close(self) -> None:
+        """Finishes all files."""
+        for file in (self._overlay, self._trace, self._jsonl, self._mot):
+            file.close()
+
+    def __enter__(self) -> TraceFiles:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _write_mask(path: Path, mask: NDArray[np.bool_]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coded, data = cv2.imencode(".png", mask.astype(np.uint8) * 255)
+    if not coded:
+        raise OSError(f"{path} cannot be encoded")
+    path.write_bytes(data.tobytes())  # unlike cv2.imwrite, this says why it fails

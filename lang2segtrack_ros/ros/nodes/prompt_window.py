@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""`prompt_window`: a window on a running track_node, which it knows by its services and topics."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+import tkinter as tk
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from lang2segtrack_ros.ros.inputs.live_view import CAMERA, LiveView
+from lang2segtrack_ros.ros.services.tracker_client import TrackerClient, ViewerPrompt
+from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable
+from lang2segtrack_ros.ros.support.process import spin
+from lang2segtrack_ros.types.results import TrackStatus
+from lang2segtrack_ros.viewers.window import NO_DISPLAY, PromptWindow, Row
+
+PARAMETERS = ParameterTable((Parameter("max_rate", 20.0, "Pictures a second at most.", 0.1, 120.0),))
+
+
+class WindowNode(Node):
+    """The ROS side, see `window.Tracker`: keeps the newest picture. Spins on a thread of its own."""
+
+    def __init__(self, node_name: str = "prompt_window", **kwargs: Any) -> None:
+        super().__init__(node_name, **kwargs)
+        PARAMETERS.declare(self, read_only=True)
+        PARAMETERS.warn_of_strangers(self)
+        self.newest: NDArray[np.uint8] | None = None
+        self._source = ""
+        self._client = TrackerClient(self)
+        self._period = 1.0 / self.get_parameter("max_rate").value
+        self._shown_at = float("-inf")
+        group = MutuallyExclusiveCallbackGroup()
+        self.view = LiveView(self, group, lambda: time.monotonic() - self._shown_at >= self._period, self._show)
+        self.create_timer(0.25, lambda: self.view.follow(True), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _show(self, color: NDArray[np.uint8], source: str) -> None:
+        self._shown_at = time.monotonic()
+        self.newest, self._source = color, source
+
+    @property
+    def problem(self) -> str:
+        """See `window.Tracker`."""
+        return self.view.problem or ("no overlay comes; this is the camera alone" if self._source == CAMERA else "")
+
+    def prompt(self, prompt: ViewerPrompt) -> Future[Any]:
+        """See `window.Tracker`."""
+        return self._client.prompt(prompt)
+
+    def remove(self, track_id: int) -> Future[Any]:
+        """See `window.Tracker`."""
+        return self._client.remove(track_id)
+
+    def tracks(self) -> Future[Sequence[Row]]:
+        """See `window.Tracker`."""
+        rows: Future[Sequence[Row]] = Future()
+
+        def answered(asked: Future[Any]) -> None:
+            error = asked.exception()
+            if error is not None:
+                rows.set_exception(error)
+                return
+            listed = asked.result().tracks
+            rows.set_result([Row(int(t.id), t.label, TrackStatus(t.state), t.score, t.bbox.size_x > 0) for t in listed])
+
+        self._client.tracks().add_done_callback(answered)
+        return rows
+
+    def destroy_node(self) -> None:
+        """Fails what waits, then ends the node."""
+        self._client.close()
+        super().destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Shows the window until it is closed or told to end; 3 without a display, 1 when the node could not start."""
+    try:
+        root = tk.Tk()
+    except tk.TclError as error:
+        print(
+            f"prompt_window needs a display, and there is none ({error}): run it where there is a screen, or use the web page instead "
+            "(ros2 run lang2segtrack web_node)",
+            file=sys.stderr,
+        )
+        return NO_DISPLAY
+    stop = threading.Event()
+    for how in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(how, lambda *_: stop.set())
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = WindowNode()
+    except Exception as error:  # a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
+        print(f"prompt_window could not start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    spinning = threading.Thread(target=spin, args=(executor,), name="lang2segtrack-ros", daemon=True)
+    spinning.start()
+    PromptWindow(root, node, lambda: stop.is_set() or not rclpy.ok())
+    root.mainloop()
+    executor.shutdown()
+    rclpy.try_shutdown()
+    spinning.join()
+    node.destroy_node()
+    return 0

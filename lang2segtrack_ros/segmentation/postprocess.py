@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""From tensors on the device to `Track` results in image coordinates on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lang2segtrack_ros.segmentation.mask_prediction import Proposal
+from lang2segtrack_ros.segmentation.sam2 import joined
+from lang2segtrack_ros.segmentation.small_regions import WHOLE, Window, drop_specks
+from lang2segtrack_ros.types.results import Track, TrackStatus
+
+MASK_PIXELS = 64_000_000
+"""Pixels of masks that are upsampled at once: many objects on a large image are done in parts."""
+
+
+def make_tracks(
+    ids: Sequence[int],
+    labels: dict[int, str],
+    proposal: Proposal,
+    hidden: Tensor,
+    stable: Tensor,
+    height: int,
+    width: int,
+    min_part: float,
+) -> list[Track]:
+    """Results in image coordinates, through one copy to the host.
+
+    Args:
+        ids: of the N objects.
+        labels: by id.
+        proposal: their masks.
+        hidden: int64 [N], frames since each was last visible.
+        stable: int64 [N], frames of steady motion.
+        height: of the image, in pixels.
+        width: likewise.
+        min_part: specks smaller than this share of a mask's largest part go; 0 keeps them.
+    """
+    numbers = torch.stack(
+        (proposal.iou.double(), proposal.object_score.double(), proposal.motion_score, stable.double(), hidden.double()), dim=1
+    )
+    if proposal.low.device.type == "cpu":
+        masks, windows = _image_masks(proposal.low.numpy(), height, width)
+        low, numbers_host = proposal.low.float().numpy(), numbers.numpy()
+    else:
+        masks, low, numbers_host = _to_host(image_masks(proposal.low, height, width), proposal.low, numbers)
+        windows = [WHOLE] * len(masks)
+    tracks = []
+    for row, track_id in enumerate(ids):
+        iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers_host[row])
+        box = drop_specks(masks[row], min_part, windows[row])
+        seen = box is not None
+        tracks.append(
+            Track(
+                id=track_id,
+                label=labels.get(track_id, ""),
+                state=TrackStatus.TRACKED if seen else TrackStatus.OCCLUDED,
+                score=min(max(iou, 0.0), 1.0) if seen else 0.0,
+                box=box,
+                mask=masks[row],
+                mask_logits_low=low[row],
+                predicted_iou=iou,
+                object_score=object_score,
+                motion_score=motion_score,
+                stable_frames=int(steady),
+                frames_since_seen=int(unseen),
+            )
+        )
+    return tracks
+
+
+def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
+    """Brings masks bool [N, H, W], logits float32 [N, h, w] and numbers float64 [N, K] from a GPU to the host in one copy."""
+    count, height, width = masks.shape
+    bits = F.pad(masks.flatten(1), (0, -(height * width) % 8)).reshape(count, -1, 8)
+    weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=masks.device)
+    packed = (bits * weights).sum(-1, dtype=torch.uint8)
+    pieces = [numbers.contiguous().view(torch.uint8).flatten(), low.float().contiguous().view(torch.uint8).flatten(), packed.flatten()]
+    buffer = torch.cat(pieces).cpu().numpy()
+    ends = np.cumsum([piece.numel() for piece in pieces])
+    unpacked = np.unpackbits(buffer[ends[1] :].reshape(count, -1), axis=1, count=height * width)
+    return (
+        unpacked.reshape(count, height, width).view(np.bool_),
+        buffer[ends[0] : ends[1]].view(np.float32).reshape(low.shape).copy(),
+        buffer[: ends[0]].view(np.float64).reshape(numbers.shape).copy(),
+    )
+
+
+def image_masks(low: Tensor, height: int, width: int) -> Tensor:
+    """Mask logits [N, h, w] as masks bool [N, H, W] of the image: bilinear, corners not aligned, as SAM 2 does."""
+    if low.device.type == "cpu":
+        return torch.from_numpy(_image_masks(low.numpy(), height, width)[0])
+    parts = torch.split(low[:, None], max(1, MASK_PIXELS // (height * width)))
+    return joined([F.interpolate(part, size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0 for part in parts])
+
+
+def _image_masks(low: NDArray[np.floating], height: int, width: int) -> tuple[NDArray[np.bool_], list[Window]]:
+    """The same on a CPU, to the last bit but for fused products, and only where a logit is positive: the rest of an image is its most.
+
+    With the windows outside of which masks are empty.
+    """
+    masks, windows = np.zeros((len(low), height, width), np.bool_), []
+    above, below, lines_share = _neighbours(low.shape[1], height, low.dtype)
+    left, right, columns_share = _neighbours(low.shape[2], width, low.dtype)
+    for logits, mask in zip(low, masks):
+        x, y, columns, lines = cv2.boundingRect((logits > 0).view(np.uint8))
+        down = slice(int(np.searchsorted(below, y)), int(np.searchsorted(above, y + lines)))
+        along = slice(int(np.searchsorted(right, x)), int(np.searchsorted(left, x + columns)))
+        windows.append((down, along))
+        share = columns_share[along]
+        stretched = logits[:, left[along]] * (1 - share) + logits[:, right[along]] * share
+        share = lines_share[down, None]
+        upper, lower = stretched[above[down]], stretched[below[down]]
+        upper *= 1 - share
+        lower *= share
+        upper += lower
+        np.greater(upper, 0, out=mask[down, along])
+    return masks, windows
+
+
+@lru_cache(maxsize=16)
+def _neighbours(size: int, target: int, dtype: np.dtype[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[Any]]:
+    """Between which two of `size` cells the centre of each of `target` pixels lies, and the second one's share."""
+    scale = dtype.type(size) / dtype.type(target)
+    centre = np.maximum(scale * (np.arange(target, dtype=dtype) + dtype.type(0.5)) - dtype.type(0.5), 0)
+    first = centre.astype(np.intp)
+    return first, np.minimum(first + 1, size - 1), (centre - first).astype(dtype)

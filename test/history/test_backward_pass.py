@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Backward passes on real toy networks and scenes whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.history.backward_pass import BackwardPass, RefinementError
+from lang2segtrack_ros.history.frame_history import FrameHistory
+from lang2segtrack_ros.identity.track_registry import IdentityOptions
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt
+from lang2segtrack_ros.types.results import FrameResult, Source, TrackStatus
+from test.conftest import body_box, iou
+
+PERIOD_NS = 66_666_667
+
+
+def play(
+    session: Session, frames: Sequence[SceneFrame], prompts: dict[int, int], stop: int, start: int = 0
+) -> dict[tuple[int, int], np.ndarray]:
+    """Steps through frames; `prompts` is body -> frame. Gives the forward masks by (track id, frame)."""
+    masks = {}
+    for number in range(start, stop):
+        for body, at in sorted(prompts.items()):
+            if at == number:
+                session.prompt(BoxPrompt(body_box(frames[number], body), f"body {body}"))
+        for track in session.step(Frame(frames[number].color, number * PERIOD_NS)).tracks:
+            masks[track.id, number] = track.mask
+    return masks
+
+
+def test_late_objects_get_their_whole_past(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Named at frames 12 and 20: traces from frame 0 on, as good before the prompt as after it; each image encoded at most once."""
+    session = Session(segmenter, history=FrameHistory())
+    play(session, frames, {1: 12, 2: 20}, 28)
+    work = session.backward()
+    assert [at.number for at in work.sweep()] == list(range(27, -1, -1))
+    results = list(work.results())
+    assert [result.index for result in results] == list(range(28))
+    assert [result.stamp_ns for result in results] == [number * PERIOD_NS for number in range(28)]
+    for track_id, start in ((1, 12), (2, 20)):
+        assert all(track_id in result.by_id for result in results), "the trace is complete"
+        overlap = [iou(result.by_id[track_id].mask, frames[result.index].instances == track_id) for result in results]
+        assert np.mean(overlap[:start]) >= 0.9 * np.mean(overlap[start:])
+        assert np.mean(overlap[:start]) > 0.8
+        assert {result.by_id[track_id].source for result in results[:start]} == {Source.BACKWARD}
+        assert {result.by_id[track_id].source for result in results[start:]} == {Source.FORWARD}
+        assert {result.by_id[track_id].label for result in results} == {f"body {track_id}"}
+    assert work.encoded <= 21, "frames after the last start are not looked at, and no image twice"
+    assert work.reused == 0
+
+
+def test_kept_features_are_not_encoded_again(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter, history=FrameHistory(keep_features=True))
+    play(session, frames, {1: 8}, 10)
+    work = session.backward()
+    results = list(work.run())
+    assert (work.encoded, work.reused) == (0, 9)
+    assert iou(results[0].by_id[1].mask, frames[0].instances == 1) > 0.8
+
+
+def pillar_scene() -> list[SceneFrame]:
+    """A circle that passes behind a nearer square and stands out again: hidden on some frames, cut on others."""
+    bodies = (
+        Body("red", "circle", (0.5, 0.5), (0.33, 0.0), (120, 70), (-1.2, 0.0), 0.17, 2.4),
+        Body("blue", "square", (0.5, 0.5), radius_m=0.14, depth_m=1.0),
+    )
+    scene = Scene(bodies, 320, 240)
+    return [scene.render(index) for index in range(46)]
+
+
+def test_gaps_are_filled_and_nothing_gets_worse(segmenter: Sam2Segmenter) -> None:
+    """Around a full occlusion the merged trace is at least as good as the forward one, and hidden frames stay hidden."""
+    frames = pillar_scene()
+    seen = [int((frame.instances == 1).sum()) for frame in frames]
+    assert 0 in seen
+    assert min(seen[0], seen[-1]) > 500, "the scene must hide the circle and show it again"
+    session = Session(segmenter, history=FrameHistory())
+    forward = play(session, frames, {1: 0}, len(frames))
+    results = list(session.refine_backward())
+
+    def quality(mask: np.ndarray, number: int) -> float:
+        truth = frames[number].instances == 1
+        return iou(mask, truth) if mask.any() or truth.any() else 1.0
+
+    before = [quality(forward[1, number], number) for number in range(len(frames))]
+    after = [quality(result.by_id[1].mask, result.index) for result in results]
+    assert np.mean(after) >= np.mean(before) - 0.01
+    merged = [result.index for result in results if result.by_id[1].source is Source.MERGED]
+    assert all(np.array_equal(results[n].by_id[1].mask, forward[1, n]) for n in range(len(frames)) if n not in merged)
+    assert sum(after[n] for n in merged) >= sum(before[n] for n in merged)
+
+
+def test_a_correction_mends_what_was_before_it(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """A track slips onto another object at frame 10 and is put right at 24: frames 10.. follow the correction back to where both agree."""
+    session = Session(segmenter, history=FrameHistory(), identity=IdentityOptions(tell_apart=False))
+    play(session, frames, {1: 0, 2: 0}, 10)
+    session.tracker.ids.reverse()  # each remembers from now on what the other looked like
+    forward = play(session, frames, {}, 24, start=10)
+    session.tracker.ids.reverse()
+    session.prompt(BoxPrompt(body_box(frames[24], 1), track_id=1))
+    play(session, frames, {}, 30, start=24)
+    assert all(iou(forward[1, number], frames[number].instances == 1) < 0.3 for number in range(11, 24)), "it has slipped"
+    results = {result.index: result.by_id[1] for result in session.refine_backward()}
+    overlap = [iou(results[number].mask, frames[number].instances == 1) for number in range(11, 24)]
+    assert np.mean(overlap) > 0.7
+    assert {results[number].source for number in range(12, 24)} == {Source.MERGED}
+
+
+def test_only_what_was_asked_for(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter, history=FrameHistory())
+    play(session, frames, {1: 3, 2: 3}, 6)
+    assert {track.id for result in session.refine_backward([2]) for track in result.tracks} == {2}
+    with pytest.raises(RefinementError, match="track 9 is seen on frames 0 to 5"):
+        session.refine_backward([9])
+
+
+def test_nothing_to_refine_is_told(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    with pytest.raises(RefinementError, match="history=FrameHistory"):
+        Session(segmenter).refine_backward()
+    empty = Session(segmenter, history=FrameHistory())
+    with pytest.raises(RefinementError, match="no object is seen on the empty history"):
+        empty.refine_backward()
+
+
+def test_cancelled_yields_nothing(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter, history=FrameHistory())
+    play(session, frames, {1: 6}, 8)
+    seen: list[int] = []
+
+    def stop(progress: object) -> bool:
+        seen.append(1)
+        return len(seen) < 3
+
+    assert list(session.refine_backward(progress=stop)) == []
+    assert len(seen) == 3
+
+
+def test_the_stream_goes_on_meanwhile(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Between frames of the sweep the session steps on and the history forgets: live tracks are as without it."""
+    alone, shared = (Session(segmenter, history=FrameHistory(max_seconds=0.8)) for _ in range(2))
+    play(alone, frames, {1: 10}, 26)
+    expected = alone.last
+    play(shared, frames, {1: 10}, 14)
+    sweep = (work := shared.backward()).sweep()
+    for number in range(14, 26):
+        next(sweep, None)
+        play(shared, frames, {}, number + 1, start=number)
+    list(sweep)
+    last = shared.last
+    assert last is not None
+    assert expected is not None
+    assert np.array_equal(last.by_id[1].mask, expected.by_id[1].mask)
+    known = [result.index for result in work.results()]
+    assert known == [], "all that the sweep was about has been forgotten"
+    again = list(shared.refine_backward())
+    assert [result.index for result in again] == shared.history.numbers() if shared.history else False
+
+
+def test_states_are_those_of_a_life_in_time_order(segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """An object that is not there for the first three seconds is lost there, and a removed one ends without a trace of its removal."""
+    empty = Scene((), scene.width, scene.height, scene.seed)
+    shots = [*(empty.render(number) for number in range(6)), *frames[:4]]
+    session = Session(segmenter, history=FrameHistory())
+    for number, shot in enumerate(shots):
+        if number == 7:
+            session.prompt(BoxPrompt(body_box(shot, 1)))
+        if number == 9:
+            session.remove(1)
+        session.step(Frame(shot.color, number * 600_000_000))
+    results: list[FrameResult] = list(session.refine_backward())
+    assert results[6].by_id[1].state is TrackStatus.TRACKED
+    hidden = [result.by_id[1] for result in results[:6] if result.by_id[1].box is None]
+    assert len(hidden) >= 4
+    assert hidden[-1].state is TrackStatus.LOST
+    assert hidden[-1].frames_since_seen >= 4
+    assert results[9].tracks == ()
+
+
+def test_it_goes_on_where_it_was_left(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """A sweep in pieces gives what one in a piece gives."""
+    session = Session(segmenter, history=FrameHistory())
+    play(session, frames, {1: 6, 3: 9}, 11)
+    whole = list(BackwardPass(segmenter, "samurai", session.history, min_part=0.05).run()) if session.history else []
+    work = session.backward()
+    for _ in range(20):
+        next(iter(work.sweep()), None)
+    pieces = list(work.results())
+    assert [[track.rle for track in result.tracks] for result in pieces] == [[track.rle for track in result.tracks] for result in whole]

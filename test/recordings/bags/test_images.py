@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which of a bag's topics is tracked when none is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from lang2segtrack_ros.io.result_messages import IMAGE, ResultMessages
+from lang2segtrack_ros.recordings.bag_types import BagError, BagMessages
+from lang2segtrack_ros.recordings.bags.images import BagImages, image_topic
+from lang2segtrack_ros.recordings.bags.messages import Messages
+from lang2segtrack_ros.recordings.bags.reading import BagInput
+from test.recordings.bags.making import header
+
+SHAPE = (12, 16)
+ENCODINGS = {"rgb8": ((*SHAPE, 3), np.uint8), "mono8": (SHAPE, np.uint8), "16UC1": (SHAPE, np.uint16), "32FC1": (SHAPE, np.float32)}
+
+
+def record(path: Path, topics: dict[str, str]) -> Path:
+    """A bag of one image of each topic, in the given encodings."""
+    library = BagMessages()
+    make, store = ResultMessages(library), library.typestore
+    rng = np.random.default_rng(0)
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic, encoding in topics.items():
+            shape, kind = ENCODINGS[encoding]
+            message = make.image(rng.integers(1, 200, shape).astype(kind), encoding, header(store.types, 1))
+            writer.write(writer.add_connection(topic, IMAGE, typestore=store), 1, bytes(store.serialize_cdr(message, IMAGE)))
+    return path
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        {"/cam/infra1/image_rect_raw": "mono8", "/cam/infra2/image_rect_raw": "mono8", "/cam/color/image_raw": "rgb8", "/cam/z": "16UC1"},
+        {"/a/depth": "rgb8", "/cam/color/image_raw": "rgb8"},  # depth that is painted in colours
+        {"/thermal": "mono8", "/z": "32FC1"},
+    ],
+    ids=["RealSense", "painted depth", "a single grey camera"],
+)
+def test_the_one_with_colours_is_or_the_only_one(tmp_path: Path, topics: dict[str, str]) -> None:
+    wanted = "/cam/color/image_raw" if "/cam/color/image_raw" in topics else "/thermal"
+    with BagInput(record(tmp_path / "bag", topics)) as bag:
+        assert image_topic(bag, "", Messages()) == (wanted, IMAGE)
+
+
+def test_several_must_be_chosen_from(tmp_path: Path) -> None:
+    """And only those are named that may be meant."""
+    with (
+        BagInput(record(tmp_path / "bag", {"/left": "rgb8", "/right": "rgb8", "/infra": "mono8", "/z": "16UC1"})) as bag,
+        pytest.raises(BagError, match=r"several topics hold images; choose one with --topic: /left, /right$"),
+    ):
+        image_topic(bag, "", Messages())
+
+
+def test_depth_alone_is_nothing_to_track_in(tmp_path: Path) -> None:
+    with (
+        BagInput(record(tmp_path / "bag", {"/z": "16UC1"})) as bag,
+        pytest.raises(BagError, match="no topic begins with an image that can be tracked in; choose one with --topic: /z"),
+    ):
+        image_topic(bag, "", Messages())
+
+
+@pytest.mark.parametrize("back_s", [0.01, 0.3, 5.0])
+@pytest.mark.parametrize("at_once", [1, 3, 64])
+def test_the_way_back_finds_the_images_of_the_way_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back_s: float, at_once: int
+) -> None:
+    """Also where the clock was set back between two files of a bag, so that times fall and stretches of time lie over each other."""
+    library = BagMessages()
+    make, store = ResultMessages(library), library.typestore
+    (tmp_path / "bag").mkdir()
+    for part in range(2):
+        with Writer(tmp_path / f"part{part}", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            connection = writer.add_connection("/color", IMAGE, typestore=store)
+            for number in range(10 * part, 10 * part + 10):
+                time = round(1e18 + number * 66e6 - part * back_s * 1e9)
+                stamped = header(store.types, number + 1)
+                message = make.image(np.full((*SHAPE, 3), (number, 0, 99), np.uint8), "rgb8", stamped)
+                writer.write(connection, time, bytes(store.serialize_cdr(message, IMAGE)))
+        (file,) = (tmp_path / f"part{part}").glob("*.mcap")
+        file.rename(tmp_path / "bag" / f"bag_{part}.mcap")
+    monkeypatch.setattr("lang2segtrack_ros.recordings.bags.images.CHUNK_BYTES", at_once * 3 * SHAPE[0] * SHAPE[1])
+    with BagInput(tmp_path / "bag") as bag:
+        images = BagImages(bag, "/color", Messages())
+        forward = [int(frame.color[0, 0, 0]) for frame in images.frames()]
+        assert len(forward) >= 19, "the first one after the step is out of order"
+        assert [int(images.read(number).color[0, 0, 0]) for number in reversed(range(len(forward)))] == forward[::-1]

@@ -1,0 +1,236 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The depth of a colour image, from real messages on a graph: every way to have it, and every way to lack it with its reason."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from geometry_msgs.msg import TransformStamped
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+
+from lang2segtrack_ros.io.image_messages import ConversionError
+from lang2segtrack_ros.ros.inputs.depth import DepthSource
+from lang2segtrack_ros.ros.support.conversions import MESSAGES
+
+WIDTH, HEIGHT = 64, 48
+COLOR_FRAME, DEPTH_FRAME = "color_optical", "depth_optical"
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def header(milliseconds: int, frame: str = COLOR_FRAME) -> Header:
+    stamped = Header(frame_id=frame)
+    stamped.stamp.sec, stamped.stamp.nanosec = milliseconds // 1000, milliseconds % 1000 * 1_000_000
+    return stamped
+
+
+def info(width: int = WIDTH, height: int = HEIGHT, **changes: Any) -> CameraInfo:
+    k = [60.0, 0.0, (width - 1) / 2, 0.0, 60.0, (height - 1) / 2, 0.0, 0.0, 1.0]
+    return CameraInfo(**{"width": width, "height": height, "k": k, **changes})
+
+
+class Bench:
+    """A source, and somebody who publishes to it."""
+
+    def __init__(self, registration: str = "auto") -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
+        self.node = rclpy.create_node("source", context=self.context)
+        self.other = rclpy.create_node("driver", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.other)
+        self.slop = 0.02
+        self.woken = 0
+        group = MutuallyExclusiveCallbackGroup()
+        self.source = DepthSource(self.node, group, "auto", registration, lambda: self.slop, self.wake)
+        self.publishers = {
+            "depth/image_raw": self.other.create_publisher(Image, "depth/image_raw", 10),
+            "color/camera_info": self.other.create_publisher(CameraInfo, "color/camera_info", LATCHED),
+            "depth/camera_info": self.other.create_publisher(CameraInfo, "depth/camera_info", LATCHED),
+            "/tf_static": self.other.create_publisher(TFMessage, "/tf_static", LATCHED),
+        }
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def spin(self, until: Callable[[], bool], seconds: float = 10.0) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not until():
+            self.executor.spin_once(timeout_sec=0.02)
+        return until()
+
+    def send(self, topic: str, message: Any) -> None:
+        """Publishes once both sides know each other, and waits for the arrival."""
+        publisher = self.publishers[topic]
+        assert self.spin(lambda: publisher.get_subscription_count() > 0)
+        before = self.woken
+        publisher.publish(message)
+        if topic == "depth/image_raw":
+            assert self.spin(lambda: self.woken > before)
+        else:
+            self.spin(lambda: False, 0.3)
+
+    def depth(self, at_ms: int, metres: float = 2.0, frame: str = COLOR_FRAME, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
+        self.send("depth/image_raw", MESSAGES.image(np.full(size, metres * 1000, np.uint16), "16UC1", header(at_ms, frame)))
+
+    def reason(self, at_ms: int) -> tuple[str, str]:
+        with pytest.raises(ConversionError) as raised:
+            self.source.find(header(at_ms), HEIGHT, WIDTH)
+        return raised.value.reason, str(raised.value)
+
+    def close(self) -> None:
+        self.source.close()
+        self.node.destroy_node()
+        self.other.destroy_node()
+        self.executor.shutdown()
+        rclpy.try_shutdown(context=self.context)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+def test_both_encodings_and_the_nearest_stamp(bench: Bench) -> None:
+    bench.send("color/camera_info", info())
+    bench.depth(1000, 1.0)
+    bench.depth(1033, 2.0)
+    bench.send("depth/image_raw", MESSAGES.image(np.full((HEIGHT, WIDTH), 3.0, np.float32), "32FC1", header(1066)))
+    for at, metres in ((1000, 1.0), (1035, 2.0), (1060, 3.0)):
+        assert bench.source.find(header(at), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(metres)
+
+
+def test_camera_info_of_another_size_is_scaled(bench: Bench) -> None:
+    bench.send("color/camera_info", info(WIDTH * 2, HEIGHT * 2))
+    bench.depth(1000)
+    found = bench.source.find(header(1000), HEIGHT, WIDTH)
+    assert (found.camera.width, found.camera.fx) == (WIDTH, 30.0)
+
+
+def test_what_is_missing_is_told_one_after_the_other(bench: Bench) -> None:
+    """In the order in which a user would find it out."""
+    reason, sentence = bench.reason(1000)
+    assert reason == "no_depth"
+    assert "/depth/image_raw" in sentence
+    bench.depth(900)
+    reason, sentence = bench.reason(1000)
+    assert reason == "depth_too_far_in_time"
+    assert "100 ms" in sentence
+    assert "depth_slop_s" in sentence
+    bench.slop = 0.2
+    reason, sentence = bench.reason(1000)
+    assert reason == "no_color_camera_info"
+    assert "/color/camera_info" in sentence
+    bench.send("color/camera_info", info(k=[0.0] * 9))
+    assert bench.reason(1000)[0] == "uncalibrated"
+    bench.send("color/camera_info", info(WIDTH, WIDTH))
+    reason, sentence = bench.reason(1000)
+    assert reason == "wrong_camera_info"
+    assert "64 x 64" in sentence
+    bench.send("color/camera_info", info(d=[0.1] * 5, distortion_model="unheard_of"))
+    assert bench.reason(1000)[0] == "unknown_distortion"
+    bench.send("color/camera_info", info())
+    assert bench.source.find(header(1000), HEIGHT, WIDTH).depth.shape == (HEIGHT, WIDTH)
+    bench.depth(1000, size=(HEIGHT, HEIGHT))
+    reason, sentence = bench.reason(1000)
+    assert reason == "depth_of_another_shape"
+    assert "48 x 48" in sentence
+    bench.send("depth/image_raw", MESSAGES.image(np.zeros((HEIGHT, WIDTH), np.uint8), "mono8", header(1100)))
+    assert bench.reason(1100)[0] == "unknown_depth_encoding"
+
+
+def test_depth_of_its_own_camera_is_moved_or_told(bench: Bench) -> None:
+    """The depth camera stands 10 cm to the left, so its middle is seen 10 cm further left: at 2 m and 60 px focal length, 3 pixels."""
+    bench.send("color/camera_info", info())
+    image = np.full((HEIGHT, WIDTH), 4.0, np.float32)
+    image[20:28, 28:36] = 2.0
+    bench.send("depth/image_raw", MESSAGES.image(image, "32FC1", header(1000, DEPTH_FRAME)))
+    assert bench.reason(1000)[0] == "no_depth_camera_info"
+    bench.send("depth/camera_info", info())
+    reason, sentence = bench.reason(1000)
+    assert reason == "no_extrinsics"
+    assert DEPTH_FRAME in sentence
+    assert "/tf_static" in sentence
+    links = []
+    for child, x in ((COLOR_FRAME, 0.0), (DEPTH_FRAME, -0.1)):
+        link = TransformStamped(header=Header(frame_id="camera_link"), child_frame_id=child)
+        link.transform.translation.x = x
+        link.transform.rotation.w = 1.0
+        links.append(link)
+    bench.send("/tf_static", TFMessage(transforms=links))
+    found = bench.source.find(header(1000), HEIGHT, WIDTH).depth
+    assert np.nanmedian(found[20:28, 26:32]) == 2.0
+    assert found[24, 34] != 2.0, "taken where it was"
+
+
+def test_settled_when_nothing_better_can_come(bench: Bench) -> None:
+    bench.depth(1000)
+    assert bench.source.settled(header(1000))
+    assert bench.source.settled(header(1004)), "near enough"
+    assert not bench.source.settled(header(1015)), "within slop, but a nearer one may come"
+    bench.depth(1033)
+    assert bench.source.settled(header(1015))
+
+
+def test_a_clock_that_goes_back_forgets_the_future(bench: Bench) -> None:
+    bench.send("color/camera_info", info())
+    bench.depth(60_000, 1.0)
+    bench.depth(1000, 2.0)
+    assert bench.source.find(header(1000), HEIGHT, WIDTH).depth[0, 0] == 2.0
+    assert not bench.source.settled(header(60_000))
+
+
+@pytest.mark.parametrize(("registration", "error"), [("registered", ""), ("reproject", "no_depth_camera_info")])
+def test_the_user_may_know_better_than_the_frame_ids(registration: str, error: str) -> None:
+    bench = Bench(registration)
+    try:
+        bench.send("color/camera_info", info())
+        bench.depth(1000, frame=COLOR_FRAME if error else DEPTH_FRAME)
+        if error:
+            assert bench.reason(1000)[0] == error
+        else:
+            assert bench.source.find(header(1000), HEIGHT, WIDTH).depth[0, 0] == 2.0
+    finally:
+        bench.close()
+
+
+def test_depth_is_kept_while_the_work_on_its_image_takes_long(bench: Bench) -> None:
+    """A second of work is 30 depth images later; without it the advice would be to take depth of another moment."""
+    bench.send("color/camera_info", info())
+    bench.depth(1000, 1.0)
+    bench.source.expect(header(1005))
+    bench.source.expect(header(1100))  # its depth image comes after the work has begun
+    for number in range(1, 41):
+        bench.depth(1000 + 33 * number, 1.0 + number)
+    assert bench.source.find(header(1005), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(1.0)
+    assert bench.source.find(header(1100), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(4.0)
+    assert bench.reason(1200)[0] == "depth_too_far_in_time"
+
+
+@pytest.mark.parametrize("loop", [("depth_optical",), ("depth_optical", "odom"), ("depth_optical", "odom", "map")])
+def test_a_loop_of_transforms_leads_nowhere(bench: Bench, loop: tuple[str, ...]) -> None:
+    """Two nodes that publish each other's frames; following it for ever would stop masks, services and all."""
+    bench.send("color/camera_info", info())
+    bench.send("depth/camera_info", info())
+    transforms = []
+    for child, parent in zip(loop, (*loop[1:], loop[0])):
+        transform = TransformStamped(header=Header(frame_id=parent), child_frame_id=child)
+        transform.transform.rotation.w = 1.0
+        transforms.append(transform)
+    bench.send("/tf_static", TFMessage(transforms=transforms))
+    bench.depth(1000, frame=DEPTH_FRAME)
+    assert bench.reason(1000)[0] == "no_extrinsics"

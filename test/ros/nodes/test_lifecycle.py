@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""track_node's transitions from inside: what each leaves behind, what failed ones say, and that the node can go on from there."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import rclpy
+import torch
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from lang2segtrack_ros.ros.nodes import track_node
+from lang2segtrack_ros.ros.nodes.track_node import TrackNode
+from lang2segtrack_ros.ros.outputs.publisher import Outputs
+
+SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
+TOY = {"segmenter": "toy", "detector": "toy", "device": "cpu", "image_size": 224}  # a size of its own: not shared with other tests
+
+
+@pytest.fixture
+def node() -> Iterator[TrackNode]:
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
+    made = TrackNode(context=context, parameter_overrides=[Parameter(name, value=value) for name, value in TOY.items()])
+    yield made
+    made.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+def state(node: TrackNode) -> str:
+    return str(node._state_machine.current_state[1])
+
+
+def put(node: TrackNode, **values: Any) -> list[Any]:
+    return [node.set_parameters([Parameter(name, value=value)])[0] for name, value in values.items()]
+
+
+def live_tensors() -> int:
+    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sum(isinstance(item, torch.Tensor) for item in gc.get_objects())
+
+
+def own_threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("lang2segtrack"))
+
+
+def held(node: TrackNode) -> list[weakref.ref[Any]]:
+    """The networks of a configured node and one of the tensors of each."""
+    assert node.engine is not None
+    networks = node.engine.call(lambda session: (session.tracker.segmenter, session.detector)).result(timeout=20)
+    return [weakref.ref(item) for network in networks for item in (network, next(network.model.parameters()))]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words", "right"),
+    [
+        ({"segmenter": "sam77"}, 'no segmenter is called "sam77"', {"segmenter": "toy"}),
+        ({"device": "cuda:99"}, "cuda:99", {"device": "cpu"}),
+        ({"detector": "", "text": "red circle"}, "there is no detector", {"text": ""}),
+        ({"text": "red " * 500}, "characters", {"text": "red circle"}),
+        ({"text": ". ".join(f"red circle {number}" for number in range(66))}, "the detector reads at most", {"text": ""}),
+    ],
+)
+def test_a_node_that_could_not_be_configured_can_be_once_the_parameter_is_right(
+    node: TrackNode, wrong: dict[str, Any], words: str, right: dict[str, Any]
+) -> None:
+    put(node, **wrong)
+    assert node.trigger_configure() == FAILURE
+    assert words in node.problem
+    assert (state(node), own_threads()) == ("unconfigured", [])
+    put(node, **right)
+    assert node.trigger_configure() == SUCCESS
+    assert (state(node), node.problem) == ("inactive", "")
+
+
+def test_cleanup_frees_the_networks_each_time(node: TrackNode) -> None:
+    """A tensor or a thread that stays is memory that a robot which changes its weights does not get back."""
+    node.trigger_configure()  # once, so that what libraries keep for good is there
+    node.trigger_cleanup()
+    tensors = live_tensors()
+    for _ in range(3):
+        assert node.trigger_configure() == SUCCESS
+        networks = held(node)
+        assert len(own_threads()) == 4, "engine, detector, single images, publisher"
+        assert node.trigger_activate() == SUCCESS
+        assert node.trigger_deactivate() == SUCCESS
+        assert node.trigger_cleanup() == SUCCESS
+        assert [reference() for reference in networks] == [None] * len(networks)
+        assert (live_tensors(), own_threads()) == (tensors, [])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cleanup_frees_the_gpu(node: TrackNode) -> None:
+    """Other processes get the memory back, not only torch's cache."""
+    put(node, device="cuda", image_size=0)
+    node.trigger_configure()
+    used = torch.cuda.memory_reserved()
+    node.trigger_cleanup()
+    assert torch.cuda.memory_reserved() < used / 4
+
+
+@pytest.mark.parametrize("transitions", [[], ["configure"], ["configure", "activate"]], ids=["unconfigured", "inactive", "active"])
+def test_shutdown_from_every_state(node: TrackNode, transitions: list[str]) -> None:
+    for name in transitions:
+        assert getattr(node, f"trigger_{name}")() == SUCCESS
+    networks = held(node) if transitions else []
+    assert node.trigger_shutdown() == SUCCESS
+    assert (state(node), own_threads()) == ("finalized", [])
+    assert [reference() for reference in networks] == [None] * len(networks)
+
+
+def broken(*_: Any, **__: Any) -> None:
+    raise RuntimeError("lens cap")
+
+
+@pytest.mark.parametrize("transition", ["configure", "activate", "deactivate", "cleanup"])
+def test_a_transition_that_raises_is_told_and_leaves_a_node_to_begin_anew(
+    node: TrackNode, transition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rclpy ends such a transition in error processing without a word; nothing may be left running behind an unconfigured node."""
+    before = ["configure", "activate", "deactivate", "cleanup"]
+    for name in before[: before.index(transition)]:
+        assert getattr(node, f"trigger_{name}")() == SUCCESS
+    with monkeypatch.context() as patch:
+        if transition in ("configure", "activate"):
+            patch.setattr(track_node, {"configure": "Outputs", "activate": "FollowingSubscription"}[transition], broken)
+        else:
+            times = iter([broken])
+            name, real = ("_unsubscribe", TrackNode._unsubscribe) if transition == "deactivate" else ("close", Outputs.close)
+            owner: Any = TrackNode if transition == "deactivate" else Outputs
+            patch.setattr(owner, name, lambda self: next(times, real)(self))
+        assert getattr(node, f"trigger_{transition}")() == ERROR
+    assert node.problem == f"on_{transition} failed: RuntimeError: lens cap"
+    assert (state(node), own_threads()) == ("unconfigured", [])
+    assert node.autostart()
+    assert state(node) == "active"
+
+
+def test_a_transition_that_is_not_possible_changes_nothing(node: TrackNode) -> None:
+    assert node.trigger_activate() == ERROR
+    assert state(node) == "unconfigured"
+    assert node.trigger_configure() == SUCCESS
+    assert node.trigger_configure() == ERROR
+    assert state(node) == "inactive"
+
+
+def test_parameters_in_flight(node: TrackNode) -> None:
+    """Those that need other networks are refused with a sentence until cleanup, the others apply at once; a bad set applies nothing."""
+    assert node.autostart()
+    (fixed,) = put(node, image_size=192)
+    assert not fixed.successful
+    assert fixed.reason == "image_size is fixed while the node is configured: clean it up first, or set it at start"
+    assert all(answer.successful for answer in put(node, detect_every=9, lost_after_s=0.5))
+    assert node.engine is not None
+    assert node.engine.call(lambda session: (session.detect_every, session.life_cycle.lost_after_s)).result(timeout=20) == (9, 0.5)
+    both = node.set_parameters_atomically([Parameter("detect_every", value=3), Parameter("policy", value="sam2")])
+    assert not both.successful
+    assert node.engine.call(lambda session: session.detect_every).result(timeout=20) == 9
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert put(node, image_size=192)[0].successful
+    assert node.autostart()
+    assert node.engine.call(lambda session: session.tracker.segmenter.image_size).result(timeout=20) == 192

@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The web page in headless Chromium on a real graph: what a person at a desk and one with a phone do, with screenshots.
+
+Runs where Chromium and Playwright are (`apt install chromium`, `pip install playwright`); they are no requirements of the package.
+LANG2SEGTRACK_SCREENSHOTS names a folder that keeps the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from test.ros.nodes.page_client import TOKEN, Page, PageGraph, page_graph
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip("no Chromium on this machine: install the package chromium to run this", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright to run this")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+# Where the picture lies on the screen: the canvas keeps the picture's shape inside its box.
+FRAME = """canvas => {
+  const box = canvas.getBoundingClientRect(), scale = Math.min(box.width / canvas.width, box.height / canvas.height);
+  return [box.left + (box.width - scale * canvas.width) / 2, box.top + (box.height - scale * canvas.height) / 2, scale];
+}"""
+WAIT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageGraph]:
+    with page_graph(tmp_path_factory.mktemp("logs"), size=(640, 480)) as running:
+        yield running
+        assert "Traceback" not in running.processes.log("web_node")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("LANG2SEGTRACK_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def fresh(graph: PageGraph) -> None:
+    graph.page.clear()
+
+
+def opened(context: Any, page: Page, token: str = TOKEN) -> Any:
+    """A tab with the page, which shows pictures already. Whatever it complains of fails the test."""
+    tab = context.new_page()
+    tab.set_default_timeout(WAIT_MS)
+    tab.on("pageerror", lambda error: pytest.fail(f"the page's script failed: {error}"))
+    tab.goto(f"{page.url}#token={token}")
+    tab.locator("#waiting").wait_for(state="hidden")
+    return tab
+
+
+def corners(tab: Any, graph: PageGraph, body: int) -> tuple[float, float, float, float]:
+    """A body's box now, in pixels of the screen."""
+    left, top, scale = tab.locator("#picture").evaluate(FRAME)
+    x1, y1, x2, y2 = graph.witness.box_of(body)
+    return left + scale * x1, top + scale * y1, left + scale * x2, top + scale * y2
+
+
+def row(tab: Any, words: str) -> Any:
+    return tab.locator("#tracks li", has_text=words)
+
+
+def test_at_a_desk(graph: PageGraph, browser: Any, pictures: Path) -> None:
+    """Words, a box, a correction, a removal; each shows in the list, and the box follows what was boxed."""
+    tab = opened(browser.new_context(viewport={"width": 1180, "height": 620}), graph.page)
+    tab.fill("#text", "red circle. blue star.")
+    tab.keyboard.press("Enter")
+    row(tab, "red circle").wait_for()
+    row(tab, "blue star").wait_for()
+    tab.fill("#label", "my square")
+    x1, y1, x2, y2 = corners(tab, graph, 3)
+    tab.mouse.move(x1 - 4, y1 - 4)
+    tab.mouse.down()
+    tab.mouse.move(x2 + 4, y2 + 4, steps=4)
+    tab.mouse.up()
+    row(tab, "my square").wait_for()
+    (number,) = [number for number, track in graph.page.tracks().items() if track["label"] == "my square"]
+    assert graph.witness.sees(number, 3)
+    assert tab.input_value("#label") == ""
+    tab.locator("#status", has_text="live, 640").wait_for()
+    tab.locator("#message").wait_for(state="hidden")
+    tab.screenshot(path=pictures / "web.png")
+    row(tab, "my square").locator(".pick").click()
+    tab.locator("#hint", has_text=f"correct track {number}").wait_for()
+    x1, y1, x2, y2 = corners(tab, graph, 3)
+    tab.mouse.click((x1 + x2) / 2, (y1 + y2) / 2)
+    tab.locator("#message", has_text=f"track {number} is corrected").wait_for()
+    assert len(graph.page.tracks()) == 3
+    row(tab, "my square").locator(".remove").click()
+    row(tab, "my square").wait_for(state="detached")
+    tab.locator("#texts .remove").click()
+    tab.locator("#texts li").wait_for(state="detached")
+    assert graph.page.state()["looking_for"] == []
+
+
+def test_on_a_phone(graph: PageGraph, browser: Any, pictures: Path) -> None:
+    """A tap with a finger; nothing is wider than the screen, and everything to touch is large enough."""
+    phone = browser.new_context(viewport={"width": 390, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True)
+    tab = opened(phone, graph.page)
+    x1, y1, x2, y2 = corners(tab, graph, 1)
+    tab.touchscreen.tap((x1 + x2) / 2, (y1 + y2) / 2)
+    tab.locator("#tracks li").wait_for()
+    assert graph.witness.sees(next(iter(graph.page.tracks())), 1)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    for button in tab.locator("button:visible").all():
+        assert button.bounding_box()["height"] >= 40
+    tab.screenshot(path=pictures / "phone.png")
+
+
+def test_a_refusal_is_shown(graph: PageGraph, browser: Any) -> None:
+    tab = opened(browser.new_context(viewport={"width": 1180, "height": 620}), graph.page)
+    tab.fill("#text", "...")
+    tab.keyboard.press("Enter")
+    tab.locator("#message.bad", has_text="names no object").wait_for()
+
+
+def test_without_the_token_the_page_asks_for_it(graph: PageGraph, browser: Any) -> None:
+    """And it does not stay in the address, where it would be seen and kept."""
+    tab = browser.new_context().new_page()
+    tab.set_default_timeout(WAIT_MS)
+    tab.goto(graph.page.url)
+    tab.locator("#login").wait_for()
+    tab.fill("#token", TOKEN)
+    tab.keyboard.press("Enter")
+    tab.locator("#waiting").wait_for(state="hidden")
+    assert not tab.locator("#login").is_visible()
+    assert TOKEN not in opened(browser.new_context(), graph.page).url
+
+
+def test_a_link_pasted_over_the_open_page(graph: PageGraph, browser: Any) -> None:
+    """The browser does not load the page anew for it; the token counts all the same, and goes from the address."""
+    tab = browser.new_context().new_page()
+    tab.set_default_timeout(WAIT_MS)
+    tab.goto(graph.page.url)
+    tab.locator("#login").wait_for()
+    tab.goto(f"{graph.page.url}#token={TOKEN}")
+    tab.locator("#waiting").wait_for(state="hidden")
+    assert not tab.locator("#login").is_visible()
+    assert TOKEN not in tab.url
+
+
+def test_another_site_can_neither_ask_nor_frame(graph: PageGraph, browser: Any) -> None:
+    """A page of another origin, in the same browser: its requests reach nothing."""
+    tab = browser.new_context().new_page()
+    tab.goto("data:text/html,<title>elsewhere</title>")
+    url = graph.page.url
+    told = tab.evaluate(
+        """async url => {
+          const tries = [
+            fetch(url + "api/prompt", {method: "POST", mode: "no-cors", body: '{"text": "red circle"}'}),
+            fetch(url + "api/prompt", {method: "POST", headers: {"Content-Type": "application/json"}, body: '{"text": "red circle"}'}),
+            fetch(url + "api/state"),
+          ];
+          return (await Promise.allSettled(tries)).map(item => item.status === "fulfilled" ? item.value.type : "failed");
+        }""",
+        url,
+    )
+    assert set(told) <= {"opaque", "failed"}
+    assert graph.page.state()["looking_for"] == []
+    assert graph.page.tracks() == {}

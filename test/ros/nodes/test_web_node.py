@@ -1,0 +1,202 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every endpoint of the web page on a real graph, with a plain HTTP client: what works, who is let in, what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.io.rendering import palette
+from lang2segtrack_ros.viewers.web.server import PAGE
+from test.ros.nodes.page_client import SIZE, TOKEN, Page, PageGraph, page_graph
+
+ENDPOINTS = [("api/state", None), ("api/picture", None), ("api/prompt", {"text": "red circle"}), ("api/remove", {"track_id": 1})]
+STRANGE_SITES = [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageGraph]:
+    with page_graph(tmp_path_factory.mktemp("logs")) as running:
+        yield running
+        for name in ("web_node", "track_node"):
+            assert "Traceback" not in running.processes.log(name)
+
+
+@pytest.fixture
+def page(graph: PageGraph) -> Iterator[Page]:
+    """The page while nothing is tracked; what a test makes is removed."""
+    yield graph.page
+    graph.page.clear()
+
+
+def test_the_page_is_served_to_everybody_and_needs_nothing_from_elsewhere(graph: PageGraph) -> None:
+    stranger = Page(graph.page.url)
+    for path, (_, kind) in PAGE.items():
+        reply = stranger.ask(path.lstrip("/"))
+        assert reply.status == 200
+        assert reply.headers["Content-Type"] == kind
+        assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+        assert not re.search(rb"""(src|href|url|import|fetch)\W{1,4}(https?:)?//""", reply.body)
+        assert TOKEN.encode() not in reply.body
+
+
+@pytest.mark.parametrize("token", ["", "a-token-somebody-guessed", TOKEN[:-1], TOKEN + "x"])
+def test_without_the_token_nothing_is_told_or_done(graph: PageGraph, token: str) -> None:
+    for path, body in ENDPOINTS:
+        reply = Page(graph.page.url, token).ask(path, body)
+        assert reply.status == 401
+        assert reply.headers["WWW-Authenticate"] == "Bearer"
+        assert "a token is needed" in reply.json["error"]
+    assert graph.page.tracks() == {}
+
+
+@pytest.mark.parametrize("headers", STRANGE_SITES, ids=str)
+def test_other_sites_are_kept_out_even_with_the_token(graph: PageGraph, headers: dict[str, str]) -> None:
+    for path, body in ENDPOINTS:
+        assert graph.page.ask(path, body, headers).status == 403
+    assert graph.page.tracks() == {}
+
+
+def test_pictures_follow_one_another(graph: PageGraph) -> None:
+    number = "0"
+    for _ in range(3):
+        reply = graph.page.ask(f"api/picture?after={number}")
+        assert reply.status == 200
+        assert reply.headers["X-Number"] != number
+        number = reply.headers["X-Number"]
+        picture = cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_COLOR)
+        assert picture.shape == (SIZE[1], SIZE[0], 3)
+    while graph.page.ask(f"api/picture?after={number}").headers["X-Source"] != "overlay":
+        number = graph.page.ask(f"api/picture?after={number}").headers["X-Number"]
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "", "9" * 30, "1.5", "%00"])
+def test_a_number_that_is_none(graph: PageGraph, after: str) -> None:
+    reply = graph.page.ask(f"api/picture?after={after}")
+    assert reply.status in ((400,) if after else (200,))  # an empty one is left out by the query's parser
+
+
+def test_words_find_objects(page: Page) -> None:
+    reply = page.ask("api/prompt", {"text": "red circle. blue star.", "mode": "once"})
+    assert reply.status == 200, reply.body
+    found = {page.find("red circle"), page.find("blue star")}
+    assert set(reply.json["track_ids"]) in (found, set())
+    tracks = page.tracks()
+    assert set(tracks) == found
+    for number, track in tracks.items():
+        assert track["color"] == "#{:02x}{:02x}{:02x}".format(*palette(number))
+        assert track["state"] in ("tentative", "tracked", "occluded", "lost")
+        assert 0 <= track["score"] <= 1
+
+
+def test_what_is_looked_for_is_listed_and_stopped(page: Page) -> None:
+    assert page.ask("api/prompt", {"text": "Green Triangle. purple cross."}).status == 200
+    (text,) = page.state()["looking_for"]
+    assert text["text"] == "green triangle, purple cross"
+    assert page.ask("api/remove", {"prompt_id": text["id"]}).status == 200
+    assert page.state()["looking_for"] == []
+    again = page.ask("api/remove", {"prompt_id": text["id"]})
+    assert again.status == 422
+    assert f"{text['id']}" in again.json["error"]
+
+
+def test_a_tap_and_a_box_track_what_is_there_and_a_tap_corrects(graph: PageGraph, page: Page) -> None:
+    x1, y1, x2, y2 = graph.witness.box_of(1)
+    tap = page.ask("api/prompt", {"point": [(x1 + x2) / 2, (y1 + y2) / 2], "label": "tapped"})
+    assert tap.status == 200, tap.body
+    box = page.ask("api/prompt", {"box": list(graph.witness.box_of(2)), "label": "boxed"})
+    assert box.status == 200, box.body
+    tapped, boxed = page.find("tapped"), page.find("boxed")
+    assert graph.witness.sees(tapped, 1)
+    assert graph.witness.sees(boxed, 2)
+    x1, y1, x2, y2 = graph.witness.box_of(1)
+    again = page.ask("api/prompt", {"point": [(x1 + x2) / 2, (y1 + y2) / 2], "track_id": tapped})
+    assert again.json["track_ids"] in ([tapped], [])
+    off = page.ask("api/prompt", {"point": [2, 2], "off": True, "track_id": tapped})
+    assert off.status == 200, off.body
+    assert set(page.tracks()) == {tapped, boxed}
+
+
+def test_removal(graph: PageGraph, page: Page) -> None:
+    assert page.ask("api/prompt", {"box": list(graph.witness.box_of(1)), "label": "removed"}).status == 200
+    number = page.find("removed")
+    assert page.ask("api/remove", {"track_id": number}).status == 200
+    assert graph.witness.until(lambda: page.tracks() == {})
+    again = page.ask("api/remove", {"track_id": number})
+    assert again.status == 422
+    assert f"there is no track {number}" in again.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"point": [-9, 1]}, "off the 320 x 240 image"),
+        ({"box": [900, 1, 950, 9]}, "outside the 320 x 240 image"),
+        ({"box": [1, 1, 50, 50], "track_id": 4711}, "there is no track 4711"),
+    ],
+)
+def test_what_the_tracker_refuses(graph: PageGraph, body: Any, words: str) -> None:
+    for _ in range(10):
+        reply = graph.page.ask("api/prompt", body)
+        if reply.status != 200 or "kept" not in reply.json["message"]:  # kept: no image came in time to refuse it
+            break
+    assert reply.status == 422
+    assert words in reply.json["error"]
+
+
+JSON_TYPE = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "method", "status"),
+    [
+        ("api/prompt", b"{", {}, None, 400),
+        ("api/prompt", b'{"point": [NaN, 1]}', {}, None, 400),
+        ("api/prompt", {"text": ""}, {}, None, 400),
+        ("api/remove", {"track_id": "1"}, {}, None, 400),
+        ("api/prompt", b"x" * 20_000, {}, None, 413),
+        ("api/prompt", b"x" * 900_000, {}, None, 413),
+        ("api/prompt", {"text": "mug"}, {"Content-Type": "text/plain"}, None, 415),
+        ("api/prompt", {"text": "mug"}, {"Content-Type": "application/x-www-form-urlencoded"}, None, 415),
+        ("api/prompt", None, JSON_TYPE, "POST", 400),
+        ("api/prompt", None, {**JSON_TYPE, "Transfer-Encoding": "chunked"}, "POST", 411),
+        ("api/prompt", None, {}, None, 405),
+        ("api/state", {"a": 1}, {}, None, 405),
+        ("", {"a": 1}, {}, None, 405),
+        ("api/nothing", None, {}, None, 404),
+        ("api/nothing", {"a": 1}, {}, None, 404),
+        ("page/../../server.py", None, {}, None, 404),
+        ("%2e%2e/server.py", None, {}, None, 404),
+        ("page.js/../server.py", None, {}, None, 404),
+        ("api/state", None, {}, "DELETE", 501),
+        ("api/state", None, {}, "OPTIONS", 501),
+    ],
+)
+def test_bad_requests(graph: PageGraph, path: str, body: Any, headers: dict[str, str], method: str | None, status: int) -> None:
+    reply = graph.page.ask(path, body, headers, method)
+    assert reply.status == status
+    if status != 501:
+        assert len(reply.json["error"]) > 10
+    assert json.loads(graph.page.ask("api/state").body)["tracks"] == []
+
+
+def test_what_was_refused_is_counted(graph: PageGraph) -> None:
+    before = int(graph.witness.counts.get("refused: bad_json", 0))
+    graph.page.ask("api/prompt", b"{")
+    assert graph.witness.until(lambda: int(graph.witness.counts.get("refused: bad_json", 0)) > before)
+    assert int(graph.witness.counts.get("failed", 0)) == 0
+
+
+def test_the_node_loads_no_network() -> None:
+    """A viewer must start at once and leave the memory to the tracker."""
+    program = "import sys, lang2segtrack_ros.ros.nodes.web_node; sys.exit(bool({'torch', 'transformers', 'scipy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

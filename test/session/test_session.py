@@ -1,0 +1,358 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The order of work on a frame, on real toy networks; each case is a wrong behaviour of the seed program or a promise to users."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.detection.detector import Detection
+from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
+from lang2segtrack_ros.identity.track_registry import IdentityOptions
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
+from lang2segtrack_ros.tracking.open_frame import TrackerError
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.results import FrameResult, TrackStatus
+from test.conftest import body_box, iou
+
+PERIOD_NS = 66_666_667
+
+
+def step(session: Session, frames: Sequence[SceneFrame], index: int) -> FrameResult:
+    return session.step(Frame(frames[index].color, index * PERIOD_NS))
+
+
+def bodies(result: FrameResult, frame: SceneFrame) -> dict[int, int]:
+    """Track id -> body that its mask covers best, for visible tracks."""
+    found = {}
+    for track in result.tracks:
+        if track.box is not None:
+            overlaps = {body: iou(track.mask, frame.instances == body) for body in range(1, 5)}
+            found[track.id] = max(overlaps, key=lambda body: overlaps[body])
+    return found
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_text_becomes_tracks_with_its_labels(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], background: bool
+) -> None:
+    session = Session(segmenter, detector, background=background)
+    handle = session.prompt(TextPrompt("red circle. blue star."))
+    for index in range(30):
+        result = step(session, frames, index)
+        if background:
+            time.sleep(0.05)
+    session.close()
+    assert handle.done
+    assert sorted(handle.labels) == ["blue star", "red circle"]
+    assert sorted(handle.track_ids) == [track.id for track in result.tracks]
+    wanted = {"red circle": 1, "blue star": 2}
+    assert bodies(result, frames[29]) == {track.id: wanted[track.label] for track in result.tracks}
+
+
+def test_a_slow_detector_delivers_masks_that_fit_the_present(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    """The answer about frame 0 arrives twelve frames later: the new object must be where it is now, not where it was."""
+
+    class Slow:
+        name, default_threshold = "slow", detector.default_threshold
+        check = staticmethod(detector.check)
+
+        def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
+            found = detector.detect(color, phrases, thresholds)
+            while session.tracker.frame_index < 12:
+                time.sleep(0.005)
+            return found
+
+    session = Session(segmenter, Slow(), background=True, detect_every=1000)
+    handle = session.prompt(TextPrompt("blue star."))
+    first = None
+    for index in range(16):
+        result = step(session, frames, index)
+        assert bool(result.tracks) == handle.done
+        if result.tracks and first is None:
+            first = index
+            assert iou(result.tracks[0].mask, frames[index].instances == 2) > 0.7
+            assert iou(result.tracks[0].mask, frames[0].instances == 2) < 0.6, "the scene must have moved for this test to mean something"
+        if index == 12 and session._worker is not None:
+            session._worker.wait(5)
+    session.close()
+    assert first == 13
+
+
+def test_an_empty_first_detection_is_not_the_end(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, scene: Scene) -> None:
+    """In the seed program nothing was ever added after a first look that found nothing."""
+    empty = Scene((), scene.width, scene.height, scene.seed)
+    session = Session(segmenter, detector, detect_every=3)
+    handle = session.prompt(TextPrompt("red circle"))
+    for index in range(4):
+        assert session.step(Frame(empty.render(index).color)).tracks == ()
+    assert handle.done
+    assert not handle.error
+    assert "not found on this image: red circle; it is looked for on" in handle.notes
+    for index in range(4, 9):
+        result = session.step(Frame(scene.render(index).color))
+    assert [track.label for track in result.tracks] == ["red circle"]
+
+
+def test_looking_again_makes_no_duplicates(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """New text while tracking made duplicates in the seed program, and so did every periodic look."""
+    session = Session(segmenter, detector, detect_every=2)
+    session.prompt(TextPrompt("red circle"))
+    for index in range(6):
+        step(session, frames, index)
+    handle = session.prompt(TextPrompt("red circle. blue star"))
+    for index in range(6, 14):
+        result = step(session, frames, index)
+    assert sorted(track.label for track in result.tracks) == ["blue star", "red circle"]
+    assert sorted(handle.labels) == ["blue star", "red circle"], "the handle names the object that was there already, too"
+
+
+def test_no_detections_while_tracking(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """The seed program crashed."""
+    session = Session(segmenter, detector, detect_every=1)
+    session.prompt(BoxPrompt(body_box(frames[0], 1), "mine"))
+    session.prompt(TextPrompt("green triangle"))
+    for index in range(5):
+        result = step(session, frames, index)
+        assert result.detections == 0
+    assert [track.label for track in result.tracks] == ["mine"]
+
+
+def test_once_looks_once(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter, detector, detect_every=1)
+    session.prompt(TextPrompt("red circle", mode="once"))
+    assert step(session, frames, 0).detections == 1
+    assert step(session, frames, 1).detections is None
+    assert session.phrases == ()
+
+
+def test_removed_is_told_once(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    session.prompt(BoxPrompt(body_box(frames[0], 2)))
+    step(session, frames, 0)
+    session.remove(1)
+    states = {track.id: track.state for track in step(session, frames, 1).tracks}
+    assert states == {1: TrackStatus.REMOVED, 2: TrackStatus.TRACKED}
+    assert [track.id for track in step(session, frames, 2).tracks] == [2]
+    with pytest.raises(TrackerError, match="there is no track 1"):
+        session.remove(1)
+
+
+def test_reset_removes_all_and_refuses_what_waited(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    step(session, frames, 0)
+    waiting = session.prompt(BoxPrompt(body_box(frames[0], 2)))
+    session.reset()
+    assert waiting.done
+    assert "reset" in waiting.error
+    assert [track.state for track in step(session, frames, 1).tracks] == [TrackStatus.REMOVED]
+    assert step(session, frames, 2).tracks == ()
+
+
+def test_a_bad_prompt_does_not_spoil_the_frame(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    bad = session.prompt(BoxPrompt((900, 900, 950, 950)))
+    unknown = session.prompt(BoxPrompt((1, 1, 9, 9), track_id=12))
+    good = session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    assert len(step(session, frames, 0).tracks) == 1
+    assert "outside the 320 x 240 image" in bad.error
+    assert "there is no track 12" in unknown.error
+    assert good.track_ids == [1]
+
+
+def test_text_without_a_detector_is_refused(segmenter: Sam2Segmenter) -> None:
+    with pytest.raises(PromptError, match="no detector"):
+        Session(segmenter).prompt(TextPrompt("cup"))
+
+
+def test_unknown_words_are_told(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
+    handle = Session(segmenter, detector).prompt(TextPrompt("shiny mug"))
+    assert "does not know: shiny, mug" in handle.notes[0]
+
+
+def test_a_failing_detector_is_told_and_the_stream_goes_on(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    class Broken:
+        name, default_threshold = "broken", 0.5
+
+        def check(self, phrases: Sequence[str]) -> list[str]:
+            return []
+
+        def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
+            raise RuntimeError("lens cap")
+
+    session = Session(segmenter, Broken())
+    session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    handle = session.prompt(TextPrompt("cup"))
+    assert len(step(session, frames, 0).tracks) == 1
+    assert not handle.done, "the prompt is tried again"
+    for index in (1, 2):
+        assert len(step(session, frames, index).tracks) == 1
+    assert handle.error == "the detector failed 3 times, the last time with RuntimeError: lens cap; it is looked for on"
+    assert session.detector_errors == 3
+
+
+def test_more_objects_than_allowed(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter, detector, max_objects=1)
+    handle = session.prompt(TextPrompt("red circle. blue star. yellow square."))
+    assert len(step(session, frames, 0).tracks) == 1
+    assert len(handle.track_ids) == 1
+
+
+def test_lost_after_seconds_of_the_stamps(segmenter: Sam2Segmenter, scene: Scene) -> None:
+    """An object that vanishes is occluded, then lost; a clock that jumps by an hour counts as one step."""
+    empty = Scene((), scene.width, scene.height, scene.seed)
+    first = scene.render(0)
+    session = Session(segmenter, lost_after_s=2.0)
+    session.prompt(BoxPrompt(body_box(first, 1)))
+    session.step(Frame(first.color, 0))
+    seen = [session.step(Frame(empty.render(index).color, index * 500_000_000)).tracks[0] for index in range(1, 3)]
+    assert [track.state for track in seen] == [TrackStatus.OCCLUDED] * 2
+    jumped = session.step(Frame(empty.render(9).color, 3_600_000_000_000)).tracks[0]
+    assert jumped.state is TrackStatus.LOST
+    back = session.step(Frame(empty.render(9).color, 0)).tracks[0]
+    assert back.state is TrackStatus.LOST
+
+
+def test_a_demo_of_a_hundred_frames_has_no_switch(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
+    scene = demo_scene(320, 240)
+    session = Session(segmenter, detector)
+    session.prompt(TextPrompt("red circle. blue star. yellow square. purple cross."))
+    shots = [scene.render(index) for index in range(100)]
+    first: dict[int, int] | None = None
+    for index in range(100):
+        result = step(session, shots, index)
+        first = first or bodies(result, shots[index])
+        assert bodies(result, shots[index]) == first, f"frame {index}"
+    assert first is not None
+    assert len(first) == 4
+
+
+def test_more_phrases_than_the_detector_reads_take_turns(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Each prompt fits alone, all together do not: a flood of them must not end the search for every one."""
+    asked: list[tuple[str, ...]] = []
+
+    class Narrow:
+        name, default_threshold = "narrow", 0.5
+
+        def check(self, phrases: Sequence[str]) -> list[str]:
+            if len(phrases) > 2:
+                raise PromptError("at most two phrases")
+            return []
+
+        def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
+            asked.append(tuple(phrases))
+            return []
+
+    session = Session(segmenter, Narrow(), detect_every=2)
+    handles = [session.prompt(TextPrompt(name)) for name in ("cup", "box. pen", "key", "mug", "hat")]
+    for index in range(8):
+        step(session, frames, index)
+    assert all(handle.done and not handle.error for handle in handles)
+    assert {phrase for phrases in asked[4:] for phrase in phrases} == {"cup", "box", "pen", "key", "mug", "hat"}
+    assert all(len(phrases) <= 2 for phrases in asked)
+
+
+def test_pointing_at_what_is_followed_already(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """A click at an object with a name is no second object. A box with another name is: the track may be on the wrong object."""
+    session = Session(segmenter, detector, max_objects=2)
+    found = session.prompt(TextPrompt("red circle. blue star."))
+    for index in range(12):
+        result = step(session, frames, index)
+    by_label = dict(zip(found.labels, found.track_ids))
+    place = body_box(frames[12], 1)
+    middle = ((place[0] + place[2]) / 2, (place[1] + place[3]) / 2)
+    click = session.prompt(PointPrompt((middle,)))
+    step(session, frames, 12)
+    assert (click.track_ids, click.labels) == ([by_label["red circle"]], ["red circle"])
+
+    boxes = [session.prompt(BoxPrompt(body_box(frames[13], 2), label)) for label in ("blue star", "", "sheriff's star")]
+    for index in range(13, 24):
+        result = step(session, frames, index)
+    assert [handle.track_ids for handle in boxes] == [[by_label["blue star"]], [by_label["blue star"]], []]
+    assert "2 objects are tracked already" in boxes[2].error
+    assert {track.label: track.id for track in result.tracks} == by_label
+    assert bodies(result, frames[23]) == {by_label["red circle"]: 1, by_label["blue star"]: 2}
+
+
+def test_an_object_without_a_name_gets_one(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    first = session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    step(session, frames, 0)
+    second = session.prompt(BoxPrompt(body_box(frames[1], 1), "ball"))
+    (track,) = step(session, frames, 1).tracks
+    assert first.track_ids == second.track_ids == [track.id]
+    assert track.label == "ball"
+    third = session.prompt(BoxPrompt(body_box(frames[2], 1), "Ball "))
+    (track,) = step(session, frames, 2).tracks
+    assert (third.track_ids, third.labels, track.label) == ([track.id], ["ball"], "ball")
+
+
+def test_of_two_prompts_on_one_image_the_second_brings_the_name(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    handles = [session.prompt(BoxPrompt(body_box(frames[0], 1), label)) for label in ("", "ball", "plate")]
+    tracks = step(session, frames, 0).tracks
+    assert [handle.labels for handle in handles] == [[""], ["ball"], ["plate"]]
+    assert [track.label for track in tracks] == ["ball", "plate"], "another name is another object"
+
+
+def test_what_a_user_has_just_pointed_at_is_no_false_alarm(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    """The detector's last word about it came on the same image."""
+    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(confirm_looks=9))
+    session.prompt(TextPrompt("red circle."))
+    (tentative,) = step(session, frames, 0).tracks
+    session._placement.false_alarms.append(tentative.id)
+    box = session.prompt(BoxPrompt(body_box(frames[1], 1)))
+    (track,) = step(session, frames, 1).announced
+    assert box.track_ids == [track.id] == [tentative.id]
+    assert track.box is not None
+
+
+def test_an_object_found_but_not_confirmed_is_announced_when_a_user_points_at_it(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(confirm_looks=9))
+    session.prompt(TextPrompt("red circle."))
+    tentative = [track for track in step(session, frames, 0).tracks if track.state is TrackStatus.TENTATIVE]
+    assert len(tentative) == 1
+    box = session.prompt(BoxPrompt(body_box(frames[1], 1)))
+    (track,) = step(session, frames, 1).announced
+    assert box.track_ids == [track.id] == [tentative[0].id]
+    assert track.label == "red circle"
+
+
+def test_two_objects_prompted_on_one_image_stay_two(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    session = Session(segmenter)
+    handles = [session.prompt(BoxPrompt(body_box(frames[0], body), "same")) for body in (1, 2, 1)]
+    result = step(session, frames, 0)
+    first, second, again = (handle.track_ids for handle in handles)
+    assert first == again != second
+    assert len(result.tracks) == 2
+
+
+def test_a_flood_of_prompts_is_bounded(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """Nothing grows without end: neither what waits for an image, nor what is looked for."""
+    session = Session(segmenter, detector, detect_every=10_000)
+    for _ in range(256):
+        session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    with pytest.raises(PromptError, match="256 prompts wait for an image already"):
+        session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    assert len(step(session, frames, 0).tracks) == 1, "all point at one object"
+    assert session.waiting == 256 - 32, "the others wait for the next images"
+    session.reset()
+    for _ in range(64):
+        session.prompt(TextPrompt("red circle"))
+    with pytest.raises(PromptError, match="64 text prompts are looked for already"):
+        session.prompt(TextPrompt("red circle"))

@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Prompts check themselves: what is refused, and that the sentence names the fault."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt, split_phrases
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("red mug. cardboard box.", ("red mug", "cardboard box")),
+        ("Red Mug", ("red mug",)),  # a missing last dot and capitals are how people write
+        ("a;b,c\nd", ("a", "b", "c", "d")),
+        ("cup.  cup . Cup.", ("cup",)),  # one phrase, however often and however written
+        ("what is this? a box!", ("what is this", "a box")),  # the network reads ? as a separator, so do we
+        ("...", ()),
+    ],
+)
+def test_split_phrases(text: str, phrases: tuple[str, ...]) -> None:
+    assert split_phrases(text) == phrases
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "names no object"),
+        (" . . ", "names no object"),
+        ("-. +.", "names no object"),  # punctuation alone would reach the detector as an empty caption
+        ("x" * 10_240, "10240 characters"),
+    ],
+)
+def test_text_is_refused(text: str, fault: str) -> None:
+    with pytest.raises(PromptError, match=fault):
+        TextPrompt(text)
+
+
+def test_text_mode_and_threshold_are_checked() -> None:
+    with pytest.raises(PromptError, match="once"):
+        TextPrompt("cup", mode="sometimes")  # type: ignore[arg-type]
+    with pytest.raises(PromptError, match="between 0 and 1"):
+        TextPrompt("cup", threshold=1.5)
+
+
+@pytest.mark.parametrize(
+    ("box", "fault"),
+    [
+        ((10, 10, 5, 20), "inverted"),
+        ((10, 10, 10, 20), "no area"),
+        ((0, 0, math.nan, 5), "finite"),
+        ((0, 0, math.inf, 5), "finite"),
+    ],
+)
+def test_box_is_refused(box: tuple[float, float, float, float], fault: str) -> None:
+    with pytest.raises(PromptError, match=fault):
+        BoxPrompt(box)
+
+
+def test_overlong_labels_are_refused() -> None:
+    """A label is published with every image."""
+    with pytest.raises(PromptError, match="10240 characters"):
+        BoxPrompt((0, 0, 5, 5), "x" * 10_240)
+    with pytest.raises(PromptError, match="10240 characters"):
+        PointPrompt([(1, 2)], label="x" * 10_240)
+    with pytest.raises(PromptError, match="10240 characters"):
+        MaskPrompt(np.ones((2, 2), bool), "x" * 10_240)
+
+
+def test_box_is_cut_to_the_image() -> None:
+    assert BoxPrompt((-5, -5, 10, 700)).check_fits(480, 640).box == (0, 0, 10, 480)
+
+
+@pytest.mark.parametrize("box", [(700, 10, 800, 20), (-50, 10, -1, 20), (639.5, 0, 900, 10)])
+def test_box_outside_is_refused(box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(PromptError, match="outside the 640 x 480 image"):
+        BoxPrompt(box).check_fits(480, 640)
+
+
+def test_points() -> None:
+    assert PointPrompt([(1, 2), (3, 4)]).labels == (1, 1)
+    with pytest.raises(PromptError, match="1 to 64"):
+        PointPrompt([])
+    with pytest.raises(PromptError, match="2 points came with 1 labels"):
+        PointPrompt([(1, 2), (3, 4)], [1])
+    with pytest.raises(PromptError, match="labels of points are 1"):
+        PointPrompt([(1, 2)], [2])
+    with pytest.raises(PromptError, match="at least one point on it"):
+        PointPrompt([(1, 2)], [0])
+    assert PointPrompt([(1, 2)], [0], track_id=3).labels == (0,)  # to correct a track, a point off it is enough
+    with pytest.raises(PromptError, match="off the 640 x 480 image"):
+        PointPrompt([(640, 10)]).check_fits(480, 640)
+    PointPrompt([(639.4, 0)]).check_fits(480, 640)  # still inside the last pixel
+
+
+def test_masks() -> None:
+    with pytest.raises(PromptError, match="empty"):
+        MaskPrompt(np.zeros((4, 4), bool))
+    with pytest.raises(PromptError, match="two-dimensional"):
+        MaskPrompt(np.ones((4, 4, 3), bool))
+    with pytest.raises(PromptError, match="4 x 5, the image 640 x 480"):
+        MaskPrompt(np.ones((5, 4), bool)).check_fits(480, 640)
+    assert MaskPrompt(np.eye(4, dtype=np.uint8) * 255).mask.dtype == bool  # type: ignore[arg-type]

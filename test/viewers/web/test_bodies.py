@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the page may ask for, and that nothing else gets through."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, TextPrompt
+from lang2segtrack_ros.viewers.web.access import RefusedError
+from lang2segtrack_ros.viewers.web.bodies import MAX_BODY, read_prompt, read_removal
+
+
+def encoded(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def test_prompts() -> None:
+    assert read_prompt(encoded({"text": "Red mug."})) == TextPrompt("Red mug.")
+    assert read_prompt(encoded({"text": "mug", "mode": "once"})) == TextPrompt("mug", "once")
+    assert read_prompt(encoded({"box": [1, 2, 3.5, 4], "label": "cup"})) == BoxPrompt((1, 2, 3.5, 4), "cup")
+    assert read_prompt(encoded({"point": [1, 2], "track_id": 7, "off": True})) == PointPrompt([(1, 2)], [0], "", 7)
+    assert read_removal(b'{"track_id": 3}') == ("track_id", 3)
+    assert read_removal(b'{"prompt_id": 1}') == ("prompt_id", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "no JSON"),
+        (b"{", "no JSON"),
+        (b"\xff\xfe{}", "no JSON"),
+        (b"[" * MAX_BODY, "no JSON"),
+        (b"[]", "must be a JSON object"),
+        (b"{}", "exactly one"),
+        (b'{"text": "mug", "box": [1, 2, 3, 4]}', "exactly one"),
+        (b'{"text": "mug", "text": "cup"}', "comes twice"),
+        (b'{"text": "mug", "track_id": 1}', "unknown name 'track_id'"),
+        (b'{"point": [1, 2], "__proto__": {}}', "unknown name"),
+        (b'{"text": 5}', "must be a text"),
+        (b'{"text": ""}', "names no object"),
+        (b'{"text": "mug", "mode": "twice"}', "continuous"),
+        (b'{"text": "\\ud800"}', "no Unicode"),
+        (b'{"box": [1, 2, 3]}', "list of 4 numbers"),
+        (b'{"box": [1, 2, 3, "4"]}', "list of 4 numbers"),
+        (b'{"box": [1, 2, 3, true]}', "list of 4 numbers"),
+        (b'{"box": [9, 2, 3, 4]}', "inverted"),
+        (b'{"box": {"x": 1}}', "list of 4 numbers"),
+        (b'{"point": [NaN, 1]}', "NaN is no number"),
+        (b'{"point": [1e999, 1]}', "finite"),
+        (b'{"point": [1' + 400 * b"0" + b", 1]}", "too large"),
+        (b'{"point": [1' + 5000 * b"0" + b", 1]}", "no JSON"),
+        (b'{"point": [1, 2], "off": 1}', "true or false"),
+        (b'{"point": [1, 2], "off": true}', "at least one point on it"),
+        (b'{"point": [1, 2], "label": "' + 300 * b"x" + b'"}', "at most 200"),
+        (b'{"point": [1, 2], "track_id": 0}', "whole number above 0"),
+        (b'{"point": [1, 2], "track_id": 4294967296}', "whole number above 0"),
+        (b'{"point": [1, 2], "track_id": 1.0}', "whole number above 0"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_refusals(body: bytes, words: str) -> None:
+    with pytest.raises(RefusedError, match=words) as raised:
+        read_prompt(body)
+    assert raised.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"track_id": true}',
+        b'{"track_id": -1}',
+        b'{"track_id": null}',
+        b'{"track_id": 1, "x": 1}',
+        b'{"track_id": 1, "prompt_id": 1}',
+    ],
+)
+def test_removals_that_name_no_track(body: bytes) -> None:
+    with pytest.raises(RefusedError):
+        read_removal(body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.sampled_from(["text", "point", "box", "label", "track_id", "off", "mode"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON | st.binary(max_size=100))
+def test_anything_is_read_or_refused(value: Any) -> None:
+    """No other exception, whatever comes."""
+    body = value if isinstance(value, bytes) else encoded(value)
+    for read in (read_prompt, read_removal):
+        with contextlib.suppress(RefusedError):
+            read(body)
