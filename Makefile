@@ -28,11 +28,11 @@ demo: setup
 
 test:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy && OMP_NUM_THREADS=1 python -m pytest test -n auto --maxprocesses 4 --dist loadfile
+	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy && lint-imports && OMP_NUM_THREADS=1 python -m pytest test -n auto --maxprocesses 4 --dist loadfile
 
 lint:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy
+	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy && lint-imports
 
 soak: setup
 	@$(IN_ENVIRONMENT) python bench/soak.py && python bench/soak_node.py --minutes $(or $(MINUTES),30)

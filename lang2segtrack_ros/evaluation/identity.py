@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.evaluation.metrics import MATCH_IOU, MIN_PIXELS
+from lang2segtrack_ros.toyworld.metrics import MATCH_IOU, MIN_PIXELS
 
 
 @cache

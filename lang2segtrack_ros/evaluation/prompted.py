@@ -11,10 +11,10 @@ import numpy as np
 
 from lang2segtrack_ros.evaluation.identity import IdentityRecord, combine
 from lang2segtrack_ros.evaluation.masks import boundary_f, region_j
-from lang2segtrack_ros.evaluation.metrics import MIN_PIXELS
 from lang2segtrack_ros.evaluation.space import EXTENT_SHARE, errors, is_whole
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.toyworld.metrics import MIN_PIXELS
 from lang2segtrack_ros.toyworld.suites import Clip
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt

@@ -13,8 +13,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from lang2segtrack_ros.detection.detector import Detection, Detector
-from lang2segtrack_ros.evaluation.metrics import MATCH_IOU
 from lang2segtrack_ros.identity.association import box_iou
+from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.pictures import Picture, draw_picture
 
 LOWEST = 0.05

@@ -14,10 +14,10 @@ import numpy as np
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.evaluation.identity import IdentityRecord, combine
 from lang2segtrack_ros.evaluation.masks import boundary_f, region_j
-from lang2segtrack_ros.evaluation.metrics import MATCH_IOU
 from lang2segtrack_ros.evaluation.prompted import FRAME_NS
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.suites import Clip
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import TextPrompt

@@ -8,14 +8,12 @@ There is no way back up: what was too much once would be too much again. Loading
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
 
 import torch
 
 from lang2segtrack_ros.detection.detector import Detector, ShrinkingDetector
-
-if TYPE_CHECKING:
-    from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.models.loading import at_size, usable_size
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
 SMALLEST_SIZE = 64
 """Below this SAM 2 sees nothing at all."""
@@ -51,8 +49,6 @@ def step_down(segmenter: Sam2Segmenter, objects: int) -> Sam2Segmenter | None:
         segmenter: as it is used now; left as it is, others may use it.
         objects: how many it was asked to work on.
     """
-    from lang2segtrack_ros.models.loading import at_size, usable_size
-
     release()
     at_once = min(segmenter.batch_limit or objects, objects) // 2
     if at_once:

@@ -28,10 +28,10 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from lang2segtrack.msg import Track, TrackArray
 from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
-from lang2segtrack_ros.evaluation.metrics import IdentityCounter
 from lang2segtrack_ros.io.image_messages import stamp_ns
 from lang2segtrack_ros.io.rendering import contact_sheet
 from lang2segtrack_ros.io.writers import VideoWriter, write_png
+from lang2segtrack_ros.toyworld.metrics import IdentityCounter
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.types.rle import Rle
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,12 +18,9 @@ from lang2segtrack_ros.segmentation.mask_prediction import Proposal
 from lang2segtrack_ros.segmentation.postprocess import image_masks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
-from lang2segtrack_ros.tracking.predictor import Recalled
+from lang2segtrack_ros.tracking.predictor import Proposer, Recalled
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt
 from lang2segtrack_ros.types.results import Track
-
-if TYPE_CHECKING:
-    from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 
 
 class TrackerError(ValueError):
@@ -40,6 +37,38 @@ class Proposed:
     bank: MemoryBank  # of a new object, one row
 
 
+class FrameTracker(Protocol):
+    """The part of `StreamTracker` that an open frame needs."""
+
+    ids: list[int]
+    frame_index: int
+    proposer: Proposer
+
+    def reserve_id(self) -> int:
+        """The next id, > 0, never given twice."""
+        ...
+
+    def unknown_id(self, track_id: int) -> str:
+        """A sentence about an id that is not tracked."""
+        ...
+
+    def check_room(self, waiting: int = 0) -> None:
+        """Raises TrackerError when no object fits beside the present ones and `waiting` more."""
+        ...
+
+    def fresh_bank(self) -> MemoryBank:
+        """The bank of one object that is born on this frame."""
+        ...
+
+    def preview(self, opened: OpenFrame) -> list[Track]:
+        """The objects as memory proposes them on an open frame."""
+        ...
+
+    def commit(self, opened: OpenFrame) -> list[Track]:
+        """Remembers an open frame."""
+        ...
+
+
 class OpenFrame:
     """A frame that has been looked at but not yet remembered. Made by `StreamTracker.begin`.
 
@@ -52,7 +81,7 @@ class OpenFrame:
         prompted: what prompts made or corrected on this frame, by id.
     """
 
-    def __init__(self, tracker: StreamTracker, features: ImageFeatures, height: int, width: int, recalled: Recalled | None) -> None:
+    def __init__(self, tracker: FrameTracker, features: ImageFeatures, height: int, width: int, recalled: Recalled | None) -> None:
         self.tracker = tracker
         self.features = features
         self.height = height

@@ -25,6 +25,8 @@ from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from test.conftest import body_box
 
+IMPORTS = "from lang2segtrack_ros.models.catalogue import WeightsError\nfrom lang2segtrack_ros.models.loading import load_segmenter"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -166,7 +168,7 @@ def test_a_missing_tensor_is_an_error_not_a_random_number(folder: Path) -> None:
 def test_without_the_hub_the_message_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port: refused at once, with or without a network
-    code = "from lang2segtrack_ros.models import *\ntry:\n    load_segmenter('sam2.1-tiny')\nexcept WeightsError as e:\n    print(e)"
+    code = f"{IMPORTS}\ntry:\n    load_segmenter('sam2.1-tiny')\nexcept WeightsError as e:\n    print(e)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout
     assert "facebook/sam2.1-hiera-tiny cannot be fetched" in said
     assert str(tmp_path / "sam2.1-tiny") in said
@@ -183,7 +185,7 @@ def test_a_torchvision_that_does_not_fit_is_named(tmp_path: Path) -> None:
     """transformers would say "Could not import module 'Sam2VideoModel'"."""
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
-    code = "from lang2segtrack_ros.models import *\ntry:\n    load_segmenter('toy')\nexcept WeightsError as e:\n    print(e)"
+    code = f"{IMPORTS}\ntry:\n    load_segmenter('toy')\nexcept WeightsError as e:\n    print(e)"
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
     assert "torchvision does not fit torch" in said

@@ -13,7 +13,7 @@ import pytest
 FAULTS = """
 import resource, threading
 import numpy as np
-from lang2segtrack_ros.ros.running import suit_engine
+from lang2segtrack_ros.ros.support.process import suit_engine
 suit_engine()
 def work():
     for round in range(60):
@@ -30,7 +30,7 @@ PAGES = 3_000_000 / 4096
 ARENAS = """
 import ctypes, threading
 import numpy as np
-from lang2segtrack_ros.ros.running import suit_engine
+from lang2segtrack_ros.ros.support.process import suit_engine
 libc = ctypes.CDLL(None)
 libc.fdopen.restype = ctypes.c_void_p
 stdout = ctypes.c_void_p(libc.fdopen(1, b"w"))

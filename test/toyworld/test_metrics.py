@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lang2segtrack_ros.evaluation.metrics import IdentityCounter
+from lang2segtrack_ros.toyworld.metrics import IdentityCounter
 
 TRUTH = np.zeros((20, 40), np.uint16)
 TRUTH[5:15, 2:12] = 1
