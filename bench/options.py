@@ -24,7 +24,6 @@ from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
-from lang2segtrack_ros.tracking.speed_options import SpeedOptions
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt
 
@@ -59,11 +58,6 @@ def variants(quick: bool) -> dict[str, tuple[str, dict[str, Any]]]:
         "samurai": ("float32", {}),
         "sam2": ("float32", {"policy": "sam2"}),
         "distractor": ("float32", {"policy": "distractor"}),
-        "samurai + arbitration": ("float32", {"arbitration": True}),
-        "3 memories": ("float32", {"speed": SpeedOptions(memories=3)}),
-        "1 memory": ("float32", {"speed": SpeedOptions(memories=1)}),
-        "pooled memories": ("float32", {"speed": SpeedOptions(pooled_memories=True)}),
-        "coarse boxes": ("float32", {"speed": SpeedOptions(coarse_boxes=True)}),
         "image_size 128": ("128", {}),
         "image_size 256": ("256", {}),
         "bfloat16": ("bfloat16", {}),

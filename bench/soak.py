@@ -50,7 +50,7 @@ def soak(frames: int, with_objects: bool) -> dict[str, object]:
     """Runs a tracker and returns what it held after each round."""
     scene = demo_scene(320, 240)
     shots = [scene.render(index) for index in range(100)]
-    tracker = StreamTracker(load_segmenter("toy", device="cpu"), "distractor", arbitration=True)
+    tracker = StreamTracker(load_segmenter("toy", device="cpu"), "distractor")
     samples: list[tuple[int, float]] = []
     tensors: dict[int, tuple[int, int]] = {}
     began = time.monotonic()

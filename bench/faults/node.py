@@ -74,7 +74,7 @@ def out_of_memory() -> torch.OutOfMemoryError:
 
 def prepare() -> None:
     """Puts the places in."""
-    break_when(Sam2Segmenter, "attend", lambda self, features, read, pooled: len(read.memory) > limit_of("objects_at_once"), out_of_memory)
+    break_when(Sam2Segmenter, "attend", lambda self, features, read: len(read.memory) > limit_of("objects_at_once"), out_of_memory)
     break_when(Sam2Segmenter, "encode", lambda self, pixels: pixels.shape[-1] > limit_of("image_size"), out_of_memory)
     break_when(
         GroundingDinoDetector, "detect_batch", lambda self, *_: self.shortest_edge > limit_of("detector_size"), out_of_memory

@@ -68,11 +68,11 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def follow(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str, arbitration: bool = False) -> PromptedScore:
+def follow(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str) -> PromptedScore:
     """Follows the prompted objects of clips from their true boxes."""
     score = PromptedScore()
     for clip in clips:
-        session = Session(segmenter, policy=policy, arbitration=arbitration)
+        session = Session(segmenter, policy=policy)
         record = IdentityRecord()
         ids: dict[int, int] = {}
         for index in range(clip.length):

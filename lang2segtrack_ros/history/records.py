@@ -19,14 +19,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lang2segtrack_ros.types.results import FrameResult, Source, Track, TrackStatus
 from lang2segtrack_ros.types.rle import Rle
 
 Record = dict[str, Any]
-NO_LOGITS = np.zeros((0, 0), np.float32)
-"""Records do not keep the network's logits."""
 
 
 def track_record(track: Track) -> Record:
@@ -60,7 +56,7 @@ def frame_record(result: FrameResult) -> Record:
 
 
 def read_track(record: Record) -> Track:
-    """The object of a record; its `mask_logits_low` is empty."""
+    """The object of a record."""
     rle = record_rle(record)
     track = Track(
         id=record["id"],
@@ -69,7 +65,6 @@ def read_track(record: Record) -> Track:
         score=record["score"],
         box=None if record["box"] is None else tuple(record["box"]),
         mask=rle.decode(),
-        mask_logits_low=NO_LOGITS,
         predicted_iou=_value(record["predicted_iou"]),
         object_score=_value(record["object_score"]),
         motion_score=_value(record["motion_score"]),

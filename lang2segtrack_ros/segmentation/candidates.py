@@ -23,7 +23,6 @@ class Candidates:
         ious: float32 [N, M] predicted IoU.
         object_score: float32 [N] logits.
         image_size: side of the network's square image, 4 h.
-        coarse_boxes: take boxes off the low-resolution logits instead of upsampling them: quicker, and coarse to 4 pixels.
         at_once: most objects whose masks are upsampled at once.
     """
 
@@ -31,16 +30,10 @@ class Candidates:
     ious: Tensor
     object_score: Tensor
     image_size: int
-    coarse_boxes: bool = False
     at_once: int = 1 << 30
 
     def boxes(self) -> Tensor:
         """Inclusive extents int64 [N, M, 4] = (x_min, y_min, x_max, y_max) in pixels of the square image; 0 where empty."""
-        if self.coarse_boxes:
-            step = self.image_size // self.masks.shape[-1]
-            on = self.masks > 0
-            extents = mask_extents(on)
-            return (extents * step + extents.new_tensor([0, 0, step - 1, step - 1])) * on.flatten(2).any(2)[..., None]
         size = (self.image_size, self.image_size)
         upsampled = (F.interpolate(part, size=size, mode="bilinear", align_corners=False) for part in torch.split(self.masks, self.at_once))
         return torch.cat([mask_extents(part > 0) for part in upsampled])

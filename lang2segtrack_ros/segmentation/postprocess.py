@@ -51,9 +51,9 @@ def make_tracks(
     )
     if proposal.low.device.type == "cpu":
         masks, windows = _image_masks(proposal.low.numpy(), height, width)
-        low, numbers_host = proposal.low.float().numpy(), numbers.numpy()
+        numbers_host = numbers.numpy()
     else:
-        masks, low, numbers_host = _to_host(image_masks(proposal.low, height, width), proposal.low, numbers)
+        masks, numbers_host = _to_host(image_masks(proposal.low, height, width), numbers)
         windows = [WHOLE] * len(masks)
     tracks = []
     for row, track_id in enumerate(ids):
@@ -68,7 +68,6 @@ def make_tracks(
                 score=min(max(iou, 0.0), 1.0) if seen else 0.0,
                 box=box,
                 mask=masks[row],
-                mask_logits_low=low[row],
                 predicted_iou=iou,
                 object_score=object_score,
                 motion_score=motion_score,
@@ -79,20 +78,18 @@ def make_tracks(
     return tracks
 
 
-def _to_host(masks: Tensor, low: Tensor, numbers: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
-    """Brings masks bool [N, H, W], logits float32 [N, h, w] and numbers float64 [N, K] from a GPU to the host in one copy."""
+def _to_host(masks: Tensor, numbers: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Brings masks bool [N, H, W] and numbers float64 [N, K] from a GPU to the host in one copy."""
     count, height, width = masks.shape
     bits = F.pad(masks.flatten(1), (0, -(height * width) % 8)).reshape(count, -1, 8)
     weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=masks.device)
     packed = (bits * weights).sum(-1, dtype=torch.uint8)
-    pieces = [numbers.contiguous().view(torch.uint8).flatten(), low.float().contiguous().view(torch.uint8).flatten(), packed.flatten()]
-    buffer = torch.cat(pieces).cpu().numpy()
-    ends = np.cumsum([piece.numel() for piece in pieces])
-    unpacked = np.unpackbits(buffer[ends[1] :].reshape(count, -1), axis=1, count=height * width)
+    first = numbers.contiguous().view(torch.uint8).flatten()
+    buffer = torch.cat((first, packed.flatten())).cpu().numpy()
+    unpacked = np.unpackbits(buffer[first.numel() :].reshape(count, -1), axis=1, count=height * width)
     return (
         unpacked.reshape(count, height, width).view(np.bool_),
-        buffer[ends[0] : ends[1]].view(np.float32).reshape(low.shape).copy(),
-        buffer[: ends[0]].view(np.float64).reshape(numbers.shape).copy(),
+        buffer[: first.numel()].view(np.float64).reshape(numbers.shape).copy(),
     )
 
 

@@ -9,7 +9,6 @@ over objects. The forward pass of the memory attention is our own, on the loaded
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
@@ -24,9 +23,9 @@ from torch import Tensor
 from lang2segtrack_ros.segmentation.preprocessing import normalised
 
 NO_OBJECT_LOGIT = -1024.0
+"""Mask logit of an object that is not there, as in SAM 2."""
 MAX_SHAPES = 64
 """Shapes that each function is compiled for at most: 1, 2, 4, ... objects, and each kind of prompt."""
-"""Mask logit of an object that is not there, as in SAM 2."""
 
 
 @dataclass(frozen=True)
@@ -231,23 +230,13 @@ class Sam2Segmenter:
     def _heads(self, x: Tensor, heads: int) -> Tensor:
         return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)  # [N, heads, tokens, D]
 
-    def attend(self, features: ImageFeatures, read: Memories, pooled: bool = False) -> Tensor:
-        """Features of the image in the light of each object's memories: [N, C, f, f] for the decoder.
-
-        With `pooled`, keys and values of all spatial memories but the first are averaged over 2 x 2 tokens, and count four times.
-        """
+    def attend(self, features: ImageFeatures, read: Memories) -> Tensor:
+        """Features of the image in the light of each object's memories: [N, C, f, f] for the decoder."""
         count, slots = read.memory.shape[:2]
         tokens = self.side * self.side
         spatial_valid = read.valid.repeat_interleave(tokens, dim=1)
-        if pooled:
-            coarse_valid = read.valid[:, 1:].repeat_interleave(tokens // 4, dim=1)
-            spatial_valid = torch.cat((spatial_valid[:, :tokens], coarse_valid), dim=1)
         mask = torch.cat((spatial_valid, read.pointer_valid), dim=1)[:, None, None, :]
         with self._mixed():
-            if pooled:
-                weight = torch.zeros(mask.shape[-1], dtype=self.number, device=mask.device)
-                weight[tokens : spatial_valid.shape[1]] = math.log(4.0)
-                mask = torch.where(mask, weight, float("-inf"))
             position = self.memory_position + read.rows[:, :, None]
             spatial = (read.memory + position).flatten(1, 2)
             timed = read.pointers + read.pointer_position
@@ -270,24 +259,13 @@ class Sam2Segmenter:
                 value = self._heads(cross.v_proj(values), heads)
                 key = self._heads(cross.k_proj(spatial), heads).reshape(count, heads, slots, tokens, -1)
                 rotated = self._rotate(key).flatten(2, 3).to(value.dtype)
-                if pooled:
-                    rotated = self._pool(rotated)
-                    value = torch.cat((self._pool(value[:, :, : slots * tokens]), value[:, :, slots * tokens :]), dim=2)
                 key = torch.cat((rotated, self._heads(cross.k_proj(timed), heads)), dim=2)
                 query = query.to(value.dtype).expand(count, -1, -1, -1)
-                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask if not pooled else mask.to(value.dtype))
+                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
                 x = x + cross.o_proj(mixed.transpose(1, 2).flatten(2))
 
                 x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
             return self._as_map(attention.layer_norm(x).to(self.number))
-
-    def _pool(self, x: Tensor) -> Tensor:
-        """Averages 2 x 2 tokens of all slots but the first: [N, heads, S*HW, D] to [N, heads, HW + (S-1)*HW/4, D]."""
-        tokens, side = self.side * self.side, self.side
-        first, rest = x[:, :, :tokens], x[:, :, tokens:]
-        count, heads, _, width = rest.shape
-        blocks = rest.reshape(count, heads, -1, side // 2, 2, side // 2, 2, width).mean(dim=(4, 6))
-        return torch.cat((first, blocks.reshape(count, heads, -1, width)), dim=2)
 
     def pointer_position(self, ages: Tensor) -> Tensor:
         """Time code [N, P, 64] of pointers that are `ages` [N, P] frames old (SAM 2.1: sine code of age / 15, projected; SAM 2: none)."""

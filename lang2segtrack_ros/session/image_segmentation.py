@@ -48,9 +48,8 @@ class SegmentedObject:
 
     def as_track(self, number: int) -> Track:
         """The object in the form that `rendering` paints."""
-        low = np.zeros((1, 1), np.float32)
         state, unknown = TrackStatus.TRACKED, float("nan")
-        return Track(number, self.label, state, self.score, self.box, self.mask, low, self.predicted_iou, unknown, unknown, 0)
+        return Track(number, self.label, state, self.score, self.box, self.mask, self.predicted_iou, unknown, unknown, 0)
 
 
 def segment_images(

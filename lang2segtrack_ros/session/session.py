@@ -71,7 +71,6 @@ class Session:
         detect_every: for continuous text prompts, frames from one look to the next.
         max_objects: more are not added.
         min_part: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
-        arbitration: settle which of two objects has slipped onto the other, see `tracking.arbitration`.
         lost_after_s, remove_after_s: see `identity.LifeCycle`.
         identity: the rules by which an object keeps its id, see `identity.registry`.
         cut_correlation: how little an image must resemble the last one to count as a scene cut, 0..1; 0 finds none.
@@ -88,14 +87,13 @@ class Session:
         detect_every: int = 5,
         max_objects: int = 32,
         min_part: float = 0.05,
-        arbitration: bool = False,
         lost_after_s: float = 2.0,
         remove_after_s: float = 0.0,
         identity: IdentityOptions | None = None,
         cut_correlation: float = 0.5,
         history: FrameHistory | None = None,
     ) -> None:
-        self.tracker = StreamTracker(segmenter, policy, max_objects, min_part, arbitration=arbitration)
+        self.tracker = StreamTracker(segmenter, policy, max_objects, min_part)
         self.detector = detector
         self.detect_every = detect_every
         self.life_cycle = LifeCycle(lost_after_s, remove_after_s)

@@ -47,7 +47,6 @@ class MemoryBank:
         born: int64 [N], the frame of the first prompt.
         areas: float32 [N, AREAS], areas of the latest masks that were not empty, in cells of the low-resolution logits; 0 for none.
         distance: float32 [N] metres, NaN unknown, see `depth_gate`.
-        contested, deficit, trust: int64, float32 and float32 [N], see `arbitration`.
     """
 
     features: Tensor
@@ -63,9 +62,6 @@ class MemoryBank:
     born: Tensor
     areas: Tensor
     distance: Tensor
-    contested: Tensor
-    deficit: Tensor
-    trust: Tensor
 
     @staticmethod
     def empty(
@@ -99,9 +95,6 @@ class MemoryBank:
             born=whole(),
             areas=torch.zeros(count, AREAS, device=device),
             distance=torch.full((count,), float("nan"), device=device),
-            contested=whole(),
-            deficit=torch.zeros(count, device=device),
-            trust=torch.full((count,), float("nan"), device=device),
         )
 
     def __len__(self) -> int:
@@ -120,12 +113,6 @@ class MemoryBank:
     def copy(self) -> MemoryBank:
         """Another bank with the same contents."""
         return MemoryBank(*(getattr(self, item.name).clone() for item in fields(self)))
-
-    def take(self, other: MemoryBank, where: Tensor) -> None:
-        """Makes the objects `where` (bool [N]) remember what they remember in another bank of the same objects."""
-        for item in fields(self):
-            mine = getattr(self, item.name)
-            setattr(self, item.name, torch.where(where.view(-1, *([1] * (mine.dim() - 1))), getattr(other, item.name), mine))
 
     def keep(self, rows: list[int]) -> None:
         """Keeps the objects of the given rows, in that order."""

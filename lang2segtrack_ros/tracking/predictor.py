@@ -15,9 +15,8 @@ from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.segmentation.mask_prediction import ELSEWHERE_LOGIT, Proposal
 from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, joined
 from lang2segtrack_ros.tracking.depth_gate import elsewhere
-from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, TRACKED, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy
-from lang2segtrack_ros.tracking.speed_options import SpeedOptions
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
 
 PROMPT_OBJECT_SCORE = 10.0
@@ -35,11 +34,10 @@ class Recalled:
 
 @dataclass(frozen=True)
 class Proposer:
-    """Proposes masks with a network, a policy that chooses among candidates, and what is traded for speed."""
+    """Proposes masks with a network and a policy that chooses among candidates."""
 
     segmenter: Sam2Segmenter
     policy: Policy
-    speed: SpeedOptions
 
     def recall(self, features: ImageFeatures, bank: MemoryBank, frame: int, prompts: int) -> Recalled:
         """What memory says of a bank's objects on an image; `prompts` is the largest number of prompts that one of them had."""
@@ -48,7 +46,7 @@ class Proposer:
         for part, rows in self.segmenter.batches(len(bank)):
             count = part.stop - part.start
             read = self._read(bank, frame, used, rows)
-            attended = self.segmenter.attend(features, read, self.speed.pooled_memories)
+            attended = self.segmenter.attend(features, read)
             decoded.append(self.segmenter.decode(attended, features).first(count))
             maps.append(attended[:count])
         proposal, choice = self._choose_by_policy(bank, frame, Decoded.join(decoded), features.depth)
@@ -58,7 +56,7 @@ class Proposer:
         """The memories of the objects `batch` (int64 [B]) that the policy reads, newest first, then those of `used` prompts; pointers."""
         segmenter = self.segmenter
         rows, valid = self.policy.recent_rows(bank, frame)
-        newest_first = torch.where(valid, rows, rows.shape[1]).argsort(dim=1, stable=True)[:, : self.speed.memories]
+        newest_first = torch.where(valid, rows, rows.shape[1]).argsort(dim=1, stable=True)[:, :RECENT]
         prompted = torch.arange(TRACKED, TRACKED + used, device=rows.device).expand(len(bank), -1)
         slots = torch.cat((newest_first, prompted), dim=1)  # the slots that are read, of each object
         oldest = torch.full_like(prompted, segmenter.num_memories - 1)
@@ -155,12 +153,11 @@ class Proposer:
 
     def _choose_by_policy(self, bank: MemoryBank, frame: int, decoded: Decoded, depth: Tensor | None) -> tuple[Proposal, Choice]:
         """The candidate that the policy takes, for each object of a bank; nothing of it lies where depth [m, m] says otherwise."""
-        size, coarse = self.segmenter.image_size, self.speed.coarse_boxes
         at_once = self.segmenter.batch_limit or len(bank)
         masks = self._masks(decoded)
         if depth is not None:
             masks = torch.where(elsewhere(depth, bank.distance, bank.hidden)[:, None], masks.clamp(max=ELSEWHERE_LOGIT), masks)
-        candidates = Candidates(masks, decoded.ious, decoded.object_score, size, coarse, at_once)
+        candidates = Candidates(masks, decoded.ious, decoded.object_score, self.segmenter.image_size, at_once)
         choice = self.policy.choose(bank, frame, candidates)
         return self._take(decoded, candidates.masks, choice.index, choice.motion_score), choice
 

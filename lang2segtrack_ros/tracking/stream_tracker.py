@@ -9,6 +9,7 @@ corrects objects on this very frame, `OpenFrame.commit` writes the memories and 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -22,14 +23,12 @@ from lang2segtrack_ros.runtime.checkpoint import Checkpoint
 from lang2segtrack_ros.segmentation.mask_prediction import Proposal
 from lang2segtrack_ros.segmentation.postprocess import make_tracks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, joined
-from lang2segtrack_ros.tracking.arbitration import Verdict, arbitrate
 from lang2segtrack_ros.tracking.depth_gate import distances
 from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.policies.registry import make_policy
 from lang2segtrack_ros.tracking.predictor import Proposer
-from lang2segtrack_ros.tracking.speed_options import SpeedOptions
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import ObjectPrompt
 from lang2segtrack_ros.types.results import Track
@@ -44,9 +43,9 @@ class StreamTracker:
         max_objects: more are refused.
         min_part: parts of a mask smaller than this share of its largest part are specks and left out of results (see
             `mask_filter`); 0 gives masks as the network does.
-        speed: what is traded for speed.
-        arbitration: settle which of two objects has slipped onto the other (see `arbitration`). With it, objects that overlap do
-            influence each other, and every object's memory is kept twice.
+
+    Attributes:
+        on_logits: a hook for debugging, called on each frame with the ids of the objects and their mask logits [N, h, w]; None for none.
 
     One object never influences another: all state is per object, and a frame's batch only changes results by rounding.
     """
@@ -57,16 +56,13 @@ class StreamTracker:
         policy: str | Policy = "samurai",
         max_objects: int = 32,
         min_part: float = 0.0,
-        speed: SpeedOptions | None = None,
-        arbitration: bool = False,
     ) -> None:
         self.segmenter = segmenter
         self.policy = make_policy(policy)
         self.max_objects = max_objects
         self.min_part = min_part
-        self.speed = speed or SpeedOptions()
-        self.proposer = Proposer(segmenter, self.policy, self.speed)
-        self.arbitration = arbitration
+        self.on_logits: Callable[[Sequence[int], Tensor], None] | None = None
+        self.proposer = Proposer(segmenter, self.policy)
         self._next_id = 1
         self._pending: list[tuple[int, ObjectPrompt]] = []
         self.reset()
@@ -79,7 +75,6 @@ class StreamTracker:
         self._prompts_seen: dict[int, int] = {}
         self._pending.clear()
         self.bank = self._empty_bank(0)
-        self._before = self._empty_bank(0) if self.arbitration else None  # as it was before objects overlapped
 
     def _empty_bank(self, count: int) -> MemoryBank:
         segmenter = self.segmenter
@@ -138,11 +133,9 @@ class StreamTracker:
                 raise TrackerError(self.unknown_id(track_id))
             return
         rows = [row for row, known in enumerate(self.ids) if known != track_id]
-        bank, before = copy(self.bank), copy(self._before)
+        bank = copy(self.bank)
         bank.keep(rows)
-        if before is not None:
-            before.keep(rows)
-        self.bank, self._before = bank, before  # only now: memory may have run out on the way
+        self.bank = bank  # only now: memory may have run out on the way
         self.ids.remove(track_id)
         del self._labels[track_id], self._prompts_seen[track_id]
 
@@ -185,20 +178,18 @@ class StreamTracker:
     def use(self, segmenter: Sam2Segmenter) -> None:
         """Goes on with the same network at another appetite or image size; what objects remember is scaled."""
         if segmenter.side != self.segmenter.side:
-            bank = self.bank.resized(self.segmenter.side, segmenter.side)
-            before = self._before.resized(self.segmenter.side, segmenter.side) if self._before is not None else None
-            self.bank, self._before = bank, before  # only now: memory may have run out on the way
+            self.bank = self.bank.resized(self.segmenter.side, segmenter.side)
         self.segmenter = segmenter
-        self.proposer = Proposer(segmenter, self.policy, self.speed)
+        self.proposer = Proposer(segmenter, self.policy)
 
     def checkpoint(self) -> Checkpoint:
         """Everything as it is between two frames. What a `commit` has written into objects' memories since stays, and is written anew."""
-        names = ("frame_index", "ids", "_labels", "_prompts_seen", "_pending", "bank", "_before")
+        names = ("frame_index", "ids", "_labels", "_prompts_seen", "_pending", "bank")
         return Checkpoint([(self, names)], copied=(MemoryBank,))
 
     def fork(self) -> StreamTracker:
         """An empty tracker on the same network and at the same frame, to catch up objects that are later `adopt`ed."""
-        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part, self.speed, self.arbitration)
+        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part)
         other.frame_index = self.frame_index
         return other
 
@@ -207,8 +198,6 @@ class StreamTracker:
         if other.frame_index != self.frame_index:
             raise TrackerError(f"the fork is at frame {other.frame_index}, this tracker at {self.frame_index}")
         self.bank.append(other.bank)
-        if self._before is not None:
-            self._before.append(other.bank)
         self.ids.extend(other.ids)
         self._labels.update(other._labels)
         self._prompts_seen.update(other._prompts_seen)
@@ -250,12 +239,6 @@ class StreamTracker:
         ids = self.ids + opened.added
         labels = {**self._labels, **{key: item.prompt.label or self._labels.get(key, "") for key, item in prompted.items()}}
         banks = [self.bank, *(item.bank for item in added)]
-        verdict: Verdict | None = None
-        if self.arbitration:
-            score = torch.where(whole.motion_score.isnan(), whole.iou.double(), (whole.iou.double() + whole.motion_score) / 2).float()
-            history = (torch.cat([getattr(bank, name) for bank in banks]) for name in ("contested", "deficit", "trust"))
-            verdict = arbitrate(whole.low, score, *history)
-            whole = whole.hide(verdict.slipped & ~from_user)
         hidden = whole.frames_hidden(torch.cat([bank.hidden for bank in banks]))
         stable = torch.cat(([recalled.choice.stable] if recalled is not None else []) + [bank.stable for bank in banks[1:]])
         tracks = make_tracks(ids, labels, whole, hidden, stable, opened.height, opened.width, self.min_part)
@@ -269,8 +252,6 @@ class StreamTracker:
             self.bank.write_motion(choice.state, choice.has_filter, choice.stable, sound[:old])
         for item in added:
             self.bank.append(item.bank)
-            if self._before is not None:
-                self._before.append(item.bank)
         self.ids = ids
         for track_id, item in prompted.items():
             row = ids.index(track_id)
@@ -282,19 +263,10 @@ class StreamTracker:
                 self.bank.stable[row] = 0  # the user said where it is: the motion model starts anew
         self._labels = labels
         self.bank.hidden = hidden
-        if verdict is not None:
-            self._restore(verdict, from_user)
         if opened.features.depth is not None:
             self.bank.distance = distances(opened.features.depth, whole.low, self.bank.distance)
         self.bank.note_areas((whole.low > 0).flatten(1).sum(1).float())
         self.frame_index += 1
+        if self.on_logits is not None:
+            self.on_logits(ids, whole.low)
         return sorted(tracks, key=lambda track: track.id)
-
-    def _restore(self, verdict: Verdict, from_user: Tensor) -> None:
-        """Gives objects that slipped the memory of before, and notes the memory of those that nobody contests."""
-        assert self._before is not None
-        hidden = self.bank.hidden
-        self.bank.take(self._before, verdict.slipped & ~from_user)
-        self.bank.hidden, self.bank.contested = hidden, verdict.contested
-        self.bank.deficit, self.bank.trust = verdict.deficit, verdict.trust
-        self._before.take(self.bank, (verdict.contested == 0) & ~verdict.slipped)

@@ -45,7 +45,6 @@ class Track:
         score: 0..1, how sure the tracker is of the mask: predicted IoU, 0 when nothing is visible.
         box: (x_min, y_min, x_max, y_max) in pixels, maxima exclusive; None when nothing is visible.
         mask: bool [H, W].
-        mask_logits_low: float32 [h, w], the network's mask logits at stride 4 of its own input, for study.
         predicted_iou: 0..1, the network's own guess of the mask's IoU.
         object_score: logit; > 0 means visible.
         motion_score: 0..1, IoU of the mask's box with the motion model's prediction; NaN while there is none.
@@ -60,7 +59,6 @@ class Track:
     score: float
     box: Box | None
     mask: NDArray[np.bool_]
-    mask_logits_low: NDArray[np.float32]
     predicted_iou: float
     object_score: float
     motion_score: float

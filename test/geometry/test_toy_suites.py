@@ -25,7 +25,7 @@ def test_bodies_of_a_suite(suite: str) -> None:
                     continue
                 mask = frame.instances == number
                 x1, y1, x2, y2 = (float(value) for value in body.box or ())
-                known = Track(number, "", TrackStatus.TRACKED, 1.0, (x1, y1, x2, y2), mask, np.zeros((4, 4), np.float32), 1.0, 1.0, 1.0, 0)
+                known = Track(number, "", TrackStatus.TRACKED, 1.0, (x1, y1, x2, y2), mask, 1.0, 1.0, 1.0, 0)
                 centre, extent = errors(known, (), body, frame, clip.scene)
                 centre_errors.append(centre)
                 extent_errors.append(extent)

@@ -19,9 +19,8 @@ MASK[2:4, 3:7] = True
 
 
 def result(index: int = 3) -> FrameResult:
-    low = np.zeros((2, 2), np.float32)
-    seen = Track(1, "red circle", TrackStatus.TRACKED, 0.9, (3.0, 2.0, 7.0, 4.0), MASK, low, 0.9, 5.0, math.nan, 4, 0, Source.MERGED)
-    hidden = Track(7, "", TrackStatus.LOST, 0.0, None, np.zeros_like(MASK), low, 0.1, -3.0, 0.5, 0, 12)
+    seen = Track(1, "red circle", TrackStatus.TRACKED, 0.9, (3.0, 2.0, 7.0, 4.0), MASK, 0.9, 5.0, math.nan, 4, 0, Source.MERGED)
+    hidden = Track(7, "", TrackStatus.LOST, 0.0, None, np.zeros_like(MASK), 0.1, -3.0, 0.5, 0, 12)
     return FrameResult(5_000_000_001, index, 6, 8, (seen, hidden), prompted=(1,))
 
 

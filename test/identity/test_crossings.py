@@ -45,7 +45,7 @@ def track(track_id: int, mask: NDArray[np.bool_], label: str = "orange square") 
     box: Box | None = None
     if len(rows):
         box = float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
-    return Track(track_id, label, TrackStatus.TRACKED, 0.9, box, mask, np.zeros((4, 4), np.float32), 0.9, 3.0, 0.9, 5)
+    return Track(track_id, label, TrackStatus.TRACKED, 0.9, box, mask, 0.9, 3.0, 0.9, 5)
 
 
 def frame_of(meetings: Meetings, tracks: Sequence[Track], color: NDArray[np.uint8]) -> dict[int, Box]:

@@ -28,7 +28,7 @@ def track(track_id: int, x: int | None = 10, label: str = "red circle", predicte
     if x is not None:
         mask[5:15, x : x + 10] = True
     box = None if x is None else (float(x), 5.0, float(x + 10), 15.0)
-    return Track(track_id, label, TrackStatus.TRACKED, 0.9, box, mask, np.zeros((4, 4), np.float32), predicted_iou, 3.0, 0.9, 5)
+    return Track(track_id, label, TrackStatus.TRACKED, 0.9, box, mask, predicted_iou, 3.0, 0.9, 5)
 
 
 def picture(*colors: Color) -> NDArray[np.uint8]:

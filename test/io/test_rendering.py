@@ -16,8 +16,7 @@ from lang2segtrack_ros.types.rle import mask_box
 
 def make_track(mask: np.ndarray, track_id: int = 1, state: TrackStatus = TrackStatus.TRACKED, label: str = "cup") -> Track:
     """A track with a given mask."""
-    low = np.zeros((4, 4), np.float32)
-    return Track(track_id, label, state, 0.9, mask_box(mask), mask, low, 0.9, 5.0, float("nan"), 0)
+    return Track(track_id, label, state, 0.9, mask_box(mask), mask, 0.9, 5.0, float("nan"), 0)
 
 
 def test_overlay_paints_inside_the_mask_only() -> None:

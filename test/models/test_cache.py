@@ -22,6 +22,7 @@ from lang2segtrack_ros.toyworld.scene import demo_scene
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt
 from test.conftest import body_box
+from test.logits import LogitsProbe
 
 
 def test_the_same_network_is_loaded_once() -> None:
@@ -78,8 +79,12 @@ def follow(segmenter: Sam2Segmenter, seed: int) -> list[np.ndarray]:
     scene = demo_scene(320, 240, seed)
     shots = [scene.render(index) for index in range(12)]
     tracker = StreamTracker(segmenter)
+    logits, rows = LogitsProbe(tracker), []
     tracker.add(BoxPrompt(body_box(shots[0], 1)))
-    return [tracker.step(shot.color)[0].mask_logits_low for shot in shots]
+    for shot in shots:
+        tracker.step(shot.color)
+        rows.append(logits.stacked())
+    return rows
 
 
 def test_streams_on_threads_of_their_own_do_not_disturb_each_other() -> None:

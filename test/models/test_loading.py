@@ -24,6 +24,7 @@ from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from test.conftest import body_box
+from test.logits import LogitsProbe
 
 IMPORTS = "from lang2segtrack_ros.models.catalogue import WeightsError\nfrom lang2segtrack_ros.models.loading import load_segmenter"
 
@@ -43,10 +44,11 @@ def test_another_image_size(frames: list[SceneFrame]) -> None:
     segmenter = load_segmenter("toy", device="cpu", image_size=256)
     assert segmenter.image_size == 256
     tracker = StreamTracker(segmenter)
+    logits = LogitsProbe(tracker)
     tracker.add(BoxPrompt(body_box(frames[0], 1)))
     for frame in frames[:4]:
         (track,) = tracker.step(frame.color)
-    assert track.mask_logits_low.shape == (64, 64)
+    assert logits[track.id].shape == (64, 64)
     assert np.count_nonzero(track.mask & (frames[3].instances == 1)) / np.count_nonzero(frames[3].instances == 1) > 0.5
 
 
@@ -83,7 +85,10 @@ def test_weights_in_bfloat16_give_what_casting_them_on_every_frame_gives(frames:
             tracker.add(MaskPrompt(frames[0].instances == 2))
             x1, y1, x2, y2 = body_box(frames[0], 3)
             tracker.add(PointPrompt([((x1 + x2) / 2, (y1 + y2) / 2)], [1]))
-            rows = [np.stack([track.mask_logits_low for track in tracker.step(frame.color)]) for frame in frames[:4]]
+            logits, rows = LogitsProbe(tracker), []
+            for frame in frames[:4]:
+                tracker.step(frame.color)
+                rows.append(logits.stacked())
             results.append((rows, tracker.bank.pointers.clone()))
         (expected, pointers), (found, others) = results
         assert all((one == other).all() for one, other in zip(expected, found))

@@ -27,6 +27,7 @@ from lang2segtrack_ros.types.prompt_handle import MAX_TRIES, PromptHandle
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
 from test.conftest import body_box, iou
+from test.logits import LogitsProbe
 
 PERIOD_NS = 66_666_667
 OUT = "CUDA out of memory. Tried to allocate 2.00 GiB"
@@ -65,14 +66,17 @@ def test_fewer_objects_at_once_give_the_same_masks(
 ) -> None:
     """Memory for one object only, from the fourth frame on: the frame on which it runs out is done all the same."""
     calm, short = prompted(segmenter, frames), prompted(segmenter, frames)
-    expected = [step(calm, frames, index) for index in range(8)]
-    raise_in(monkeypatch, "attend", torch.OutOfMemoryError(OUT), lambda _, __, read, ___: len(read.memory) > 1 and short_now)
+    wanted, found = LogitsProbe(calm.tracker), LogitsProbe(short.tracker)
+    expected = []
+    for index in range(8):
+        step(calm, frames, index)
+        expected.append(wanted.stacked())
+    raise_in(monkeypatch, "attend", torch.OutOfMemoryError(OUT), lambda _, __, read: len(read.memory) > 1 and short_now)
     for index in range(8):
         short_now = index >= 3
         result = step(short, frames, index)
         assert [track.id for track in result.tracks] == [1, 2, 3]
-        for track, wanted in zip(result.tracks, expected[index].tracks):
-            np.testing.assert_allclose(track.mask_logits_low, wanted.mask_logits_low, atol=1e-3)
+        np.testing.assert_allclose(found.stacked(), expected[index], atol=1e-3)
     assert short.stepped_down == "1 objects at once, images at 192 px"
     assert segmenter.batch_limit == 0, "others that share the network are not touched"
 

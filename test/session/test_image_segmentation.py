@@ -24,6 +24,7 @@ from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError, TextPrompt
 from test.conftest import body_box, iou
+from test.logits import LogitsProbe
 
 PHRASES = ("red circle", "blue star")
 
@@ -93,12 +94,14 @@ def test_a_tracker_does_not_notice(segmenter: Sam2Segmenter, detector: Grounding
 
     def follow(requests: ImageRequests | None) -> list[np.ndarray]:
         tracker = StreamTracker(segmenter)
+        logits = LogitsProbe(tracker)
         tracker.add(BoxPrompt(body_box(frames[0], 1)))
         masks, asked = [], []
         for frame in frames[:12]:
             if requests is not None and len(asked) < 3:
                 asked.append(requests.ask(frame.color, TextPrompt("red circle. blue star.")))
-            masks.append(tracker.step(Frame(frame.color))[0].mask_logits_low)
+            tracker.step(Frame(frame.color))
+            masks.append(logits.stacked())
         assert all(len(future.result(60)[0]) == 2 for future in asked)
         return masks
 

@@ -17,6 +17,7 @@ from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.policies.sam2 import Sam2Policy
 from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from test.logits import LogitsProbe
 from test.tracking.golden import FRAMES, Trace, golden_segmenter, load_trace
 from test.tracking.recorded import Recorded
 
@@ -99,12 +100,13 @@ def run(trace: Trace, frames: int, limit: Callable[[int], float], policy: Policy
     assert digest == str(trace["weights_sha256"]), "NumPy makes other random numbers than those the traces were recorded with"
     tracker = StreamTracker(segmenter, policy or (Sam2Policy() if trace.name == "D" else SamuraiPolicy()))
     tracker.add(trace.prompt())
+    logits = LogitsProbe(tracker)
     images = trace.frames()
     for frame in range(frames):
         if frame:
             assert read(tracker.policy, tracker.bank, frame) == trace.memories(frame), f"memories of frame {frame}"
         (track,) = tracker.step(images[frame])
-        error = float(np.abs(track.mask_logits_low - trace["low_res_logits"][frame]).max())
+        error = float(np.abs(logits[track.id] - trace["low_res_logits"][frame]).max())
         assert error < limit(frame), f"logits of frame {frame} differ by {error:.1e}"
         if frame:
             assert abs(track.predicted_iou - float(trace["best_iou_score"][frame])) < (2e-2 if trace.name in "ACD" else 5e-2)

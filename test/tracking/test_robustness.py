@@ -15,17 +15,25 @@ from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.open_frame import TrackerError
-from lang2segtrack_ros.tracking.speed_options import SpeedOptions
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from test.conftest import body_box, iou
+from test.logits import LogitsProbe
 
 
 def follow(tracker: StreamTracker, frames: list[SceneFrame], bodies: tuple[int, ...], count: int) -> list[np.ndarray]:
     for body in bodies:
         tracker.add(BoxPrompt(body_box(frames[0], body)))
-    return [np.stack([track.mask_logits_low for track in tracker.step(frame.color)]) for frame in frames[:count]]
+    return record(tracker, frames[:count])
+
+
+def record(tracker: StreamTracker, frames: list[SceneFrame]) -> list[np.ndarray]:
+    logits, rows = LogitsProbe(tracker), []
+    for frame in frames:
+        tracker.step(frame.color)
+        rows.append(logits.stacked())
+    return rows
 
 
 def spoiled(features: ImageFeatures) -> ImageFeatures:
@@ -104,7 +112,7 @@ def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: S
         tracker = StreamTracker(network)
         logits = follow(tracker, frames, (1, 2, 3), 5)
         tracker.remove(3)
-        logits += [np.stack([track.mask_logits_low for track in tracker.step(frame.color)]) for frame in frames[5:8]]
+        logits += record(tracker, frames[5:8])
         results.append(logits)
     for plain, other in zip(*results):
         assert np.abs(plain - other).max() < 5e-2
@@ -129,27 +137,3 @@ def test_compiled_functions_take_every_number_of_objects_and_kind_of_prompt(fram
     for points in range(1, 4):
         tracker.add(PointPrompt([middle] * points, [1] * points))
     assert len(tracker.step(frames[6].color)) == 20
-
-
-@pytest.mark.parametrize(
-    "speed",
-    [SpeedOptions(memories=2), SpeedOptions(pooled_memories=True), SpeedOptions(coarse_boxes=True)],
-    ids=["memories", "pooled", "boxes"],
-)
-def test_speed_options_keep_the_object(segmenter: Sam2Segmenter, frames: list[SceneFrame], speed: SpeedOptions) -> None:
-    """Each is an approximation: not the same logits (or it would not be one), but the same object."""
-    exact, quick = StreamTracker(segmenter), StreamTracker(segmenter, speed=speed)
-    prompt = BoxPrompt(body_box(frames[0], 1))
-    exact.add(prompt)
-    quick.add(prompt)
-    difference = 0.0
-    for frame in frames[:20]:
-        (a,), (b,) = exact.step(frame.color), quick.step(frame.color)
-        difference = max(difference, float(np.abs(a.mask_logits_low - b.mask_logits_low).max()))
-        assert iou(b.mask, frame.instances == 1) > 0.7
-    assert difference > 0 or speed.coarse_boxes
-
-
-def test_speed_options_are_checked() -> None:
-    with pytest.raises(ValueError, match="between 1 and 6"):
-        SpeedOptions(memories=0)

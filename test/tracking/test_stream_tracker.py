@@ -15,20 +15,21 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
-from lang2segtrack_ros.tracking.open_frame import TrackerError
+from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError
-from lang2segtrack_ros.types.results import Track
 from test.conftest import body_box, iou
+from test.logits import LogitsProbe
 
 
 def box(frames: list[SceneFrame], index: int, body: int) -> BoxPrompt:
     return BoxPrompt(body_box(frames[index], body), f"body {body}")
 
 
-def logits(tracks: list[Track]) -> dict[int, np.ndarray]:
-    return {track.id: track.mask_logits_low for track in tracks}
+def preview_logits(opened: OpenFrame) -> dict[int, np.ndarray]:
+    assert opened.recalled is not None
+    return dict(zip(opened.tracker.ids, opened.recalled.proposal.low.numpy()))
 
 
 def test_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
@@ -44,12 +45,12 @@ def test_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: li
     session.obj_with_new_inputs.append(1)
     tracker = StreamTracker(segmenter, policy="sam2")
     tracker.add(prompt)
-    worst = 0.0
+    logits, worst = LogitsProbe(tracker), 0.0
     for frame in frames[:35]:
         with torch.inference_mode():
             expected = segmenter.model(inference_session=session, frame=segmenter.preprocess(frame.color)[0]).pred_masks[0, 0]
-        found = tracker.step(frame.color)[0].mask_logits_low
-        worst = max(worst, float(np.abs(found - expected.numpy()).max()))
+        tracker.step(frame.color)
+        worst = max(worst, float(np.abs(logits[1] - expected.numpy()).max()))
     assert worst < 2e-2, f"differs by {worst}"  # memories are rounded to bfloat16, which lifts 1e-6 to 1e-3
 
 
@@ -70,6 +71,7 @@ def test_objects_do_not_influence_each_other(exact: Sam2Segmenter, frames: list[
     boxes = [body_box(frames[0], 1), *((x, y, x + 40.0, y + 40.0) for x, y in corners)][:count]
     together = StreamTracker(exact, policy)
     ids = [together.add(BoxPrompt(item)) for item in boxes]
+    result = LogitsProbe(together)
     seen: dict[int, list[np.ndarray]] = {track_id: [] for track_id in ids}
     late = 0
     for index, frame in enumerate(frames[:length]):
@@ -79,15 +81,17 @@ def test_objects_do_not_influence_each_other(exact: Sam2Segmenter, frames: list[
             together.remove(ids[-1])
         if index == 9:
             together.remove(late)
-        result = logits(together.step(frame.color))
+        together.step(frame.color)
         for track_id in ids:
             if track_id in result:
                 seen[track_id].append(result[track_id])
     for item, track_id in list(zip(boxes, ids))[:: max(1, count // 3)]:
         alone = StreamTracker(exact, policy)
         alone.add(BoxPrompt(item))
+        logits = LogitsProbe(alone)
         for index, expected in enumerate(seen[track_id]):
-            difference = np.abs(alone.step(frames[index].color)[0].mask_logits_low - expected).max()
+            alone.step(frames[index].color)
+            difference = np.abs(logits[1] - expected).max()
             assert difference < 1e-4, f"object {track_id} differs by {difference} on frame {index}"
 
 
@@ -157,19 +161,21 @@ def test_pixels_of_two_objects_are_given_to_the_one_whose_they_are(segmenter: Sa
     image = frames[1].color
     height, width = image.shape[:2]
     opened = tracker.begin(tracker.encode(Frame(image)), height, width)
-    before = {track.id: track.mask_logits_low for track in opened.tracks()}
+    before = preview_logits(opened)
     cut = int(np.quantile(np.nonzero(before[1] > 0)[0], 0.3))
     whose = np.zeros((height, width), np.float32)
     whose[: cut * height // len(before[1])] = -1.0
     opened.share_out((1, 2), whose)
-    after = logits(opened.tracks())
+    after = preview_logits(opened)
     assert (before[1][:cut] > 0).any()
     assert not (after[1][:cut] > 0).any()
     assert ((after[2] > 0)[:cut] == ((before[1] > 0) | (before[2] > 0))[:cut]).all()
     for track_id in (1, 2):
         np.testing.assert_array_equal(after[track_id][cut:], before[track_id][cut:])
     np.testing.assert_array_equal(after[3], before[3])
-    np.testing.assert_array_equal(logits(opened.commit())[1], after[1])
+    logits = LogitsProbe(tracker)
+    opened.commit()
+    np.testing.assert_array_equal(logits[1], after[1])
 
 
 def test_what_is_left_of_a_mask_that_was_anothers_is_hidden_and_what_is_confirmed_remembered(
@@ -267,9 +273,11 @@ def test_an_exception_inside_a_step_changes_nothing(
             patch.setattr(segmenter, name, broken)
             with pytest.raises(RuntimeError, match="out of memory"):
                 shaken.step(frames[3].color)
+    expected, found = LogitsProbe(steady), LogitsProbe(shaken)
     for frame in frames[3:6]:
-        expected, found = steady.step(frame.color)[0], shaken.step(frame.color)[0]
-        assert np.abs(expected.mask_logits_low - found.mask_logits_low).max() < 1e-3
+        steady.step(frame.color)
+        shaken.step(frame.color)
+        assert np.abs(expected[1] - found[1]).max() < 1e-3
     assert shaken.frame_index == steady.frame_index
 
 

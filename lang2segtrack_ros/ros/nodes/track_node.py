@@ -152,7 +152,6 @@ class TrackNode(LifecycleNode):
             detect_every=self._value("detect_every"),
             max_objects=self._value("max_objects"),
             min_part=self._value("min_part"),
-            arbitration=self._value("arbitration"),
             lost_after_s=self._value("lost_after_s"),
             remove_after_s=self._value("remove_after_s"),
             identity=IdentityOptions(**{item.name: self._value(item.name) for item in fields(IdentityOptions)}),

@@ -25,7 +25,6 @@ PARAMETERS: tuple[Parameter, ...] = (
         "image_size", 0, "Side of the square image SAM 2 works on, a multiple of 32; 0 is the checkpoint's own, 512 is faster.", 0, 4096
     ),
     Parameter("policy", "samurai", "Which candidate mask is taken and which memories are kept.", choices=POLICY_NAMES),
-    Parameter("arbitration", False, "When two objects claim the same pixels, find out which has slipped and give it its memory back."),
     Parameter("compiled", False, "Run SAM 2 through torch.compile: quicker on a GPU, but the first images take minutes."),
     Parameter("max_objects", 32, "More objects are refused.", 1, 256),
     Parameter("min_part", 0.05, "Parts of a mask smaller than this share of its largest part are left out; 0 keeps all.", 0.0, 1.0),
