@@ -24,7 +24,7 @@ import torch
 from rclpy.executors import Executor
 
 from lang2segtrack_ros.io.image_messages import stamp_ns
-from lang2segtrack_ros.ros.inputs.subscription import FollowingSubscription
+from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.nodes import track_node
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
@@ -51,7 +51,7 @@ class Probe:
 
     def install(self) -> None:
         """Wraps the stations."""
-        receive, offer, publish = FollowingSubscription._receive, EngineThread.offer, Outputs._publish
+        receive, offer, publish = QosMatchingSubscription._receive, EngineThread.offer, Outputs._publish
         take, step = Executor._take_subscription, Session.step
 
         def timed_take(executor: Any, subscription: Any) -> Any:
@@ -87,7 +87,7 @@ class Probe:
             self.note(frame.stamp_ns, taken=taken, published=time.time_ns(), publish_cpu=time.thread_time_ns() - began)
 
         Executor._take_subscription = timed_take
-        FollowingSubscription._receive = timed_receive  # type: ignore[assignment]
+        QosMatchingSubscription._receive = timed_receive  # type: ignore[assignment]
         EngineThread.offer = timed_offer  # type: ignore[method-assign]
         Session.step = timed_step  # type: ignore[method-assign]
         Outputs._publish = timed_publish  # type: ignore[method-assign]

@@ -29,7 +29,7 @@ from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt
 
 OBJECTS = (1, 2, 4, 8, 16)
-PARTS = ("preprocess", "encode", "attend", "decode", "memorise")
+PARTS = ("preprocess", "encode", "attend", "decode", "encode_memory")
 FILL = 17  # frames after which all rings are full
 SIZES = {"tiny": (96, 12, 7), "small": (96, 16, 7), "base-plus": (112, 24, 14), "large": (144, 48, 7)}
 

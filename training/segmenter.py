@@ -157,7 +157,7 @@ class Driver:
         maps: Tensor = output.reshape(count, SIDE * SIDE, WIDTH).transpose(1, 2).reshape(count, -1, SIDE, SIDE).float()
         return maps
 
-    def memorise(self, top: Tensor, logits: Tensor, score: Tensor, hard: bool, token: Tensor) -> dict[str, Tensor]:
+    def encode_memory(self, top: Tensor, logits: Tensor, score: Tensor, hard: bool, token: Tensor) -> dict[str, Tensor]:
         """What is remembered of masks [B, h, w] with object scores [B] and tokens [B, C]."""
         large = F.interpolate(logits[:, None], size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", align_corners=False)
         features, codes = self.model._encode_new_memory(top, large, score[:, None, None], is_mask_from_pts=hard)
@@ -335,7 +335,7 @@ class SegmenterTraining:
                 true = F.interpolate(masks[:, t : t + 1].float(), size=chosen.shape[1:], mode="area")[:, 0] * 20 - 10
                 chosen = torch.where(is_told[:, None, None], true, chosen)
                 score = torch.where(is_told, area[:, t] - 0.5, score)
-                history.append((t, driver.memorise(top, chosen, score, hard, mask_tokens[rows, pick])))
+                history.append((t, driver.encode_memory(top, chosen, score, hard, mask_tokens[rows, pick])))
         loss = losses["first"] + losses["choice"] + losses["iou"] + 1.5 * losses["object"] + self.phase.coarse * losses["coarse"]
         loss = loss + self.phase.identity * (identity + losses["attention"])
         seen, right = torch.stack(ious, 1), torch.stack(scores, 1)

@@ -98,7 +98,7 @@ FINISH = replace(
     even=0.7,
     meeting=0.5,
 )
-"""Meetings among much else, for the last phase."""
+"""Crossings among much else, for the last phase."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lang2segtrack_ros.detection.worker import DetectionAnswer
+from lang2segtrack_ros.detection.worker import DetectionResult
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.results import Track
 
 
 @dataclass(eq=False)
-class Question:
+class PendingDetection:
     """A question the detector is working on.
 
     Attributes:
@@ -27,5 +27,5 @@ class Question:
     tracks: list[Track]
     handles: list[PromptHandle]
     features: list[tuple[int, ImageFeatures, int, int]]
-    answer: DetectionAnswer | None = None
+    result: DetectionResult | None = None
     failures: int = 0

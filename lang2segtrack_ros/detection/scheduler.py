@@ -16,7 +16,7 @@ MAX_TEXTS = 64
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DetectionQuery:
     """What the detector is asked.
 
     Attributes:
@@ -28,22 +28,22 @@ class Wanted:
     handles: list[PromptHandle]
 
 
-class TextPrompts:
+class DetectionScheduler:
     """Continuous text prompts by number, and prompts of either kind that no look has answered yet.
 
     Attributes:
         handles: prompts that wait for a look.
-        look_now: every continuous prompt is due, whatever its interval.
+        detect_now: every continuous prompt is due, whatever its interval.
     """
 
-    STATE = ("handles", "look_now", "_texts", "_looked")
+    STATE = ("handles", "detect_now", "_texts", "_frames_since_detection")
     """Attributes that a frame changes."""
 
     def __init__(self) -> None:
         self.handles: list[PromptHandle] = []
-        self.look_now = False
+        self.detect_now = False
         self._texts: dict[int, TextPrompt] = {}
-        self._looked: dict[int, int] = {}  # frames since the last look for each of them
+        self._frames_since_detection: dict[int, int] = {}  # frames since the last look for each of them
         self._next = 1
 
     @property
@@ -56,38 +56,38 @@ class TextPrompts:
         """What is looked for continuously."""
         return tuple(dict.fromkeys(phrase for text in self._texts.values() for phrase in text.phrases))
 
-    def add(self, prompt: TextPrompt, replaces: int) -> int:
+    def add(self, prompt: TextPrompt, replace_prompt_id: int) -> int:
         """Its number. Raises PromptError when there are too many, or none has the number whose place it is to take."""
-        if replaces:
-            self._check_known(replaces)
-            number = replaces
+        if replace_prompt_id:
+            self._check_known(replace_prompt_id)
+            number = replace_prompt_id
         elif len(self._texts) >= MAX_TEXTS:
             raise PromptError(f"{MAX_TEXTS} text prompts are looked for already and no more are allowed: remove one, or reset")
         else:
             number = self._next
             self._next += 1
         self._texts[number] = prompt
-        self._looked[number] = 0
+        self._frames_since_detection[number] = 0
         return number
 
     def remove(self, number: int) -> None:
         """Looks for it no longer. Raises PromptError when none has this number."""
         self._check_known(number)
-        del self._texts[number], self._looked[number]
+        del self._texts[number], self._frames_since_detection[number]
 
     def reset(self) -> None:
         """Forgets all; numbers go on."""
         self._texts.clear()
-        self._looked.clear()
+        self._frames_since_detection.clear()
         self.handles.clear()
-        self.look_now = False
+        self.detect_now = False
 
     def tick(self) -> None:
         """A frame has come."""
-        for number in self._looked:
-            self._looked[number] += 1
+        for number in self._frames_since_detection:
+            self._frames_since_detection[number] += 1
 
-    def next_look(self, detector: Detector, every: int, unconfirmed: Collection[str] = ()) -> Wanted | None:
+    def next_query(self, detector: Detector, interval: int, unconfirmed: Collection[str] = ()) -> DetectionQuery | None:
         """What a look on this frame is for, None when nothing is due; counts as done.
 
         Args:
@@ -95,33 +95,37 @@ class TextPrompts:
             every: frames, for prompts without their own.
             unconfirmed: phrases of which an object waits to be found again; half the time is enough for these.
         """
-        due = [number for number in self._texts if self.look_now or self._looked[number] >= self._interval(number, every, unconfirmed)]
+        due = [
+            number
+            for number in self._texts
+            if self.detect_now or self._frames_since_detection[number] >= self._interval(number, interval, unconfirmed)
+        ]
         asked: list[tuple[TextPrompt, PromptHandle | int]] = [(self._texts[number], number) for number in due]
         asked += [(handle.prompt, handle) for handle in self.handles if isinstance(handle.prompt, TextPrompt)]
         if not asked:
             return None
         crowded = not _readable(detector, [phrase for text, _ in asked for phrase in text.phrases])
         if crowded:  # new prompts come first, then what was not looked for the longest; the others' turn comes on the next look
-            asked.sort(key=lambda item: float("-inf") if isinstance(item[1], PromptHandle) else -self._looked[item[1]])
-        wanted = Wanted({}, [])
+            asked.sort(key=lambda item: float("-inf") if isinstance(item[1], PromptHandle) else -self._frames_since_detection[item[1]])
+        query = DetectionQuery({}, [])
         for text, asker in asked:
-            if crowded and wanted.thresholds and not _readable(detector, [*wanted.thresholds, *text.phrases]):
+            if crowded and query.thresholds and not _readable(detector, [*query.thresholds, *text.phrases]):
                 continue
             threshold = detector.default_threshold if text.threshold is None else text.threshold
             for phrase in text.phrases:
-                wanted.thresholds[phrase] = min(threshold, wanted.thresholds.get(phrase, 1.0))
+                query.thresholds[phrase] = min(threshold, query.thresholds.get(phrase, 1.0))
             if isinstance(asker, PromptHandle):
-                wanted.handles.append(asker)
+                query.handles.append(asker)
             number = asker.prompt_id if isinstance(asker, PromptHandle) else asker
-            if number in self._looked:
-                self._looked[number] = 0
-        self.look_now = False
-        self.handles = [handle for handle in self.handles if handle not in wanted.handles]
-        return wanted
+            if number in self._frames_since_detection:
+                self._frames_since_detection[number] = 0
+        self.detect_now = False
+        self.handles = [handle for handle in self.handles if handle not in query.handles]
+        return query
 
-    def _interval(self, number: int, every: int, unconfirmed: Collection[str]) -> int:
+    def _interval(self, number: int, interval: int, unconfirmed: Collection[str]) -> int:
         text = self._texts[number]
-        frames = text.every or every
+        frames = text.interval or interval
         return frames if set(text.phrases).isdisjoint(unconfirmed) else (frames + 1) // 2
 
     def _check_known(self, number: int) -> None:

@@ -28,7 +28,7 @@ class DetectionRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionAnswer:
+class DetectionResult:
     """What became of a request: the detections, or the error that came instead, and the seconds it took."""
 
     request: DetectionRequest
@@ -37,15 +37,15 @@ class DetectionAnswer:
     seconds: float = 0.0
 
 
-def answer(detector: Detector, request: DetectionRequest) -> DetectionAnswer:
+def run_detection(detector: Detector, request: DetectionRequest) -> DetectionResult:
     """Asks the detector here and now; whatever it raises becomes part of the answer."""
     began = time.perf_counter()
     try:
         found = detector.detect(request.color, request.phrases, request.thresholds)
     except Exception as error:  # a failed detection must not end the stream; the session reports it
         traceback.clear_frames(error.__traceback__)  # else tensors in them would hold memory, which may be what was missing
-        return DetectionAnswer(request, error=error, seconds=time.perf_counter() - began)
-    return DetectionAnswer(request, tuple(found), seconds=time.perf_counter() - began)
+        return DetectionResult(request, error=error, seconds=time.perf_counter() - began)
+    return DetectionResult(request, tuple(found), seconds=time.perf_counter() - began)
 
 
 class DetectionWorker:
@@ -55,7 +55,7 @@ class DetectionWorker:
         self._detector = detector
         self._condition = threading.Condition()
         self._request: DetectionRequest | None = None
-        self._answer: DetectionAnswer | None = None
+        self._result: DetectionResult | None = None
         self._busy = False
         self._closed = False
         self._thread = SupervisedThread("lang2segtrack-detector", self._run)
@@ -64,7 +64,7 @@ class DetectionWorker:
     def idle(self) -> bool:
         """True when no request is waiting or worked on, and no answer waits to be taken."""
         with self._condition:
-            return not self._busy and self._request is None and self._answer is None
+            return not self._busy and self._request is None and self._result is None
 
     def use(self, detector: Detector) -> None:
         """Answers with another detector from the next request on."""
@@ -82,10 +82,10 @@ class DetectionWorker:
             self._request = request
             self._condition.notify_all()
 
-    def take(self) -> DetectionAnswer | None:
+    def take(self) -> DetectionResult | None:
         """The finished answer, once; None while there is none."""
         with self._condition:
-            taken, self._answer = self._answer, None
+            taken, self._result = self._result, None
             return taken
 
     def wait(self, timeout: float | None = None) -> None:
@@ -114,12 +114,12 @@ class DetectionWorker:
             request, self._request = self._request, None
             self._busy = True
         assert request is not None
-        result = DetectionAnswer(request, error=RuntimeError("the detector's thread failed"))
+        result = DetectionResult(request, error=RuntimeError("the detector's thread failed"))
         try:
-            result = answer(self._detector, request)
+            result = run_detection(self._detector, request)
         finally:  # whatever happens, somebody waits for the answer
             with self._condition:
-                self._answer = result
+                self._result = result
                 self._busy = False
                 self._condition.notify_all()
         return True

@@ -100,7 +100,7 @@ def run_davis(segmenter: Sam2Segmenter, sequence: Sequence, policy: str) -> dict
     """J and F of each object that is there on the first frame, from its true mask; first and last frame do not count (DAVIS 2017)."""
     first = _indexed(sequence.truth[0])
     numbers = [int(number) for number in np.unique(first) if number]
-    session = Session(segmenter, policy=policy, min_part=0.0)
+    session = Session(segmenter, policy=policy, min_region_ratio=0.0)
     handles = {number: session.prompt(MaskPrompt(first == number, str(number))) for number in numbers}
     scores: dict[int, list[tuple[float, float]]] = {number: [] for number in numbers}
     for index, path in enumerate(sequence.images):

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lang2segtrack_ros.history.frame_history import ForgottenError, Past, step_ns
-from lang2segtrack_ros.history.merging import PROOF, Outline, Sight, corrected_frames, gap_frames, outlines
+from lang2segtrack_ros.history.merging import PROOF, Outline, PassComparison, corrected_frames, gap_frames, outlines
 from lang2segtrack_ros.history.records import Record, read_track, record_rle, track_record
-from lang2segtrack_ros.identity.lifecycle import LifeCycle
+from lang2segtrack_ros.identity.lifecycle import Lifecycle
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
@@ -87,30 +87,34 @@ class _Run:
     outline: Outline
     gap: int | None = None
     correction: bool = False
-    sights: list[Sight] = field(default_factory=list)
+    comparisons: list[PassComparison] = field(default_factory=list)
 
     @property
     def agreeing(self) -> bool:
         """Whether both directions showed one object when they were last compared."""
-        return bool(self.sights) and self.sights[-1].agrees is True
+        return bool(self.comparisons) and self.comparisons[-1].agrees is True
 
     def is_settled(self) -> bool:
         """Whether going on cannot change what is believed."""
-        if self.gap is None or not self.sights:
+        if self.gap is None or not self.comparisons:
             return False
-        below = self.sights if self.correction else [sight for sight in self.sights[-MAX_UNSEEN:] if sight.number < self.gap and sight.sure]
-        verdicts = [sight.agrees for sight in below[-PROOF:]]
+        below = (
+            self.comparisons
+            if self.correction
+            else [comparison for comparison in self.comparisons[-MAX_UNSEEN:] if comparison.number < self.gap and comparison.sure]
+        )
+        verdicts = [comparison.agrees for comparison in below[-PROOF:]]
         if len(verdicts) == PROOF and (all(verdict is True for verdict in verdicts)):
             return True
         if self.correction:
             return False
         if len(verdicts) == PROOF and all(verdict is False for verdict in verdicts):
             return True
-        return len(below) == MAX_UNSEEN and all(sight.backward == 0 for sight in below)
+        return len(below) == MAX_UNSEEN and all(comparison.backward == 0 for comparison in below)
 
     def taken(self) -> set[int]:
         """The frames on which this run is believed."""
-        return corrected_frames(self.sights) if self.correction else gap_frames(self.sights)
+        return corrected_frames(self.comparisons) if self.correction else gap_frames(self.comparisons)
 
 
 class BackwardPass:
@@ -121,8 +125,8 @@ class BackwardPass:
         policy: the memory policy, as in `StreamTracker`.
         past: frames and forward results; it may go on growing and forgetting, frames that come later are not looked at.
         track_ids: the objects; None for all.
-        min_part: as in `StreamTracker`.
-        lost_after_s: as in `identity.LifeCycle`.
+        min_region_ratio: as in `StreamTracker`.
+        lost_after_s: as in `identity.Lifecycle`.
         store: keeps the sweep's masks; None keeps them in memory.
 
     Attributes:
@@ -139,7 +143,7 @@ class BackwardPass:
         policy: str | Policy,
         past: Past,
         track_ids: Sequence[int] | None = None,
-        min_part: float = 0.0,
+        min_region_ratio: float = 0.0,
         lost_after_s: float = 2.0,
         store: RecordStore | None = None,
     ) -> None:
@@ -155,7 +159,7 @@ class BackwardPass:
         self.encoded = 0
         self.reused = 0
         self._lost_after_s = lost_after_s
-        self._tracker = StreamTracker(segmenter, policy, len(self._outlines), min_part)
+        self._tracker = StreamTracker(segmenter, policy, len(self._outlines), min_region_ratio)
         self._runs: dict[int, _Run] = {}
         self._taken: dict[int, set[int]] = {track_id: set() for track_id in self._outlines}
         self._starts: dict[int, list[_Run]] = {}
@@ -210,12 +214,12 @@ class BackwardPass:
         opened = self._tracker.begin(opened_features, record["height"], record["width"])
         for track_id, run in starting.items():
             mask = record_rle(forward[track_id]).decode()
-            opened.accept(opened.propose(MaskPrompt(mask, run.outline.label)), track_id)
+            opened.accept(opened.predict(MaskPrompt(mask, run.outline.label)), track_id)
         tracks = {track.id: track_record(track) for track in opened.commit()}
         kept = []
         for track_id, run in [*self._runs.items()]:
             if number >= run.outline.first:
-                run.sights.append(Sight.of(number, forward.get(track_id), tracks[track_id], track_id in record["prompted"]))
+                run.comparisons.append(PassComparison.of(number, forward.get(track_id), tracks[track_id], track_id in record["prompted"]))
             kept.append(tracks[track_id])
         self._runs.update(starting)
         if kept:
@@ -232,7 +236,7 @@ class BackwardPass:
 
     def results(self) -> Iterator[FrameResult]:
         """The merged traces in time order, one result for each frame that is still known; states are those of a life in this order."""
-        life = LifeCycle(self._lost_after_s)
+        life = Lifecycle(self._lost_after_s)
         unseen: dict[int, int] = {}
         before: int | None = None
         for number in self.numbers:

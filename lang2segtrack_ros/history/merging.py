@@ -120,7 +120,7 @@ def outlines(records: Iterable[Record], track_ids: Sequence[int] | None = None) 
 
 
 @dataclass(frozen=True)
-class Sight:
+class PassComparison:
     """What both directions say of an object on a frame.
 
     Attributes:
@@ -137,13 +137,13 @@ class Sight:
     overlap: float
 
     @staticmethod
-    def of(number: int, forward: Record | None, backward: Record, prompted: bool) -> Sight:
+    def of(number: int, forward: Record | None, backward: Record, prompted: bool) -> PassComparison:
         """From the records of both directions."""
         seen = forward is not None and forward["box"] is not None
         both = seen and backward["box"] is not None
         overlap = rle_iou(record_rle(forward), record_rle(backward)) if both and forward is not None else math.nan
         score = forward["score"] if seen and forward is not None else 0.0
-        return Sight(number, is_sure(forward, prompted), score, backward["score"], overlap)
+        return PassComparison(number, is_sure(forward, prompted), score, backward["score"], overlap)
 
     @property
     def agrees(self) -> bool | None:
@@ -151,7 +151,7 @@ class Sight:
         return None if not self.sure or math.isnan(self.overlap) else self.overlap >= SAME_IOU
 
 
-def gap_frames(sights: Sequence[Sight]) -> set[int]:
+def gap_frames(comparisons: Sequence[PassComparison]) -> set[int]:
     """The frames on which a backward run is believed, by the rule above.
 
     Args:
@@ -159,21 +159,21 @@ def gap_frames(sights: Sequence[Sight]) -> set[int]:
     """
     taken: set[int] = set()
     place = 0
-    while place < len(sights):
-        if sights[place].sure:
+    while place < len(comparisons):
+        if comparisons[place].sure:
             place += 1
             continue
         end = place
-        while end < len(sights) and not sights[end].sure:
+        while end < len(comparisons) and not comparisons[end].sure:
             end += 1
-        taken |= _believed(sights, place, end)
+        taken |= _believed(comparisons, place, end)
         place = end
     return taken
 
 
-def _believed(sights: Sequence[Sight], top: int, bottom: int) -> set[int]:
+def _believed(comparisons: Sequence[PassComparison], top: int, bottom: int) -> set[int]:
     """The frames to take of one gap, places top .. bottom - 1: the part that started before it, the part that goes on after it."""
-    shown = [sight.backward > 0 for sight in sights]
+    shown = [comparison.backward > 0 for comparison in comparisons]
     down = top
     while down < bottom and shown[down]:
         down += 1
@@ -182,10 +182,10 @@ def _believed(sights: Sequence[Sight], top: int, bottom: int) -> set[int]:
         up -= 1
     from_above = range(top, down) if top > 0 and shown[top - 1] else range(0)
     verdicts = []
-    for sight in sights[bottom : bottom + PROOF]:
-        if sight.agrees is None:
+    for comparison in comparisons[bottom : bottom + PROOF]:
+        if comparison.agrees is None:
             break
-        verdicts.append(sight.agrees)
+        verdicts.append(comparison.agrees)
     proven = bool(verdicts) and sum(verdicts) * 2 > len(verdicts)
     slipped = bool(verdicts) and not proven
     places: set[int] = set()
@@ -193,23 +193,23 @@ def _believed(sights: Sequence[Sight], top: int, bottom: int) -> set[int]:
         places |= set(range(up, bottom))
     if down < bottom or not slipped:  # it vanished inside the gap, or came out well, or the run ended with the gap
         places |= set(from_above)
-    return {sights[place].number for place in places if sights[place].backward >= max(SURE, sights[place].forward)}
+    return {comparisons[place].number for place in places if comparisons[place].backward >= max(SURE, comparisons[place].forward)}
 
 
-def corrected_frames(sights: Sequence[Sight]) -> set[int]:
+def corrected_frames(comparisons: Sequence[PassComparison]) -> set[int]:
     """The frames before a correction that the backward run replaces: down to where both directions agree for PROOF frames.
 
     Where they never do, the run is cut where the scores of the forward pass before and of the backward pass after the cut sum up highest:
     the user's word held at both ends.
     """
     streak = 0
-    for place, sight in enumerate(sights):
-        streak = streak + 1 if sight.agrees else 0
+    for place, comparison in enumerate(comparisons):
+        streak = streak + 1 if comparison.agrees else 0
         if streak == PROOF:
-            return {item.number for item in sights[: place - PROOF + 1] if item.backward > 0}
+            return {item.number for item in comparisons[: place - PROOF + 1] if item.backward > 0}
     gain, best, cut = 0.0, 0.0, 0
-    for place, sight in enumerate(sights):
-        gain += sight.backward - sight.forward
+    for place, comparison in enumerate(comparisons):
+        gain += comparison.backward - comparison.forward
         if gain > best:
             best, cut = gain, place + 1
-    return {item.number for item in sights[:cut] if item.backward > 0}
+    return {item.number for item in comparisons[:cut] if item.backward > 0}

@@ -40,7 +40,7 @@ def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Appearan
     return roots
 
 
-def tint_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+def mean_lab_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
     """Mean colour under a bool [H, W] mask of an RGB uint8 [H, W, 3] image, without the mask's rim, where other things shine through.
 
     Returns:
@@ -64,7 +64,7 @@ def _lab(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[NDArray[np.
     return lab, np.ascontiguousarray(mask[window]).view(np.uint8)
 
 
-def likeness(one: Appearance | None, other: Appearance | None) -> float:
+def appearance_similarity(one: Appearance | None, other: Appearance | None) -> float:
     """Bhattacharyya coefficient of two appearances, 0..1; 0 when one is not known."""
     if one is None or other is None:
         return 0.0

@@ -71,7 +71,9 @@ def _pixels(track: Track) -> int:
     return int(np.count_nonzero(track.mask[y1:y2, x1:x2]))
 
 
-def associate(detections: Sequence[Detection], tracks: Sequence[Track], sizes: Mapping[int, float]) -> tuple[dict[int, int], list[int]]:
+def match_detections(
+    detections: Sequence[Detection], tracks: Sequence[Track], detected_areas: Mapping[int, float]
+) -> tuple[dict[int, int], list[int]]:
     """Matches detections with visible tracks, each at most once, so that the sum of overlaps is greatest.
 
     A track that has withered to a remnant of its object, or has swollen over its neighbours while the object kept its size, counts as
@@ -93,8 +95,13 @@ def associate(detections: Sequence[Detection], tracks: Sequence[Track], sizes: M
     same = np.array([[d.label == t.label for t in seen] for d in detections])
     shared = _overlap(found, boxes)
     remnant = (shared >= _INSIDE * _areas(boxes)) & np.array([t.predicted_iou < SURE_IOU for t in seen])
-    known, size = np.array([sizes.get(t.id, np.inf) for t in seen]), _areas(found)[:, None]
-    swollen = (shared >= _INSIDE * size) & (_areas(boxes) > _GROWN * known) & (size < _GROWN * known) & (known < _GROWN * size)
+    known, detected_area = np.array([detected_areas.get(t.id, np.inf) for t in seen]), _areas(found)[:, None]
+    swollen = (
+        (shared >= _INSIDE * detected_area)
+        & (_areas(boxes) > _GROWN * known)
+        & (detected_area < _GROWN * known)
+        & (known < _GROWN * detected_area)
+    )
     allowed = (overlap >= np.where(same, SAME_LABEL_IOU, OTHER_LABEL_IOU)) | (same & (remnant | swollen))
     rows, columns = linear_sum_assignment(np.where(allowed, overlap + same, 0.0), maximize=True)
     matched = {int(row): seen[column].id for row, column in zip(rows, columns) if allowed[row, column]}

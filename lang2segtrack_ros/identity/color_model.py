@@ -50,7 +50,7 @@ class Cells:
 
 
 @dataclass
-class Coat:
+class ColorModel:
     """The colours of an object, learnt on images on which it was alone.
 
     Attributes:
@@ -61,18 +61,18 @@ class Coat:
     samples: deque[tuple[NDArray[np.float32], float]] = field(default_factory=lambda: deque(maxlen=_IMAGES))
     area: int = 0
 
-    def learn(self, color: NDArray[np.uint8], mask: NDArray[np.bool_], light: float) -> None:
+    def update(self, color: NDArray[np.uint8], mask: NDArray[np.bool_], exposure: float) -> None:
         """Takes in an RGB uint8 [H, W, 3] image with the object's bool [H, W] mask; `light` as of `scene_cut.SceneCutDetector`."""
         area = int(np.count_nonzero(mask))
         cells = cells_of(color, mask, area)
         core = cells.rgb[cells.core] if cells is not None else ()
         if len(core) >= _LEAST_CORE:
             self.area = area
-            self.samples.append((core[np.linspace(0, len(core) - 1, min(_SAMPLES, len(core))).astype(int)], light))
+            self.samples.append((core[np.linspace(0, len(core) - 1, min(_SAMPLES, len(core))).astype(int)], exposure))
 
-    def density(self, lab: NDArray[np.float32], light: float) -> NDArray[np.float32]:
+    def density(self, lab: NDArray[np.float32], exposure: float) -> NDArray[np.float32]:
         """How much colours in CIE Lab [N, 3] are its own in some light: [N], 0..1."""
-        samples = lab_of(np.concatenate([rgb * math.exp(light - then) for rgb, then in self.samples])[None])[0]
+        samples = lab_of(np.concatenate([rgb * math.exp(exposure - then) for rgb, then in self.samples])[None])[0]
         apart = (lab**2).sum(-1)[:, None] + (samples**2).sum(-1) - 2 * (lab @ samples.T)
         return np.asarray(np.exp(apart / (-2 * _WIDTH**2)).mean(-1), np.float32)
 

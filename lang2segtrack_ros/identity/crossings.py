@@ -20,28 +20,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.identity.appearance import tint_of
+from lang2segtrack_ros.identity.appearance import mean_lab_of
 from lang2segtrack_ros.identity.association import SURE_IOU, mask_iou
-from lang2segtrack_ros.identity.color_model import Coat
-from lang2segtrack_ros.identity.overlap_split import shared_out
-from lang2segtrack_ros.runtime.checkpoint import Checkpoint
+from lang2segtrack_ros.identity.color_model import ColorModel
+from lang2segtrack_ros.identity.overlap_split import split_overlap
+from lang2segtrack_ros.runtime.snapshot import Snapshot
 from lang2segtrack_ros.types.results import Track
 from lang2segtrack_ros.types.rle import Box, mask_box
 
 _ALONE_FRAMES = 3  # an object must have been seen alone for so long to be known
-_COURSE_FRAMES = 8  # its course is that of its latest frames
+_TRAJECTORY_FRAMES = 8  # its course is that of its latest frames
 _MARGIN = 2.0  # pixels; boxes that come this close touch
 _DEEP_IOU = 0.1  # boxes that overlap less have but grazed each other
 _PART = 0.4  # of the smaller object's area: less is a splinter and no object
 _SPLIT_FRAMES = 2  # two parts must be seen for so long
 _FITS = 0.7  # mask IoU from which on a track is on its part already
-_TINT = 5.0  # standard deviation of a colour between frames, of 255, beside what was seen
-_STRANGE = 36.0  # squared standard deviations from which on a part's colour is not the object's at all
+_LAB_STD = 5.0  # standard deviation of a colour between frames, of 255, beside what was seen
+_COLOR_GATE = 36.0  # squared standard deviations from which on a part's colour is not the object's at all
 _CERTAIN = 1.0  # log of the odds below which the tracks' own word counts
 
 
 @dataclass
-class _Sight:
+class _ObjectModel:
     """An object as it was while it was alone.
 
     Attributes:
@@ -52,46 +52,46 @@ class _Sight:
         coat: its colours in detail.
     """
 
-    tint: NDArray[np.float64]
-    spread: NDArray[np.float64]
+    mean_lab: NDArray[np.float64]
+    lab_variance: NDArray[np.float64]
     area: float
-    course: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=_COURSE_FRAMES))
+    trajectory: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=_TRAJECTORY_FRAMES))
     frames: int = 0
-    coat: Coat = field(default_factory=Coat)
+    color_model: ColorModel = field(default_factory=ColorModel)
 
-    def learn(self, frame: int, track: Track, tint: NDArray[np.float64]) -> None:
+    def update_appearance(self, frame: int, track: Track, mean_lab: NDArray[np.float64]) -> None:
         """Takes in one more frame."""
         assert track.box is not None
         self.frames += 1
         share = max(1 / self.frames, 0.05)
-        off = tint - self.tint
-        self.tint = self.tint + share * off
-        self.spread = (1 - share) * (self.spread + share * off**2)
+        off = mean_lab - self.mean_lab
+        self.mean_lab = self.mean_lab + share * off
+        self.lab_variance = (1 - share) * (self.lab_variance + share * off**2)
         self.area += share * (np.count_nonzero(track.mask) - self.area)
         x_min, y_min, x_max, y_max = track.box
-        self.course.append((frame, (x_min + x_max) / 2, (y_min + y_max) / 2))
+        self.trajectory.append((frame, (x_min + x_max) / 2, (y_min + y_max) / 2))
 
-    def expected(self, frame: int) -> tuple[NDArray[np.float64], float]:
+    def predict(self, frame: int) -> tuple[NDArray[np.float64], float]:
         """Where it is on a later frame if it goes on, (x, y), and the standard deviation of that, in pixels."""
-        table = np.array(self.course)
+        table = np.array(self.trajectory)
         ages = table[:, 0] - table[-1, 0]
         slopes = np.polyfit(ages, table[:, 1:], 1)[0] if len(table) > 2 else np.zeros(2)
         ahead, size = frame - table[-1, 0], float(np.sqrt(self.area))
-        doubt = 0.35 * size + ahead * (0.4 * float(np.linalg.norm(slopes)) + 0.02 * size)
-        return table[-1, 1:] + ahead * slopes, doubt
+        deviation = 0.35 * size + ahead * (0.4 * float(np.linalg.norm(slopes)) + 0.02 * size)
+        return table[-1, 1:] + ahead * slopes, deviation
 
-    def unlike(self, tint: NDArray[np.float64]) -> float:
+    def color_distance(self, mean_lab: NDArray[np.float64]) -> float:
         """How far a colour is from its own, in squared standard deviations."""
-        return float(np.sum((tint - self.tint) ** 2 / (_TINT**2 + self.spread)))
+        return float(np.sum((mean_lab - self.mean_lab) ** 2 / (_LAB_STD**2 + self.lab_variance)))
 
-    def astray(self, frame: int, centre: NDArray[np.float64]) -> float:
+    def motion_distance(self, frame: int, centre: NDArray[np.float64]) -> float:
         """How far a place is from where it goes, likewise; beyond 3 it makes no difference."""
-        expected, doubt = self.expected(frame)
-        return min(float(np.sum((centre - expected) ** 2)) / doubt**2, 9.0)
+        predict, deviation = self.predict(frame)
+        return min(float(np.sum((centre - predict) ** 2)) / deviation**2, 9.0)
 
 
 @dataclass(frozen=True)
-class _Meeting:
+class _Crossing:
     """Since which frame two objects touch, whether they have overlapped, and for how many frames their pixels have been two parts."""
 
     since: int
@@ -100,7 +100,7 @@ class _Meeting:
 
 
 @dataclass(frozen=True)
-class Place:
+class Assignment:
     """Where an object is after a meeting.
 
     Attributes:
@@ -115,24 +115,24 @@ class Place:
 
 
 @dataclass
-class Meetings:
+class Crossings:
     """The objects of a session that touch, or have touched and are not told apart again."""
 
-    settled: int = 0
+    resolved: int = 0
     corrected: int = 0
     _frame: int = 0
-    _sights: dict[int, _Sight] = field(default_factory=dict)
-    _open: dict[tuple[int, int], _Meeting] = field(default_factory=dict)
+    _models: dict[int, _ObjectModel] = field(default_factory=dict)
+    _open: dict[tuple[int, int], _Crossing] = field(default_factory=dict)
 
     def reset(self) -> None:
         """Forgets all objects."""
-        self._sights.clear()
+        self._models.clear()
         self._open.clear()
 
     def forget(self, track_id: int) -> None:
         """The object is gone for good."""
-        self._sights.pop(track_id, None)
-        self._open = {pair: meeting for pair, meeting in self._open.items() if track_id not in pair}
+        self._models.pop(track_id, None)
+        self._open = {pair: crossing for pair, crossing in self._open.items() if track_id not in pair}
 
     def update(self, tracks: Sequence[Track], color: NDArray[np.uint8]) -> dict[int, Box]:
         """Follows who meets whom on a frame with its image [H, W, 3], and settles who is who where two have parted.
@@ -146,25 +146,25 @@ class Meetings:
         corrections: dict[int, Box] = {}
         for pair in sorted({*self._open, *touching}):
             if pair not in self._open:
-                if all(track_id in self._sights and self._sights[track_id].frames >= _ALONE_FRAMES for track_id in pair):
-                    self._open[pair] = _Meeting(self._frame, touching[pair] > _DEEP_IOU)
+                if all(track_id in self._models and self._models[track_id].frames >= _ALONE_FRAMES for track_id in pair):
+                    self._open[pair] = _Crossing(self._frame, touching[pair] > _DEEP_IOU)
                 continue
-            meeting = self._open[pair]
+            crossing = self._open[pair]
             both = all(track_id in seen for track_id in pair)
-            deep = meeting.deep or touching.get(pair, 0.0) > _DEEP_IOU or not both
+            deep = crossing.deep or touching.get(pair, 0.0) > _DEEP_IOU or not both
             if both and not deep and pair not in touching:
                 del self._open[pair]
                 continue
             parts = self._parts(pair, seen) if deep else []
-            split = meeting.split + 1 if len(parts) == len(pair) else 0
-            self._open[pair] = _Meeting(meeting.since, deep, split)
+            split = crossing.split + 1 if len(parts) == len(pair) else 0
+            self._open[pair] = _Crossing(crossing.since, deep, split)
             if split >= _SPLIT_FRAMES:
-                wrong = [place for place in self.settle(pair, parts, tracks, color) or [] if not place.fits]
-                boxes = [(place.track_id, mask_box(parts[place.part])) for place in wrong]
+                wrong = [assignment for assignment in self.resolve(pair, parts, tracks, color) or [] if not assignment.fits]
+                boxes = [(assignment.track_id, mask_box(parts[assignment.part])) for assignment in wrong]
                 corrections |= {track_id: box for track_id, box in boxes if box is not None}
         return corrections
 
-    def learn(self, tracks: Sequence[Track], color: NDArray[np.uint8], light: float) -> None:
+    def update_appearance(self, tracks: Sequence[Track], color: NDArray[np.uint8], exposure: float) -> None:
         """Notes what those look like that are alone on the frame that `update` has had, and where they are; `tracks` as set right.
 
         `light`: of the frame's image, see `scene_cut.SceneCutDetector`.
@@ -173,15 +173,15 @@ class Meetings:
         busy = {track_id for pair in (*self._open, *self._touching(seen)) for track_id in pair}
         for track in seen:
             if track.id not in busy and track.predicted_iou >= SURE_IOU:
-                self._learn(track, color, light)
+                self._update_one(track, color, exposure)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
         """Objects that overlap, or have overlapped and are not told apart yet."""
-        return [pair for pair, meeting in self._open.items() if meeting.deep]
+        return [pair for pair, crossing in self._open.items() if crossing.deep]
 
-    def share_out(
-        self, tracks: Sequence[Track], color: NDArray[np.uint8], light: float
+    def split_overlap(
+        self, tracks: Sequence[Track], color: NDArray[np.uint8], exposure: float
     ) -> list[tuple[tuple[int, int], NDArray[np.float32]]]:
         """Whose the pixels of objects that overlap are, as far as their colours tell.
 
@@ -197,18 +197,18 @@ class Meetings:
         shares = []
         for one, other in self.pairs:
             if one in seen and other in seen:
-                coats = self._sights[one].coat, self._sights[other].coat
-                shares.append(((one, other), shared_out(color, seen[one] | seen[other], coats, light)))
+                color_models = self._models[one].color_model, self._models[other].color_model
+                shares.append(((one, other), split_overlap(color, seen[one] | seen[other], color_models, exposure)))
         return shares
 
-    def _learn(self, track: Track, color: NDArray[np.uint8], light: float) -> None:
-        tint = tint_of(color, track.mask)
-        if tint is None:
+    def _update_one(self, track: Track, color: NDArray[np.uint8], exposure: float) -> None:
+        mean_lab = mean_lab_of(color, track.mask)
+        if mean_lab is None:
             return
-        if track.id not in self._sights:
-            self._sights[track.id] = _Sight(tint, np.zeros(3), float(np.count_nonzero(track.mask)))
-        self._sights[track.id].learn(self._frame, track, tint)
-        self._sights[track.id].coat.learn(color, track.mask, light)
+        if track.id not in self._models:
+            self._models[track.id] = _ObjectModel(mean_lab, np.zeros(3), float(np.count_nonzero(track.mask)))
+        self._models[track.id].update_appearance(self._frame, track, mean_lab)
+        self._models[track.id].color_model.update(color, track.mask, exposure)
 
     @staticmethod
     def _touching(tracks: Sequence[Track]) -> dict[tuple[int, int], float]:
@@ -228,12 +228,12 @@ class Meetings:
         if not masks:
             return []
         _, labels, stats, _ = cv2.connectedComponentsWithStats(np.logical_or.reduce(masks).view(np.uint8), connectivity=8)
-        least = _PART * min(self._sights[track_id].area for track_id in pair)
+        least = _PART * min(self._models[track_id].area for track_id in pair)
         return [labels == index for index in range(1, len(stats)) if stats[index, cv2.CC_STAT_AREA] >= least]
 
-    def settle(
+    def resolve(
         self, pair: tuple[int, int], parts: Sequence[NDArray[np.bool_]], tracks: Iterable[Track], color: NDArray[np.uint8], late: int = 0
-    ) -> list[Place] | None:
+    ) -> list[Assignment] | None:
         """Ends a meeting on an image [H, W, 3] on which both objects are seen apart.
 
         Args:
@@ -250,35 +250,37 @@ class Meetings:
         frame = self._frame - late
         if frame <= self._open[pair].since:
             return None
-        sights = [self._sights[track_id] for track_id in pair]
+        models = [self._models[track_id] for track_id in pair]
         masks = {track.id: track.mask for track in tracks if track.box is not None}
-        tints = [tint_of(color, part) for part in parts]
+        lab_means = [mean_lab_of(color, part) for part in parts]
         centres = [_centre(part) for part in parts]
         # float64 [objects, parts], all three
-        unlike = np.array([[sight.unlike(tint) if tint is not None else np.inf for tint in tints] for sight in sights])
-        astray = np.array([[sight.astray(frame, centre) for centre in centres] for sight in sights])
+        color_distance = np.array(
+            [[model.color_distance(mean_lab) if mean_lab is not None else np.inf for mean_lab in lab_means] for model in models]
+        )
+        motion_distance = np.array([[model.motion_distance(frame, centre) for centre in centres] for model in models])
         fit = np.array([[mask_iou(masks[track_id], part) if track_id in masks else 0.0 for part in parts] for track_id in pair])
-        gain = (np.trace(np.fliplr(unlike + astray)) - np.trace(unlike + astray)) / 2
+        gain = (np.trace(np.fliplr(color_distance + motion_distance)) - np.trace(color_distance + motion_distance)) / 2
         if abs(gain) < _CERTAIN:
             gain = np.trace(fit) - np.trace(np.fliplr(fit))
         order = (0, 1) if gain >= 0 else (1, 0)
-        if any(unlike[row, part] > _STRANGE for row, part in enumerate(order)):
+        if any(color_distance[row, part] > _COLOR_GATE for row, part in enumerate(order)):
             return None
         sure = {track.id for track in tracks if track.predicted_iou >= SURE_IOU}
         fits = [track_id in sure and fit[row, part] >= _FITS for row, (track_id, part) in enumerate(zip(pair, order))]
-        places = [Place(track_id, part, bool(fits[row])) for row, (track_id, part) in enumerate(zip(pair, order))]
-        self.settled += 1
-        self.corrected += sum(not place.fits for place in places)
+        assignments = [Assignment(track_id, part, bool(fits[row])) for row, (track_id, part) in enumerate(zip(pair, order))]
+        self.resolved += 1
+        self.corrected += sum(not assignment.fits for assignment in assignments)
         del self._open[pair]
-        return places
+        return assignments
 
-    def checkpoint(self) -> Checkpoint:
+    def snapshot(self) -> Snapshot:
         """Everything as it is now."""
-        sights: list[tuple[object, tuple[str, ...]]] = [
-            (sight, ("tint", "spread", "area", "course", "frames")) for sight in self._sights.values()
+        models: list[tuple[object, tuple[str, ...]]] = [
+            (model, ("mean_lab", "lab_variance", "area", "trajectory", "frames")) for model in self._models.values()
         ]
-        sights += [(sight.coat, ("samples", "area")) for sight in self._sights.values()]
-        return Checkpoint([(self, ("settled", "corrected", "_frame", "_sights", "_open")), *sights], copied=(deque,))
+        models += [(model.color_model, ("samples", "area")) for model in self._models.values()]
+        return Snapshot([(self, ("resolved", "corrected", "_frame", "_models", "_open")), *models], copied=(deque,))
 
 
 def _centre(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

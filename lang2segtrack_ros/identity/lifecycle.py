@@ -11,7 +11,7 @@ from lang2segtrack_ros.types.results import Track, TrackStatus
 
 
 @dataclass
-class LifeCycle:
+class Lifecycle:
     """Gives every track its state.
 
     Attributes:

@@ -14,13 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.identity.color_model import Coat, cells_of, lab_of
+from lang2segtrack_ros.identity.color_model import ColorModel, cells_of, lab_of
 
 _NOWHERE = 1e-4  # density, of a kernel's greatest, of a colour that an object does not have
 _ODDS = 2.0  # log of the odds from which on a cell is decided
 
 
-def shared_out(color: NDArray[np.uint8], union: NDArray[np.bool_], coats: tuple[Coat, Coat], light: float) -> NDArray[np.float32]:
+def split_overlap(
+    color: NDArray[np.uint8], union: NDArray[np.bool_], models: tuple[ColorModel, ColorModel], exposure: float
+) -> NDArray[np.float32]:
     """Shares out the pixels of two objects.
 
     Args:
@@ -33,14 +35,14 @@ def shared_out(color: NDArray[np.uint8], union: NDArray[np.bool_], coats: tuple[
         float32 [H, W] from 1, the first one's, to -1, the second one's; 0 where nothing is decided. Outside of the
         union it means nothing.
     """
-    whose = np.zeros(union.shape, np.float32)
-    cells = cells_of(color, union, min(coat.area for coat in coats)) if all(coat.samples for coat in coats) else None
+    ownership = np.zeros(union.shape, np.float32)
+    cells = cells_of(color, union, min(model.area for model in models)) if all(model.samples for model in models) else None
     if cells is None or not cells.judged.any():
-        return whose
+        return ownership
     lab = lab_of(cells.rgb[cells.judged][None])[0]
-    first, second = (np.log(coat.density(lab, light) + _NOWHERE) for coat in coats)
+    first, second = (np.log(model.density(lab, exposure) + _NOWHERE) for model in models)
     verdict = np.zeros(cells.judged.shape, np.float32)
     verdict[cells.judged] = np.where(np.abs(first - second) > _ODDS, np.sign(first - second), 0)
     x, y, width, height = cells.place
-    whose[y : y + height, x : x + width] = cv2.resize(verdict, (width, height), interpolation=cv2.INTER_LINEAR)
-    return whose
+    ownership[y : y + height, x : x + width] = cv2.resize(verdict, (width, height), interpolation=cv2.INTER_LINEAR)
+    return ownership

@@ -31,7 +31,7 @@ class SceneCutDetector:
     def __init__(self, correlation: float = 0.5, difference: float = 8.0) -> None:
         self.correlation = correlation
         self.difference = difference
-        self.light = 0.0
+        self.exposure = 0.0
         self._last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None  # small, and how bright its parts are
 
     def reset(self) -> None:
@@ -50,7 +50,7 @@ class SceneCutDetector:
         if self.correlation > 0 and self._is_cut(last[0], small):
             return True
         apart = np.sort(bright - last[1], axis=None)
-        self.light += float(apart[bright.size // 2 - 1] + apart[bright.size // 2]) / 2  # np.median takes as long as all of this
+        self.exposure += float(apart[bright.size // 2 - 1] + apart[bright.size // 2]) / 2  # np.median takes as long as all of this
         return False
 
     def _is_cut(self, last: NDArray[np.float32], small: NDArray[np.float32]) -> bool:

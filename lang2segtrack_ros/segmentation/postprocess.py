@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.segmentation.mask_prediction import Proposal
+from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.sam2 import joined
-from lang2segtrack_ros.segmentation.small_regions import WHOLE, Window, drop_specks
+from lang2segtrack_ros.segmentation.small_regions import WHOLE, Window, remove_small_regions
 from lang2segtrack_ros.types.results import Track, TrackStatus
 
 MASK_PIXELS = 64_000_000
@@ -27,12 +27,12 @@ MASK_PIXELS = 64_000_000
 def make_tracks(
     ids: Sequence[int],
     labels: dict[int, str],
-    proposal: Proposal,
-    hidden: Tensor,
+    prediction: MaskPrediction,
+    frames_unseen: Tensor,
     stable: Tensor,
     height: int,
     width: int,
-    min_part: float,
+    min_region_ratio: float,
 ) -> list[Track]:
     """Results in image coordinates, through one copy to the host.
 
@@ -44,21 +44,21 @@ def make_tracks(
         stable: int64 [N], frames of steady motion.
         height: of the image, in pixels.
         width: likewise.
-        min_part: specks smaller than this share of a mask's largest part go; 0 keeps them.
+        min_region_ratio: specks smaller than this share of a mask's largest part go; 0 keeps them.
     """
     numbers = torch.stack(
-        (proposal.iou.double(), proposal.object_score.double(), proposal.motion_score, stable.double(), hidden.double()), dim=1
+        (prediction.iou.double(), prediction.object_score.double(), prediction.motion_score, stable.double(), frames_unseen.double()), dim=1
     )
-    if proposal.low.device.type == "cpu":
-        masks, windows = _image_masks(proposal.low.numpy(), height, width)
+    if prediction.low_res_logits.device.type == "cpu":
+        masks, windows = _image_masks(prediction.low_res_logits.numpy(), height, width)
         numbers_host = numbers.numpy()
     else:
-        masks, numbers_host = _to_host(image_masks(proposal.low, height, width), numbers)
+        masks, numbers_host = _to_host(image_masks(prediction.low_res_logits, height, width), numbers)
         windows = [WHOLE] * len(masks)
     tracks = []
     for row, track_id in enumerate(ids):
         iou, object_score, motion_score, steady, unseen = (float(value) for value in numbers_host[row])
-        box = drop_specks(masks[row], min_part, windows[row])
+        box = remove_small_regions(masks[row], min_region_ratio, windows[row])
         seen = box is not None
         tracks.append(
             Track(
@@ -93,23 +93,23 @@ def _to_host(masks: Tensor, numbers: Tensor) -> tuple[NDArray[np.bool_], NDArray
     )
 
 
-def image_masks(low: Tensor, height: int, width: int) -> Tensor:
+def image_masks(low_res_logits: Tensor, height: int, width: int) -> Tensor:
     """Mask logits [N, h, w] as masks bool [N, H, W] of the image: bilinear, corners not aligned, as SAM 2 does."""
-    if low.device.type == "cpu":
-        return torch.from_numpy(_image_masks(low.numpy(), height, width)[0])
-    parts = torch.split(low[:, None], max(1, MASK_PIXELS // (height * width)))
+    if low_res_logits.device.type == "cpu":
+        return torch.from_numpy(_image_masks(low_res_logits.numpy(), height, width)[0])
+    parts = torch.split(low_res_logits[:, None], max(1, MASK_PIXELS // (height * width)))
     return joined([F.interpolate(part, size=(height, width), mode="bilinear", align_corners=False)[:, 0] > 0 for part in parts])
 
 
-def _image_masks(low: NDArray[np.floating], height: int, width: int) -> tuple[NDArray[np.bool_], list[Window]]:
+def _image_masks(low_res_logits: NDArray[np.floating], height: int, width: int) -> tuple[NDArray[np.bool_], list[Window]]:
     """The same on a CPU, to the last bit but for fused products, and only where a logit is positive: the rest of an image is its most.
 
     With the windows outside of which masks are empty.
     """
-    masks, windows = np.zeros((len(low), height, width), np.bool_), []
-    above, below, lines_share = _neighbours(low.shape[1], height, low.dtype)
-    left, right, columns_share = _neighbours(low.shape[2], width, low.dtype)
-    for logits, mask in zip(low, masks):
+    masks, windows = np.zeros((len(low_res_logits), height, width), np.bool_), []
+    above, below, lines_share = _neighbours(low_res_logits.shape[1], height, low_res_logits.dtype)
+    left, right, columns_share = _neighbours(low_res_logits.shape[2], width, low_res_logits.dtype)
+    for logits, mask in zip(low_res_logits, masks):
         x, y, columns, lines = cv2.boundingRect((logits > 0).view(np.uint8))
         down = slice(int(np.searchsorted(below, y)), int(np.searchsorted(above, y + lines)))
         along = slice(int(np.searchsorted(right, x)), int(np.searchsorted(left, x + columns)))

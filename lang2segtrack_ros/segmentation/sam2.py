@@ -114,15 +114,15 @@ class Sam2Segmenter:
         self.memory_dtype = memory_dtype
         config = model.config
         self.image_size: int = config.image_size
-        self.side: int = config.image_size // 16
+        self.feature_size: int = config.image_size // 16
         self.mask_size: int = config.image_size // 4
-        self.hidden: int = config.vision_config.fpn_hidden_size
+        self.hidden_dim: int = config.vision_config.fpn_hidden_size
         self.memory_dim: int = config.memory_encoder_output_channels
         self.num_memories: int = config.num_maskmem
         self.num_pointers: int = config.max_object_pointers_in_encoder
-        self.pointer_tokens: int = self.hidden // self.memory_dim
+        self.pointer_tokens: int = self.hidden_dim // self.memory_dim
         self._autocast = dtype == torch.bfloat16
-        self.number = torch.float64 if dtype == torch.float64 else torch.float32
+        self.compute_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         self.static_shapes = False
         self.batch_limit = 0
         self._merged: tuple[tuple[Tensor, Tensor], ...] | None = None
@@ -132,11 +132,11 @@ class Sam2Segmenter:
         with torch.no_grad():
             self.image_position: Tensor = model.get_image_wide_positional_embeddings()
             self.memory_position = self._sine_code(model.memory_encoder.position_encoding, self.memory_dim)  # [HW, 64]
-            self.feature_position = self._sine_code(neck.position_encoding, self.hidden)  # [HW, C]
-            self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].to(self.number)  # [7, 64]
+            self.feature_position = self._sine_code(neck.position_encoding, self.hidden_dim)  # [HW, C]
+            self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].to(self.compute_dtype)  # [7, 64]
             attention = model.memory_attention
             cos, sin = attention.rotary_emb(torch.zeros(1, device=self.device), attention.position_ids)  # [1, HW, C], each value twice
-            self._cos, self._sin = cos[0, :, ::2].to(self.number), sin[0, :, ::2].to(self.number)
+            self._cos, self._sin = cos[0, :, ::2].to(self.compute_dtype), sin[0, :, ::2].to(self.compute_dtype)
             self._turns = torch.complex(self._cos, self._sin)
 
     def compile(self, backend: str = "inductor") -> None:
@@ -147,7 +147,7 @@ class Sam2Segmenter:
             options["recompile_limit"] = MAX_SHAPES
         else:  # a torch that has but one limit for all
             torch._dynamo.config.cache_size_limit = max(MAX_SHAPES, torch._dynamo.config.cache_size_limit)
-        for name in ("encode", "attend", "decode", "memorise"):
+        for name in ("encode", "attend", "decode", "encode_memory"):
             setattr(self, name, torch.compile(getattr(self, name), **options))
 
     def batch_rows(self, count: int) -> Tensor:
@@ -172,15 +172,15 @@ class Sam2Segmenter:
 
     def _sine_code(self, code: Callable[..., Tensor], width: int) -> Tensor:
         """A position code of the stride-16 map as tokens: [HW, width]."""
-        shape = torch.Size((1, width, self.side, self.side))
-        return code(shape, self.device, self.number).flatten(2)[0].T.contiguous()
+        shape = torch.Size((1, width, self.feature_size, self.feature_size))
+        return code(shape, self.device, self.compute_dtype).flatten(2)[0].T.contiguous()
 
     def _mixed(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
 
     def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
         """RGB uint8 [H, W, 3] to the network's float32 [1, 3, S, S]: resized without keeping the aspect ratio, normalised."""
-        return normalised(color, (self.image_size, self.image_size), self.device, self.number)
+        return normalised(color, (self.image_size, self.image_size), self.device, self.compute_dtype)
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Encodes one normalised image [1, 3, S, S].
@@ -195,8 +195,8 @@ class Sam2Segmenter:
             top, above = (neck.convs[3 - index](levels[index].permute(0, 3, 1, 2)) for index in (2, 3))
             if 2 in neck.fpn_top_down_levels:
                 top = top + F.interpolate(above, scale_factor=2.0, mode="nearest")
-        tokens = top[0].flatten(1).T.contiguous().to(self.number)
-        return ImageFeatures((low.to(self.number), mid.to(self.number)), tokens, self.feature_position)
+        tokens = top[0].flatten(1).T.contiguous().to(self.compute_dtype)
+        return ImageFeatures((low.to(self.compute_dtype), mid.to(self.compute_dtype)), tokens, self.feature_position)
 
     def _merge(self) -> tuple[tuple[Tensor, Tensor], ...]:
         """What `encode` does at strides 4 and 8, as weight and bias of one layer each."""
@@ -209,7 +209,7 @@ class Sam2Segmenter:
             self._merged = (like._merged if like is not None else None) or self._merge()
 
     def _as_map(self, tokens: Tensor) -> Tensor:
-        return tokens.transpose(1, 2).reshape(tokens.shape[0], self.hidden, self.side, self.side)
+        return tokens.transpose(1, 2).reshape(tokens.shape[0], self.hidden_dim, self.feature_size, self.feature_size)
 
     def unconditioned(self, features: ImageFeatures, count: int) -> Tensor:
         """What the decoder sees of an object without memories: [count, C, f, f]."""
@@ -221,7 +221,7 @@ class Sam2Segmenter:
 
     def _rotate(self, x: Tensor) -> Tensor:
         """Axial rotary position code (RoFormer, arXiv:2104.09864) on [..., HW, D], in full precision."""
-        pairs = x.to(self.number).reshape(*x.shape[:-1], -1, 2)
+        pairs = x.to(self.compute_dtype).reshape(*x.shape[:-1], -1, 2)
         if torch.compiler.is_compiling():  # inductor fuses real numbers, and has no code for complex ones
             x, y = pairs.unbind(-1)
             return torch.stack((x * self._cos - y * self._sin, y * self._cos + x * self._sin), dim=-1).flatten(-2)
@@ -233,7 +233,7 @@ class Sam2Segmenter:
     def attend(self, features: ImageFeatures, read: Memories) -> Tensor:
         """Features of the image in the light of each object's memories: [N, C, f, f] for the decoder."""
         count, slots = read.memory.shape[:2]
-        tokens = self.side * self.side
+        tokens = self.feature_size * self.feature_size
         spatial_valid = read.valid.repeat_interleave(tokens, dim=1)
         mask = torch.cat((spatial_valid, read.pointer_valid), dim=1)[:, None, None, :]
         with self._mixed():
@@ -265,15 +265,15 @@ class Sam2Segmenter:
                 x = x + cross.o_proj(mixed.transpose(1, 2).flatten(2))
 
                 x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
-            return self._as_map(attention.layer_norm(x).to(self.number))
+            return self._as_map(attention.layer_norm(x).to(self.compute_dtype))
 
     def pointer_position(self, ages: Tensor) -> Tensor:
         """Time code [N, P, 64] of pointers that are `ages` [N, P] frames old (SAM 2.1: sine code of age / 15, projected; SAM 2: none)."""
         if not self.model.config.enable_temporal_pos_encoding_for_object_pointers:
-            return torch.zeros(*ages.shape, self.memory_dim, dtype=self.number, device=self.device)
-        half = self.hidden // 2
+            return torch.zeros(*ages.shape, self.memory_dim, dtype=self.compute_dtype, device=self.device)
+        half = self.hidden_dim // 2
         scale = 10000 ** (2 * (torch.arange(half, device=self.device) // 2) / half)
-        angle = (ages.to(self.number) / (self.num_pointers - 1))[..., None] / scale
+        angle = (ages.to(self.compute_dtype) / (self.num_pointers - 1))[..., None] / scale
         code: Tensor = self.model.temporal_positional_encoding_projection_layer(torch.cat((angle.sin(), angle.cos()), dim=-1))
         return code
 
@@ -312,21 +312,24 @@ class Sam2Segmenter:
                 high_resolution_features=list(features.high),
             )
         return Decoded(
-            masks[:, 0].to(self.number), ious[:, 0].to(self.number), tokens[:, 0].to(self.number), object_score[:, 0, 0].to(self.number)
+            masks[:, 0].to(self.compute_dtype),
+            ious[:, 0].to(self.compute_dtype),
+            tokens[:, 0].to(self.compute_dtype),
+            object_score[:, 0, 0].to(self.compute_dtype),
         )
 
     def point(self, tokens: Tensor, visible: Tensor) -> Tensor:
         """Object pointers [N, C] from the chosen mask tokens [N, C]; `visible` is bool [N]."""
         with self._mixed():
-            pointers = self.model.object_pointer_proj(tokens).to(self.number)
-        return torch.where(visible[:, None], pointers, self.model.no_object_pointer.to(self.number))
+            pointers = self.model.object_pointer_proj(tokens).to(self.compute_dtype)
+        return torch.where(visible[:, None], pointers, self.model.no_object_pointer.to(self.compute_dtype))
 
     def mask_prompt_logits(self, masks: Tensor) -> Tensor:
         """Masks float [N, 1, S, S] as the decoder takes them for a pointer: [N, 1, h, w]."""
         logits: Tensor = self.model.mask_downsample(masks)
         return logits
 
-    def memorise(self, features: ImageFeatures, masks: Tensor, object_score: Tensor, binary: Tensor) -> Tensor:
+    def encode_memory(self, features: ImageFeatures, masks: Tensor, object_score: Tensor, binary: Tensor) -> Tensor:
         """Memories [N, HW, 64] in `memory_dtype` of masks on an image.
 
         Args:
@@ -337,16 +340,16 @@ class Sam2Segmenter:
         """
         size = (self.image_size, self.image_size)
         upsampled = F.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False)
-        soft = torch.where(binary[:, None, None, None], (upsampled > 0).to(self.number), upsampled.sigmoid())
+        soft = torch.where(binary[:, None, None, None], (upsampled > 0).to(self.compute_dtype), upsampled.sigmoid())
         config = self.model.config
         inputs = soft * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
         encoder = self.model.memory_encoder
         with self._mixed():  # the image's part is the same for all objects
             fused = encoder.memory_fuser(encoder.feature_projection(self.bare(features, 1)) + encoder.mask_downsampler(inputs))
-            memory = encoder.projection(fused).to(self.number)
+            memory = encoder.projection(fused).to(self.compute_dtype)
         occlusion = self.model.occlusion_spatial_embedding_parameter
         if occlusion is not None:
-            memory = memory + (object_score <= 0).to(self.number)[:, None, None, None] * occlusion[..., None, None]
+            memory = memory + (object_score <= 0).to(self.compute_dtype)[:, None, None, None] * occlusion[..., None, None]
         stored: Tensor = memory.flatten(2).transpose(1, 2).to(self.memory_dtype)
         return stored
 

@@ -16,11 +16,11 @@ WHOLE: Window = (slice(0, None), slice(0, None))
 _KERNEL = np.ones((3, 3), np.uint8)
 
 
-def drop_specks(mask: NDArray[np.bool_], min_part: float, window: Window = WHOLE) -> Box | None:
+def remove_small_regions(mask: NDArray[np.bool_], min_region_ratio: float, window: Window = WHOLE) -> Box | None:
     """Takes the specks off a bool [H, W] mask, in place; returns the box of what is left.
 
     Holes and hairs of one pixel are closed and opened away; then every connected part goes that has fewer than 5 pixels or less than
-    `min_part` (0..1) of the largest part's. With 0 the mask stays as it is. Outside of `window` it must be empty.
+    `min_region_ratio` (0..1) of the largest part's. With 0 the mask stays as it is. Outside of `window` it must be empty.
     """
     inside = mask[window]
     box = mask_box(np.ascontiguousarray(inside)) if inside.size else None
@@ -29,7 +29,7 @@ def drop_specks(mask: NDArray[np.bool_], min_part: float, window: Window = WHOLE
     x, y, end_x, end_y = map(int, box)
     place = inside[y:end_y, x:end_x]
     x, y = x + window[1].start, y + window[0].start
-    if not min_part:
+    if not min_region_ratio:
         return float(x), float(y), float(x + place.shape[1]), float(y + place.shape[0])
     framed = cv2.copyMakeBorder(place.view(np.uint8), 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
     smooth = cv2.morphologyEx(cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _KERNEL), cv2.MORPH_OPEN, _KERNEL)
@@ -37,7 +37,7 @@ def drop_specks(mask: NDArray[np.bool_], min_part: float, window: Window = WHOLE
         _, labels, stats, _ = cv2.connectedComponentsWithStats(smooth, connectivity=8, ltype=cv2.CV_16U)
         areas = stats[:, cv2.CC_STAT_AREA].copy()
         areas[0] = 0  # the background
-        smooth = (areas >= max(MIN_PIXELS, min_part * areas.max()))[labels].view(np.uint8)
+        smooth = (areas >= max(MIN_PIXELS, min_region_ratio * areas.max()))[labels].view(np.uint8)
     place[:] = smooth[2:-2, 2:-2]
     left = mask_box(np.ascontiguousarray(place))
     return (x + left[0], y + left[1], x + left[2], y + left[3]) if left is not None else None

@@ -42,7 +42,7 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def step_down(segmenter: Sam2Segmenter, objects: int) -> Sam2Segmenter | None:
+def degrade(segmenter: Sam2Segmenter, objects: int) -> Sam2Segmenter | None:
     """The same network with the next smaller appetite, None when there is none.
 
     Args:
@@ -64,6 +64,6 @@ def smaller_detector(detector: Detector | None) -> Detector | None:
 
 
 def describe(segmenter: Sam2Segmenter) -> str:
-    """How a segmenter works after `step_down`, in words."""
+    """How a segmenter works after `degrade`, in words."""
     batch = f"{segmenter.batch_limit} objects at once, " if segmenter.batch_limit else ""
     return f"{batch}images at {segmenter.image_size} px"

@@ -85,7 +85,7 @@ class EngineThread(Generic[Tag]):
         self._handles: list[tuple[PromptHandle, Future[PromptHandle]]] = []
         self._work: _Work | None = None
         self._closed = False
-        self._to_remember = False
+        self._update_due = False
         self.statistics = EngineStatistics()
         self._thread = SupervisedThread("lang2segtrack-engine", self._run)
 
@@ -100,7 +100,7 @@ class EngineThread(Generic[Tag]):
         return list(filter(None, (self.statistics.last_error, self._thread.last_error, self._session.detector_error)))
 
     @property
-    def vitals(self) -> dict[str, object]:
+    def metrics(self) -> dict[str, object]:
         """What a user may want to know of images, objects, the detector and what waits, by name."""
         session, statistics = self._session, self.statistics
         return {
@@ -110,20 +110,20 @@ class EngineThread(Generic[Tag]):
             **{f"failed: {name}": count for name, count in sorted(statistics.failed.items())},
             "ms, waiting for the engine": statistics.waited,
             "ms, step": statistics.steps,
-            "ms, look of the detector": session.look_durations,
+            "ms, look of the detector": session.detection_durations,
             "waiting: prompts": session.waiting,
             "waiting: calls of the engine": len(self._calls),
-            "looks of the detector": session.looks,
+            "looks of the detector": session.detection_runs,
             "looks of the detector that failed": session.detector_errors,
             **session.counts,
             "history": session.history.describe() if session.history is not None else "off",
-            "memory": f"stepped down: {self.stepped_down}" if self.stepped_down else "full settings",
+            "memory": f"stepped down: {self.degraded_to}" if self.degraded_to else "full settings",
         }
 
     @property
-    def stepped_down(self) -> str:
+    def degraded_to(self) -> str:
         """What is done to need less memory, empty when nothing is."""
-        return self._session.stepped_down
+        return self._session.degraded_to
 
     def offer(self, tag: Tag, frame: Callable[[], Frame]) -> None:
         """Hands over an image; `frame` is called on the engine thread, as late as possible, and may look for depth then."""
@@ -195,7 +195,7 @@ class EngineThread(Generic[Tag]):
             with self._condition:
                 asked = self._condition.wait_for(
                     lambda: self._closed or self._calls or self._slot is not None or self._work is not None,
-                    REST_S if self._to_remember else None,
+                    REST_S if self._update_due else None,
                 )
                 if self._closed:
                     return
@@ -203,8 +203,8 @@ class EngineThread(Generic[Tag]):
                 slot, self._slot = self._slot, None
             try:
                 if not asked:
-                    self._to_remember = False
-                    self._session.remember()
+                    self._update_due = False
+                    self._session.update_appearance()
                 for function, future in calls:
                     self._answer(function, future)
                 if slot is not None:
@@ -242,10 +242,10 @@ class EngineThread(Generic[Tag]):
         self.statistics.waited.add(started - offered)
         try:
             frame = make_frame()
-            result = self._session.step(frame, remember=False)
+            result = self._session.step(frame, update_appearance=False)
             self.statistics.processed += 1
             self.statistics.steps.add(time.perf_counter() - started)
-            self._to_remember = True
+            self._update_due = True
             self._on_result(tag, frame, result)
         except Exception as error:  # one bad image must not end the stream; it is counted, logged and shown in diagnostics
             self._failed(error)

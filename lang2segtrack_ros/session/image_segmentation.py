@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.detection.detector import Detection, Detector, detect_batch, vocabulary_notes
 from lang2segtrack_ros.segmentation.postprocess import image_masks
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
-from lang2segtrack_ros.segmentation.small_regions import drop_specks
+from lang2segtrack_ros.segmentation.small_regions import remove_small_regions
 from lang2segtrack_ros.types.results import Track, TrackStatus
 from lang2segtrack_ros.types.rle import Rle
 
@@ -58,7 +58,7 @@ def segment_images(
     images: Sequence[NDArray[np.uint8]],
     phrases: Sequence[str],
     threshold: float | None = None,
-    min_part: float = 0.05,
+    min_region_ratio: float = 0.05,
 ) -> list[list[SegmentedObject]]:
     """Finds and segments objects on each image, best score first.
 
@@ -68,14 +68,14 @@ def segment_images(
         images: RGB uint8 [H, W, 3] each, of any sizes.
         phrases: what to look for, see `prompts.split_phrases`.
         threshold: least score, 0..1; None takes the detector's own.
-        min_part: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
+        min_region_ratio: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
 
     Raises:
         PromptError: phrases the detector cannot take.
     """
     least = detector.default_threshold if threshold is None else threshold
     found = detect_batch(detector, images, phrases, [least] * len(phrases))
-    return [_segment(segmenter, image, detections, min_part) if detections else [] for image, detections in zip(images, found)]
+    return [_segment(segmenter, image, detections, min_region_ratio) if detections else [] for image, detections in zip(images, found)]
 
 
 def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[SegmentedObject]) -> list[str]:
@@ -86,15 +86,17 @@ def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[Segmen
 
 
 @torch.inference_mode()
-def _segment(segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection], min_part: float) -> list[SegmentedObject]:
+def _segment(
+    segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection], min_region_ratio: float
+) -> list[SegmentedObject]:
     height, width = image.shape[:2]
     features = segmenter.encode(segmenter.preprocess(image))
     at_once = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_limit or len(detections)))
     objects = []
     for start in range(0, len(detections), at_once):
         part = detections[start : start + at_once]
-        scale = torch.tensor([segmenter.image_size / width, segmenter.image_size / height], dtype=segmenter.number)
-        corners = torch.tensor([item.box for item in part], dtype=segmenter.number).reshape(-1, 2, 2) * scale
+        scale = torch.tensor([segmenter.image_size / width, segmenter.image_size / height], dtype=segmenter.compute_dtype)
+        corners = torch.tensor([item.box for item in part], dtype=segmenter.compute_dtype).reshape(-1, 2, 2) * scale
         rows = segmenter.batch_rows(len(part))
         points = corners.to(segmenter.device)[rows]
         labels = torch.tensor([[2, 3]], dtype=torch.int32, device=segmenter.device).expand(len(rows), -1)
@@ -102,5 +104,5 @@ def _segment(segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Seq
         masks = image_masks(decoded.masks[:, 0], height, width).cpu().numpy()
         ious = decoded.ious[:, 0].clamp(0.0, 1.0).tolist()
         for item, mask, iou in zip(part, masks, ious):
-            objects.append(SegmentedObject(item.label, item.score, iou, drop_specks(mask, min_part) or item.box, mask))
+            objects.append(SegmentedObject(item.label, item.score, iou, remove_small_regions(mask, min_region_ratio) or item.box, mask))
     return objects

@@ -23,34 +23,34 @@ import torch
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detector, vocabulary_notes
-from lang2segtrack_ros.detection.pending_detection import Question
-from lang2segtrack_ros.detection.scheduler import TextPrompts
-from lang2segtrack_ros.detection.worker import DetectionAnswer, DetectionRequest, DetectionWorker, answer
+from lang2segtrack_ros.detection.pending_detection import PendingDetection
+from lang2segtrack_ros.detection.scheduler import DetectionScheduler
+from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionResult, DetectionWorker, run_detection
 from lang2segtrack_ros.history.backward_pass import BackwardPass, Progress, RefinementError
 from lang2segtrack_ros.history.frame_history import FrameHistory, Past, step_ns
 from lang2segtrack_ros.history.records import RecordFile
 from lang2segtrack_ros.identity.association import find_duplicate
-from lang2segtrack_ros.identity.associator import Placement
-from lang2segtrack_ros.identity.crossings import Meetings
-from lang2segtrack_ros.identity.lifecycle import LifeCycle
+from lang2segtrack_ros.identity.associator import Associator
+from lang2segtrack_ros.identity.crossings import Crossings
+from lang2segtrack_ros.identity.lifecycle import Lifecycle
 from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
-from lang2segtrack_ros.identity.track_registry import IdentityOptions, Registry
-from lang2segtrack_ros.runtime.checkpoint import Checkpoint
+from lang2segtrack_ros.identity.track_registry import IdentityOptions, TrackRegistry
 from lang2segtrack_ros.runtime.metrics import Durations
+from lang2segtrack_ros.runtime.snapshot import Snapshot
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
-from lang2segtrack_ros.session.degradation import describe, is_out_of_memory, smaller_detector, step_down
+from lang2segtrack_ros.session.degradation import degrade, describe, is_out_of_memory, smaller_detector
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import MAX_TRIES, PromptHandle
+from lang2segtrack_ros.types.prompt_handle import MAX_ATTEMPTS, PromptHandle
 from lang2segtrack_ros.types.prompts import BoxPrompt, ObjectPrompt, Prompt, PromptError, TextPrompt, plain_name
 from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
 
 log = logging.getLogger(__name__)
 MAX_CACHED_FRAMES = 32
 """Features kept for catching up; when there are more, every second is let go."""
-STARVED_S = 2.0
+OUT_OF_MEMORY_RETRY_S = 2.0
 """When nothing helped against too little memory, smaller settings are tried again only after so long."""
 MAX_WAITING = 256
 """Prompts that may wait for a frame, or for the detector."""
@@ -70,10 +70,10 @@ class Session:
         background: run the detector on its own thread instead of inside `step`.
         detect_every: for continuous text prompts, frames from one look to the next.
         max_objects: more are not added.
-        min_part: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
-        lost_after_s, remove_after_s: see `identity.LifeCycle`.
+        min_region_ratio: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
+        lost_after_s, remove_after_s: see `identity.Lifecycle`.
         identity: the rules by which an object keeps its id, see `identity.registry`.
-        cut_correlation: how little an image must resemble the last one to count as a scene cut, 0..1; 0 finds none.
+        scene_cut_threshold: how little an image must resemble the last one to count as a scene cut, 0..1; 0 finds none.
         history: what is kept of past frames for `refine_backward`; None keeps nothing.
     """
 
@@ -86,44 +86,44 @@ class Session:
         background: bool = False,
         detect_every: int = 5,
         max_objects: int = 32,
-        min_part: float = 0.05,
+        min_region_ratio: float = 0.05,
         lost_after_s: float = 2.0,
         remove_after_s: float = 0.0,
         identity: IdentityOptions | None = None,
-        cut_correlation: float = 0.5,
+        scene_cut_threshold: float = 0.5,
         history: FrameHistory | None = None,
     ) -> None:
-        self.tracker = StreamTracker(segmenter, policy, max_objects, min_part)
+        self.tracker = StreamTracker(segmenter, policy, max_objects, min_region_ratio)
         self.detector = detector
         self.detect_every = detect_every
-        self.life_cycle = LifeCycle(lost_after_s, remove_after_s)
-        self.registry = Registry(identity or IdentityOptions())
+        self.lifecycle = Lifecycle(lost_after_s, remove_after_s)
+        self.registry = TrackRegistry(identity or IdentityOptions())
         self.scene_cuts = 0
-        self._cuts = SceneCutDetector(cut_correlation)
-        self._meetings = Meetings()
-        self._placement = Placement(self.tracker, self.registry, self._meetings)
+        self._scene_cut = SceneCutDetector(scene_cut_threshold)
+        self._crossings = Crossings()
+        self._associator = Associator(self.tracker, self.registry, self._crossings)
         self._worker = DetectionWorker(detector) if background and detector is not None else None
         self._waiting: list[PromptHandle] = []
-        self._texts = TextPrompts()
-        self._in_flight: Question | None = None
+        self._scheduler = DetectionScheduler()
+        self._pending_detection: PendingDetection | None = None
         self._removed: list[Track] = []
         self._prompted: list[int] = []
         self._last: FrameResult | None = None
         self.history = history
-        self._unremembered: tuple[Frame, FrameResult, ImageFeatures | None] | None = None
-        self.not_learnt = 0
-        self._not_learnt = ""
+        self._pending_update: tuple[Frame, FrameResult, ImageFeatures | None] | None = None
+        self.appearance_update_failures = 0
+        self._last_update_error = ""
         self._detections: int | None = None
-        self.looks = 0
-        self.look_durations = Durations()
+        self.detection_runs = 0
+        self.detection_durations = Durations()
         self.detector_errors = 0
         self.detector_error = ""
-        self._starved_until = float("-inf")  # on the clock of time.monotonic
-        self._starving = ""
-        self.step_downs = 0
-        self.stepped_down = ""
+        self._out_of_memory_until = float("-inf")  # on the clock of time.monotonic
+        self._out_of_memory_error = ""
+        self.degradations = 0
+        self.degraded_to = ""
 
-    def prompt(self, prompt: Prompt, replaces: int = 0) -> PromptHandle:
+    def prompt(self, prompt: Prompt, replace_prompt_id: int = 0) -> PromptHandle:
         """Takes a prompt for the next frame; the handle tells what became of it.
 
         Args:
@@ -137,14 +137,14 @@ class Session:
         handle = PromptHandle(prompt)
         if self.waiting >= MAX_WAITING:
             raise PromptError(f"{MAX_WAITING} prompts wait for an image already: ask again when they are answered")
-        if replaces and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):
+        if replace_prompt_id and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):
             raise PromptError("only a continuous text prompt can take the place of another")
         if isinstance(prompt, TextPrompt):
             if self.detector is None:
                 raise PromptError("there is no detector to look for names: load one, or use box, point and mask prompts and no text")
             handle.notes += vocabulary_notes(self.detector, prompt.phrases)
             if prompt.mode == "continuous":
-                handle.prompt_id = self._texts.add(prompt, replaces)
+                handle.prompt_id = self._scheduler.add(prompt, replace_prompt_id)
                 self._end_prompt(handle.prompt_id, "another text prompt took its place before it was looked for")
         self._waiting.append(handle)
         return handle
@@ -152,24 +152,24 @@ class Session:
     @property
     def counts(self) -> dict[str, int]:
         """What has happened to objects and detections since the session began, by name."""
-        registry, meetings = self.registry, self._meetings
+        registry, crossings = self.registry, self._crossings
         return {
-            "images not learnt from": self.not_learnt,
+            "images not learnt from": self.appearance_update_failures,
             "scene cuts": self.scene_cuts,
-            "detections refused": self._placement.refused,
+            "detections refused": self._associator.refused_predictions,
             "false alarms": registry.false_alarms,
-            "objects recognised": registry.reunited,
+            "objects recognised": registry.reidentified,
             "doubles merged": registry.merged,
-            "slipped onto another object": registry.slipped,
-            "meetings settled": meetings.settled,
-            "tracks set right after a meeting": meetings.corrected,
+            "slipped onto another object": registry.suspected_id_switches,
+            "meetings settled": crossings.resolved,
+            "tracks set right after a meeting": crossings.corrected,
         }
 
     @property
     def waiting(self) -> int:
         """Prompts that wait for a frame, or for the detector; may be read on any thread."""
-        flight = self._in_flight
-        return len(self._waiting) + len(self._texts.handles) + (len(flight.handles) if flight is not None else 0)
+        pending = self._pending_detection
+        return len(self._waiting) + len(self._scheduler.handles) + (len(pending.handles) if pending is not None else 0)
 
     @property
     def worker_restarts(self) -> int:
@@ -179,7 +179,7 @@ class Session:
     @property
     def texts(self) -> dict[int, TextPrompt]:
         """The continuous text prompts by number."""
-        return self._texts.texts
+        return self._scheduler.texts
 
     def remove_text(self, prompt_id: int) -> None:
         """Stops looking for what a text prompt names; its tracks go on, but for those not announced yet.
@@ -187,13 +187,13 @@ class Session:
         Raises:
             PromptError: no prompt has this number.
         """
-        self._texts.remove(prompt_id)
+        self._scheduler.remove(prompt_id)
         self._end_prompt(prompt_id, "the text prompt was removed before it was looked for")
 
     def _end_prompt(self, prompt_id: int, why: str) -> None:
         """Answers those who wait for a first look for a text prompt that is no more."""
-        flight = self._in_flight
-        for handles in (self._waiting, self._texts.handles, flight.handles if flight is not None else []):
+        pending = self._pending_detection
+        for handles in (self._waiting, self._scheduler.handles, pending.handles if pending is not None else []):
             for handle in [item for item in handles if item.prompt_id == prompt_id]:
                 handle.finish([], [], why)
                 handles.remove(handle)
@@ -201,7 +201,7 @@ class Session:
     @property
     def phrases(self) -> tuple[str, ...]:
         """What is looked for continuously."""
-        return self._texts.phrases
+        return self._scheduler.phrases
 
     def remove(self, track_id: int) -> None:
         """Forgets an object. Raises TrackerError when there is no such track."""
@@ -213,23 +213,23 @@ class Session:
     def _forget(self, track_id: int) -> None:
         self.tracker.remove(track_id)
         self.registry.forget(track_id)
-        self._meetings.forget(track_id)
+        self._crossings.forget(track_id)
 
     def reset(self) -> None:
         """Forgets all objects and prompts; ids go on."""
-        for handle in [*self._waiting, *self._texts.handles, *(self._in_flight.handles if self._in_flight else [])]:
+        for handle in [*self._waiting, *self._scheduler.handles, *(self._pending_detection.handles if self._pending_detection else [])]:
             handle.finish([], [], "the session was reset before the prompt was applied")
         self._waiting.clear()
-        self._texts.reset()
-        self._in_flight = None  # the detector may still be at it; its answer will be nobody's
+        self._scheduler.reset()
+        self._pending_detection = None  # the detector may still be at it; its answer will be nobody's
         self._removed = [self._as_removed(track) for track in self._last.tracks] if self._last else []
         self.tracker.reset()
-        self.life_cycle.reset()
+        self.lifecycle.reset()
         self.registry.reset()
-        self._meetings.reset()
-        self._cuts.reset()
-        self._placement.reset()
-        self._unremembered = None
+        self._crossings.reset()
+        self._scene_cut.reset()
+        self._associator.reset()
+        self._pending_update = None
         if self.history is not None:
             self.history.clear()
 
@@ -240,10 +240,10 @@ class Session:
         if self.history is not None:
             self.history.close()
 
-    def step(self, frame: Frame, remember: bool = True) -> FrameResult:
+    def step(self, frame: Frame, update_appearance: bool = True) -> FrameResult:
         """Works on one frame: follows every object, applies waiting prompts on this very frame, looks for names when due.
 
-        What fails leaves the session as it was: objects keep their memories, and prompts wait for the next frame, `MAX_TRIES` times.
+        What fails leaves the session as it was: objects keep their memories, and prompts wait for the next frame, `MAX_ATTEMPTS` times.
         Out of memory, it goes on with less (see `out_of_memory`) and still does this frame.
 
         With `remember=False` what the frame shows of the objects' looks is learnt, and the frame enters the history, at the next step, or
@@ -252,105 +252,105 @@ class Session:
         Raises:
             torch.OutOfMemoryError: not even the smallest settings fit.
         """
-        self.remember()
-        self._take_answer()
-        at_first: Checkpoint | None = None
+        self.update_appearance()
+        self._take_detection_result()
+        at_first: Snapshot | None = None
         while True:
-            before = self._checkpoint()
+            before = self._snapshot()
             at_first = at_first or before
             try:
                 result = self._step(frame)
             except Exception as error:
                 before.restore()
                 if not is_out_of_memory(error):
-                    self._wear_out(error)
+                    self._count_failures(error)
                     raise
             else:
-                if remember:
-                    self.remember()
+                if update_appearance:
+                    self.update_appearance()
                 return result
             # Out here the exception is gone, and with it the tensors that its frames held.
-            if time.monotonic() < self._starved_until or not self._step_down():
+            if time.monotonic() < self._out_of_memory_until or not self._degrade():
                 device, least = self.tracker.segmenter.device, describe(self.tracker.segmenter)
                 at_first.restore()  # less did not help, so when there is memory again nothing shall have been given up
-                if time.monotonic() >= self._starved_until:
-                    self._starved_until = time.monotonic() + STARVED_S
-                    self._starving = f"out of memory on {device}, even with {least}: remove objects, or give the device memory"
-                raise torch.OutOfMemoryError(self._starving)
+                if time.monotonic() >= self._out_of_memory_until:
+                    self._out_of_memory_until = time.monotonic() + OUT_OF_MEMORY_RETRY_S
+                    self._out_of_memory_error = f"out of memory on {device}, even with {least}: remove objects, or give the device memory"
+                raise torch.OutOfMemoryError(self._out_of_memory_error)
 
-    def _checkpoint(self) -> Checkpoint:
-        handles = [*self._waiting, *self._texts.handles, *(self._in_flight.handles if self._in_flight else [])]
+    def _snapshot(self) -> Snapshot:
+        handles = [*self._waiting, *self._scheduler.handles, *(self._pending_detection.handles if self._pending_detection else [])]
         parts: list[tuple[object, tuple[str, ...]]] = [
-            (self, ("_waiting", "_in_flight", "_removed", "_prompted", "detector", "scene_cuts", "step_downs", "stepped_down")),
-            (self._texts, TextPrompts.STATE),
-            (self._placement, Placement.STATE),
-            (self.tracker, ("segmenter", "proposer")),
-            (self.life_cycle, ("_unseen_s",)),
-            (self._cuts, ("_last", "light")),
+            (self, ("_waiting", "_pending_detection", "_removed", "_prompted", "detector", "scene_cuts", "degradations", "degraded_to")),
+            (self._scheduler, DetectionScheduler.STATE),
+            (self._associator, Associator.STATE),
+            (self.tracker, ("segmenter", "predictor")),
+            (self.lifecycle, ("_unseen_s",)),
+            (self._scene_cut, ("_last", "exposure")),
         ]
         parts += [(handle, ("done", "track_ids", "labels", "error", "notes", "failures")) for handle in handles]
-        parts += [(self._in_flight, ("tracks", "features"))] if self._in_flight else []
-        return Checkpoint(parts).with_others(self.tracker.checkpoint(), self.registry.checkpoint(), self._meetings.checkpoint())
+        parts += [(self._pending_detection, ("tracks", "features"))] if self._pending_detection else []
+        return Snapshot(parts).with_others(self.tracker.snapshot(), self.registry.snapshot(), self._crossings.snapshot())
 
-    def _wear_out(self, error: Exception) -> None:
+    def _count_failures(self, error: Exception) -> None:
         """What was to be done on a frame that failed may be why: after some tries it is let go."""
-        self._waiting = [handle for handle in self._waiting if not handle.worn(error, "the image")]
-        self._texts.handles = [handle for handle in self._texts.handles if not handle.worn(error, "the image")]
-        flight = self._in_flight
-        if flight is not None and flight.answer is not None:
-            flight.failures += 1
-            if flight.failures == MAX_TRIES:
-                self._abandon(flight, error)
+        self._waiting = [handle for handle in self._waiting if not handle.retries_exhausted(error, "the image")]
+        self._scheduler.handles = [handle for handle in self._scheduler.handles if not handle.retries_exhausted(error, "the image")]
+        pending = self._pending_detection
+        if pending is not None and pending.result is not None:
+            pending.failures += 1
+            if pending.failures == MAX_ATTEMPTS:
+                self._abandon_pending_detection(pending, error)
 
-    def _abandon(self, flight: Question, error: Exception) -> None:
+    def _abandon_pending_detection(self, pending: PendingDetection, error: Exception) -> None:
         """Lets go of a question to the detector; prompts that asked it ask again."""
-        self._in_flight = None
-        self._texts.handles += [handle for handle in flight.handles if not handle.worn(error, "the detection")]
+        self._pending_detection = None
+        self._scheduler.handles += [handle for handle in pending.handles if not handle.retries_exhausted(error, "the detection")]
 
-    def _step_down(self) -> bool:
+    def _degrade(self) -> bool:
         """Needs less memory from now on; False when it cannot."""
-        tracker, flight = self.tracker, self._in_flight
-        newcomers = len(flight.answer.detections) if flight is not None and flight.answer is not None else 0
+        tracker, pending = self.tracker, self._pending_detection
+        newcomers = len(pending.result.detections) if pending is not None and pending.result is not None else 0
         if self.history is not None:
             self.history.drop_features()
-        smaller = step_down(tracker.segmenter, max(len(tracker.ids), newcomers))
+        smaller = degrade(tracker.segmenter, max(len(tracker.ids), newcomers))
         if smaller is None:
             return False
-        if smaller.side != tracker.segmenter.side:
-            self._ask_again()  # the images that an answer would be caught up with are of the old size
+        if smaller.feature_size != tracker.segmenter.feature_size:
+            self._requeue_pending_detection()  # the images that an answer would be caught up with are of the old size
         tracker.use(smaller)
-        self._told_less(describe(smaller))
+        self._report_degradation(describe(smaller))
         return True
 
-    def _ask_again(self) -> None:
+    def _requeue_pending_detection(self) -> None:
         """Lets go of the question to the detector; prompts that wait for its answer ask again."""
-        if self._in_flight is not None:
-            self._texts.handles += self._in_flight.handles
-            self._in_flight = None
+        if self._pending_detection is not None:
+            self._scheduler.handles += self._pending_detection.handles
+            self._pending_detection = None
 
-    def _told_less(self, what: str) -> None:
-        self.step_downs += 1
-        self.stepped_down = what
+    def _report_degradation(self, what: str) -> None:
+        self.degradations += 1
+        self.degraded_to = what
         log.warning("out of memory: from now on %s", what)
 
     def _step(self, frame: Frame) -> FrameResult:
         tracker = self.tracker
         self._detections = None
         self._prompted.clear()
-        self._placement.begun.clear()
+        self._associator.spawned.clear()
         self._catch_up()
         features = tracker.encode(frame)
-        if self._in_flight is not None:
+        if self._pending_detection is not None:
             self._cache(features, frame)
         opened = tracker.begin(features, frame.height, frame.width)
-        self._doubt(opened, frame)
+        self._verify_identities(opened, frame)
         self._apply_waiting(opened)
-        self._look(opened, frame, features)
-        tracks = self._told_apart(opened.commit(), frame, features)
-        if self._in_flight is not None and self._in_flight.features[-1][0] == self._in_flight.features[0][0]:
-            self._in_flight.tracks = tracks  # the question was asked on this frame
+        self._request_detection(opened, frame, features)
+        tracks = self._correct_tracks(opened.commit(), frame, features)
+        if self._pending_detection is not None and self._pending_detection.features[-1][0] == self._pending_detection.features[0][0]:
+            self._pending_detection.tracks = tracks  # the question was asked on this frame
         elapsed_ns = step_ns(self._last.stamp_ns, frame.stamp_ns) if self._last else 0
-        tracks = self._live(tracks, elapsed_ns / 1e9)
+        tracks = self._update_lifecycle(tracks, elapsed_ns / 1e9)
         gone, self._removed = self._removed, []
         living = {track.id for track in tracks}
         result = FrameResult(
@@ -360,34 +360,34 @@ class Session:
             width=frame.width,
             tracks=tuple(sorted([*tracks, *(track for track in gone if track.id not in living)], key=lambda track: track.id)),
             detections=self._detections,
-            prompted=tuple(sorted({*self._prompted, *self._placement.begun} & living)),
+            prompted=tuple(sorted({*self._prompted, *self._associator.spawned} & living)),
         )
-        self._unremembered = (frame, result, features if self.history is not None else None)
+        self._pending_update = (frame, result, features if self.history is not None else None)
         self._last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
         return result
 
-    def remember(self) -> None:
+    def update_appearance(self) -> None:
         """Learns from the latest frame what objects look like, and puts it into the history, where that has not been done yet.
 
         What fails here is logged and counted, and costs nothing else: the frame's result has been given already.
         """
-        latest, self._unremembered = self._unremembered, None
+        latest, self._pending_update = self._pending_update, None
         if latest is None:
             return
         try:
-            self._learn(*latest)
+            self._update_appearance(*latest)
         except Exception as error:
-            self.not_learnt += 1
+            self.appearance_update_failures += 1
             words = f"{type(error).__name__}: {error}"
-            if words != self._not_learnt:
+            if words != self._last_update_error:
                 log.exception("an image could not be learnt from")
-            self._not_learnt = words
+            self._last_update_error = words
 
-    def _learn(self, frame: Frame, result: FrameResult, features: ImageFeatures | None) -> None:
+    def _update_appearance(self, frame: Frame, result: FrameResult, features: ImageFeatures | None) -> None:
         tracks = [track for track in result.tracks if track.id in self.tracker.ids]
-        if self.registry.options.tell_apart:
-            self._meetings.learn(tracks, frame.color, self._cuts.light)
-        self.registry.learn(tracks, frame.color)
+        if self.registry.options.resolve_crossings:
+            self._crossings.update_appearance(tracks, frame.color, self._scene_cut.exposure)
+        self.registry.update_appearance(tracks, frame.color)
         if self.history is not None:
             self.history.add(frame, result, features)
 
@@ -402,12 +402,14 @@ class Session:
         Raises:
             RefinementError: there is no history, or none of these tracks is in it.
         """
-        self.remember()
+        self.update_appearance()
         past = self.history if past is None else past
         if past is None:
             raise RefinementError("this session keeps no history: make it with history=FrameHistory(...)")
         tracker = self.tracker
-        return BackwardPass(tracker.segmenter, tracker.policy, past, track_ids, tracker.min_part, self.life_cycle.lost_after_s, store=store)
+        return BackwardPass(
+            tracker.segmenter, tracker.policy, past, track_ids, tracker.min_region_ratio, self.lifecycle.lost_after_s, store=store
+        )
 
     def refine_backward(
         self, track_ids: Sequence[int] | None = None, progress: Callable[[Progress], bool | None] | None = None
@@ -426,38 +428,42 @@ class Session:
         """The latest result, without removed tracks; None before the first frame."""
         return self._last
 
-    def _doubt(self, opened: OpenFrame, frame: Frame) -> None:
+    def _verify_identities(self, opened: OpenFrame, frame: Frame) -> None:
         """Hides objects that have to be recognised and are not; shares out the pixels of those that overlap."""
         if self._last is not None and (frame.height, frame.width) != (self._last.height, self._last.width):
-            self._meetings.reset()  # it, and the sizes the detector has seen, count in pixels
-            self.registry.forget_sizes()
-        if self._cuts.update(frame.color):
+            self._crossings.reset()  # it, and the sizes the detector has seen, count in pixels
+            self.registry.clear_detected_areas()
+        if self._scene_cut.update(frame.color):
             self.scene_cuts += 1
-            self._ask_again()  # what was found before the cut says nothing of what is seen now
-            self.registry.doubt_all(self.phrases)
-            self._meetings.reset()
-            self._texts.look_now = True
-        if set(self.registry.doubted) & set(self.tracker.ids):
-            opened.hide(self.registry.strangers(opened.tracks(), frame.color))
-        if self._meetings.pairs:
-            for pair, whose in self._meetings.share_out(opened.tracks(), frame.color, self._cuts.light):
-                opened.share_out(pair, whose)
+            self._requeue_pending_detection()  # what was found before the cut says nothing of what is seen now
+            self.registry.require_reid(self.phrases)
+            self._crossings.reset()
+            self._scheduler.detect_now = True
+        if set(self.registry.needs_reid) & set(self.tracker.ids):
+            opened.hide(self.registry.failed_reid(opened.tracks(), frame.color))
+        if self._crossings.pairs:
+            for pair, ownership in self._crossings.split_overlap(opened.tracks(), frame.color, self._scene_cut.exposure):
+                opened.split_overlap(pair, ownership)
 
-    def _told_apart(self, tracks: list[Track], frame: Frame, features: ImageFeatures) -> list[Track]:
+    def _correct_tracks(self, tracks: list[Track], frame: Frame, features: ImageFeatures) -> list[Track]:
         """The tracks of a finished frame, after those that have slipped onto another object, or off their own, were set right."""
         labels = {track.id: track.label for track in tracks}
-        boxes = self._meetings.update(tracks, frame.color) if self.registry.options.tell_apart else {}
-        reseated = self._placement.reseat(features, frame, {key: BoxPrompt(box, labels[key]) for key, box in boxes.items()})
+        boxes = self._crossings.update(tracks, frame.color) if self.registry.options.resolve_crossings else {}
+        reseated = self._associator.reinitialize(features, frame, {key: BoxPrompt(box, labels[key]) for key, box in boxes.items()})
         by_id = {track.id: track for track in reseated}
         return [by_id.get(track.id, track) for track in tracks]
 
-    def _live(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
+    def _update_lifecycle(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
         """The tracks with their states; those whose life is over are removed from the tracker."""
-        over = {*self.registry.update(tracks, elapsed_s, self.phrases), *self._placement.false_alarms, *self.registry.orphans(self.phrases)}
+        over = {
+            *self.registry.update(tracks, elapsed_s, self.phrases),
+            *self._associator.false_alarms,
+            *self.registry.unconfirmable(self.phrases),
+        }
         over -= set(self._prompted)  # what a user has just pointed at is there
-        self._placement.false_alarms.clear()
+        self._associator.false_alarms.clear()
         living = []
-        for track in self.life_cycle.update(tracks, elapsed_s):
+        for track in self.lifecycle.update(tracks, elapsed_s):
             if track.id in over or track.state is TrackStatus.REMOVED:
                 track = self._as_removed(track)
                 self._forget(track.id)
@@ -476,25 +482,27 @@ class Session:
         added: dict[int, tuple[str, NDArray[np.bool_]]] = {}
         for handle in waiting:
             if isinstance(handle.prompt, TextPrompt):
-                self._texts.handles.append(handle)
+                self._scheduler.handles.append(handle)
                 continue
             if handle.prompt.track_id in opened.prompted:  # a second correction of one object builds on the first one's mask
                 later.append(handle)
                 continue
             try:
-                track_id, name, known = self._point_at(opened, handle.prompt, added)
+                track_id, name, known = self._find_target(opened, handle.prompt, added)
             except (PromptError, TrackerError) as error:
                 handle.finish([], [], str(error))
             else:
                 if not known:
                     self.registry.add(track_id, handle.prompt.label, found=False)
-                label = self.registry.point_at(track_id, name)
-                self._meetings.forget(track_id)  # the user says where it is: whatever it was before, it is this now
+                label = self.registry.confirm_by_user(track_id, name)
+                self._crossings.forget(track_id)  # the user says where it is: whatever it was before, it is this now
                 self._prompted.append(track_id)
                 handle.finish([track_id], [label])
         self._waiting = later + self._waiting
 
-    def _point_at(self, opened: OpenFrame, prompt: ObjectPrompt, added: dict[int, tuple[str, NDArray[np.bool_]]]) -> tuple[int, str, bool]:
+    def _find_target(
+        self, opened: OpenFrame, prompt: ObjectPrompt, added: dict[int, tuple[str, NDArray[np.bool_]]]
+    ) -> tuple[int, str, bool]:
         """Id and name of the object that a user points at, and whether it was known, in which case this is a correction of it.
 
         Who clicks at an object that is followed already does not mean another one, unless by another name: then the track may be on the
@@ -502,14 +510,14 @@ class Session:
         """
         if prompt.track_id is not None:
             return opened.prompt(prompt), prompt.label, True
-        proposed = opened.propose(prompt, check_room=False)
-        mask = opened.mask_of(proposed)
+        predicted = opened.predict(prompt, check_room=False)
+        mask = opened.mask_of(predicted)
         shown = {track.id: (track.label, track.mask) for track in opened.tracks() if track.box is not None} | added
         likely = {key: seen for key, (name, seen) in shown.items() if _same_name(name, prompt.label)}
         same = find_duplicate(mask, likely, SAME_MASK_IOU)
         if same is None:
             self.tracker.check_room(len(opened.added))
-            track_id = opened.accept(proposed)
+            track_id = opened.accept(predicted)
             added[track_id] = prompt.label, mask
             return track_id, prompt.label, False
         name, earlier = shown[same][0] or prompt.label, opened.prompted.get(same)
@@ -522,74 +530,74 @@ class Session:
         return same, name, True
 
     def _cache(self, features: ImageFeatures, frame: Frame) -> None:
-        assert self._in_flight is not None
-        cached = self._in_flight.features
+        assert self._pending_detection is not None
+        cached = self._pending_detection.features
         cached.append((self.tracker.frame_index, features, frame.height, frame.width))
         if len(cached) > MAX_CACHED_FRAMES:
             del cached[1:-1:2]
 
-    def _take_answer(self) -> None:
+    def _take_detection_result(self) -> None:
         """Takes what the worker has to say, once a frame however often the frame is tried: it says everything once."""
         taken = self._worker.take() if self._worker is not None else None
         if taken is None:
             return
-        self._count_look(taken)
-        flight = self._in_flight
-        if flight is None or flight.answer is not None:
+        self._count_detection(taken)
+        pending = self._pending_detection
+        if pending is None or pending.result is not None:
             return  # to a question that is nobody's any more
         if taken.error is None:
-            flight.answer = taken
+            pending.result = taken
         else:
-            self._in_flight = None
-            self._not_answered(taken.error, flight.handles)
+            self._pending_detection = None
+            self._on_detection_failure(taken.error, pending.handles)
 
     def _catch_up(self) -> None:
         """Places an answer about an earlier frame."""
-        flight = self._in_flight
-        if flight is None or flight.answer is None:
+        pending = self._pending_detection
+        if pending is None or pending.result is None:
             return
-        self._in_flight = None
-        self._detections = len(flight.answer.detections)
+        self._pending_detection = None
+        self._detections = len(pending.result.detections)
         last = [track for track in self._last.tracks if track.id in self.tracker.ids] if self._last is not None else []
-        self._placement.catch_up(flight, flight.answer, last)
+        self._associator.catch_up(pending, pending.result, last)
 
-    def _look(self, opened: OpenFrame, frame: Frame, features: ImageFeatures) -> None:
+    def _request_detection(self, opened: OpenFrame, frame: Frame, features: ImageFeatures) -> None:
         """Asks the detector when a prompt is new or the interval is over."""
-        self._texts.tick()
+        self._scheduler.tick()
         if self.detector is None or (self._worker is not None and not self._worker.idle):
             return
-        wanted = self._texts.next_look(self.detector, self.detect_every, self.registry.unconfirmed_labels)
-        if wanted is None:
+        query = self._scheduler.next_query(self.detector, self.detect_every, self.registry.unconfirmed_labels)
+        if query is None:
             return
-        request = DetectionRequest(self.tracker.frame_index, frame.color, tuple(wanted.thresholds), tuple(wanted.thresholds.values()))
+        request = DetectionRequest(self.tracker.frame_index, frame.color, tuple(query.thresholds), tuple(query.thresholds.values()))
         if self._worker is None:
-            given = answer(self.detector, request)
-            self._count_look(given)
+            given = run_detection(self.detector, request)
+            self._count_detection(given)
             if given.error is None:
                 self._detections = len(given.detections)
-                self._placement.place(given, opened, opened.tracks(), wanted.handles)
+                self._associator.associate(given, opened, opened.tracks(), query.handles)
             else:
-                self._not_answered(given.error, wanted.handles)
+                self._on_detection_failure(given.error, query.handles)
             return
-        self._in_flight = Question([], wanted.handles, [(self.tracker.frame_index, features, frame.height, frame.width)])
+        self._pending_detection = PendingDetection([], query.handles, [(self.tracker.frame_index, features, frame.height, frame.width)])
         self._worker.submit(request)
 
-    def _count_look(self, given: DetectionAnswer) -> None:
-        self.looks += 1
-        self.look_durations.add(given.seconds)
+    def _count_detection(self, given: DetectionResult) -> None:
+        self.detection_runs += 1
+        self.detection_durations.add(given.seconds)
         if given.error is not None:
             self.detector_errors += 1
             self.detector_error = f"detector: {type(given.error).__name__}: {given.error}"
 
-    def _not_answered(self, error: Exception, handles: list[PromptHandle]) -> None:
+    def _on_detection_failure(self, error: Exception, handles: list[PromptHandle]) -> None:
         """The detector has failed: prompts ask again; out of memory, it looks at smaller images."""
         less = smaller_detector(self.detector) if is_out_of_memory(error) else None
         if less is not None:
             self.detector = less
             if self._worker is not None:
                 self._worker.use(less)
-            self._told_less("the detector looks at smaller images")
-        self._texts.handles += [handle for handle in handles if less is not None or not handle.worn(error, "the detector")]
+            self._report_degradation("the detector looks at smaller images")
+        self._scheduler.handles += [handle for handle in handles if less is not None or not handle.retries_exhausted(error, "the detector")]
 
 
 def _same_name(one: str, other: str) -> bool:

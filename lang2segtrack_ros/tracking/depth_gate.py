@@ -23,7 +23,7 @@ WEIGHT = 0.3
 """Of a frame in the running mean of the distance."""
 
 
-def elsewhere(depth: Tensor, distance: Tensor, hidden: Tensor) -> Tensor:
+def outside_depth_gate(depth: Tensor, distance: Tensor, frames_unseen: Tensor) -> Tensor:
     """Which cells surely show something at another distance than each object.
 
     Args:
@@ -34,15 +34,15 @@ def elsewhere(depth: Tensor, distance: Tensor, hidden: Tensor) -> Tensor:
     Returns:
         bool [N, m, m].
     """
-    reach = (distance * GATE_SHARE).clamp(min=GATE_M) * (1 + GROWTH * hidden)
+    reach = (distance * GATE_SHARE).clamp(min=GATE_M) * (1 + GROWTH * frames_unseen)
     near = (depth[None] - distance[:, None, None]).abs() <= reach[:, None, None]  # False where either is unknown
     beside = F.max_pool2d(near[:, None].float(), 3, stride=1, padding=1)[:, 0] > 0
     return depth.isfinite()[None] & distance.isfinite()[:, None, None] & ~beside
 
 
-def distances(depth: Tensor, low: Tensor, before: Tensor) -> Tensor:
+def distances(depth: Tensor, low_res_logits: Tensor, before: Tensor) -> Tensor:
     """The objects' distances [N] after a frame on which their masks were `low` [N, m, m] (logits), from those before it."""
-    inside = -F.max_pool2d(-(low > 0).float()[:, None], 3, stride=1, padding=1)[:, 0] > 0  # the rim may show what is in front
+    inside = -F.max_pool2d(-(low_res_logits > 0).float()[:, None], 3, stride=1, padding=1)[:, 0] > 0  # the rim may show what is in front
     known = inside & depth.isfinite()[None]
     seen = torch.where(known, depth[None], float("nan")).flatten(1).nanmedian(dim=1).values
     mixed = torch.where(before.isfinite(), before + WEIGHT * (seen - before), seen)

@@ -43,7 +43,7 @@ class MemoryBank:
         filter_mean, filter_covariance: float64 [N, 8], [N, 4, 3], the motion model (see `kalman`).
         has_filter: bool [N].
         stable: int64 [N], SAMURAI's count of steady frames.
-        hidden: int64 [N], frames since the object was last visible.
+        frames_unseen: int64 [N], frames since the object was last visible.
         born: int64 [N], the frame of the first prompt.
         areas: float32 [N, AREAS], areas of the latest masks that were not empty, in cells of the low-resolution logits; 0 for none.
         distance: float32 [N] metres, NaN unknown, see `depth_gate`.
@@ -58,7 +58,7 @@ class MemoryBank:
     filter_covariance: Tensor
     has_filter: Tensor
     stable: Tensor
-    hidden: Tensor
+    frames_unseen: Tensor
     born: Tensor
     areas: Tensor
     distance: Tensor
@@ -68,13 +68,13 @@ class MemoryBank:
         count: int,
         tokens: int,
         memory_dim: int,
-        hidden: int,
+        hidden_dim: int,
         num_pointers: int,
         device: torch.device,
         memory_dtype: torch.dtype = torch.bfloat16,
-        number: torch.dtype = torch.float32,
+        compute_dtype: torch.dtype = torch.float32,
     ) -> MemoryBank:
-        """A bank of `count` objects that remember nothing; `tokens` = HW, `hidden` = C, `num_pointers` = pointers read on a frame."""
+        """A bank of `count` objects that remember nothing; `tokens` = HW, `hidden_dim` = C, `num_pointers` = pointers read on a frame."""
         slots = TRACKED + MAX_PROMPTED
         ring = num_pointers - 1 + MAX_PROMPTED
 
@@ -85,13 +85,13 @@ class MemoryBank:
             features=torch.zeros(count, slots, tokens, memory_dim, dtype=memory_dtype, device=device),
             frames=whole(slots, value=EMPTY),
             passed=torch.zeros(count, slots, dtype=torch.bool, device=device),
-            pointers=torch.zeros(count, ring, hidden, dtype=number, device=device),
+            pointers=torch.zeros(count, ring, hidden_dim, dtype=compute_dtype, device=device),
             pointer_frames=whole(ring, value=EMPTY),
             filter_mean=torch.zeros(count, 8, dtype=torch.float64, device=device),
             filter_covariance=torch.zeros(count, 4, 3, dtype=torch.float64, device=device),
             has_filter=torch.zeros(count, dtype=torch.bool, device=device),
             stable=whole(),
-            hidden=whole(),
+            frames_unseen=whole(),
             born=whole(),
             areas=torch.zeros(count, AREAS, device=device),
             distance=torch.full((count,), float("nan"), device=device),

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.segmentation.mask_prediction import Proposal
+from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.postprocess import image_masks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
-from lang2segtrack_ros.tracking.predictor import Proposer, Recalled
+from lang2segtrack_ros.tracking.predictor import MemoryReadout, Predictor
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt
 from lang2segtrack_ros.types.results import Track
 
@@ -28,12 +28,12 @@ class TrackerError(ValueError):
 
 
 @dataclass(frozen=True)
-class Proposed:
+class PromptPrediction:
     """What a prompt gives on an open frame: the fitted prompt, the row of the object it corrects (None: a new one), its mask and state."""
 
     prompt: ObjectPrompt
     row: int | None
-    proposal: Proposal
+    prediction: MaskPrediction
     bank: MemoryBank  # of a new object, one row
 
 
@@ -42,7 +42,7 @@ class FrameTracker(Protocol):
 
     ids: list[int]
     frame_index: int
-    proposer: Proposer
+    predictor: Predictor
 
     def reserve_id(self) -> int:
         """The next id, > 0, never given twice."""
@@ -81,13 +81,13 @@ class OpenFrame:
         prompted: what prompts made or corrected on this frame, by id.
     """
 
-    def __init__(self, tracker: FrameTracker, features: ImageFeatures, height: int, width: int, recalled: Recalled | None) -> None:
+    def __init__(self, tracker: FrameTracker, features: ImageFeatures, height: int, width: int, readout: MemoryReadout | None) -> None:
         self.tracker = tracker
         self.features = features
         self.height = height
         self.width = width
-        self.recalled = recalled
-        self.prompted: dict[int, Proposed] = {}
+        self.readout = readout
+        self.prompted: dict[int, PromptPrediction] = {}
         self._preview: list[Track] | None = None
 
     def tracks(self) -> list[Track]:
@@ -98,10 +98,10 @@ class OpenFrame:
 
     def prompt(self, prompt: ObjectPrompt, track_id: int | None = None) -> int:
         """Adds the prompted object on this frame, or corrects an existing one; returns its id. See `propose` for the errors."""
-        return self.accept(self.propose(prompt), track_id)
+        return self.accept(self.predict(prompt), track_id)
 
     @torch.inference_mode()
-    def propose(self, prompt: ObjectPrompt, check_room: bool = True) -> Proposed:
+    def predict(self, prompt: ObjectPrompt, check_room: bool = True) -> PromptPrediction:
         """What a prompt would give on this frame.
 
         Args:
@@ -124,54 +124,56 @@ class OpenFrame:
             raise TrackerError(tracker.unknown_id(fitted.track_id))
         fresh = tracker.fresh_bank()
         if isinstance(fitted, MaskPrompt):
-            proposal = tracker.proposer.from_mask(self.features, fitted)
+            prediction = tracker.predictor.from_mask(self.features, fitted)
         else:
-            proposal = tracker.proposer.from_points(
-                self.features, fitted, self.height, self.width, tracker.frame_index, fresh, row, self.recalled
+            prediction = tracker.predictor.from_points(
+                self.features, fitted, self.height, self.width, tracker.frame_index, fresh, row, self.readout
             )
-        if not bool(proposal.sound):
+        if not bool(prediction.is_finite):
             raise TrackerError("the network gave no numbers for this prompt on this image; try another image")
-        return Proposed(fitted, row, proposal, fresh)
+        return PromptPrediction(fitted, row, prediction, fresh)
 
     @torch.inference_mode()
-    def confined(self, proposed: Proposed, margin: float) -> Proposed:
+    def confined(self, predicted: PromptPrediction, margin: float) -> PromptPrediction:
         """A box's proposal without what is further from the box than `margin`, a share of its width or height; others as they are."""
-        if not isinstance(proposed.prompt, BoxPrompt):
-            return proposed
-        return replace(proposed, proposal=proposed.proposal.within(proposed.prompt.box, margin, self.height, self.width))
+        if not isinstance(predicted.prompt, BoxPrompt):
+            return predicted
+        return replace(predicted, prediction=predicted.prediction.within(predicted.prompt.box, margin, self.height, self.width))
 
     @torch.inference_mode()
-    def mask_of(self, proposed: Proposed) -> NDArray[np.bool_]:
+    def mask_of(self, predicted: PromptPrediction) -> NDArray[np.bool_]:
         """The bool [H, W] mask of a proposal."""
-        return image_masks(proposed.proposal.low, self.height, self.width)[0].cpu().numpy()
+        return image_masks(predicted.prediction.low_res_logits, self.height, self.width)[0].cpu().numpy()
 
-    def accept(self, proposed: Proposed, track_id: int | None = None) -> int:
+    def accept(self, predicted: PromptPrediction, track_id: int | None = None) -> int:
         """Makes a proposal part of this frame.
 
         `track_id` is a new object's id, from `StreamTracker.reserve_id`; None takes the next one.
         """
-        if proposed.prompt.track_id is not None:
-            track_id = proposed.prompt.track_id
+        if predicted.prompt.track_id is not None:
+            track_id = predicted.prompt.track_id
         elif track_id is None:
             track_id = self.tracker.reserve_id()
-        self.prompted[track_id] = proposed
+        self.prompted[track_id] = predicted
         return track_id
 
     def hide(self, track_ids: Collection[int]) -> None:
         """Takes objects for hidden on this frame, whatever memory says; nothing of it is remembered for them."""
-        if self.recalled is None or not track_ids:
+        if self.readout is None or not track_ids:
             return
-        self._hide(torch.tensor([track_id in track_ids for track_id in self.tracker.ids], device=self.recalled.proposal.low.device))
+        self._hide(
+            torch.tensor([track_id in track_ids for track_id in self.tracker.ids], device=self.readout.prediction.low_res_logits.device)
+        )
 
     def _hide(self, where: Tensor) -> None:
         """The same for objects `where`, bool [N]."""
-        assert self.recalled is not None
-        proposal = self.recalled.proposal.hide(where)
-        self.recalled = replace(self.recalled, proposal=replace(proposal, sound=proposal.sound & ~where))
+        assert self.readout is not None
+        prediction = self.readout.prediction.hide(where)
+        self.readout = replace(self.readout, prediction=replace(prediction, is_finite=prediction.is_finite & ~where))
         self._preview = None
 
-    def share_out(self, pair: tuple[int, int], whose: NDArray[np.float32]) -> None:
-        """Gives pixels of two objects to the one whose they are; see `Proposal.share_out`.
+    def split_overlap(self, pair: tuple[int, int], ownership: NDArray[np.float32]) -> None:
+        """Gives pixels of two objects to the one whose they are; see `Proposal.split_overlap`.
 
         A mask that is confirmed by that is remembered as if it had passed the policy's gates: while two overlap, the network is unsure
         of the best of masks, and without them it would fall back on memories of before, in which the two are alike. What is left of a
@@ -181,19 +183,21 @@ class OpenFrame:
             pair: ids of the objects.
             whose: [H, W] from 1, the first one's, to -1, the second one's; between -0.5 and 0.5 the masks stay as they are.
         """
-        if self.recalled is None:
+        if self.readout is None:
             return
-        proposal, choice = self.recalled.proposal, self.recalled.choice
+        prediction, choice = self.readout.prediction, self.readout.choice
         rows = [self.tracker.ids.index(track_id) for track_id in pair]
-        small = torch.from_numpy(cv2.resize(whose, proposal.low.shape[:0:-1], interpolation=cv2.INTER_AREA)).to(proposal.low.device)
-        proposal, confirmed, lost = proposal.share_out(rows, small)
-        self.recalled = replace(self.recalled, proposal=proposal, choice=replace(choice, passed=choice.passed | confirmed))
+        small = torch.from_numpy(cv2.resize(ownership, prediction.low_res_logits.shape[:0:-1], interpolation=cv2.INTER_AREA)).to(
+            prediction.low_res_logits.device
+        )
+        prediction, confirmed, lost = prediction.split_overlap(rows, small)
+        self.readout = replace(self.readout, prediction=prediction, choice=replace(choice, passed=choice.passed | confirmed))
         self._hide(lost)
 
     @property
     def added(self) -> list[int]:
         """Ids of the objects that are new on this frame."""
-        return [track_id for track_id, proposed in self.prompted.items() if proposed.row is None]
+        return [track_id for track_id, predicted in self.prompted.items() if predicted.row is None]
 
     def commit(self) -> list[Track]:
         """Writes the memories of this frame and returns every object on it, by rising id."""

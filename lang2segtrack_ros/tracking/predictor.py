@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lang2segtrack_ros.segmentation.candidates import Candidates
-from lang2segtrack_ros.segmentation.mask_prediction import ELSEWHERE_LOGIT, Proposal
+from lang2segtrack_ros.segmentation.mask_prediction import OUTSIDE_LOGIT, MaskPrediction
 from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, joined
-from lang2segtrack_ros.tracking.depth_gate import elsewhere
+from lang2segtrack_ros.tracking.depth_gate import outside_depth_gate
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
@@ -24,22 +24,22 @@ PROMPT_OBJECT_SCORE = 10.0
 
 
 @dataclass(frozen=True)
-class Recalled:
+class MemoryReadout:
     """What memory says of N objects on an image: maps [N, C, f, f] for the decoder, the masks taken, the policy's verdict."""
 
     maps: Tensor
-    proposal: Proposal
+    prediction: MaskPrediction
     choice: Choice
 
 
 @dataclass(frozen=True)
-class Proposer:
+class Predictor:
     """Proposes masks with a network and a policy that chooses among candidates."""
 
     segmenter: Sam2Segmenter
     policy: Policy
 
-    def recall(self, features: ImageFeatures, bank: MemoryBank, frame: int, prompts: int) -> Recalled:
+    def read_memory(self, features: ImageFeatures, bank: MemoryBank, frame: int, prompts: int) -> MemoryReadout:
         """What memory says of a bank's objects on an image; `prompts` is the largest number of prompts that one of them had."""
         used = min(prompts, MAX_PROMPTED)
         maps, decoded = [], []
@@ -49,8 +49,8 @@ class Proposer:
             attended = self.segmenter.attend(features, read)
             decoded.append(self.segmenter.decode(attended, features).first(count))
             maps.append(attended[:count])
-        proposal, choice = self._choose_by_policy(bank, frame, Decoded.join(decoded), features.depth)
-        return Recalled(joined(maps), proposal, choice)
+        prediction, choice = self._choose_by_policy(bank, frame, Decoded.join(decoded), features.depth)
+        return MemoryReadout(joined(maps), prediction, choice)
 
     def _read(self, bank: MemoryBank, frame: int, used: int, batch: Tensor) -> Memories:
         """The memories of the objects `batch` (int64 [B]) that the policy reads, newest first, then those of `used` prompts; pointers."""
@@ -62,7 +62,7 @@ class Proposer:
         oldest = torch.full_like(prompted, segmenter.num_memories - 1)
         rows = torch.cat((rows.gather(1, newest_first), oldest), dim=1)
         valid = torch.cat((valid.gather(1, newest_first), bank.frames.gather(1, prompted) != EMPTY), dim=1)
-        memory = bank.features[batch[:, None], slots[batch]].to(segmenter.number)
+        memory = bank.features[batch[:, None], slots[batch]].to(segmenter.compute_dtype)
 
         count = bank.ring + used
         pointer_frames = bank.pointer_frames[batch, :count]
@@ -75,20 +75,20 @@ class Proposer:
         pointer_valid = ((pointer_frames != EMPTY) & current).repeat_interleave(parts, dim=1)
         return Memories(memory, segmenter.temporal_rows[rows[batch]], valid[batch], pointers, pointer_position, pointer_valid)
 
-    def from_mask(self, features: ImageFeatures, prompt: MaskPrompt) -> Proposal:
+    def from_mask(self, features: ImageFeatures, prompt: MaskPrompt) -> MaskPrediction:
         """SAM 2's way: the mask is the answer, the decoder is only asked for the pointer."""
         segmenter = self.segmenter
         size = (segmenter.image_size, segmenter.image_size)
-        mask = torch.from_numpy(prompt.mask).to(segmenter.device)[None, None].to(segmenter.number)
+        mask = torch.from_numpy(prompt.mask).to(segmenter.device)[None, None].to(segmenter.compute_dtype)
         if mask.shape[-2:] != size:
-            mask = (F.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=True) >= 0.5).to(segmenter.number)
+            mask = (F.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=True) >= 0.5).to(segmenter.compute_dtype)
         low_size = (segmenter.mask_size, segmenter.mask_size)
-        low = F.interpolate(mask * 20.0 - 10.0, size=low_size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
+        low_res_logits = F.interpolate(mask * 20.0 - 10.0, size=low_size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
         decoded = segmenter.decode(segmenter.bare(features, 1), features, mask_logits=segmenter.mask_prompt_logits(mask), multimask=False)
         yes = torch.ones(1, dtype=torch.bool, device=segmenter.device)
-        one = torch.ones(1, dtype=segmenter.number, device=segmenter.device)
-        return Proposal.of(
-            low,
+        one = torch.ones(1, dtype=segmenter.compute_dtype, device=segmenter.device)
+        return MaskPrediction.of(
+            low_res_logits,
             one,
             one * PROMPT_OBJECT_SCORE,
             one.double() * float("nan"),
@@ -105,8 +105,8 @@ class Proposer:
         frame: int,
         fresh: MemoryBank,
         row: int | None,
-        recalled: Recalled | None,
-    ) -> Proposal:
+        readout: MemoryReadout | None,
+    ) -> MaskPrediction:
         """The mask of a box or of points on an image of the given size in pixels.
 
         Args:
@@ -129,17 +129,17 @@ class Proposer:
             pixels = [((x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5) for x, y in prompt.points]
             labels = prompt.labels
         # A click on an object in view corrects what memory says of it; a box says it all anew.
-        if row is not None and isinstance(prompt, PointPrompt) and recalled is not None:
-            known = recalled.proposal
-            maps = recalled.maps[row : row + 1]
+        if row is not None and isinstance(prompt, PointPrompt) and readout is not None:
+            known = readout.prediction
+            maps = readout.maps[row : row + 1]
             visible = known.visible[row : row + 1, None, None, None]
-            logits = torch.where(visible, known.low[row : row + 1, None].clamp(-32.0, 32.0), 0.0)
+            logits = torch.where(visible, known.low_res_logits[row : row + 1, None].clamp(-32.0, 32.0), 0.0)
         else:
             maps, logits = segmenter.unconditioned(features, 1), None
         decoded = segmenter.decode(
             maps,
             features,
-            torch.tensor([pixels], dtype=segmenter.number, device=segmenter.device),
+            torch.tensor([pixels], dtype=segmenter.compute_dtype, device=segmenter.device),
             torch.tensor([list(labels)], dtype=torch.int32, device=segmenter.device),
             logits,
             multimask=len(labels) == 1,
@@ -147,21 +147,23 @@ class Proposer:
         if row is not None or len(labels) != 1:
             return self._choose_by_iou(decoded)
         # A single click on a new object leaves three candidates, and SAMURAI's filter starts with the one taken.
-        proposal, choice = self._choose_by_policy(fresh, frame, decoded, None)
-        fresh.write_motion(choice.state, choice.has_filter, choice.stable, proposal.sound)
-        return proposal
+        prediction, choice = self._choose_by_policy(fresh, frame, decoded, None)
+        fresh.write_motion(choice.state, choice.has_filter, choice.stable, prediction.is_finite)
+        return prediction
 
-    def _choose_by_policy(self, bank: MemoryBank, frame: int, decoded: Decoded, depth: Tensor | None) -> tuple[Proposal, Choice]:
+    def _choose_by_policy(self, bank: MemoryBank, frame: int, decoded: Decoded, depth: Tensor | None) -> tuple[MaskPrediction, Choice]:
         """The candidate that the policy takes, for each object of a bank; nothing of it lies where depth [m, m] says otherwise."""
         at_once = self.segmenter.batch_limit or len(bank)
         masks = self._masks(decoded)
         if depth is not None:
-            masks = torch.where(elsewhere(depth, bank.distance, bank.hidden)[:, None], masks.clamp(max=ELSEWHERE_LOGIT), masks)
+            masks = torch.where(
+                outside_depth_gate(depth, bank.distance, bank.frames_unseen)[:, None], masks.clamp(max=OUTSIDE_LOGIT), masks
+            )
         candidates = Candidates(masks, decoded.ious, decoded.object_score, self.segmenter.image_size, at_once)
         choice = self.policy.choose(bank, frame, candidates)
         return self._take(decoded, candidates.masks, choice.index, choice.motion_score), choice
 
-    def _choose_by_iou(self, decoded: Decoded) -> Proposal:
+    def _choose_by_iou(self, decoded: Decoded) -> MaskPrediction:
         """The candidate with the highest predicted IoU, for each object."""
         unknown = torch.full_like(decoded.object_score, float("nan"), dtype=torch.float64)
         return self._take(decoded, self._masks(decoded), decoded.ious.argmax(-1), unknown)
@@ -170,8 +172,8 @@ class Proposer:
         visible = decoded.object_score > self.policy.visible_above
         return torch.where(visible[:, None, None, None], decoded.masks, NO_OBJECT_LOGIT)
 
-    def _take(self, decoded: Decoded, masks: Tensor, index: Tensor, motion_score: Tensor) -> Proposal:
+    def _take(self, decoded: Decoded, masks: Tensor, index: Tensor, motion_score: Tensor) -> MaskPrediction:
         rows = torch.arange(len(index), device=index.device)
         visible = decoded.object_score > self.policy.visible_above
         pointers = self.segmenter.point(decoded.tokens[rows, index], visible)
-        return Proposal.of(masks[rows, index], decoded.ious[rows, index], decoded.object_score, motion_score, visible, pointers)
+        return MaskPrediction.of(masks[rows, index], decoded.ious[rows, index], decoded.object_score, motion_score, visible, pointers)

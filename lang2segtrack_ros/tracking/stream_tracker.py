@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.runtime.checkpoint import Checkpoint
-from lang2segtrack_ros.segmentation.mask_prediction import Proposal
+from lang2segtrack_ros.runtime.snapshot import Snapshot
+from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.postprocess import make_tracks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, joined
 from lang2segtrack_ros.tracking.depth_gate import distances
@@ -28,7 +28,7 @@ from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.policies.registry import make_policy
-from lang2segtrack_ros.tracking.predictor import Proposer
+from lang2segtrack_ros.tracking.predictor import Predictor
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import ObjectPrompt
 from lang2segtrack_ros.types.results import Track
@@ -41,7 +41,7 @@ class StreamTracker:
         segmenter: the network.
         policy: "sam2", "samurai" or a `policies.Policy`.
         max_objects: more are refused.
-        min_part: parts of a mask smaller than this share of its largest part are specks and left out of results (see
+        min_region_ratio: parts of a mask smaller than this share of its largest part are specks and left out of results (see
             `mask_filter`); 0 gives masks as the network does.
 
     Attributes:
@@ -55,14 +55,14 @@ class StreamTracker:
         segmenter: Sam2Segmenter,
         policy: str | Policy = "samurai",
         max_objects: int = 32,
-        min_part: float = 0.0,
+        min_region_ratio: float = 0.0,
     ) -> None:
         self.segmenter = segmenter
         self.policy = make_policy(policy)
         self.max_objects = max_objects
-        self.min_part = min_part
+        self.min_region_ratio = min_region_ratio
         self.on_logits: Callable[[Sequence[int], Tensor], None] | None = None
-        self.proposer = Proposer(segmenter, self.policy)
+        self.predictor = Predictor(segmenter, self.policy)
         self._next_id = 1
         self._pending: list[tuple[int, ObjectPrompt]] = []
         self.reset()
@@ -80,13 +80,13 @@ class StreamTracker:
         segmenter = self.segmenter
         return MemoryBank.empty(
             count,
-            tokens=segmenter.side * segmenter.side,
+            tokens=segmenter.feature_size * segmenter.feature_size,
             memory_dim=segmenter.memory_dim,
-            hidden=segmenter.hidden,
+            hidden_dim=segmenter.hidden_dim,
             num_pointers=segmenter.num_pointers,
             device=segmenter.device,
             memory_dtype=segmenter.memory_dtype,
-            number=segmenter.number,
+            compute_dtype=segmenter.compute_dtype,
         )
 
     def fresh_bank(self) -> MemoryBank:
@@ -152,10 +152,10 @@ class StreamTracker:
     @torch.inference_mode()
     def begin(self, features: ImageFeatures, height: int, width: int) -> OpenFrame:
         """Proposes masks for all objects on an encoded image of the given size in pixels; changes nothing."""
-        recalled = None
+        readout = None
         if self.ids:
-            recalled = self.proposer.recall(features, self.bank, self.frame_index, max(self._prompts_seen.values()))
-        return OpenFrame(self, features, height, width, recalled)
+            readout = self.predictor.read_memory(features, self.bank, self.frame_index, max(self._prompts_seen.values()))
+        return OpenFrame(self, features, height, width, readout)
 
     def step(self, frame: Frame | NDArray[np.uint8]) -> list[Track]:
         """One frame: follows all objects, applies the prompts given since the last frame, returns all objects by rising id.
@@ -177,19 +177,19 @@ class StreamTracker:
 
     def use(self, segmenter: Sam2Segmenter) -> None:
         """Goes on with the same network at another appetite or image size; what objects remember is scaled."""
-        if segmenter.side != self.segmenter.side:
-            self.bank = self.bank.resized(self.segmenter.side, segmenter.side)
+        if segmenter.feature_size != self.segmenter.feature_size:
+            self.bank = self.bank.resized(self.segmenter.feature_size, segmenter.feature_size)
         self.segmenter = segmenter
-        self.proposer = Proposer(segmenter, self.policy)
+        self.predictor = Predictor(segmenter, self.policy)
 
-    def checkpoint(self) -> Checkpoint:
+    def snapshot(self) -> Snapshot:
         """Everything as it is between two frames. What a `commit` has written into objects' memories since stays, and is written anew."""
         names = ("frame_index", "ids", "_labels", "_prompts_seen", "_pending", "bank")
-        return Checkpoint([(self, names)], copied=(MemoryBank,))
+        return Snapshot([(self, names)], copied=(MemoryBank,))
 
     def fork(self) -> StreamTracker:
         """An empty tracker on the same network and at the same frame, to catch up objects that are later `adopt`ed."""
-        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_part)
+        other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_region_ratio)
         other.frame_index = self.frame_index
         return other
 
@@ -204,52 +204,54 @@ class StreamTracker:
 
     def preview(self, opened: OpenFrame) -> list[Track]:
         """The objects as memory proposes them on an open frame; see `OpenFrame.tracks`."""
-        if opened.recalled is None:
+        if opened.readout is None:
             return []
-        proposal, bank = opened.recalled.proposal, self.bank
-        hidden = proposal.frames_hidden(bank.hidden)
-        return make_tracks(self.ids, self._labels, proposal, hidden, bank.stable, opened.height, opened.width, self.min_part)
+        prediction, bank = opened.readout.prediction, self.bank
+        frames_unseen = prediction.count_frames_unseen(bank.frames_unseen)
+        return make_tracks(
+            self.ids, self._labels, prediction, frames_unseen, bank.stable, opened.height, opened.width, self.min_region_ratio
+        )
 
     @torch.inference_mode()
     def commit(self, opened: OpenFrame) -> list[Track]:
         """Remembers an open frame; see `OpenFrame.commit`."""
-        prompted, recalled = opened.prompted, opened.recalled
+        prompted, readout = opened.prompted, opened.readout
         added = [prompted[track_id] for track_id in opened.added]
-        parts = [item.proposal for item in added]
-        corrected = {item.row: item.proposal for item in prompted.values() if item.row is not None}
-        if recalled is not None:
-            known = recalled.proposal
-            for row, proposal in corrected.items():
-                known = known.replaced(row, proposal)
+        parts = [item.prediction for item in added]
+        corrected = {item.row: item.prediction for item in prompted.values() if item.row is not None}
+        if readout is not None:
+            known = readout.prediction
+            for row, prediction in corrected.items():
+                known = known.replaced(row, prediction)
             parts.insert(0, known)
         if not parts:
             self.frame_index += 1
             return []
-        whole = Proposal.join(parts)
+        whole = MaskPrediction.join(parts)
         old = len(self.ids)
         from_user = torch.zeros_like(whole.visible)
         if prompted:
             from_user = torch.tensor([row in corrected for row in range(old)] + [True] * len(added), device=whole.iou.device)
         written = []
         for part, rows in self.segmenter.batches(len(whole.iou)):
-            memory = self.segmenter.memorise(opened.features, whole.low[rows], whole.object_score[rows], from_user[rows])
+            memory = self.segmenter.encode_memory(opened.features, whole.low_res_logits[rows], whole.object_score[rows], from_user[rows])
             written.append(memory[: part.stop - part.start])
         memories = joined(written)
-        sound = whole.sound & memories.isfinite().flatten(1).all(1)
+        is_finite = whole.is_finite & memories.isfinite().flatten(1).all(1)
         ids = self.ids + opened.added
         labels = {**self._labels, **{key: item.prompt.label or self._labels.get(key, "") for key, item in prompted.items()}}
         banks = [self.bank, *(item.bank for item in added)]
-        hidden = whole.frames_hidden(torch.cat([bank.hidden for bank in banks]))
-        stable = torch.cat(([recalled.choice.stable] if recalled is not None else []) + [bank.stable for bank in banks[1:]])
-        tracks = make_tracks(ids, labels, whole, hidden, stable, opened.height, opened.width, self.min_part)
+        frames_unseen = whole.count_frames_unseen(torch.cat([bank.frames_unseen for bank in banks]))
+        stable = torch.cat(([readout.choice.stable] if readout is not None else []) + [bank.stable for bank in banks[1:]])
+        tracks = make_tracks(ids, labels, whole, frames_unseen, stable, opened.height, opened.width, self.min_region_ratio)
 
         # All is computed: from here on the state changes, and nothing can fail.
-        if recalled is not None:
-            choice, tracked = recalled.choice, ~from_user[:old] & sound[:old]
+        if readout is not None:
+            choice, tracked = readout.choice, ~from_user[:old] & is_finite[:old]
             self.bank.write_tracked(self.frame_index, memories[:old], choice.passed, whole.pointers[:old], tracked)
             if choice.anchor is not None:
                 self.bank.write_anchor(self.frame_index, memories[:old], choice.anchor & tracked)
-            self.bank.write_motion(choice.state, choice.has_filter, choice.stable, sound[:old])
+            self.bank.write_motion(choice.state, choice.has_filter, choice.stable, is_finite[:old])
         for item in added:
             self.bank.append(item.bank)
         self.ids = ids
@@ -262,11 +264,11 @@ class StreamTracker:
             if item.row is not None:
                 self.bank.stable[row] = 0  # the user said where it is: the motion model starts anew
         self._labels = labels
-        self.bank.hidden = hidden
+        self.bank.frames_unseen = frames_unseen
         if opened.features.depth is not None:
-            self.bank.distance = distances(opened.features.depth, whole.low, self.bank.distance)
-        self.bank.note_areas((whole.low > 0).flatten(1).sum(1).float())
+            self.bank.distance = distances(opened.features.depth, whole.low_res_logits, self.bank.distance)
+        self.bank.note_areas((whole.low_res_logits > 0).flatten(1).sum(1).float())
         self.frame_index += 1
         if self.on_logits is not None:
-            self.on_logits(ids, whole.low)
+            self.on_logits(ids, whole.low_res_logits)
         return sorted(tracks, key=lambda track: track.id)

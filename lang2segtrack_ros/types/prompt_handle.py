@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lang2segtrack_ros.types.prompts import Prompt
 
-MAX_TRIES = 3
+MAX_ATTEMPTS = 3
 """Frames on which a prompt is tried when something fails that is not the prompt's fault."""
 
 
@@ -37,12 +37,12 @@ class PromptHandle:
     notes: list[str] = field(default_factory=list)
     failures: int = 0
 
-    def worn(self, error: Exception, what: str) -> bool:
+    def retries_exhausted(self, error: Exception, what: str) -> bool:
         """Counts a failure; True, and the prompt is answered, when it has had its tries."""
         self.failures += 1
-        if self.failures >= MAX_TRIES:
+        if self.failures >= MAX_ATTEMPTS:
             going_on = "; it is looked for on" if self.prompt_id else ""
-            self.finish([], [], f"{what} failed {MAX_TRIES} times, the last time with {type(error).__name__}: {error}{going_on}")
+            self.finish([], [], f"{what} failed {MAX_ATTEMPTS} times, the last time with {type(error).__name__}: {error}{going_on}")
         return self.done
 
     def finish(self, track_ids: Sequence[int], labels: Sequence[str], error: str = "") -> None:

@@ -62,7 +62,7 @@ class TextPrompt:
     text: str
     mode: Literal["once", "continuous"] = "continuous"
     threshold: float | None = None
-    every: int | None = None
+    interval: int | None = None
     phrases: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,8 +75,8 @@ class TextPrompt:
             raise PromptError(f'mode is "{self.mode}"; it must be "once" or "continuous"')
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise PromptError(f"threshold is {self.threshold}; it must lie between 0 and 1")
-        if self.every is not None and self.every < 1:
-            raise PromptError(f"every is {self.every}; a look comes at most once a frame, so it must be 1 or more")
+        if self.interval is not None and self.interval < 1:
+            raise PromptError(f"every is {self.interval}; a look comes at most once a frame, so it must be 1 or more")
         object.__setattr__(self, "phrases", phrases)
 
 

@@ -47,9 +47,9 @@ def test_answers_once_and_is_busy_until_then() -> None:
     detector.gate.set()
     worker.wait(10)
     assert not worker.idle, "an answer that was not taken keeps it from the next request"
-    answer = worker.take()
-    assert answer is not None
-    assert [item.label for item in answer.detections] == ["cup"]
+    run_detection = worker.take()
+    assert run_detection is not None
+    assert [item.label for item in run_detection.detections] == ["cup"]
     assert worker.take() is None
     assert worker.idle
     worker.close()
@@ -61,9 +61,9 @@ def test_an_error_is_an_answer() -> None:
     worker = DetectionWorker(detector)
     worker.submit(request("boom"))
     worker.wait(10)
-    answer = worker.take()
-    assert answer is not None
-    assert str(answer.error) == "no memory"
+    run_detection = worker.take()
+    assert run_detection is not None
+    assert str(run_detection.error) == "no memory"
     worker.submit(request("cup"))
     worker.wait(10)
     assert worker.take() is not None, "the thread goes on after an error"

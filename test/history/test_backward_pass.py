@@ -101,7 +101,7 @@ def test_gaps_are_filled_and_nothing_gets_worse(segmenter: Sam2Segmenter) -> Non
 
 def test_a_correction_mends_what_was_before_it(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     """A track slips onto another object at frame 10 and is put right at 24: frames 10.. follow the correction back to where both agree."""
-    session = Session(segmenter, history=FrameHistory(), identity=IdentityOptions(tell_apart=False))
+    session = Session(segmenter, history=FrameHistory(), identity=IdentityOptions(resolve_crossings=False))
     play(session, frames, {1: 0, 2: 0}, 10)
     session.tracker.ids.reverse()  # each remembers from now on what the other looked like
     forward = play(session, frames, {}, 24, start=10)
@@ -189,7 +189,7 @@ def test_it_goes_on_where_it_was_left(segmenter: Sam2Segmenter, frames: list[Sce
     """A sweep in pieces gives what one in a piece gives."""
     session = Session(segmenter, history=FrameHistory())
     play(session, frames, {1: 6, 3: 9}, 11)
-    whole = list(BackwardPass(segmenter, "samurai", session.history, min_part=0.05).run()) if session.history else []
+    whole = list(BackwardPass(segmenter, "samurai", session.history, min_region_ratio=0.05).run()) if session.history else []
     work = session.backward()
     for _ in range(20):
         next(iter(work.sweep()), None)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.history.merging import SETTLED, Outline, Sight, corrected_frames, gap_frames, outlines, rle_iou
+from lang2segtrack_ros.history.merging import SETTLED, Outline, PassComparison, corrected_frames, gap_frames, outlines, rle_iou
 from lang2segtrack_ros.types.rle import Rle
 
 # What both directions say of a frame.
@@ -18,8 +18,8 @@ FILLED, BOTH_HIDDEN = (False, 0.0, 0.8, math.nan), (False, 0.0, 0.0, math.nan)
 BACK_HIDDEN, WEAK, WEAK_BOTH = (True, 0.9, 0.0, math.nan), (False, 0.3, 0.8, 0.2), (False, 0.45, 0.4, 0.2)
 
 
-def sights(*said: tuple[bool, float, float, float]) -> list[Sight]:
-    return [Sight(len(said) - place, *values) for place, values in enumerate(said)]
+def comparisons(*said: tuple[bool, float, float, float]) -> list[PassComparison]:
+    return [PassComparison(len(said) - place, *values) for place, values in enumerate(said)]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def sights(*said: tuple[bool, float, float, float]) -> list[Sight]:
     ],
 )
 def test_gap_frames(said: list[tuple[bool, float, float, float]], taken: set[int]) -> None:
-    assert gap_frames(sights(*said)) == taken
+    assert gap_frames(comparisons(*said)) == taken
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_gap_frames(said: list[tuple[bool, float, float, float]], taken: set[int
     ],
 )
 def test_corrected_frames(said: list[tuple[bool, float, float, float]], taken: set[int]) -> None:
-    assert corrected_frames(sights(*said)) == taken
+    assert corrected_frames(comparisons(*said)) == taken
 
 
 def outline_of(scores: list[float], prompted: tuple[int, ...] = (0,)) -> Outline:

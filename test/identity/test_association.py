@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.identity.association import associate, box_iou, find_duplicate, mask_iou, track_iou
+from lang2segtrack_ros.identity.association import box_iou, find_duplicate, mask_iou, match_detections, track_iou
 from test.io.test_rendering import make_track
 
 
@@ -27,7 +27,7 @@ def test_each_track_takes_one_detection() -> None:
         Detection("cup", 0.8, (22, 0, 122, 100)),
         Detection("cup", 0.7, (150, 150, 190, 190)),
     ]
-    matched, new = associate(detections, tracks, {})
+    matched, new = match_detections(detections, tracks, {})
     assert sorted(matched.values()) == [1, 2], "greedy matching would give track 2 to both"
     assert new == [2]
 
@@ -46,14 +46,14 @@ def test_overlap_of_tracks_is_that_of_their_masks() -> None:
 
 def test_the_own_label_is_preferred_over_a_larger_overlap() -> None:
     tracks = [make_track(mask_of(0, 0, 100, 100), 1, label="cup"), make_track(mask_of(0, 0, 100, 90), 2, label="lid")]
-    matched, _ = associate([Detection("lid", 0.9, (0, 0, 100, 99))], tracks, {})
+    matched, _ = match_detections([Detection("lid", 0.9, (0, 0, 100, 99))], tracks, {})
     assert matched == {0: 2}
 
 
 @pytest.mark.parametrize(("label", "is_new"), [("cup", False), ("lid", True)])
 def test_another_label_needs_more_overlap(label: str, is_new: bool) -> None:
     """A blue star that passes in front of a red circle is not the red circle."""
-    _, new = associate([Detection(label, 0.9, (0, 0, 100, 50))], [make_track(mask_of(0, 0, 100, 100), label="cup")], {})
+    _, new = match_detections([Detection(label, 0.9, (0, 0, 100, 50))], [make_track(mask_of(0, 0, 100, 100), label="cup")], {})
     assert new == ([0] if is_new else [])
 
 
@@ -61,7 +61,7 @@ def test_another_label_needs_more_overlap(label: str, is_new: bool) -> None:
 def test_a_remnant_of_a_mask_is_still_its_object(sure: float, label: str, is_new: bool) -> None:
     """A sure mask in a larger object's box is a small thing before it; an unsure one has withered."""
     withered = replace(make_track(mask_of(60, 60, 70, 80), label="cup"), predicted_iou=sure)
-    _, new = associate([Detection(label, 0.9, (50, 50, 100, 100))], [withered], {})
+    _, new = match_detections([Detection(label, 0.9, (50, 50, 100, 100))], [withered], {})
     assert new == ([0] if is_new else [])
 
 
@@ -75,21 +75,21 @@ def test_a_mask_that_has_swollen_is_still_its_object(size: float, label: str, is
     If it was as large as its mask, the detection is a small thing before it; if it was far smaller than the detection, likewise.
     """
     swollen = make_track(mask_of(0, 0, 100, 100), 1, label="cup")
-    _, new = associate([Detection(label, 0.9, (5, 5, 35, 35))], [swollen], {1: size})
+    _, new = match_detections([Detection(label, 0.9, (5, 5, 35, 35))], [swollen], {1: size})
     assert new == ([0] if is_new else [])
 
 
 def test_of_two_detections_in_a_swollen_mask_one_is_its_object() -> None:
     swollen = make_track(mask_of(0, 0, 100, 100), 1, label="cup")
     detections = [Detection("cup", 0.9, (5, 5, 35, 35)), Detection("cup", 0.9, (60, 60, 95, 95))]
-    matched, new = associate(detections, [swollen], {1: 1000.0})
+    matched, new = match_detections(detections, [swollen], {1: 1000.0})
     assert (len(matched), len(new)) == (1, 1)
 
 
 def test_hidden_tracks_and_empty_lists() -> None:
     hidden = make_track(np.zeros((200, 200), bool))
-    assert associate([Detection("cup", 0.9, (0, 0, 9, 9))], [hidden], {}) == ({}, [0])
-    assert associate([], [hidden], {}) == ({}, [])
+    assert match_detections([Detection("cup", 0.9, (0, 0, 9, 9))], [hidden], {}) == ({}, [0])
+    assert match_detections([], [hidden], {}) == ({}, [])
 
 
 def test_find_duplicate() -> None:

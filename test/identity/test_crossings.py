@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.identity.crossings import Meetings
+from lang2segtrack_ros.identity.crossings import Crossings
 from lang2segtrack_ros.types.results import Track, TrackStatus
 from lang2segtrack_ros.types.rle import Box
 
@@ -48,22 +48,22 @@ def track(track_id: int, mask: NDArray[np.bool_], label: str = "orange square") 
     return Track(track_id, label, TrackStatus.TRACKED, 0.9, box, mask, 0.9, 3.0, 0.9, 5)
 
 
-def frame_of(meetings: Meetings, tracks: Sequence[Track], color: NDArray[np.uint8]) -> dict[int, Box]:
+def frame_of(crossings: Crossings, tracks: Sequence[Track], color: NDArray[np.uint8]) -> dict[int, Box]:
     """A finished frame, as a session tells of it."""
-    corrections = meetings.update(tracks, color)
-    meetings.learn([item for item in tracks if item.id not in corrections], color, light=0.0)
+    corrections = crossings.update(tracks, color)
+    crossings.update_appearance([item for item in tracks if item.id not in corrections], color, exposure=0.0)
     return corrections
 
 
-def before(meetings: Meetings, colors: tuple[Color, Color] = (BRIGHT, DARK), first: int = 0) -> None:
+def before(crossings: Crossings, colors: tuple[Color, Color] = (BRIGHT, DARK), first: int = 0) -> None:
     """Both squares until they overlap for the most part, each with its own mask."""
     for frame in range(first, MET):
         tracks = [track(number, square(place(number, frame))) for number in (1, 2)]
-        assert frame_of(meetings, tracks, picture(frame, colors)) == {}
+        assert frame_of(crossings, tracks, picture(frame, colors)) == {}
 
 
 def after(
-    meetings: Meetings, masks: Sequence[Sequence[int]], colors: tuple[Color, Color] = (BRIGHT, DARK), last: int = MET + 8
+    crossings: Crossings, masks: Sequence[Sequence[int]], colors: tuple[Color, Color] = (BRIGHT, DARK), last: int = MET + 8
 ) -> dict[int, Box]:
     """The frames on which they part again; `masks` says which squares each track covers. Returns the corrections."""
     corrections: dict[int, Box] = {}
@@ -72,8 +72,8 @@ def after(
         for track_id, covered in enumerate(masks, start=1):
             parts = [square(place(number, frame)) for number in covered]
             tracks.append(track(track_id, np.logical_or.reduce(parts) if parts else np.zeros((40, 160), bool)))
-        corrections |= frame_of(meetings, tracks, picture(frame, colors))
-        if meetings.settled:
+        corrections |= frame_of(crossings, tracks, picture(frame, colors))
+        if crossings.resolved:
             break
     return corrections
 
@@ -89,123 +89,123 @@ def on(box: Box, number: int) -> bool:
     ids=["both cover both", "swapped", "one covers both, the other nothing", "the other way round", "one covers both"],
 )
 def test_each_object_goes_on_where_its_colour_does(masks: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    meetings = Meetings()
-    before(meetings)
-    corrections = after(meetings, masks)
-    assert meetings.settled == 1
+    crossings = Crossings()
+    before(crossings)
+    corrections = after(crossings, masks)
+    assert crossings.resolved == 1
     wrong = [track_id for track_id in (1, 2) if masks[track_id - 1] != (track_id,)]
     assert sorted(corrections) == wrong
     assert all(on(box, track_id) for track_id, box in corrections.items())
 
 
 def test_tracks_that_came_through_are_left_alone() -> None:
-    meetings = Meetings()
-    before(meetings)
-    assert after(meetings, ((1,), (2,))) == {}
-    assert (meetings.settled, meetings.corrected) == (1, 0)
+    crossings = Crossings()
+    before(crossings)
+    assert after(crossings, ((1,), (2,))) == {}
+    assert (crossings.resolved, crossings.corrected) == (1, 0)
 
 
 def test_the_same_colour_is_told_by_its_course() -> None:
-    meetings = Meetings()
-    before(meetings, (BRIGHT, BRIGHT))
-    corrections = after(meetings, ((1, 2), (1, 2)), (BRIGHT, BRIGHT))
+    crossings = Crossings()
+    before(crossings, (BRIGHT, BRIGHT))
+    corrections = after(crossings, ((1, 2), (1, 2)), (BRIGHT, BRIGHT))
     assert sorted(corrections) == [1, 2]
     assert all(on(box, track_id) for track_id, box in corrections.items())
 
 
 def test_a_third_thing_is_nobody() -> None:
     """What parts from an object may be something that no track followed; it must not be given to the one that is hidden."""
-    meetings = Meetings()
-    before(meetings)
-    assert after(meetings, ((1, 2), ()), (BRIGHT, (40, 80, 210))) == {}
-    assert meetings.settled == 0
+    crossings = Crossings()
+    before(crossings)
+    assert after(crossings, ((1, 2), ()), (BRIGHT, (40, 80, 210))) == {}
+    assert crossings.resolved == 0
 
 
 def test_objects_that_were_never_seen_alone_are_not_judged() -> None:
-    meetings = Meetings()
-    before(meetings, first=MET - 3)
-    assert after(meetings, ((2,), (1,))) == {}
-    assert meetings.settled == 0
+    crossings = Crossings()
+    before(crossings, first=MET - 3)
+    assert after(crossings, ((2,), (1,))) == {}
+    assert crossings.resolved == 0
 
 
 def test_passing_close_by_changes_nothing() -> None:
     """Boxes touch, masks do not: colours are learnt on afterwards, and nothing is to be settled."""
-    meetings = Meetings()
+    crossings = Crossings()
     for frame in range(30):
         low = np.zeros((40, 160), bool)
         low[26 : 26 + SIZE, place(2, frame) : place(2, frame) + SIZE] = True
         color = np.full((40, 160, 3), 90, np.uint8)
         upper = square(place(1, frame))
         color[upper], color[low] = BRIGHT, DARK
-        assert frame_of(meetings, [track(1, upper), track(2, low)], color) == {}
-    assert (meetings.settled, meetings.pairs) == (0, [])
+        assert frame_of(crossings, [track(1, upper), track(2, low)], color) == {}
+    assert (crossings.resolved, crossings.pairs) == (0, [])
 
 
 def test_pixels_of_two_that_overlap_are_shared_out_by_colour() -> None:
     """While two objects part, both masks may cover both, or each the wrong one."""
-    meetings = Meetings()
-    before(meetings)
+    crossings = Crossings()
+    before(crossings)
     apart = MET + 2
-    frame_of(meetings, [track(1, square(place(1, MET))), track(2, square(place(2, MET)))], picture(MET))
+    frame_of(crossings, [track(1, square(place(1, MET))), track(2, square(place(2, MET)))], picture(MET))
     own = [square(place(number, apart)) for number in (1, 2)]
     for masks in ((own[0] | own[1], own[0] | own[1]), (own[1], own[0])):
         tracks = [track(number, mask) for number, mask in enumerate(masks, start=1)]
-        ((pair, whose),) = meetings.share_out(tracks, picture(apart), 0.0)
+        ((pair, ownership),) = crossings.split_overlap(tracks, picture(apart), 0.0)
         assert pair == (1, 2)
-        assert whose[own[0] & ~own[1]].mean() > 0.8
-        assert whose[own[1]].mean() < -0.8, "square 2 is in front"
+        assert ownership[own[0] & ~own[1]].mean() > 0.8
+        assert ownership[own[1]].mean() < -0.8, "square 2 is in front"
 
 
 def test_only_of_two_that_meet_and_are_both_seen_is_anything_shared_out() -> None:
-    meetings = Meetings()
-    before(meetings)
+    crossings = Crossings()
+    before(crossings)
     both = square(place(2, MET))
     hidden = track(1, np.zeros_like(both))
-    assert meetings.share_out([hidden, track(2, both)], picture(MET), 0.0) == []
-    meetings.forget(2)
-    assert meetings.share_out([track(1, both), track(2, both)], picture(MET), 0.0) == []
+    assert crossings.split_overlap([hidden, track(2, both)], picture(MET), 0.0) == []
+    crossings.forget(2)
+    assert crossings.split_overlap([track(1, both), track(2, both)], picture(MET), 0.0) == []
 
 
 def test_a_mask_that_fits_but_is_not_sure_begins_anew() -> None:
     """Its share of the pixels is right, but what it remembers is both objects: on the next image it would cover both again."""
-    meetings = Meetings()
-    before(meetings)
+    crossings = Crossings()
+    before(crossings)
     corrections: dict[int, Box] = {}
     for frame in range(MET, MET + 8):
         sure, unsure = (track(number, square(place(number, frame))) for number in (1, 2))
-        corrections |= frame_of(meetings, [sure, replace(unsure, predicted_iou=0.45)], picture(frame))
-    assert meetings.settled == 1
+        corrections |= frame_of(crossings, [sure, replace(unsure, predicted_iou=0.45)], picture(frame))
+    assert crossings.resolved == 1
     assert list(corrections) == [2]
     assert on(corrections[2], 2)
 
 
 def test_an_object_that_is_gone_meets_nobody() -> None:
-    meetings = Meetings()
-    before(meetings)
-    assert meetings.pairs == [(1, 2)]
-    meetings.forget(1)
-    assert meetings.pairs == []
-    assert after(meetings, ((), (1, 2))) == {}
+    crossings = Crossings()
+    before(crossings)
+    assert crossings.pairs == [(1, 2)]
+    crossings.forget(1)
+    assert crossings.pairs == []
+    assert after(crossings, ((), (1, 2))) == {}
 
 
 def test_a_frame_that_fails_leaves_no_trace() -> None:
-    meetings = Meetings()
-    before(meetings)
-    kept = meetings.checkpoint()
-    told = repr(meetings)
-    after(meetings, ((2,), (1,)))
-    frame_of(meetings, [replace(track(1, square(5)), id=3)], picture(0))
+    crossings = Crossings()
+    before(crossings)
+    kept = crossings.snapshot()
+    told = repr(crossings)
+    after(crossings, ((2,), (1,)))
+    frame_of(crossings, [replace(track(1, square(5)), id=3)], picture(0))
     kept.restore()
-    assert repr(meetings) == told
+    assert repr(crossings) == told
 
 
 def test_an_answer_from_before_the_meeting_does_not_end_it() -> None:
     """A slow detector tells of an image on which both were still apart; who slips later must still be set right."""
-    meetings = Meetings()
-    before(meetings)
+    crossings = Crossings()
+    before(crossings)
     then = MET - 6
     parts = [square(place(number, then)) for number in (1, 2)]
     tracks = [track(number, part) for number, part in enumerate(parts, start=1)]
-    assert meetings.settle((1, 2), parts, tracks, picture(then), late=MET - 1 - then) is None
-    assert meetings.pairs == [(1, 2)]
-    assert sorted(after(meetings, ((2,), (1,)))) == [1, 2]
+    assert crossings.resolve((1, 2), parts, tracks, picture(then), late=MET - 1 - then) is None
+    assert crossings.pairs == [(1, 2)]
+    assert sorted(after(crossings, ((2,), (1,)))) == [1, 2]

@@ -48,13 +48,13 @@ def test_the_light_follows_the_exposure_and_not_what_moves() -> None:
     lights = []
     for gain in gains:
         detector.update(np.clip(clip.scene.render(0).color * 0.8 * gain, 0, 255).astype(np.uint8))
-        lights.append(detector.light)
+        lights.append(detector.exposure)
     assert lights == pytest.approx(np.log(gains), abs=0.02)
 
     detector, gains = SceneCutDetector(), clip.scene.look.gain[: clip.length]
     for index in range(clip.length):
         detector.update(clip.scene.render(index).color)
-    assert detector.light == pytest.approx(np.log(gains[-1] / gains[0]), abs=0.05), "objects have crossed the whole image"
+    assert detector.exposure == pytest.approx(np.log(gains[-1] / gains[0]), abs=0.05), "objects have crossed the whole image"
 
 
 def test_a_cut_says_nothing_of_the_light() -> None:
@@ -64,8 +64,8 @@ def test_a_cut_says_nothing_of_the_light() -> None:
     detector = SceneCutDetector()
     detector.update(before)
     assert detector.update(after // 2)
-    assert detector.light == 0.0
+    assert detector.exposure == 0.0
     detector = SceneCutDetector(0.0)
     detector.update(before)
     detector.update(before // 2)
-    assert detector.light == pytest.approx(np.log(0.5), abs=0.1)
+    assert detector.exposure == pytest.approx(np.log(0.5), abs=0.1)

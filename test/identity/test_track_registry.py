@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, likeness
-from lang2segtrack_ros.identity.track_registry import IdentityOptions, Registry
+from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, appearance_similarity
+from lang2segtrack_ros.identity.track_registry import IdentityOptions, TrackRegistry
 from lang2segtrack_ros.types.results import Track, TrackStatus
 
 Color = tuple[int, int, int]
@@ -42,41 +42,41 @@ def looks(color: Color) -> Appearance | None:
     return appearance_of(picture(color), track(1).mask)
 
 
-def registry(**options: float) -> Registry:
-    made = Registry(IdentityOptions(**options))  # type: ignore[arg-type]
+def registry(**options: float) -> TrackRegistry:
+    made = TrackRegistry(IdentityOptions(**options))  # type: ignore[arg-type]
     made.add(1, "red circle", found=True)
     return made
 
 
 def frame(
-    identity: Registry, tracks: Sequence[Track], color: NDArray[np.uint8], elapsed_s: float, phrases: Sequence[str] = ()
+    identity: TrackRegistry, tracks: Sequence[Track], color: NDArray[np.uint8], elapsed_s: float, phrases: Sequence[str] = ()
 ) -> list[int]:
     """A finished frame, as a session tells of it."""
     over = identity.update(tracks, elapsed_s, phrases)
-    identity.learn(tracks, color)
+    identity.update_appearance(tracks, color)
     return over
 
 
 def test_a_found_object_is_announced_when_it_was_found_again() -> None:
     identity = registry()
     assert not identity.is_confirmed(1)
-    assert identity.looked({1}, [track(1)], PHRASES) == []
+    assert identity.record_detection({1}, [track(1)], PHRASES) == []
     assert identity.is_confirmed(1)
 
 
 def test_an_object_that_is_pointed_at_is_real_at_once() -> None:
-    identity = Registry()
+    identity = TrackRegistry()
     identity.add(7, "mine", found=False)
     assert identity.is_confirmed(7)
-    assert identity.looked(set(), [track(7, label="mine")], ("mine",)) == [], "nor does the detector's silence remove it"
-    assert identity.doubted == []
+    assert identity.record_detection(set(), [track(7, label="mine")], ("mine",)) == [], "nor does the detector's silence remove it"
+    assert identity.needs_reid == []
 
 
 def test_what_is_not_found_again_was_a_false_alarm() -> None:
     identity = registry()
     for _ in range(2):  # a detector that overlooks one of two of a label may do so twice
-        assert identity.looked(set(), [track(1)], PHRASES) == []
-    assert identity.looked(set(), [track(1)], PHRASES) == [1]
+        assert identity.record_detection(set(), [track(1)], PHRASES) == []
+    assert identity.record_detection(set(), [track(1)], PHRASES) == [1]
     assert identity.false_alarms == 1
 
 
@@ -84,74 +84,74 @@ def test_looks_for_other_phrases_say_nothing() -> None:
     """A second text prompt must not cost the objects of the first their life."""
     identity = registry()
     for _ in range(20):
-        assert identity.looked(set(), [track(1)], ("blue star",)) == []
-    assert identity.doubted == []
+        assert identity.record_detection(set(), [track(1)], ("blue star",)) == []
+    assert identity.needs_reid == []
 
 
 def test_a_visible_object_that_is_no_longer_found_is_doubted() -> None:
-    identity = registry(drift_looks=3)
-    identity.looked({1}, [track(1)], PHRASES)
+    identity = registry(max_misses=3)
+    identity.record_detection({1}, [track(1)], PHRASES)
     for _ in range(2):
-        identity.looked(set(), [track(1)], PHRASES)
-    assert identity.doubted == []
-    identity.looked(set(), [track(1)], PHRASES)
-    assert identity.doubted == [1]
+        identity.record_detection(set(), [track(1)], PHRASES)
+    assert identity.needs_reid == []
+    identity.record_detection(set(), [track(1)], PHRASES)
+    assert identity.needs_reid == [1]
 
 
 def test_hidden_objects_are_not_expected_to_be_found() -> None:
-    identity = registry(drift_looks=2)
-    identity.looked({1}, [track(1)], PHRASES)
+    identity = registry(max_misses=2)
+    identity.record_detection({1}, [track(1)], PHRASES)
     for _ in range(5):
-        identity.looked(set(), [track(1, None)], PHRASES)
-    assert identity.doubted == []
+        identity.record_detection(set(), [track(1, None)], PHRASES)
+    assert identity.needs_reid == []
 
 
 @pytest.mark.parametrize(("color", "stranger"), [(RED, False), (BLUE, True)])
 def test_after_an_absence_an_object_is_recognised_by_its_looks(color: Color, stranger: bool) -> None:
-    identity = registry(doubt_after_s=1.0)
+    identity = registry(reid_after_s=1.0)
     frame(identity, [track(1)], picture(RED), 0.1)
     for _ in range(11):
         frame(identity, [track(1, None)], picture(RED), 0.1)
-    assert identity.doubted == [1]
-    assert identity.strangers([track(1)], picture(color)) == ([1] if stranger else [])
-    assert identity.doubted == ([1] if stranger else [])
+    assert identity.needs_reid == [1]
+    assert identity.failed_reid([track(1)], picture(color)) == ([1] if stranger else [])
+    assert identity.needs_reid == ([1] if stranger else [])
 
 
 def test_a_short_absence_is_forgiven() -> None:
-    identity = registry(doubt_after_s=1.0)
+    identity = registry(reid_after_s=1.0)
     frame(identity, [track(1)], picture(RED), 0.1)
     frame(identity, [track(1, None)], picture(RED), 0.5)
     frame(identity, [track(1)], picture(RED), 0.5)
     frame(identity, [track(1, None)], picture(RED), 0.6)
-    assert identity.doubted == []
+    assert identity.needs_reid == []
 
 
 def test_an_object_whose_looks_nobody_knows_is_trusted() -> None:
     """A mask that was never sure teaches nothing; hiding the object for ever would be worse."""
     identity = registry()
     frame(identity, [track(1, predicted_iou=0.2)], picture(RED), 0.1)
-    identity.doubt_all()
-    assert identity.strangers([track(1)], picture(BLUE)) == []
+    identity.require_reid()
+    assert identity.failed_reid([track(1)], picture(BLUE)) == []
 
 
 def test_a_doubted_object_teaches_nothing() -> None:
     identity = registry()
     frame(identity, [track(1)], picture(RED), 0.1)
-    identity.doubt_all()
+    identity.require_reid()
     for _ in range(100):
         frame(identity, [track(1)], picture(BLUE), 0.1)
-    assert identity.strangers([track(1)], picture(BLUE)) == [1]
+    assert identity.failed_reid([track(1)], picture(BLUE)) == [1]
 
 
 def test_doubt_can_be_switched_off() -> None:
-    identity = registry(doubt_after_s=0.0)
+    identity = registry(reid_after_s=0.0)
     frame(identity, [track(1)], picture(RED), 0.1)
-    identity.doubt_all()
+    identity.require_reid()
     frame(identity, [track(1, None)], picture(RED), 100.0)
-    assert identity.doubted == []
+    assert identity.needs_reid == []
 
 
-def known_pair() -> Registry:
+def known_pair() -> TrackRegistry:
     identity = registry()
     identity.add(2, "red circle", found=True)
     frame(identity, [track(1), track(2, 80)], picture(RED, REDDISH), 0.1)
@@ -162,17 +162,19 @@ def test_newcomers_are_settled_jointly() -> None:
     """Taken one by one, the first newcomer would take the object that suits the second better."""
     identity = known_pair()
     between, reddish = looks((206, 50, 45)), looks(REDDISH)
-    assert likeness(between, reddish) > likeness(between, looks(RED)), "alone, it would be taken for the second object"
-    again = identity.reunite([("red circle", between), ("red circle", reddish)], {1, 2})
+    assert appearance_similarity(between, reddish) > appearance_similarity(between, looks(RED)), (
+        "alone, it would be taken for the second object"
+    )
+    again = identity.reidentify([("red circle", between), ("red circle", reddish)], {1, 2})
     assert again == {0: 1, 1: 2}
-    assert identity.reunited == 2
+    assert identity.reidentified == 2
 
 
 def test_a_newcomer_that_looks_different_or_has_another_name_is_new() -> None:
     identity = known_pair()
-    assert identity.reunite([("red circle", looks(BLUE))], {1, 2}) == {}
-    assert identity.reunite([("blue circle", looks(RED))], {1, 2}) == {}
-    assert identity.reunite([("red circle", looks(RED))], set()) == {}, "a visible object cannot return"
+    assert identity.reidentify([("red circle", looks(BLUE))], {1, 2}) == {}
+    assert identity.reidentify([("blue circle", looks(RED))], {1, 2}) == {}
+    assert identity.reidentify([("red circle", looks(RED))], set()) == {}, "a visible object cannot return"
 
 
 def test_two_tracks_on_the_same_pixels_become_one() -> None:
@@ -192,7 +194,7 @@ def test_objects_that_pass_each_other_stay_two() -> None:
 
 
 @pytest.mark.parametrize(("scores", "slipped"), [((0.9, 0.6), 2), ((0.6, 0.9), 1)])
-def test_objects_that_were_seen_apart_are_two(scores: tuple[float, float], slipped: int) -> None:
+def test_objects_that_were_seen_apart_are_two(scores: tuple[float, float], suspected_id_switches: int) -> None:
     """One has slipped onto the other: neither goes for good, and the less sure one has to be found again."""
     identity = registry(merge_frames=3)
     identity.add(2, "red circle", found=True)
@@ -201,21 +203,21 @@ def test_objects_that_were_seen_apart_are_two(scores: tuple[float, float], slipp
     together = [replace(track(number), score=score) for number, score in zip((1, 2), scores)]
     for _ in range(3):
         assert frame(identity, together, picture(RED), 0.1, PHRASES) == []
-    assert identity.doubted == [slipped]
-    assert identity.strangers(together, picture(RED)) == [slipped], "looking alike is not enough"
-    identity.looked({1, 2}, together, PHRASES)
-    assert identity.doubted == []
+    assert identity.needs_reid == [suspected_id_switches]
+    assert identity.failed_reid(together, picture(RED)) == [suspected_id_switches], "looking alike is not enough"
+    identity.record_detection({1, 2}, together, PHRASES)
+    assert identity.needs_reid == []
 
 
 def test_objects_that_nobody_looks_for_stay_as_they_are() -> None:
     """Nothing would find the one that has slipped again."""
-    identity = Registry(IdentityOptions(merge_frames=3))
+    identity = TrackRegistry(IdentityOptions(merge_frames=3))
     for number in (1, 2):
         identity.add(number, "mine", found=False)
     apart, together = [track(1, label="mine"), track(2, 60, label="mine")], [track(1, label="mine"), track(2, label="mine")]
     for tracks in (*[apart] * 6, *[together] * 6):
         assert frame(identity, tracks, picture(RED), 0.1, PHRASES) == []
-    assert identity.doubted == []
+    assert identity.needs_reid == []
 
 
 def test_different_labels_are_never_merged() -> None:
@@ -226,7 +228,7 @@ def test_different_labels_are_never_merged() -> None:
 
 def test_a_loose_fit_counts_when_it_lasts() -> None:
     identity = registry()
-    assert [identity.slack(1, overlap) for overlap in (0.4, 0.9, 0.4, 0.4, 0.4)] == [False, False, False, True, False]
+    assert [identity.loose_fits(1, overlap) for overlap in (0.4, 0.9, 0.4, 0.4, 0.4)] == [False, False, False, True, False]
 
 
 def test_a_track_that_slips_onto_another_colour_is_doubted() -> None:
@@ -235,8 +237,8 @@ def test_a_track_that_slips_onto_another_colour_is_doubted() -> None:
     frame(identity, [track(1)], picture(RED), 0.1)
     for color in (BLUE, BLUE, RED, BLUE, BLUE):
         frame(identity, [track(1)], picture(color), 0.1)
-    assert identity.doubted == []
+    assert identity.needs_reid == []
     frame(identity, [track(1)], picture(BLUE), 0.1)
-    assert identity.doubted == [1]
-    assert identity.strangers([track(1)], picture(BLUE)) == [1]
-    assert identity.strangers([track(1)], picture(RED)) == []
+    assert identity.needs_reid == [1]
+    assert identity.failed_reid([track(1)], picture(BLUE)) == [1]
+    assert identity.failed_reid([track(1)], picture(RED)) == []

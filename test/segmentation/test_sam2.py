@@ -56,7 +56,7 @@ def test_memorise_equals_the_memory_encoder(segmenter: Sam2Segmenter, features: 
     """The image's part is done once for all objects; the memory is rounded to bfloat16."""
     masks = torch.randn(3, segmenter.mask_size, segmenter.mask_size) * 5
     with torch.inference_mode():
-        found = segmenter.memorise(features, masks, torch.ones(3), torch.zeros(3, dtype=torch.bool))
+        found = segmenter.encode_memory(features, masks, torch.ones(3), torch.zeros(3, dtype=torch.bool))
         size = (segmenter.image_size, segmenter.image_size)
         soft = torch.nn.functional.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False).sigmoid() * 20.0 - 10.0
         expected = segmenter.model.memory_encoder(segmenter.bare(features, 3), soft)[0].flatten(2).transpose(1, 2)
@@ -69,7 +69,7 @@ def test_gradients_reach_the_whole_network(frames: list[SceneFrame]) -> None:
     trained.model.requires_grad_(True)
     features = trained.encode(trained.preprocess(frames[0].color))
     masks = torch.randn(2, trained.mask_size, trained.mask_size)
-    memory = trained.memorise(features, masks, torch.ones(2), torch.zeros(2, dtype=torch.bool)).float()
+    memory = trained.encode_memory(features, masks, torch.ones(2), torch.zeros(2, dtype=torch.bool)).float()
     decoded = trained.decode(trained.attend(features, some_memories(trained, memory)), features)
     pointers = trained.point(decoded.tokens[:, 0], torch.ones(2, dtype=torch.bool))
     (decoded.masks.square().mean() + decoded.ious.sum() + decoded.object_score.sum() + pointers.square().mean()).backward()
@@ -80,7 +80,7 @@ def test_gradients_reach_the_whole_network(frames: list[SceneFrame]) -> None:
 
 def test_rotation_is_the_same_in_real_and_complex_numbers(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled functions take the real way, the others the complex one, which is several times as fast on a CPU."""
-    x = torch.randn(2, 1, 3, segmenter.side**2, segmenter.hidden)
+    x = torch.randn(2, 1, 3, segmenter.feature_size**2, segmenter.hidden_dim)
     found = segmenter._rotate(x)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     torch.testing.assert_close(segmenter._rotate(x), found)

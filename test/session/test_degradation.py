@@ -16,14 +16,14 @@ import torch
 
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.detection.worker import DetectionRequest, answer
-from lang2segtrack_ros.identity.associator import Placement
+from lang2segtrack_ros.identity.associator import Associator
 from lang2segtrack_ros.models.loading import load_detector
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
-from lang2segtrack_ros.session.degradation import describe, is_out_of_memory, step_down
+from lang2segtrack_ros.session.degradation import degrade, describe, is_out_of_memory
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import MAX_TRIES, PromptHandle
+from lang2segtrack_ros.types.prompt_handle import MAX_ATTEMPTS, PromptHandle
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
 from test.conftest import body_box, iou
@@ -77,7 +77,7 @@ def test_fewer_objects_at_once_give_the_same_masks(
         result = step(short, frames, index)
         assert [track.id for track in result.tracks] == [1, 2, 3]
         np.testing.assert_allclose(found.stacked(), expected[index], atol=1e-3)
-    assert short.stepped_down == "1 objects at once, images at 192 px"
+    assert short.degraded_to == "1 objects at once, images at 192 px"
     assert segmenter.batch_limit == 0, "others that share the network are not touched"
 
 
@@ -89,7 +89,7 @@ def test_smaller_images_keep_ids_and_objects(segmenter: Sam2Segmenter, frames: l
     raise_in(monkeypatch, "encode", torch.OutOfMemoryError(OUT), lambda self, _: self.image_size > 128)
     for index in range(3, 12):
         result = step(session, frames, index)
-    assert session.stepped_down == "1 objects at once, images at 128 px"
+    assert session.degraded_to == "1 objects at once, images at 128 px"
     assert [track.id for track in result.tracks] == [1, 2]
     for track in result.tracks:
         assert iou(track.mask, frames[11].instances == track.id) > 0.6
@@ -101,7 +101,7 @@ def test_the_prompt_that_was_too_much_is_applied_on_the_same_frame(
     session = prompted(segmenter, frames, 3)
     step(session, frames, 0)
     handle = session.prompt(BoxPrompt(body_box(frames[1], 4), "late"))
-    raised = raise_in(monkeypatch, "memorise", torch.OutOfMemoryError(OUT), lambda _, __, masks, *___: len(masks) > 3)
+    raised = raise_in(monkeypatch, "encode_memory", torch.OutOfMemoryError(OUT), lambda _, __, masks, *___: len(masks) > 3)
     assert [track.label for track in step(session, frames, 1).tracks] == ["", "", "", "late"]
     assert len(raised) == 1
     assert handle.done
@@ -117,13 +117,13 @@ def test_nothing_left_to_save_is_told_and_nothing_is_lost(
     handle = session.prompt(BoxPrompt(body_box(frames[1], 3)))
     with monkeypatch.context() as patch:
         raise_in(patch, "encode", torch.OutOfMemoryError(OUT), lambda *_: True)
-        for _ in range(MAX_TRIES + 1):
+        for _ in range(MAX_ATTEMPTS + 1):
             with pytest.raises(torch.OutOfMemoryError, match="even with 1 objects at once, images at 64 px: remove objects"):
                 step(session, frames, 1)
     assert not handle.done
     result = step(session, frames, 2)
     assert handle.done
-    assert session.stepped_down == "", "less did not help, so with memory again nothing has been given up"
+    assert session.degraded_to == "", "less did not help, so with memory again nothing has been given up"
     for track in result.tracks:
         assert iou(track.mask, frames[2].instances == track.id) > 0.6
 
@@ -141,18 +141,18 @@ def test_a_detector_out_of_memory_looks_at_smaller_images(
         step(session, frames, index)
     assert len(raised) == 1
     assert sorted(handle.labels) == ["blue star", "red circle"]
-    assert session.stepped_down == "the detector looks at smaller images"
+    assert session.degraded_to == "the detector looks at smaller images"
     assert detector.shortest_edge == largest, "others that share the detector are not touched"
 
 
-@pytest.mark.parametrize("place", ["encode", "attend", "decode", "memorise"])
+@pytest.mark.parametrize("place", ["encode", "attend", "decode", "encode_memory"])
 @pytest.mark.parametrize("failing", [1, 4, 6])
 def test_a_frame_that_fails_anywhere_leaves_no_trace(
     segmenter: Sam2Segmenter,
     detector: GroundingDinoDetector,
     frames: list[SceneFrame],
     monkeypatch: pytest.MonkeyPatch,
-    place: str,
+    associate: str,
     failing: int,
 ) -> None:
     """Frames with prompts, looks of the detector and plain ones: shown again, each gives what it would have given without the failure."""
@@ -166,7 +166,7 @@ def test_a_frame_that_fails_anywhere_leaves_no_trace(
                 session.prompt(BoxPrompt(body_box(frames[index], 3), "pointed"))
             if spoil and index == failing:
                 with monkeypatch.context() as patch:
-                    raise_in(patch, place, RuntimeError("lightning"), lambda *_: True)
+                    raise_in(patch, associate, RuntimeError("lightning"), lambda *_: True)
                     with pytest.raises(RuntimeError, match="lightning"):
                         step(session, frames, index)
             results.append(step(session, frames, index))
@@ -188,14 +188,14 @@ def asked(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: lis
     return session, handle
 
 
-@pytest.mark.parametrize("place", ["encode", "decode", "memorise"])
+@pytest.mark.parametrize("place", ["encode", "decode", "encode_memory"])
 def test_an_answer_that_comes_on_a_frame_that_fails_is_not_lost(
-    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch, place: str
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch, associate: str
 ) -> None:
     """The detector's thread gives an answer once; whoever waited for it would wait for ever."""
     session, handle = asked(segmenter, detector, frames)
     with monkeypatch.context() as patch:
-        raise_in(patch, place, RuntimeError("lightning"), lambda *_: True)
+        raise_in(patch, associate, RuntimeError("lightning"), lambda *_: True)
         with pytest.raises(RuntimeError, match="lightning"):
             step(session, frames, 1)
     assert not handle.done
@@ -204,7 +204,7 @@ def test_an_answer_that_comes_on_a_frame_that_fails_is_not_lost(
     assert handle.done
     assert [track.label for track in result.tracks] == handle.labels == ["red circle"]
     assert iou(result.tracks[0].mask, frames[1].instances == 1) > 0.8
-    assert (session.waiting, session.looks) == (0, 1)
+    assert (session.waiting, session.detection_runs) == (0, 1)
 
 
 def test_an_answer_on_which_every_frame_fails_is_let_go_and_asked_for_again(
@@ -213,8 +213,8 @@ def test_an_answer_on_which_every_frame_fails_is_let_go_and_asked_for_again(
     """Otherwise one detection that nobody foresaw would end the stream."""
     session, handle = asked(segmenter, detector, frames)
     with monkeypatch.context() as patch:
-        raise_in(patch, "catch_up", ArithmeticError("cursed"), lambda *_: True, Placement)
-        for _ in range(MAX_TRIES):
+        raise_in(patch, "catch_up", ArithmeticError("cursed"), lambda *_: True, Associator)
+        for _ in range(MAX_ATTEMPTS):
             with pytest.raises(ArithmeticError):
                 step(session, frames, 1)
         assert step(session, frames, 1).tracks == ()
@@ -224,7 +224,7 @@ def test_an_answer_on_which_every_frame_fails_is_let_go_and_asked_for_again(
     session.close()
     assert handle.done
     assert [track.label for track in result.tracks] == ["red circle"]
-    assert session.looks == 2
+    assert session.detection_runs == 2
 
 
 def test_a_prompt_on_which_every_frame_fails_is_let_go(
@@ -235,7 +235,7 @@ def test_a_prompt_on_which_every_frame_fails_is_let_go(
     step(session, frames, 0)
     handle = session.prompt(BoxPrompt(body_box(frames[1], 2)))
     raise_in(monkeypatch, "unconditioned", ArithmeticError("cursed"), lambda *_: True)
-    for _ in range(MAX_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         with pytest.raises(ArithmeticError):
             step(session, frames, 1)
     assert "failed 3 times, the last time with ArithmeticError: cursed" in handle.error
@@ -244,11 +244,11 @@ def test_a_prompt_on_which_every_frame_fails_is_let_go(
 
 def test_the_way_down(segmenter: Sam2Segmenter) -> None:
     """Objects first, then images, then no more; the weights are shared all the way."""
-    told, at = [], step_down(segmenter, 6)
+    told, at = [], degrade(segmenter, 6)
     while at is not None:
         told.append(describe(at))
         assert at.model.object_pointer_proj.proj_in.weight.data_ptr() == segmenter.model.object_pointer_proj.proj_in.weight.data_ptr()
-        at = step_down(at, 6)
+        at = degrade(at, 6)
     sizes = [f"1 objects at once, images at {size} px" for size in (192, 128, 96, 64)]
     assert told == ["3 objects at once, images at 192 px", *sizes]
 

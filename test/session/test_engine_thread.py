@@ -70,9 +70,9 @@ def test_a_frame_is_learnt_from_after_its_result_and_before_the_next(segmenter: 
     order: list[str] = []
 
     class Told(Session):
-        def _learn(self, frame: Frame, *more: Any) -> None:
+        def _update_appearance(self, frame: Frame, *more: Any) -> None:
             order.append(f"learnt {frame.stamp_ns}")
-            super()._learn(frame, *more)
+            super()._update_appearance(frame, *more)
             if frame.stamp_ns == 1:
                 order.append("failed")
                 raise ValueError("no room")
@@ -87,7 +87,7 @@ def test_a_frame_is_learnt_from_after_its_result_and_before_the_next(segmenter: 
             time.sleep(0.01)
     engine.close()
     assert order == ["result 0", "learnt 0", "result 1", "learnt 1", "failed", "result 2", "learnt 2"]
-    assert engine.vitals["images not learnt from"] == 1
+    assert engine.metrics["images not learnt from"] == 1
     assert engine.statistics.processed == 3
 
 
@@ -207,12 +207,12 @@ def test_the_history_is_told_of_although_images_never_pause(segmenter: Sam2Segme
         if index is None:
             done.set()
             return
-        told.append(engine.vitals["history"])
+        told.append(engine.metrics["history"])
         engine.offer(index, lambda: Frame(frames[index].color, index))
 
     told: list[Any] = []
     engine = EngineThread[int](Session(segmenter, history=FrameHistory()), next_image)
-    assert str(engine.vitals["history"]).startswith("nothing is known yet")
+    assert str(engine.metrics["history"]).startswith("nothing is known yet")
     engine.offer(0, lambda: Frame(frames[0].color, 0))
     assert done.wait(20)
     engine.close()

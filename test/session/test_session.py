@@ -310,10 +310,10 @@ def test_what_a_user_has_just_pointed_at_is_no_false_alarm(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
     """The detector's last word about it came on the same image."""
-    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(confirm_looks=9))
+    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(min_hits=9))
     session.prompt(TextPrompt("red circle."))
     (tentative,) = step(session, frames, 0).tracks
-    session._placement.false_alarms.append(tentative.id)
+    session._associator.false_alarms.append(tentative.id)
     box = session.prompt(BoxPrompt(body_box(frames[1], 1)))
     (track,) = step(session, frames, 1).announced
     assert box.track_ids == [track.id] == [tentative.id]
@@ -323,7 +323,7 @@ def test_what_a_user_has_just_pointed_at_is_no_false_alarm(
 def test_an_object_found_but_not_confirmed_is_announced_when_a_user_points_at_it(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
-    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(confirm_looks=9))
+    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(min_hits=9))
     session.prompt(TextPrompt("red circle."))
     tentative = [track for track in step(session, frames, 0).tracks if track.state is TrackStatus.TENTATIVE]
     assert len(tentative) == 1

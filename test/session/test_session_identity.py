@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.identity.crossings import Meetings
+from lang2segtrack_ros.identity.crossings import Crossings
 from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
@@ -251,8 +251,8 @@ def test_text_prompts_live_side_by_side(segmenter: Sam2Segmenter) -> None:
     scene = Scene(bodies, 320, 240, 5)
     detector = Scripted(truth(scene))
     session = Session(segmenter, detector)
-    one = session.prompt(TextPrompt("red circle.", every=2))
-    two = session.prompt(TextPrompt("blue star.", every=3))
+    one = session.prompt(TextPrompt("red circle.", interval=2))
+    two = session.prompt(TextPrompt("blue star.", interval=3))
     play(session, detector, scene, range(7))
     assert [phrases for _, phrases in detector.asked] == [
         ("red circle", "blue star"),
@@ -262,7 +262,7 @@ def test_text_prompts_live_side_by_side(segmenter: Sam2Segmenter) -> None:
         ("red circle", "blue star"),
     ]
     circle = one.track_ids[0]
-    session.prompt(TextPrompt("green cross.", every=2), replaces=two.prompt_id)
+    session.prompt(TextPrompt("green cross.", interval=2), replace_prompt_id=two.prompt_id)
     result = play(session, detector, scene, range(7, 12))[-1][1]
     assert sorted(track.label for track in result.announced) == ["blue star", "green cross", "red circle"]
     assert result.by_id[circle].label == "red circle"
@@ -279,9 +279,9 @@ def test_unknown_prompt_numbers_are_refused_with_the_known_ones(segmenter: Sam2S
     with pytest.raises(PromptError, match=rf"no text prompt 99; looked for now: {handle.prompt_id}"):
         session.remove_text(99)
     with pytest.raises(PromptError, match="no text prompt 7"):
-        session.prompt(TextPrompt("blue star."), replaces=7)
+        session.prompt(TextPrompt("blue star."), replace_prompt_id=7)
     with pytest.raises(PromptError, match="only a continuous text prompt"):
-        session.prompt(BoxPrompt((0, 0, 10, 10)), replaces=handle.prompt_id)
+        session.prompt(BoxPrompt((0, 0, 10, 10)), replace_prompt_id=handle.prompt_id)
 
 
 @pytest.mark.parametrize("changed", [False, True])
@@ -289,12 +289,12 @@ def test_a_prompt_that_ends_takes_its_unannounced_objects_along(segmenter: Sam2S
     """No look can confirm them any more; they would hold a place for ever."""
     scene = Scene((Body("red", "circle", (0.3, 0.3)),), 320, 240, 5)
     detector = Scripted(truth(scene))
-    session = Session(segmenter, detector, identity=IdentityOptions(confirm_looks=3))
+    session = Session(segmenter, detector, identity=IdentityOptions(min_hits=3))
     handle = session.prompt(TextPrompt("red circle."))
     result = play(session, detector, scene, range(2))[-1][1]
     assert [track.state for track in result.tracks] == [TrackStatus.TENTATIVE]
     if changed:
-        session.prompt(TextPrompt("blue star."), replaces=handle.prompt_id)
+        session.prompt(TextPrompt("blue star."), replace_prompt_id=handle.prompt_id)
     else:
         session.remove_text(handle.prompt_id)
     play(session, detector, scene, range(2, 4))
@@ -313,7 +313,7 @@ def test_a_drifted_track_stays_when_its_detection_gives_no_mask(segmenter: Sam2S
     def fail(*_: object) -> None:
         raise TrackerError("the network gave no numbers")
 
-    monkeypatch.setattr(OpenFrame, "propose", fail)
+    monkeypatch.setattr(OpenFrame, "predict", fail)
     session.prompt(TextPrompt("red circle."))
     result = play(session, detector, scene, range(1, 8))[-1][1]
     assert [track.id for track in result.tracks] == handle.track_ids
@@ -330,11 +330,11 @@ def crossing() -> Scene:
     return Scene(tuple(Body("orange", "square", path=path, radius_m=0.2, tint=tint) for path, tint in zip(paths, tints)), 320, 240, 5)
 
 
-@pytest.mark.parametrize("tell_apart", [True, False])
-def test_two_of_nearly_one_colour_keep_their_pixels_while_they_cross(segmenter: Sam2Segmenter, tell_apart: bool) -> None:
+@pytest.mark.parametrize("resolve_crossings", [True, False])
+def test_two_of_nearly_one_colour_keep_their_pixels_while_they_cross(segmenter: Sam2Segmenter, resolve_crossings: bool) -> None:
     """They differ by 8 of 255, and the light flickers by as much: left alone, the mask of the one behind goes over to the one in front."""
     clip = make_clip("crossing", 0, 320, 240)
-    session = Session(segmenter, identity=IdentityOptions(tell_apart=tell_apart))
+    session = Session(segmenter, identity=IdentityOptions(resolve_crossings=resolve_crossings))
     first = clip.scene.render(0).bodies
     handles = [session.prompt(BoxPrompt(first[number].box, "triangle")) for number in (1, 2)]  # type: ignore[arg-type]
     taken = 0
@@ -343,14 +343,14 @@ def test_two_of_nearly_one_colour_keep_their_pixels_while_they_cross(segmenter: 
         result = session.step(Frame(shot.color, index * FRAME_NS))
         front, behind = (np.count_nonzero(result.by_id[handle.track_ids[0]].mask & (shot.instances == 1)) for handle in handles)
         taken += int(behind > front)
-    assert (taken <= 3) is tell_apart, f"on {taken} frames the one in front is covered by the other's mask rather than its own"
+    assert (taken <= 3) is resolve_crossings, f"on {taken} frames the one in front is covered by the other's mask rather than its own"
 
 
-@pytest.mark.parametrize("tell_apart", [True, False])
-def test_two_that_change_places_while_they_meet_get_their_ids_back(segmenter: Sam2Segmenter, tell_apart: bool) -> None:
+@pytest.mark.parametrize("resolve_crossings", [True, False])
+def test_two_that_change_places_while_they_meet_get_their_ids_back(segmenter: Sam2Segmenter, resolve_crossings: bool) -> None:
     """Each track slips onto the other object, as masks do where look-alikes cross: here by exchanging their memories."""
     scene = crossing()
-    session = Session(segmenter, identity=IdentityOptions(tell_apart=tell_apart))
+    session = Session(segmenter, identity=IdentityOptions(resolve_crossings=resolve_crossings))
     handles = {number: session.prompt(BoxPrompt(body.box, "square")) for number, body in scene.render(0).bodies.items() if body.box}
     for index in range(40):
         if index == 19:
@@ -359,8 +359,8 @@ def test_two_that_change_places_while_they_meet_get_their_ids_back(segmenter: Sa
         result = session.step(Frame(shot.color, index * FRAME_NS))
     masks = {number: result.by_id[handle.track_ids[0]].mask for number, handle in handles.items()}
     pixels = {number: [np.count_nonzero(mask & (shot.instances == n)) for n in (number, 3 - number)] for number, mask in masks.items()}
-    assert all(own > 4 * other for own, other in pixels.values()) is tell_apart, f"pixels of itself and of the other: {pixels}"
-    assert (session.counts["meetings settled"] > 0) is tell_apart
+    assert all(own > 4 * other for own, other in pixels.values()) is resolve_crossings, f"pixels of itself and of the other: {pixels}"
+    assert (session.counts["meetings settled"] > 0) is resolve_crossings
 
 
 def test_nothing_begins_on_two_that_are_not_told_apart(segmenter: Sam2Segmenter) -> None:
@@ -384,7 +384,7 @@ def test_nothing_begins_on_two_that_are_not_told_apart(segmenter: Sam2Segmenter)
 @pytest.mark.parametrize("background", [False, True])
 def test_the_detectors_boxes_settle_a_meeting_too(segmenter: Sam2Segmenter, background: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the masks do not show two parts, say because one object is lost; also when the answer comes late."""
-    monkeypatch.setattr(Meetings, "_parts", lambda *_: [])
+    monkeypatch.setattr(Crossings, "_parts", lambda *_: [])
     scene = crossing()
     detector = Scripted(truth(scene))
     session = Session(segmenter, detector, background=background, detect_every=2)  # type: ignore[arg-type]
@@ -435,13 +435,13 @@ def test_when_a_frame_is_learnt_from_makes_no_difference(segmenter: Sam2Segmente
         session.prompt(TextPrompt("red circle. blue star."))
         for index in range(12):
             detector.frame = index
-            result = session.step(Frame(scene.render(index).color, index * FRAME_NS), remember=by_step)
+            result = session.step(Frame(scene.render(index).color, index * FRAME_NS), update_appearance=by_step)
             if at_once:
-                session.remember()
+                session.update_appearance()
         gone = result.tracks[0].id
         session.remove(gone)
-        session.remember()
-        assert gone not in session._meetings._sights
-        told.append((repr(session.registry), repr(session._meetings), [track.rle for track in result.tracks]))
+        session.update_appearance()
+        assert gone not in session._crossings._models
+        told.append((repr(session.registry), repr(session._crossings), [track.rle for track in result.tracks]))
     assert told[0] == told[1] == told[2]
     assert "appearance=array" in told[0][0], "something was learnt"

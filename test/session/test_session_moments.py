@@ -22,7 +22,7 @@ from lang2segtrack_ros.session.session import MAX_WAITING, Session
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import MAX_TRIES
+from lang2segtrack_ros.types.prompt_handle import MAX_ATTEMPTS
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import TrackStatus
 from test.conftest import body_box, iou
@@ -91,7 +91,7 @@ def test_what_a_prompt_that_is_no_more_has_found_goes(segmenter: Sam2Segmenter, 
     if "removed" in moment:
         session.remove_text(handle.prompt_id)
     else:
-        session.prompt(TextPrompt("blue star."), replaces=handle.prompt_id)
+        session.prompt(TextPrompt("blue star."), replace_prompt_id=handle.prompt_id)
     if "flight" in moment:
         wait_for_detector(session)
     rows = play(session, detector, CIRCLE, range(1, 12))
@@ -109,7 +109,7 @@ def test_an_answer_from_before_a_cut_says_nothing_of_what_is_seen_after_it(segme
     scene = Scene((before, after), 320, 240, 5, cuts=(13,))
     detector = Held(truth(scene), held=10)
     session = Session(segmenter, detector, background=True)
-    session.prompt(TextPrompt("red circle.", every=4))
+    session.prompt(TextPrompt("red circle.", interval=4))
     shown = []
     for index in range(25):
         ((_, result),) = play(session, detector, scene, range(index, index + 1))
@@ -148,7 +148,7 @@ def test_one_answer_out_of_memory_makes_the_detector_smaller_once(
     assert session.tracker.segmenter.image_size == segmenter.image_size, "nothing is given up where nothing helped"
     assert isinstance(session.detector, GroundingDinoDetector)
     assert session.detector.shortest_edge == detector.shortest_edge * 3 // 4
-    assert "smaller images" in session.stepped_down
+    assert "smaller images" in session.degraded_to
 
 
 @pytest.mark.parametrize("background", [False, True])
@@ -161,17 +161,17 @@ def test_a_prompt_has_its_tries_also_when_two_things_fail_at_once(
     handle = session.prompt(TextPrompt("red circle.", "once"))
     monkeypatch.setattr(detector, "detect", lambda *_: [][1])
     with monkeypatch.context() as patch:
-        raise_in(patch, "encode" if background else "memorise", ArithmeticError("lightning"), lambda *_: True)
+        raise_in(patch, "encode" if background else "encode_memory", ArithmeticError("lightning"), lambda *_: True)
         session.prompt(BoxPrompt(body_box(frames[0], 1)))
-        for _ in range(MAX_TRIES):
+        for _ in range(MAX_ATTEMPTS):
             with pytest.raises(ArithmeticError):
                 step(session, frames, 0)
-    for index in range(2 * MAX_TRIES):
+    for index in range(2 * MAX_ATTEMPTS):
         step(session, frames, index)
         if background:
             wait_for_detector(session)
     session.close()
-    assert f"failed {MAX_TRIES} times" in handle.error
+    assert f"failed {MAX_ATTEMPTS} times" in handle.error
     assert session.waiting == 0
 
 
@@ -245,9 +245,9 @@ def test_who_meets_whom_is_forgotten_when_images_change_their_size(segmenter: Sa
         session.prompt(BoxPrompt(truth(scene)(0)[number - 1][1], "thing"))
     for index in range(16):
         session.step(Frame(scene.render(index).color, index))
-    assert session._meetings._open
+    assert session._crossings._open
     session.step(Frame(np.ascontiguousarray(scene.render(16).color[::2, ::2]), 16))
-    assert not session._meetings._open
+    assert not session._crossings._open
 
 
 def test_removing_without_memory_changes_nothing(
@@ -293,6 +293,6 @@ def test_what_cannot_be_learnt_from_costs_no_image(
     with monkeypatch.context() as patch:
         raise_in(patch, "add", ValueError("no room"), lambda *_: True, FrameHistory)
         for index in range(3):
-            assert len(session.step(Frame(frames[index].color, index), remember=False).tracks) == 1
+            assert len(session.step(Frame(frames[index].color, index), update_appearance=False).tracks) == 1
     step(session, frames, 3)
     assert session.counts["images not learnt from"] == 2, "the third is learnt from with the fourth"

@@ -14,7 +14,7 @@ from lang2segtrack_ros.evaluation.prompted import follow
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.toyworld.suites import make_clip
-from lang2segtrack_ros.tracking.depth_gate import GATE_M, distances, elsewhere
+from lang2segtrack_ros.tracking.depth_gate import GATE_M, distances, outside_depth_gate
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt
@@ -32,7 +32,7 @@ def plane(distance: float) -> torch.Tensor:
 def test_what_stands_behind_is_elsewhere() -> None:
     depth = plane(2.0)
     depth[:, 6:] = 3.0
-    off = elsewhere(depth, torch.tensor([2.0]), NO_ONE)[0]
+    off = outside_depth_gate(depth, torch.tensor([2.0]), NO_ONE)[0]
     assert not off[:, :6].any()
     assert not off[:, 6].any(), "depth is wrong at edges: the cell beside stays"
     assert off[:, 7:].all()
@@ -42,7 +42,7 @@ def test_the_unknown_is_nowhere_else() -> None:
     """Neither cells without depth nor an object whose distance is not known."""
     depth = plane(3.0)
     depth[3:6] = NAN
-    off = elsewhere(depth, torch.tensor([2.0, NAN]), torch.zeros(2, dtype=torch.int64))
+    off = outside_depth_gate(depth, torch.tensor([2.0, NAN]), torch.zeros(2, dtype=torch.int64))
     assert not off[0, 3:6].any()
     assert off[0, :3].all()
     assert not off[1].any()
@@ -50,8 +50,8 @@ def test_the_unknown_is_nowhere_else() -> None:
 
 def test_a_hidden_object_may_come_back_at_another_distance() -> None:
     depth = plane(2.0 + 2 * GATE_M)
-    assert elsewhere(depth, torch.tensor([2.0]), NO_ONE).all()
-    assert not elsewhere(depth, torch.tensor([2.0]), NO_ONE + 10).any()
+    assert outside_depth_gate(depth, torch.tensor([2.0]), NO_ONE).all()
+    assert not outside_depth_gate(depth, torch.tensor([2.0]), NO_ONE + 10).any()
 
 
 def test_distance_follows_the_inside_of_the_mask() -> None:

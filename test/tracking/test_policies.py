@@ -35,7 +35,7 @@ def choose(bank: MemoryBank, frame: int, ious: list[float], boxes: list[list[int
     choice = POLICY.choose(bank, frame, recorded)
     bank.filter_mean, bank.filter_covariance = choice.state.mean, choice.state.covariance
     bank.has_filter, bank.stable = choice.has_filter, choice.stable
-    bank.hidden = torch.where(torch.tensor(score > POLICY.visible_above), 0, bank.hidden + 1)
+    bank.frames_unseen = torch.where(torch.tensor(score > POLICY.visible_above), 0, bank.frames_unseen + 1)
     return choice
 
 
@@ -98,13 +98,13 @@ def test_an_empty_mask_never_reaches_the_filter() -> None:
     """The reference feeds it [0, 0, 0, 1]: its height went 255, 61, 1, -14.7 in three frames."""
     bank = warmed(20)
     before = BoxState(bank.filter_mean.clone(), bank.filter_covariance.clone())
-    hidden: Tensor | None = None
+    frames_unseen: Tensor | None = None
     for frame in range(21, 24):
         choose(bank, frame, [0.9, 0.9, 0.9], [[0, 0, 0, 0]] * 3, score=-5.0)
         before = kalman.predict(before)
-        hidden = bank.filter_mean
-    assert hidden is not None
-    assert torch.allclose(hidden, before.mean), "it coasts"
+        frames_unseen = bank.filter_mean
+    assert frames_unseen is not None
+    assert torch.allclose(frames_unseen, before.mean), "it coasts"
     assert bank.stable.tolist() == [15], "a short absence does not end the motion's say"
 
 

@@ -28,8 +28,8 @@ def box(frames: list[SceneFrame], index: int, body: int) -> BoxPrompt:
 
 
 def preview_logits(opened: OpenFrame) -> dict[int, np.ndarray]:
-    assert opened.recalled is not None
-    return dict(zip(opened.tracker.ids, opened.recalled.proposal.low.numpy()))
+    assert opened.readout is not None
+    return dict(zip(opened.tracker.ids, opened.readout.prediction.low_res_logits.numpy()))
 
 
 def test_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
@@ -142,13 +142,13 @@ def test_a_box_can_be_made_to_hold_its_mask(segmenter: Sam2Segmenter, frames: li
     x_min, y_min, x_max, y_max = box(frames, 0, 1).box
     half = BoxPrompt((x_min, y_min, (x_min + x_max) / 2, y_max), "thing")
     opened = tracker.begin(tracker.encode(Frame(shot.color)), *shot.color.shape[:2])
-    free = opened.propose(half)
+    free = opened.predict(half)
     reach = [np.nonzero(opened.mask_of(item).any(0))[0].max() for item in (free, opened.confined(free, 0.5), opened.confined(free, 0.1))]
     cell = shot.color.shape[1] / segmenter.mask_size
     for share, last in zip((0.5, 0.1), reach[1:]):
         assert last <= half.box[2] + share * (half.box[2] - x_min) + cell
     assert reach[0] > reach[1] + cell or reach[1] > reach[2] + cell, "something was cut off"
-    click = opened.propose(PointPrompt((((x_min + x_max) / 2, (y_min + y_max) / 2),), (1,), "thing"))
+    click = opened.predict(PointPrompt((((x_min + x_max) / 2, (y_min + y_max) / 2),), (1,), "thing"))
     assert opened.confined(click, 0.1) is click
 
 
@@ -163,9 +163,9 @@ def test_pixels_of_two_objects_are_given_to_the_one_whose_they_are(segmenter: Sa
     opened = tracker.begin(tracker.encode(Frame(image)), height, width)
     before = preview_logits(opened)
     cut = int(np.quantile(np.nonzero(before[1] > 0)[0], 0.3))
-    whose = np.zeros((height, width), np.float32)
-    whose[: cut * height // len(before[1])] = -1.0
-    opened.share_out((1, 2), whose)
+    ownership = np.zeros((height, width), np.float32)
+    ownership[: cut * height // len(before[1])] = -1.0
+    opened.split_overlap((1, 2), ownership)
     after = preview_logits(opened)
     assert (before[1][:cut] > 0).any()
     assert not (after[1][:cut] > 0).any()
@@ -187,15 +187,15 @@ def test_what_is_left_of_a_mask_that_was_anothers_is_hidden_and_what_is_confirme
     tracker.step(frames[0].color)
     image = frames[1].color
     opened = tracker.begin(tracker.encode(Frame(image)), *image.shape[:2])
-    assert opened.recalled is not None
-    nothing = replace(opened.recalled.choice, passed=torch.zeros(2, dtype=torch.bool))
-    opened.recalled = replace(opened.recalled, choice=nothing)
-    opened.share_out((1, 2), np.full(image.shape[:2], -1.0, np.float32))
+    assert opened.readout is not None
+    nothing = replace(opened.readout.choice, passed=torch.zeros(2, dtype=torch.bool))
+    opened.readout = replace(opened.readout, choice=nothing)
+    opened.split_overlap((1, 2), np.full(image.shape[:2], -1.0, np.float32))
     first, second = opened.tracks()
     assert first.box is None
     assert second.box is not None
-    assert opened.recalled.choice.passed.tolist() == [False, True]
-    assert opened.recalled.proposal.sound.tolist() == [False, True], "what is not sound is not remembered"
+    assert opened.readout.choice.passed.tolist() == [False, True]
+    assert opened.readout.prediction.is_finite.tolist() == [False, True], "what is not sound is not remembered"
 
 
 def test_a_click_corrects_a_track_and_keeps_its_id(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
@@ -268,7 +268,7 @@ def test_an_exception_inside_a_step_changes_nothing(
     def broken(*_: object) -> None:
         raise RuntimeError("out of memory")
 
-    for name in ("memorise", "decode", "encode"):
+    for name in ("encode_memory", "decode", "encode"):
         with monkeypatch.context() as patch:
             patch.setattr(segmenter, name, broken)
             with pytest.raises(RuntimeError, match="out of memory"):

@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo
 
 from lang2segtrack_ros.geometry.rays import project, rays
 from lang2segtrack_ros.io.image_messages import ConversionError
-from lang2segtrack_ros.ros.inputs.subscription import FollowingSubscription
+from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.inputs.transforms import Transforms
 from lang2segtrack_ros.ros.support import conversions
 from lang2segtrack_ros.session.engine_thread import EngineThread
@@ -109,7 +109,7 @@ class ClickedPoints:
         self._warn = warn
         self._waiting: list[_Click] = []
         self._info: CameraInfo | None = None
-        self._infos: FollowingSubscription | None = None
+        self._infos: QosMatchingSubscription | None = None
         self._transforms: Transforms | None = None
         self._clicks = node.create_subscription(PointStamped, "clicked_point", self._on_click, QoSProfile(depth=10), callback_group=group)
 
@@ -143,7 +143,7 @@ class ClickedPoints:
 
     def _listen(self) -> None:
         if self._infos is None:
-            self._infos = FollowingSubscription(self._node, CameraInfo, "color/camera_info", self._on_info, self._group)
+            self._infos = QosMatchingSubscription(self._node, CameraInfo, "color/camera_info", self._on_info, self._group)
             self._infos.follow()
         if self._transforms is None:
             self._transforms = Transforms(self._node, self._group, self._settle)

@@ -23,7 +23,7 @@ from std_msgs.msg import Header
 from lang2segtrack_ros.geometry.alignment import align_depth
 from lang2segtrack_ros.io.image_messages import ConversionError, depth_to_metres, stamp_ns
 from lang2segtrack_ros.ros.inputs.stamp_cache import Cache, make_cache, nearest
-from lang2segtrack_ros.ros.inputs.subscription import FollowingSubscription
+from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.inputs.transforms import StaticTransforms
 from lang2segtrack_ros.ros.support.conversions import camera_model
 from lang2segtrack_ros.types.frame import CameraModel, FrameError
@@ -52,7 +52,7 @@ class DepthSource:
     Args:
         node: whose subscriptions they are.
         group: their callback group.
-        qos: see `FollowingSubscription`.
+        qos: see `QosMatchingSubscription`.
         registration: "auto", "registered" or "reproject", see the parameter `depth_registration`.
         slop_s: how far apart stamps may be, asked each time.
         on_depth: called when a depth image has arrived.
@@ -78,14 +78,14 @@ class DepthSource:
         self._camera: CameraInfo | None = None
         self._depth_camera: CameraInfo | None = None
         self._transforms = StaticTransforms(node, group)
-        self._depth = FollowingSubscription(node, Image, "depth/image_raw", self._take, group, qos)
+        self._depth = QosMatchingSubscription(node, Image, "depth/image_raw", self._take, group, qos)
         self._infos = [
-            FollowingSubscription(node, CameraInfo, "color/camera_info", self._take_camera, group),
-            FollowingSubscription(node, CameraInfo, "depth/camera_info", self._take_depth_camera, group),
+            QosMatchingSubscription(node, CameraInfo, "color/camera_info", self._take_camera, group),
+            QosMatchingSubscription(node, CameraInfo, "depth/camera_info", self._take_depth_camera, group),
         ]
 
     def follow(self) -> None:
-        """See `FollowingSubscription.follow`."""
+        """See `QosMatchingSubscription.follow`."""
         for subscription in (self._depth, *self._infos):
             subscription.follow()
 
@@ -168,7 +168,7 @@ class DepthSource:
         )
 
     @staticmethod
-    def _model(msg: CameraInfo | None, subscription: FollowingSubscription, which: str) -> CameraModel:
+    def _model(msg: CameraInfo | None, subscription: QosMatchingSubscription, which: str) -> CameraModel:
         if msg is None:
             raise ConversionError(f"no_{which}_camera_info", f"no {which} camera_info: {subscription.silence_explained()}")
         try:

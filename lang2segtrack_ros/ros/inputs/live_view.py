@@ -14,7 +14,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from lang2segtrack_ros.io.image_messages import ConversionError, image_to_rgb
-from lang2segtrack_ros.ros.inputs.subscription import FollowingSubscription
+from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 
 SILENT_S = 1.5
 """After this long without an overlay the camera's image is shown."""
@@ -38,8 +38,8 @@ class LiveView:
         self._group = group
         self._wanted = wanted
         self._show = show
-        self._overlay: FollowingSubscription | None = None
-        self._camera: FollowingSubscription | None = None
+        self._overlay: QosMatchingSubscription | None = None
+        self._camera: QosMatchingSubscription | None = None
         self.skipped: Counter[str] = Counter()
 
     def follow(self, watched: bool) -> None:
@@ -49,10 +49,10 @@ class LiveView:
             watched: whether anybody looks at all.
         """
         if watched and self._overlay is None:
-            self._overlay = FollowingSubscription(self._node, Image, "overlay", lambda msg: self._take(msg, OVERLAY), self._group)
+            self._overlay = QosMatchingSubscription(self._node, Image, "overlay", lambda msg: self._take(msg, OVERLAY), self._group)
         bare = watched and self._overlay is not None and self._overlay.silent_s > SILENT_S
         if bare and self._camera is None:
-            self._camera = FollowingSubscription(self._node, Image, "color/image_raw", lambda msg: self._take(msg, CAMERA), self._group)
+            self._camera = QosMatchingSubscription(self._node, Image, "color/image_raw", lambda msg: self._take(msg, CAMERA), self._group)
         if not watched and self._overlay is not None:
             self._overlay.close()
             self._overlay = None

@@ -18,7 +18,7 @@ from lang2segtrack_ros.ros.support import transports
 DEPTH = 2  # frames wait in the engine's mailbox, not in DDS
 
 
-class FollowingSubscription:
+class QosMatchingSubscription:
     """One subscription that is made anew when the publisher's reliability or durability asks for it.
 
     A best-effort subscription receives from everybody, but large images arrive reliably only over a reliable one; a reliable one

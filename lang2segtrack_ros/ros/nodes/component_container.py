@@ -30,7 +30,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
-from lang2segtrack_ros.ros.support.process import end_in_time, suit_engine
+from lang2segtrack_ros.ros.support.process import configure_process, end_in_time
 
 PACKAGE = "lang2segtrack"
 PLUGINS = {
@@ -215,7 +215,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs a container until it is told to stop."""
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
     stopping = threading.Event()
-    suit_engine()
+    configure_process()
     try:
         # rclpy's own handlers would shut the context down under the executors of all threads, which they do not always survive.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)

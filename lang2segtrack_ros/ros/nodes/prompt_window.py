@@ -38,7 +38,7 @@ class WindowNode(Node):
     def __init__(self, node_name: str = "prompt_window", **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         PARAMETERS.declare(self, read_only=True)
-        PARAMETERS.warn_of_strangers(self)
+        PARAMETERS.warn_unknown_parameters(self)
         self.newest: NDArray[np.uint8] | None = None
         self._source = ""
         self._client = TrackerClient(self)

@@ -32,15 +32,15 @@ from lang2segtrack_ros.models.cache import free_unused, shared_detector, shared_
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.ros.inputs.clicked_points import ClickedPoints, View
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
-from lang2segtrack_ros.ros.inputs.subscription import FollowingSubscription
+from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.outputs.diagnostics import Diagnostics
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.services.image_requests import ImageRequests
 from lang2segtrack_ros.ros.services.prompt_services import Services
 from lang2segtrack_ros.ros.services.refinement import Refinement
 from lang2segtrack_ros.ros.support import parameters
-from lang2segtrack_ros.ros.support.process import run_node, suit_engine
-from lang2segtrack_ros.ros.support.transitions import told
+from lang2segtrack_ros.ros.support.process import configure_process, run_node
+from lang2segtrack_ros.ros.support.transitions import log_transition_errors
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
 from lang2segtrack_ros.runtime.metrics import Rates, memory
 from lang2segtrack_ros.session.engine_thread import EngineThread
@@ -51,7 +51,7 @@ from lang2segtrack_ros.types.results import FrameResult
 
 WARN_EVERY_S = 5.0
 DEPTH_POLL_S = 0.002
-LOOK_EVERY_S = 0.5
+WATCHDOG_PERIOD_S = 0.5
 REPORT_EVERY, TIDY_EVERY = 2, 120
 """Looks around from one report to the next, and from one return of freed memory to the next."""
 RECENT_S = 10.0
@@ -71,7 +71,7 @@ class TrackNode(LifecycleNode):
         self.refused: Counter[str] = Counter()
         self.problem = ""  # why the last transition failed
         self._outputs: Outputs | None = None
-        self._color: FollowingSubscription | None = None
+        self._color: QosMatchingSubscription | None = None
         self._depth: DepthSource | None = None
         self._clicks: ClickedPoints | None = None
         self._described = ""
@@ -92,10 +92,10 @@ class TrackNode(LifecycleNode):
         self._refinement = Refinement(self, self, self._prompting)
         self._diagnostics = Diagnostics(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still or jump
-        self._watch = self.create_timer(LOOK_EVERY_S, self._look_around, callback_group=MutuallyExclusiveCallbackGroup(), clock=steady)
-        self._looks = 0
+        self._watch = self.create_timer(WATCHDOG_PERIOD_S, self._on_watchdog, callback_group=MutuallyExclusiveCallbackGroup(), clock=steady)
+        self._watchdog_ticks = 0
         self.add_on_set_parameters_callback(self._on_parameters)
-        parameters.TABLE.warn_of_strangers(self)
+        parameters.TABLE.warn_unknown_parameters(self)
 
     # Life cycle
 
@@ -107,7 +107,7 @@ class TrackNode(LifecycleNode):
             return False
         return bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
 
-    @told
+    @log_transition_errors
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the networks."""
         problem = parameters.TABLE.check({parameter.name: self._value(parameter.name) for parameter in parameters.PARAMETERS})
@@ -151,11 +151,11 @@ class TrackNode(LifecycleNode):
             background=self._value("background_detector"),
             detect_every=self._value("detect_every"),
             max_objects=self._value("max_objects"),
-            min_part=self._value("min_part"),
+            min_region_ratio=self._value("min_region_ratio"),
             lost_after_s=self._value("lost_after_s"),
             remove_after_s=self._value("remove_after_s"),
             identity=IdentityOptions(**{item.name: self._value(item.name) for item in fields(IdentityOptions)}),
-            cut_correlation=self._value("cut_correlation"),
+            scene_cut_threshold=self._value("scene_cut_threshold"),
             history=self._make_history(),
         )
         self._uses_depth = session.tracker.policy.uses_depth
@@ -175,14 +175,16 @@ class TrackNode(LifecycleNode):
         bounds = self._value("history_s"), self._value("history_mb") << 20
         return FrameHistory(*bounds, folder, keep_features=self._value("history_features"))
 
-    @told
+    @log_transition_errors
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes."""
         qos = self._value("image_qos")
         if self._value("image_transport") == "raw":
-            self._color = FollowingSubscription(self, Image, "color/image_raw", self._on_image, self._images, qos)
+            self._color = QosMatchingSubscription(self, Image, "color/image_raw", self._on_image, self._images, qos)
         else:
-            self._color = FollowingSubscription(self, CompressedImage, "color/image_raw/compressed", self._on_compressed, self._images, qos)
+            self._color = QosMatchingSubscription(
+                self, CompressedImage, "color/image_raw/compressed", self._on_compressed, self._images, qos
+            )
         if self._value("use_depth") and self._outputs is not None:
             self._depth = DepthSource(
                 self, self._images, qos, self._value("depth_registration"), lambda: float(self._value("depth_slop_s")), self._outputs.wake
@@ -199,20 +201,20 @@ class TrackNode(LifecycleNode):
         self.get_logger().info(f"listening to {self._color.topic}")
         return super().on_activate(state)
 
-    @told
+    @log_transition_errors
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribes; objects and prompts stay."""
         self._unsubscribe()
         return super().on_deactivate(state)
 
-    @told
+    @log_transition_errors
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Frees the networks; objects and prompts are gone."""
         self._stop()
         free_unused()
         return super().on_cleanup(state)
 
-    @told
+    @log_transition_errors
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Ends everything."""
         self._stop()
@@ -346,7 +348,7 @@ class TrackNode(LifecycleNode):
             return f"no image has come yet: {self._color.silence_explained()}"
         return f"the last image came {self._color.silent_s:.1f} s ago on {self._color.topic}"
 
-    def _look_around(self) -> None:
+    def _on_watchdog(self) -> None:
         self._prompting.expire()
         for source in (self._color, self._depth, self._clicks):
             if source is not None:
@@ -354,10 +356,10 @@ class TrackNode(LifecycleNode):
         silent = self._color is not None and self._color.silent_s > self._value("no_image_warn_s")
         if silent and self._color is not None:
             self._warn("silent", f"no image for {self._color.silent_s:.1f} s: {self._color.silence_explained()}")
-        self._looks += 1
-        if self._looks % REPORT_EVERY == 0:
+        self._watchdog_ticks += 1
+        if self._watchdog_ticks % REPORT_EVERY == 0:
             self._report(silent)
-        if self._looks % TIDY_EVERY == 0:
+        if self._watchdog_ticks % TIDY_EVERY == 0:
             return_freed_memory()
 
     def _report(self, silent: bool) -> None:
@@ -371,10 +373,10 @@ class TrackNode(LifecycleNode):
             "device": self._device,
             **{f"images a second, {name}": rate for name, rate in self._rates.update(counts).items()},
             "latency ms (last)": f"{1e3 * self._latency_s:.1f}",
-            **self.engine.vitals,
-            **self._outputs.vitals,
-            **(self.image_requests.vitals if self.image_requests is not None else {}),
-            **self._prompting.vitals,
+            **self.engine.metrics,
+            **self._outputs.metrics,
+            **(self.image_requests.metrics if self.image_requests is not None else {}),
+            **self._prompting.metrics,
             "depth images received": self._depth.received if self._depth is not None else "depth is off",
             "refinement": self._refinement.state,
             **{f"skipped: {reason}": count for reason, count in sorted(self.refused.items())},
@@ -387,8 +389,8 @@ class TrackNode(LifecycleNode):
         elif time.monotonic() - max(statistics.failed_at, self._outputs.failed_at) < RECENT_S:
             words = f"images fail: {values['last error']}"
             self._diagnostics.publish(DiagnosticStatus.WARN, words, values)
-        elif self.engine.stepped_down:
-            self._diagnostics.publish(DiagnosticStatus.WARN, f"out of memory: from now on {self.engine.stepped_down}", values)
+        elif self.engine.degraded_to:
+            self._diagnostics.publish(DiagnosticStatus.WARN, f"out of memory: from now on {self.engine.degraded_to}", values)
         else:
             self._diagnostics.publish(DiagnosticStatus.OK, "tracking" if self._color is not None else "paused", values)
 
@@ -420,13 +422,13 @@ class TrackNode(LifecycleNode):
 
         def change(session: Session) -> None:
             session.detect_every = values.get("detect_every", session.detect_every)
-            session.life_cycle.lost_after_s = values.get("lost_after_s", session.life_cycle.lost_after_s)
-            session.life_cycle.remove_after_s = values.get("remove_after_s", session.life_cycle.remove_after_s)
+            session.lifecycle.lost_after_s = values.get("lost_after_s", session.lifecycle.lost_after_s)
+            session.lifecycle.remove_after_s = values.get("remove_after_s", session.lifecycle.remove_after_s)
 
         self.engine.call(change)
 
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Runs one node until it is told to stop, and ends the process; exit code 1 when it could not start."""
-    suit_engine()
+    configure_process()
     run_node("track_node", TrackNode, args, TrackNode.autostart)

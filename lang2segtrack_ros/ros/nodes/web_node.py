@@ -66,7 +66,7 @@ class WebNode(Node):
         except Exception:
             super().destroy_node()
             raise
-        PARAMETERS.warn_of_strangers(self)
+        PARAMETERS.warn_unknown_parameters(self)
         group = MutuallyExclusiveCallbackGroup()
         self._tracker = TrackerClient(self)
         self._view = LiveView(self, group, self.pictures.due, self.pictures.put)

@@ -112,7 +112,7 @@ class Outputs:
         return list(filter(None, (self._last_error, self._thread.last_error)))
 
     @property
-    def vitals(self) -> dict[str, object]:
+    def metrics(self) -> dict[str, object]:
         """What a user may want to know of what is published, what waits and what is not, by name."""
         return {
             "ms, waiting to be published": self._waited,

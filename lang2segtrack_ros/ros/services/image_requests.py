@@ -18,7 +18,7 @@ from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.runtime.streams import own_stream
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
-from lang2segtrack_ros.session.degradation import describe, is_out_of_memory, smaller_detector, step_down
+from lang2segtrack_ros.session.degradation import degrade, describe, is_out_of_memory, smaller_detector
 from lang2segtrack_ros.session.image_segmentation import SegmentedObject, remarks, segment_images
 from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
@@ -71,7 +71,7 @@ class ImageRequests:
         return future
 
     @property
-    def vitals(self) -> dict[str, object]:
+    def metrics(self) -> dict[str, object]:
         """What a user may want to know of single images, by name."""
         return {"single images segmented": self._answered, "ms, single image": self._took, "waiting: single images": len(self._waiting)}
 
@@ -116,7 +116,7 @@ class ImageRequests:
                     self._segmenter, self._detector = segmenter, detector
                     log.warning("out of memory: single images are from now on segmented with %s", describe(segmenter))
                 return objects
-            less, smaller = smaller_detector(detector), step_down(segmenter, BATCH)
+            less, smaller = smaller_detector(detector), degrade(segmenter, BATCH)
             if less is None and smaller is None:
                 raise PromptError("out of memory for this image, even at the smallest settings: send a smaller one, or free memory")
             detector, segmenter = less or detector, smaller or segmenter

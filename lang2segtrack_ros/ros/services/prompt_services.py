@@ -65,7 +65,7 @@ SERVICES: tuple[tuple[str, str, str], ...] = (
 )
 
 
-class Host(Protocol):
+class ServiceNode(Protocol):
     """What the services need of the node."""
 
     engine: EngineThread[Header] | None
@@ -86,7 +86,7 @@ class Host(Protocol):
 class Services:
     """Offers the services of `SERVICES` on a node."""
 
-    def __init__(self, node: LifecycleNode, host: Host) -> None:
+    def __init__(self, node: LifecycleNode, host: ServiceNode) -> None:
         self._node = node
         self._host = host
         self.failed: Counter[str] = Counter()
@@ -129,7 +129,7 @@ class Services:
         return answer
 
     @property
-    def vitals(self) -> dict[str, object]:
+    def metrics(self) -> dict[str, object]:
         """What a user may want to know of services, by name."""
         failed = {f"service failed: {name}": count for name, count in sorted(self.failed.items())}
         return {"waiting: services": len(self._waiting), **failed}
@@ -164,7 +164,7 @@ class Services:
         await bridge
         return work.done()
 
-    async def _prompt(self, make: Callable[[], Prompt], response: Any, replaces: int = 0) -> Any:
+    async def _prompt(self, make: Callable[[], Prompt], response: Any, replace_prompt_id: int = 0) -> Any:
         engine = self._host.engine
         if engine is None:
             response.message = self._host.no_engine()
@@ -174,7 +174,7 @@ class Services:
         except (PromptError, ConversionError) as error:
             response.message = str(error)
             return response
-        taken = engine.call(lambda session: session.prompt(prompt, replaces))
+        taken = engine.call(lambda session: session.prompt(prompt, replace_prompt_id))
         try:
             if not await self.finished(taken, TAKEN_S):
                 response.message = "the engine is still busy with an image; the prompt is taken after it, unless it is refused"
@@ -207,9 +207,11 @@ class Services:
 
     async def _add_text(self, request: AddTextPrompt.Request, response: AddTextPrompt.Response) -> Any:
         threshold = float(request.threshold) or self._host.detection_threshold or None
-        every = int(request.every) or None
-        replaces = int(request.replaces)
-        return await self._prompt(lambda: TextPrompt(request.text, request.mode or "continuous", threshold, every), response, replaces)
+        interval = int(request.interval) or None
+        replace_prompt_id = int(request.replace_prompt_id)
+        return await self._prompt(
+            lambda: TextPrompt(request.text, request.mode or "continuous", threshold, interval), response, replace_prompt_id
+        )
 
     async def _add_box(self, request: AddBoxPrompt.Request, response: AddBoxPrompt.Response) -> Any:
         box = (request.x_min, request.y_min, request.x_max, request.y_max)
@@ -256,9 +258,9 @@ class Services:
             return response
         work = engine.call(lambda session: (session.last, list(session.tracker.ids), session.texts, session.detect_every))
         if await self.finished(work):
-            last, ids, texts, every = work.result()
+            last, ids, texts, interval = work.result()
             response.text_prompts = [
-                TextPromptMsg(prompt_id=number, phrases=text.phrases, threshold=text.threshold or 0.0, every=text.every or every)
+                TextPromptMsg(prompt_id=number, phrases=text.phrases, threshold=text.threshold or 0.0, interval=text.interval or interval)
                 for number, text in texts.items()
             ]
             if last is not None:

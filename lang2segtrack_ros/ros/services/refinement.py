@@ -47,7 +47,7 @@ TOPICS = (("tracks_refined", "lang2segtrack/TrackArray", "What `refine_backward`
 ACTIONS = (("refine_backward", "lang2segtrack/RefineBackward", "The service of this name, with progress, and it can be cancelled."),)
 
 
-class Host(Protocol):
+class RefinementNode(Protocol):
     """What a refinement needs of the node."""
 
     engine: EngineThread[Header] | None
@@ -134,7 +134,7 @@ class Sweep:
 class Refinement:
     """The service and the action on a node, and the publisher of `tracks_refined`."""
 
-    def __init__(self, node: Node, host: Host, services: Services) -> None:
+    def __init__(self, node: Node, host: RefinementNode, services: Services) -> None:
         self._host = host
         self._services = services
         self._publisher = node.create_publisher(TrackArray, "tracks_refined", QoSProfile(depth=DEPTH))

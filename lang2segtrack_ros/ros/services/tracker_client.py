@@ -58,7 +58,7 @@ class TrackerClient:
         self._sent: list[tuple[float, Any, Any, Future[Any]]] = []  # until when, client, rclpy's future, ours
         self._ready_since: dict[str, float] = {}
         self._guard = node.create_guard_condition(self._send, self._group)
-        self._watch = node.create_timer(0.25, self._look_around, callback_group=self._group, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._watch = node.create_timer(0.25, self._on_watchdog, callback_group=self._group, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def prompt(self, prompt: ViewerPrompt) -> Future[Any]:
         """Asks for objects; the future gets the service's response or a TrackerError."""
@@ -125,7 +125,7 @@ class TrackerClient:
             else:
                 future.set_result(answer.result())
 
-    def _look_around(self) -> None:
+    def _on_watchdog(self) -> None:
         """Sees which services are there, sends what waited for them, and gives up what has waited too long for its answer."""
         now = time.monotonic()
         for client in self._clients.values():

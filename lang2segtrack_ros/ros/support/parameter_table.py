@@ -78,7 +78,7 @@ class ParameterTable:
         """The first problem among parameter values, empty when there is none."""
         return next(filter(None, (self.by_name[name].problem(value) for name, value in values.items() if name in self.by_name)), "")
 
-    def warn_of_strangers(self, node: Node) -> None:
+    def warn_unknown_parameters(self, node: Node) -> None:
         """Tells of parameters that were given but do not exist; a misspelt one would otherwise be ignored without a word."""
         given = set(getattr(node, "_parameter_overrides", {}))
         ours = set(self.by_name) | {"use_sim_time"}

@@ -27,7 +27,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("policy", "samurai", "Which candidate mask is taken and which memories are kept.", choices=POLICY_NAMES),
     Parameter("compiled", False, "Run SAM 2 through torch.compile: quicker on a GPU, but the first images take minutes."),
     Parameter("max_objects", 32, "More objects are refused.", 1, 256),
-    Parameter("min_part", 0.05, "Parts of a mask smaller than this share of its largest part are left out; 0 keeps all.", 0.0, 1.0),
+    Parameter("min_region_ratio", 0.05, "Parts of a mask smaller than this share of its largest part are left out; 0 keeps all.", 0.0, 1.0),
     Parameter("text", "", "Phrases to look for from the start, such as 'red mug. cardboard box.'"),
     Parameter(
         "detection_threshold",
@@ -48,13 +48,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("background_detector", True, "Run the detector on its own thread; false stops the tracker while it looks."),
     Parameter("lost_after_s", 2.0, "An object unseen for this many seconds is lost rather than occluded.", 0.0, 3600.0, dynamic=True),
     Parameter("remove_after_s", 0.0, "An object unseen for this many seconds is removed; 0 keeps it.", 0.0, 86400.0, dynamic=True),
-    Parameter("confirm_looks", 2, "Detections after which an object found by text is announced; 1 announces it at once.", 1, 20),
-    Parameter("doubt_after_s", 1.0, "An object unseen for this long must be recognised by its looks; 0 trusts the tracker.", 0.0, 3600.0),
-    Parameter("same_appearance", 0.8, "Least likeness of colours at which an object that returns is the one it was.", 0.0, 1.0),
-    Parameter("drift_looks", 6, "Looks on which the detector does not find a visible object before it is doubted; 0 never.", 0, 10000),
+    Parameter("min_hits", 2, "Detections after which an object found by text is announced; 1 announces it at once.", 1, 20),
+    Parameter("reid_after_s", 1.0, "An object unseen for this long must be recognised by its looks; 0 trusts the tracker.", 0.0, 3600.0),
+    Parameter("reid_threshold", 0.8, "Least likeness of colours at which an object that returns is the one it was.", 0.0, 1.0),
+    Parameter("max_misses", 6, "Looks on which the detector does not find a visible object before it is doubted; 0 never.", 0, 10000),
     Parameter("merge_frames", 4, "Images on which two tracks of one label share their pixels before they are one; 0 never.", 0, 10000),
-    Parameter("tell_apart", True, "After two objects have met, settle by colour and course which of them is which."),
-    Parameter("cut_correlation", 0.5, "Likeness of two images below which a scene cut is noticed; 0 notices none.", 0.0, 1.0),
+    Parameter("resolve_crossings", True, "After two objects have met, settle by colour and course which of them is which."),
+    Parameter("scene_cut_threshold", 0.5, "Likeness of two images below which a scene cut is noticed; 0 notices none.", 0.0, 1.0),
     Parameter(
         "image_transport", "raw", "raw subscribes color/image_raw, compressed color/image_raw/compressed.", choices=("raw", "compressed")
     ),

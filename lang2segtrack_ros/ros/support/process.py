@@ -28,7 +28,7 @@ SWITCH_S = 0.0001
 NodeT = TypeVar("NodeT", bound=Node)
 
 
-def suit_engine() -> None:
+def configure_process() -> None:
     """Sets the process up for threads that work on images: to be called once, before anything large is made.
 
     The engine's thread asks for the interpreter after every small tensor operation, so others may hold it but shortly: the executor's,

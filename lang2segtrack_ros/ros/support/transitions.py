@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 
-class Host(Protocol):
+class ReportingNode(Protocol):
     """What `told` needs of the node."""
 
     problem: str
@@ -22,11 +22,11 @@ class Host(Protocol):
         ...
 
 
-Node = TypeVar("Node", bound=Host)
+Node = TypeVar("Node", bound=ReportingNode)
 Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
 
 
-def told(transition: Transition[Node]) -> Transition[Node]:
+def log_transition_errors(transition: Transition[Node]) -> Transition[Node]:
     """A transition whose exceptions are logged and kept in `problem`; rclpy goes on to `on_error` without a word."""
 
     @functools.wraps(transition)

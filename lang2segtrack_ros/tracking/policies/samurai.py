@@ -71,7 +71,7 @@ class SamuraiPolicy:
         covariance = pick(started.covariance, corrected.covariance, predicted.covariance, before.covariance)
 
         warming = torch.where(weighing, bank.stable, bank.stable + 1)
-        coasting = torch.where(bank.hidden + 1 < self.stable_frames, bank.stable, 0)
+        coasting = torch.where(bank.frames_unseen + 1 < self.stable_frames, bank.stable, 0)
         stable = torch.where(start, bank.stable + 1, torch.where(correct, warming, 0))
         stable = torch.where(seen, stable, torch.where(starting, 0, coasting))
 

@@ -134,7 +134,7 @@ def test_a_transition_that_raises_is_told_and_leaves_a_node_to_begin_anew(
         assert getattr(node, f"trigger_{name}")() == SUCCESS
     with monkeypatch.context() as patch:
         if transition in ("configure", "activate"):
-            patch.setattr(track_node, {"configure": "Outputs", "activate": "FollowingSubscription"}[transition], broken)
+            patch.setattr(track_node, {"configure": "Outputs", "activate": "QosMatchingSubscription"}[transition], broken)
         else:
             times = iter([broken])
             name, real = ("_unsubscribe", TrackNode._unsubscribe) if transition == "deactivate" else ("close", Outputs.close)
@@ -163,7 +163,7 @@ def test_parameters_in_flight(node: TrackNode) -> None:
     assert fixed.reason == "image_size is fixed while the node is configured: clean it up first, or set it at start"
     assert all(answer.successful for answer in put(node, detect_every=9, lost_after_s=0.5))
     assert node.engine is not None
-    assert node.engine.call(lambda session: (session.detect_every, session.life_cycle.lost_after_s)).result(timeout=20) == (9, 0.5)
+    assert node.engine.call(lambda session: (session.detect_every, session.lifecycle.lost_after_s)).result(timeout=20) == (9, 0.5)
     both = node.set_parameters_atomically([Parameter("detect_every", value=3), Parameter("policy", value="sam2")])
     assert not both.successful
     assert node.engine.call(lambda session: session.detect_every).result(timeout=20) == 9

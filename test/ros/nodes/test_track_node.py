@@ -252,8 +252,8 @@ def test_remove_and_list(outside: Outsider, frames: list[SceneFrame]) -> None:
 def test_two_text_prompts_side_by_side(outside: Outsider, frames: list[SceneFrame]) -> None:
     """Both live; changing one, then removing it, leaves the other's object with its id, and the looks follow."""
     outside.step(frames[0])
-    circle = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle.", every=2)
-    star = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="blue star.", every=2, threshold=0.2)
+    circle = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle.", interval=2)
+    star = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="blue star.", interval=2, threshold=0.2)
     assert circle.prompt_id != star.prompt_id
     assert [*circle.labels, *star.labels] == ["red circle", "blue star"]
 
@@ -263,7 +263,9 @@ def test_two_text_prompts_side_by_side(outside: Outsider, frames: list[SceneFram
     assert looked_for() == {circle.prompt_id: ["red circle"], star.prompt_id: ["blue star"]}
     for _ in range(6):  # two looks confirm both
         outside.step(frames[12])
-    changed = outside.while_showing(frames[12:13] * 20, AddTextPrompt, "add_text_prompt", text="green square.", replaces=star.prompt_id)
+    changed = outside.while_showing(
+        frames[12:13] * 20, AddTextPrompt, "add_text_prompt", text="green square.", replace_prompt_id=star.prompt_id
+    )
     assert changed.prompt_id == star.prompt_id
     assert looked_for() == {circle.prompt_id: ["red circle"], star.prompt_id: ["green square"]}
     tracks = {track.id: track for track in outside.step(frames[12]).tracks}

@@ -122,7 +122,9 @@ BOX = {"x_min": numbers, "y_min": numbers, "x_max": numbers, "y_max": numbers, "
 POINTS = {"points": points, "labels": st.lists(st.integers(-(2**31), 2**31 - 1) | st.integers(0, 1), max_size=70), "label": texts}
 PARAMETER_LIST = st.lists(parameter(), max_size=4)
 SERVICES = {
-    "add_text_prompt": request(AddTextPrompt, "add_text_prompt", text=texts, mode=MODES, threshold=small_numbers, every=ids, replaces=ids),
+    "add_text_prompt": request(
+        AddTextPrompt, "add_text_prompt", text=texts, mode=MODES, threshold=small_numbers, interval=ids, replace_prompt_id=ids
+    ),
     "add_box_prompt": request(AddBoxPrompt, "add_box_prompt", **BOX),
     "add_point_prompt": request(AddPointPrompt, "add_point_prompt", **POINTS, track_id=ids),
     "add_mask_prompt": request(AddMaskPrompt, "add_mask_prompt", mask=MASKS, label=texts, track_id=ids),
@@ -148,7 +150,7 @@ names = st.sampled_from(["red circle", "blue star. purple cross.", "yellow squar
 whole = st.just(MESSAGES.image(demo_scene(WIDTH, HEIGHT).render(0).color, "rgb8", Header()))
 SANE = {
     "add_text_prompt": request(
-        AddTextPrompt, "add_text_prompt", text=names, mode=st.sampled_from(["", "once"]), threshold=st.just(0.3), every=st.integers(0, 9)
+        AddTextPrompt, "add_text_prompt", text=names, mode=st.sampled_from(["", "once"]), threshold=st.just(0.3), interval=st.integers(0, 9)
     ),
     "add_box_prompt": st.tuples(corners, known).map(
         lambda drawn: (AddBoxPrompt, "add_box_prompt", {**dict(zip(BOX, map(float, drawn[0]))), "track_id": drawn[1]})

@@ -13,8 +13,8 @@ import pytest
 FAULTS = """
 import resource, threading
 import numpy as np
-from lang2segtrack_ros.ros.support.process import suit_engine
-suit_engine()
+from lang2segtrack_ros.ros.support.process import configure_process
+configure_process()
 def work():
     for round in range(60):
         if round == 10:
@@ -30,14 +30,14 @@ PAGES = 3_000_000 / 4096
 ARENAS = """
 import ctypes, threading
 import numpy as np
-from lang2segtrack_ros.ros.support.process import suit_engine
+from lang2segtrack_ros.ros.support.process import configure_process
 libc = ctypes.CDLL(None)
 libc.fdopen.restype = ctypes.c_void_p
 stdout = ctypes.c_void_p(libc.fdopen(1, b"w"))
 def tell():
     libc.malloc_info(0, stdout)
     libc.fflush(stdout)
-suit_engine()
+configure_process()
 tell()
 together = threading.Barrier(16)
 def work():

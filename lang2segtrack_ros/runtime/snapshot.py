@@ -9,7 +9,7 @@ from copy import copy
 from typing import Any
 
 
-class Checkpoint:
+class Snapshot:
     """Keeps attributes by value where they are lists and dictionaries, by reference where they are anything else.
 
     Args:
@@ -18,14 +18,14 @@ class Checkpoint:
     """
 
     def __init__(self, parts: Iterable[tuple[object, Iterable[str]]], copied: tuple[type, ...] = ()) -> None:
-        self._others: list[Checkpoint] = []
+        self._others: list[Snapshot] = []
         self._copied = (list, dict, *copied)
         self._kept = [(owner, name, self._value(getattr(owner, name))) for owner, names in parts for name in names]
 
     def _value(self, value: Any) -> Any:
         return copy(value) if isinstance(value, self._copied) else value
 
-    def with_others(self, *others: Checkpoint) -> Checkpoint:
+    def with_others(self, *others: Snapshot) -> Snapshot:
         """The same, which also puts back what others have kept."""
         self._others += others
         return self
