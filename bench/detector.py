@@ -21,6 +21,7 @@ import torch
 from numbers_file import numbers_file, write
 
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import demo_scene
 from lang2segtrack_ros.types.frame import Frame
@@ -32,7 +33,9 @@ PERIOD_NS = 66_666_667
 def run(options: argparse.Namespace, with_text: bool) -> list[float]:
     """Seconds of each step."""
     segmenter = load_segmenter(options.model, options.device)
-    session = Session(segmenter, load_detector(options.detector, options.device), background=True, detect_every=options.every)
+    session = Session(
+        segmenter, load_detector(options.detector, options.device), background=True, options=SessionOptions(detect_every=options.every)
+    )
     scene = demo_scene(640, 480)
     shots = [scene.render(index) for index in range(40)]
     for body in list(shots[0].bodies.values())[:3]:

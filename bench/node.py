@@ -116,7 +116,7 @@ def run(out: Path, size: tuple[int, int], fps: float, results: int, outputs: tup
             raise GraphError(f"the node ended with {node.returncode}; its last words:\n{processes.log('track_node')[-2000:]}")
     images = [item for item in json.loads(recorded.read_text()) if item.get("objects", 0) >= OBJECTS and "published" in item]
     recorded.unlink()
-    counts = {key: int(told[f"images {key}"]) for key in ("received", "processed", "replaced by newer ones")}
+    counts = {key: int(told[f"images_{key}"]) for key in ("received", "processed", "replaced")}
     return {"images": images[WARM_UP:], "counts": counts, "setup": told["setup"]}
 
 

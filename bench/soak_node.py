@@ -195,7 +195,7 @@ def summarise(user: User, log: str, load: tuple[float, ...]) -> dict[str, Any]:
         "minutes": round(end / 60, 1),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {load[0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end",
         "results": len(user.latencies),
-        "images_replaced": int(told.get("images replaced by newer ones", -1)),
+        "images_replaced": int(told.get("images_replaced", -1)),
         "ids": {phrase: sorted(ids) for phrase, ids in user.ids.items()},
         "failed": {key: value for key, value in told.items() if key.startswith("failed")},
         "services": {"answered": user.answered, "refused": user.refused, "unanswered": user.unanswered},

@@ -2,8 +2,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tracked, segmented, named objects with stable ids from an RGB-D stream and a sentence.
 
-The engine needs no ROS: a `frame.Frame` goes into `session.Session.step`, a `results.FrameResult` comes out, prompts go in
-between. `ros` puts it on a ROS 2 graph, `cli` on the command line.
+    from lang2segtrack_ros import Frame, Session, TextPrompt, load_detector, load_segmenter
+
+    session = Session(load_segmenter("toy"), load_detector("toy"))
+    session.prompt(TextPrompt("red circle. blue star."))
+    for image in images:
+        result = session.step(Frame(image))
+
+The engine needs no ROS. `ros` puts it on a ROS 2 graph, and `cli` on the command line. Names are imported on first use, so
+`import lang2segtrack_ros` loads neither torch nor transformers.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.session.options import SessionOptions
+    from lang2segtrack_ros.session.session import Session
+    from lang2segtrack_ros.types.frame import Frame
+    from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, TextPrompt
+    from lang2segtrack_ros.types.results import FrameResult, Track
+
 __version__ = "0.1.0"
+__all__ = [
+    "BoxPrompt",
+    "Frame",
+    "FrameResult",
+    "MaskPrompt",
+    "PointPrompt",
+    "Session",
+    "SessionOptions",
+    "TextPrompt",
+    "Track",
+    "load_detector",
+    "load_segmenter",
+]
+_MODULES = {
+    "BoxPrompt": "types.prompts",
+    "Frame": "types.frame",
+    "FrameResult": "types.results",
+    "MaskPrompt": "types.prompts",
+    "PointPrompt": "types.prompts",
+    "Session": "session.session",
+    "SessionOptions": "session.options",
+    "TextPrompt": "types.prompts",
+    "Track": "types.results",
+    "load_detector": "models.loading",
+    "load_segmenter": "models.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

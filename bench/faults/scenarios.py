@@ -79,7 +79,7 @@ def replaced(rig: Rig) -> int:
     """How many images the node has left out so far because newer ones had come."""
     rig.values = {}
     rig.spin(5.0, lambda: bool(rig.values))
-    return int(rig.values.get("images replaced by newer ones", 0))
+    return int(rig.values.get("images_replaced", 0))
 
 
 def value(rig: Rig, *keys: str) -> Callable[[], str]:
@@ -146,7 +146,7 @@ def resolution(rig: Rig, full: bool) -> Outcome:
         for size in ((640, 480), (160, 120), (320, 180), (333, 251))[: 4 if full else 2]:
             rig.run(2.0 if full else 1.0, at(*size))
 
-    return measure(rig, "resolution changes in mid-stream", act, value(rig, "skipped: size_changed_kept"))
+    return measure(rig, "resolution changes in mid-stream", act, value(rig, "skipped_size_changed_kept"))
 
 
 def encoding(rig: Rig, full: bool) -> Outcome:
@@ -162,7 +162,7 @@ def encoding(rig: Rig, full: bool) -> Outcome:
         for change in changes[: 4 if full else 2]:
             rig.run(1.0, change)
 
-    return measure(rig, "encoding changes, known and unknown", act, value(rig, "skipped: unknown_encoding"))
+    return measure(rig, "encoding changes, known and unknown", act, value(rig, "skipped_unknown_encoding"))
 
 
 def clock(rig: Rig, full: bool) -> Outcome:
@@ -173,7 +173,7 @@ def clock(rig: Rig, full: bool) -> Outcome:
             rig.stamp_ns += int(jump_s * 1e9)
             rig.run(1.0)
 
-    return measure(rig, "clock jumps back and forth", act, value(rig, "skipped: clock_went_back_kept"))
+    return measure(rig, "clock jumps back and forth", act, value(rig, "skipped_clock_went_back_kept"))
 
 
 def memory(rig: Rig, full: bool, fault: str, number: float, name: str) -> Outcome:
@@ -187,7 +187,7 @@ def memory(rig: Rig, full: bool, fault: str, number: float, name: str) -> Outcom
         said.append(wait_for_words(rig, "out of memory", showing=True))
         answered = rig.spin(5.0, future.done)
         rig.mend(fault)
-        return answered and bool(future.result().success), value(rig, "memory")()
+        return answered and bool(future.result().success), value(rig, "memory_settings")()
 
     return measure(rig, name, act, lambda: said[0])
 
@@ -233,7 +233,7 @@ def raising(rig: Rig, full: bool, where: str, times: int) -> Outcome:
         rig.run(3.0)
         return rig.spin(5.0, future.done) and bool(future.result().success), ""
 
-    return measure(rig, f"exception in the {where.replace('_', ' ')}", act, value(rig, "threads started again", "last error"))
+    return measure(rig, f"exception in the {where.replace('_', ' ')}", act, value(rig, "thread_restarts", "last_error"))
 
 
 def engine_raises(rig: Rig, full: bool) -> Outcome:
@@ -272,7 +272,7 @@ def slow_subscriber(rig: Rig, full: bool) -> Outcome:
         rig.run(40.0 if full else 6.0)
         slow.send_signal(signal.SIGKILL)
         slow.wait()
-        return True, value(rig, "results not published in time")()
+        return True, value(rig, "results_dropped")()
 
     return measure(rig, "slow subscriber, then one stopped dead", act, lambda: "")
 

@@ -33,7 +33,9 @@ def add_parser(commands: Any) -> None:
     lasot.add_argument("root", type=Path, help="folder with sequences that hold img/ and groundtruth.txt")
     for parser in (suites, davis, lasot):
         parser.add_argument("--model", default="toy", help="segmenter: name, folder or hub id (default: %(default)s)")
-        parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES), help="memory policies (default: all)")
+        parser.add_argument(
+            "--policies", nargs="+", metavar="POLICY", default=list(POLICIES), help="memory policies (default: the built-in ones)"
+        )
         parser.add_argument("--device", default="auto")
         parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
     suites.add_argument("--detector", default="toy", help="detector: name, folder or hub id (default: %(default)s)")

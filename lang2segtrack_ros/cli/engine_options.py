@@ -25,8 +25,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy",
         default="samurai",
-        choices=POLICIES,
-        help="memory policy; depth needs depth images, and is samurai without (%(default)s)",
+        metavar="POLICY",
+        help=f"memory policy: {', '.join(POLICIES)}, or a plug-in module:Class; depth needs depth images (%(default)s)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.evaluation.masks import boundary_f, region_j
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt
@@ -100,7 +101,7 @@ def run_davis(segmenter: Sam2Segmenter, sequence: Sequence, policy: str) -> dict
     """J and F of each object that is there on the first frame, from its true mask; first and last frame do not count (DAVIS 2017)."""
     first = _indexed(sequence.truth[0])
     numbers = [int(number) for number in np.unique(first) if number]
-    session = Session(segmenter, policy=policy, min_region_ratio=0.0)
+    session = Session(segmenter, policy=policy, options=SessionOptions(min_region_ratio=0.0))
     handles = {number: session.prompt(MaskPrompt(first == number, str(number))) for number in numbers}
     scores: dict[int, list[tuple[float, float]]] = {number: [] for number in numbers}
     for index, path in enumerate(sequence.images):

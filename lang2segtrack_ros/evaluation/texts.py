@@ -16,6 +16,7 @@ from lang2segtrack_ros.evaluation.identity import IdentityRecord, combine
 from lang2segtrack_ros.evaluation.masks import boundary_f, region_j
 from lang2segtrack_ros.evaluation.prompted import FRAME_NS
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.suites import Clip
@@ -68,11 +69,13 @@ class TextScore:
         }
 
 
-def listen(segmenter: Sam2Segmenter, detector: Detector, clips: Iterable[Clip], policy: str, **options: Any) -> TextScore:
+def listen(
+    segmenter: Sam2Segmenter, detector: Detector, clips: Iterable[Clip], policy: str, options: SessionOptions | None = None
+) -> TextScore:
     """Follows what the labels of all bodies name, from the first frame on; `options` go to the session."""
     score = TextScore()
     for clip in clips:
-        session = Session(segmenter, detector, policy, **options)
+        session = Session(segmenter, detector, policy, options=options)
         names = {number: body.label for number, body in enumerate(clip.scene.bodies, start=1) if body.label}
         session.prompt(TextPrompt(". ".join(dict.fromkeys(names.values())) + ".", mode="continuous"))
         record = IdentityRecord()

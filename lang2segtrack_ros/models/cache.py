@@ -17,11 +17,11 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from lang2segtrack_ros.models.loading import find_folder, load_detector, load_segmenter, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.loading import find_folder, is_plugin, load_detector, load_segmenter, resolve_device, resolve_dtype
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
 
 if TYPE_CHECKING:
-    from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
+    from lang2segtrack_ros.detection.detector import Detector
     from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
 Network = TypeVar("Network")
@@ -32,14 +32,18 @@ _LOADING = threading.Lock()  # transformers switches process-wide defaults while
 def shared_segmenter(
     name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", compiled: bool = False
 ) -> Sam2Segmenter:
-    """As `load_segmenter`, but the one that is in use already, if there is one: whoever gets it must not change it."""
+    """As `load_segmenter`, but the one that is in use already, if there is one: whoever gets it must not change it. A plug-in is always created anew."""
+    if is_plugin(name, "segmenter"):
+        return load_segmenter(name, device)
     target = resolve_device(device)
     key = (target, image_size, resolve_dtype(dtype, target), compiled)
     return _shared("segmenter", find_folder(name, "segmenter"), key, lambda: load_segmenter(name, device, image_size, dtype, compiled))
 
 
-def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> GroundingDinoDetector:
-    """As `load_detector`, but the one that is in use already, if there is one: whoever gets it must not change it."""
+def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
+    """As `load_detector`, but the one that is in use already, if there is one: whoever gets it must not change it. A plug-in is always created anew."""
+    if is_plugin(name, "detector"):
+        return load_detector(name, device)
     target = resolve_device(device)
     key = (target, resolve_dtype(dtype, target), passes)
     return _shared("detector", find_folder(name, "detector"), key, lambda: load_detector(name, device, dtype, passes))

@@ -16,13 +16,17 @@ import torch
 
 from lang2segtrack_ros.models import catalogue
 from lang2segtrack_ros.models.catalogue import WeightsError
+from lang2segtrack_ros.models.plugins import create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
 
 if TYPE_CHECKING:
-    from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
+    from lang2segtrack_ros.detection.detector import Detector
     from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
 log = logging.getLogger(__name__)
+DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
+SEGMENTER_PARTS = ("name", "image_size", "preprocess", "encode", "attend", "decode", "point", "encode_memory")
+"""Attributes that a plug-in of each kind must have."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -75,6 +79,17 @@ def _check_torchvision() -> None:
         ) from error
 
 
+def is_plugin(name: str, kind: catalogue.Kind) -> bool:
+    """Return whether a name stands for a plug-in; checkpoints and folders come first.
+
+    Raises:
+        PluginError: the plug-in cannot be imported.
+    """
+    if catalogue.find(name) is not None or catalogue.local_folder(name, kind) is not None:
+        return False
+    return find_plugin(kind, name) is not None
+
+
 def find_folder(name: str, kind: catalogue.Kind) -> Path:
     """The folder of a checkpoint, fetched from the hub when it is not on this machine. Raises WeightsError."""
     folder = catalogue.local_folder(name, kind)
@@ -82,9 +97,10 @@ def find_folder(name: str, kind: catalogue.Kind) -> Path:
         return folder
     checkpoint = catalogue.find(name)
     if checkpoint is None and not ("/" in name and not name.startswith((".", "/", "~"))):
-        known = ", ".join(["toy", *(item.name for item in catalogue.CHECKPOINTS if item.kind == kind)])
+        known = ", ".join(["toy", *(item.name for item in catalogue.CHECKPOINTS if item.kind == kind), *plugin_names(kind)])
         raise WeightsError(
-            f'no {kind} is called "{name}" and there is no such folder with a config.json; known names: {known}, or a hub id'
+            f'no {kind} is called "{name}", and no folder of this name has a config.json. Known names: {known}. '
+            'A hub id or a plug-in "module:attribute" also works'
         )
     return fetch(name)
 
@@ -114,12 +130,15 @@ def load_segmenter(
     Raises:
         WeightsError: unknown name, unreachable hub, files that do not fit, no such device, unusable image size.
     """
+    target = resolve_device(device)
+    if is_plugin(name, "segmenter"):
+        plugin: Sam2Segmenter = create_plugin("segmenter", name, SEGMENTER_PARTS, device=str(target))
+        return plugin
     _check_torchvision()
     from transformers import Sam2VideoConfig, Sam2VideoModel
 
     from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
-    target = resolve_device(device)
     folder = find_folder(name, "segmenter")
     # The published image checkpoints carry model_type sam2 beside sam2_video in older files; both hold the same network.
     raw = _read_config(folder, ("sam2_video",), "segmenter")
@@ -204,14 +223,28 @@ def resized(config: Any, image_size: int) -> Any:
     return config
 
 
-def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> GroundingDinoDetector:
-    """Loads a Grounding DINO; `passes` as it has them, None its own; the rest and errors as in `load_segmenter`."""
+def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
+    """Load a detector by name.
+
+    Args:
+        name: "toy", a short name such as "grounding-dino-tiny", a folder in transformers' layout, a hub id, or a plug-in.
+        device: "auto", "cpu", "cuda", "cuda:1", ...
+        dtype: "auto", "float32" or "bfloat16".
+        passes: maximum number of passes over an image for long lists of phrases; None takes the detector's own.
+
+    Raises:
+        WeightsError: see `load_segmenter`.
+        PluginError: the plug-in cannot be created or lacks a part.
+    """
+    target = resolve_device(device)
+    if is_plugin(name, "detector"):
+        plugin: Detector = create_plugin("detector", name, DETECTOR_PARTS, device=str(target))
+        return plugin
     _check_torchvision()
     from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
 
     from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 
-    target = resolve_device(device)
     folder = find_folder(name, "detector")
     raw = _read_config(folder, ("grounding-dino",), "detector")
     config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})

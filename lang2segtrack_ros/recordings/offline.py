@@ -46,7 +46,6 @@ class Script:
     def __init__(self, prompts: Iterable[Scheduled]) -> None:
         self._waiting = sorted(prompts, key=lambda item: item.at)
         self._handles: list[tuple[int, PromptHandle]] = []
-        self.found = False
 
     def before(self, session: Session, number: int) -> None:
         """Hands over the prompts of an image that is about to be worked on."""
@@ -58,7 +57,6 @@ class Script:
         for number, handle in self._handles:
             if handle.error:
                 raise OfflineError(f"the prompt for image {number} cannot be followed: {handle.error}")
-            self.found = self.found or bool(handle.track_ids)
             for note in handle.notes if handle.done else ():
                 log.warning(note)
         self._handles = [item for item in self._handles if not item[1].done]

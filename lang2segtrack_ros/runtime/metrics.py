@@ -27,10 +27,12 @@ class Durations:
         """One more."""
         self._seconds.append(seconds)
 
-    def __str__(self) -> str:
-        """Their mean and the longest in milliseconds."""
+    def metrics(self, name: str) -> dict[str, object]:
+        """Return mean and maximum in milliseconds as `<name>_ms_mean` and `<name>_ms_max`; empty before the first duration."""
         kept = list(self._seconds)
-        return f"{1e3 * sum(kept) / len(kept):.1f}, at most {1e3 * max(kept):.1f}" if kept else "none"
+        if not kept:
+            return {}
+        return {f"{name}_ms_mean": f"{1e3 * sum(kept) / len(kept):.1f}", f"{name}_ms_max": f"{1e3 * max(kept):.1f}"}
 
 
 class Rates:
@@ -59,12 +61,13 @@ def memory(device: torch.device | str) -> dict[str, str]:
     pages = Path("/proc/self/statm")
     try:
         if pages.is_file():
-            held["process"] = f"{int(pages.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / MB:.0f}"
+            held["memory_process_mb"] = f"{int(pages.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / MB:.0f}"
         if device.type == "cuda":
             free, total = torch.cuda.mem_get_info(device)
-            held["tensors on the GPU"] = f"{torch.cuda.memory_allocated(device) / MB:.0f}"
-            held["reserved on the GPU"] = f"{torch.cuda.memory_reserved(device) / MB:.0f}"
-            held["free on the GPU"] = f"{free / MB:.0f} of {total / MB:.0f}"
+            held["memory_gpu_tensors_mb"] = f"{torch.cuda.memory_allocated(device) / MB:.0f}"
+            held["memory_gpu_reserved_mb"] = f"{torch.cuda.memory_reserved(device) / MB:.0f}"
+            held["memory_gpu_free_mb"] = f"{free / MB:.0f}"
+            held["memory_gpu_total_mb"] = f"{total / MB:.0f}"
     except (RuntimeError, OSError) as error:  # a GPU that has failed, say; whoever tells of memory has that to tell
-        held["not known"] = str(error).partition("\n")[0]
-    return {f"memory MB: {name}": value for name, value in held.items()}
+        held["memory_error"] = str(error).partition("\n")[0]
+    return held

@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from lang2segtrack_ros.runtime.call_queue import CallQueue
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
 from lang2segtrack_ros.session.session import Session
@@ -29,6 +30,7 @@ LOG_EVERY_S = 5.0
 """The same failure of every image is logged once in a while; the counters have them all."""
 REST_S = 0.006
 """After a frame, learning from it waits this long for the next image or request: the result is being published meanwhile."""
+SHUTTING_DOWN = "the node is shutting down"
 MAX_CALLS = 64
 """Requests that are carried out between two images; a flood of them does not stop the stream."""
 Tag = TypeVar("Tag")
@@ -81,7 +83,7 @@ class EngineThread(Generic[Tag]):
         self._on_wake = on_wake
         self._condition = threading.Condition()
         self._slot: tuple[Tag, Callable[[], Frame], float] | None = None  # the last: since when it waits
-        self._calls: deque[tuple[Callable[[Session], Any], Future[Any]]] = deque()
+        self._calls: CallQueue[Session] = CallQueue(self._condition)
         self._handles: list[tuple[PromptHandle, Future[PromptHandle]]] = []
         self._work: _Work | None = None
         self._closed = False
@@ -104,20 +106,20 @@ class EngineThread(Generic[Tag]):
         """What a user may want to know of images, objects, the detector and what waits, by name."""
         session, statistics = self._session, self.statistics
         return {
-            "images received": statistics.received,
-            "images processed": statistics.processed,
-            "images replaced by newer ones": statistics.replaced,
-            **{f"failed: {name}": count for name, count in sorted(statistics.failed.items())},
-            "ms, waiting for the engine": statistics.waited,
-            "ms, step": statistics.steps,
-            "ms, look of the detector": session.detection_durations,
-            "waiting: prompts": session.waiting,
-            "waiting: calls of the engine": len(self._calls),
-            "looks of the detector": session.detection_runs,
-            "looks of the detector that failed": session.detector_errors,
+            "images_received": statistics.received,
+            "images_processed": statistics.processed,
+            "images_replaced": statistics.replaced,
+            **{f"images_failed_{name}": count for name, count in sorted(statistics.failed.items())},
+            **statistics.waited.metrics("engine_wait"),
+            **statistics.steps.metrics("step"),
+            **session.detection_durations.metrics("detection"),
+            "prompts_pending": session.waiting,
+            "engine_calls_pending": len(self._calls),
+            "detections_run": session.detection_runs,
+            "detections_failed": session.detector_errors,
             **session.counts,
             "history": session.history.describe() if session.history is not None else "off",
-            "memory": f"stepped down: {self.degraded_to}" if self.degraded_to else "full settings",
+            "memory_settings": f"degraded: {self.degraded_to}" if self.degraded_to else "full",
         }
 
     @property
@@ -135,14 +137,7 @@ class EngineThread(Generic[Tag]):
 
     def call(self, function: Callable[[Session], Answer]) -> Future[Answer]:
         """Runs a function of the session between two images."""
-        future: Future[Answer] = Future()
-        with self._condition:
-            if self._closed:
-                future.set_exception(RuntimeError("the node is shutting down"))
-                return future
-            self._calls.append((function, future))
-            self._condition.notify()
-        return future
+        return self._calls.put(function)
 
     def applied(self, handle: PromptHandle) -> Future[PromptHandle]:
         """Resolves when an image has answered a prompt of this session."""
@@ -183,10 +178,11 @@ class EngineThread(Generic[Tag]):
             self._closed = True
             self._condition.notify()
         self._thread.join()
-        late = [self._work.future] if self._work is not None else []
-        for future in [*late, *(future for _, future in [*self._calls, *self._handles])]:
+        self._calls.close(SHUTTING_DOWN)
+        late: list[Future[Any]] = [self._work.future] if self._work is not None else []
+        for future in [*late, *(future for _, future in self._handles)]:
             if not future.done():
-                future.set_exception(RuntimeError("the node is shutting down"))
+                future.set_exception(RuntimeError(SHUTTING_DOWN))
         self._session.close()
         self._on_wake()
 
@@ -199,20 +195,20 @@ class EngineThread(Generic[Tag]):
                 )
                 if self._closed:
                     return
-                calls = [self._calls.popleft() for _ in range(min(len(self._calls), MAX_CALLS))]
+                calls = self._calls.take(MAX_CALLS)
                 slot, self._slot = self._slot, None
             try:
                 if not asked:
                     self._update_due = False
                     self._session.update_appearance()
-                for function, future in calls:
-                    self._answer(function, future)
+                for call in calls:
+                    call.run(self._session)
                 if slot is not None:
                     self._step(*slot)
             finally:
-                for _, future in calls:
-                    if not future.done():  # the loop itself has failed
-                        future.set_exception(RuntimeError("the engine's thread failed before it came to this request: ask again"))
+                for call in calls:
+                    if not call.future.done():  # the loop itself has failed
+                        call.future.set_exception(RuntimeError("the engine's thread failed before it came to this request: ask again"))
                 if self._settle() or calls:
                     self._on_wake()
             if self._work is not None and self._work.may_run(slot is not None):
@@ -230,12 +226,6 @@ class EngineThread(Generic[Tag]):
             self._work = None
             work.future.set_exception(error)
         work.spent_s += time.perf_counter() - started
-
-    def _answer(self, function: Callable[[Session], Any], future: Future[Any]) -> None:
-        try:
-            future.set_result(function(self._session))
-        except Exception as error:  # handed to whoever waits for the future
-            future.set_exception(error)
 
     def _step(self, tag: Tag, make_frame: Callable[[], Frame], offered: float) -> None:
         started = time.perf_counter()

@@ -34,11 +34,12 @@ from lang2segtrack_ros.identity.associator import Associator
 from lang2segtrack_ros.identity.crossings import Crossings
 from lang2segtrack_ros.identity.lifecycle import Lifecycle
 from lang2segtrack_ros.identity.scene_cut import SceneCutDetector
-from lang2segtrack_ros.identity.track_registry import IdentityOptions, TrackRegistry
+from lang2segtrack_ros.identity.track_registry import TrackRegistry
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.runtime.snapshot import Snapshot
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.session.degradation import degrade, describe, is_out_of_memory, smaller_detector
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
@@ -68,12 +69,7 @@ class Session:
         detector: from `weights.load_detector`; None works without text prompts.
         policy: memory policy, "samurai", "sam2", "distractor" or one of your own.
         background: run the detector on its own thread instead of inside `step`.
-        detect_every: for continuous text prompts, frames from one look to the next.
-        max_objects: more are not added.
-        min_region_ratio: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
-        lost_after_s, remove_after_s: see `identity.Lifecycle`.
-        identity: the rules by which an object keeps its id, see `identity.registry`.
-        scene_cut_threshold: how little an image must resemble the last one to count as a scene cut, 0..1; 0 finds none.
+        options: see `SessionOptions`.
         history: what is kept of past frames for `refine_backward`; None keeps nothing.
     """
 
@@ -84,22 +80,17 @@ class Session:
         policy: str | Policy = "samurai",
         *,
         background: bool = False,
-        detect_every: int = 5,
-        max_objects: int = 32,
-        min_region_ratio: float = 0.05,
-        lost_after_s: float = 2.0,
-        remove_after_s: float = 0.0,
-        identity: IdentityOptions | None = None,
-        scene_cut_threshold: float = 0.5,
+        options: SessionOptions | None = None,
         history: FrameHistory | None = None,
     ) -> None:
-        self.tracker = StreamTracker(segmenter, policy, max_objects, min_region_ratio)
+        options = options or SessionOptions()
+        self.tracker = StreamTracker(segmenter, policy, options.max_objects, options.min_region_ratio)
         self.detector = detector
-        self.detect_every = detect_every
-        self.lifecycle = Lifecycle(lost_after_s, remove_after_s)
-        self.registry = TrackRegistry(identity or IdentityOptions())
+        self.detect_every = options.detect_every
+        self.lifecycle = Lifecycle(options.lost_after_s, options.remove_after_s)
+        self.registry = TrackRegistry(options.identity)
         self.scene_cuts = 0
-        self._scene_cut = SceneCutDetector(scene_cut_threshold)
+        self._scene_cut = SceneCutDetector(options.scene_cut_threshold)
         self._crossings = Crossings()
         self._associator = Associator(self.tracker, self.registry, self._crossings)
         self._worker = DetectionWorker(detector) if background and detector is not None else None
@@ -154,15 +145,15 @@ class Session:
         """What has happened to objects and detections since the session began, by name."""
         registry, crossings = self.registry, self._crossings
         return {
-            "images not learnt from": self.appearance_update_failures,
-            "scene cuts": self.scene_cuts,
-            "detections refused": self._associator.refused_predictions,
-            "false alarms": registry.false_alarms,
-            "objects recognised": registry.reidentified,
-            "doubles merged": registry.merged,
-            "slipped onto another object": registry.suspected_id_switches,
-            "meetings settled": crossings.resolved,
-            "tracks set right after a meeting": crossings.corrected,
+            "appearance_update_failures": self.appearance_update_failures,
+            "scene_cuts": self.scene_cuts,
+            "predictions_refused": self._associator.refused_predictions,
+            "false_alarms": registry.false_alarms,
+            "tracks_reidentified": registry.reidentified,
+            "duplicates_merged": registry.merged,
+            "suspected_id_switches": registry.suspected_id_switches,
+            "crossings_resolved": crossings.resolved,
+            "tracks_corrected_after_crossings": crossings.corrected,
         }
 
     @property

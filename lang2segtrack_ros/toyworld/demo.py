@@ -77,8 +77,8 @@ def _summarise(out: Path, processes: Processes, took_s: float) -> dict[str, Any]
     published = re.search(r"frames published: (\d+)", processes.log("camera"))
     summary = {
         "frames_published": int(published.group(1)) if published else 0,
-        "frames_processed": int(told.get("images processed", 0)),
-        "frames_dropped": int(told.get("images replaced by newer ones", 0)),
+        "frames_processed": int(told.get("images_processed", 0)),
+        "frames_dropped": int(told.get("images_replaced", 0)),
         **heard,
         "device": told.get("setup", "").rpartition("device ")[2],
         "setup": told.get("setup", ""),

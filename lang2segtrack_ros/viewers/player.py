@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.io.rendering import draw_overlay
+from lang2segtrack_ros.runtime.call_queue import CallQueue
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
@@ -48,7 +49,7 @@ class Player:
         self.playing = playing
         self._ended = False
         self._changed = threading.Condition()
-        self._calls: list[tuple[Callable[[Session], Any], Future[Any]]] = []
+        self._calls: CallQueue[Session] = CallQueue(self._changed)
         self._handles: list[tuple[PromptHandle, Future[Any]]] = []
         self._rows: list[Row] = []
 
@@ -70,6 +71,7 @@ class Player:
         """Nothing more is to be shown; what was tracked so far is kept."""
         with self._changed:
             self._ended = True
+            self._calls.close("tracking has ended")
             self._changed.notify()
 
     def prompt(self, prompt: TextPrompt | BoxPrompt | PointPrompt) -> Future[Any]:
@@ -100,13 +102,17 @@ class Player:
         future.set_result(self._rows)
         return future
 
-    def _call(self, function: Callable[[Session], Any], future: Future[Any]) -> None:
-        with self._changed:
-            if self._ended:
-                future.set_exception(RuntimeError("tracking has ended"))
-                return
-            self._calls.append((function, future))
-            self._changed.notify()
+    def _call(self, function: Callable[[Session], None], future: Future[Any]) -> None:
+        """Run a function that resolves `future` later; if it fails, it resolves it now."""
+
+        def failed(called: Future[None]) -> None:
+            error = called.exception()
+            if isinstance(error, ValueError):  # PromptError, TrackerError: the user can mend them
+                future.set_result(Reply(False, str(error)))
+            elif error is not None:
+                future.set_exception(error)
+
+        self._calls.put(function).add_done_callback(failed)
 
     def before(self, session: Session, frame: Frame) -> bool:
         """See `offline.Watcher`: waits while paused, and passes on what the user wants."""
@@ -116,13 +122,10 @@ class Player:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self.playing or self._ended or self._calls)
-                calls, self._calls = self._calls, []
+                calls = self._calls.take()
                 go_on, ended = self.playing, self._ended
-            for function, future in calls:
-                try:
-                    function(session)
-                except ValueError as error:  # PromptError, TrackerError: the user's to mend
-                    future.set_result(Reply(False, str(error)))
+            for call in calls:
+                call.run(session)
             if ended:
                 return False
             if go_on:

@@ -18,7 +18,7 @@ from lang2segtrack_ros.toyworld.graph import isolated_environment
 WORDS = {
     "camera_stops": "stopped publishing /color/image_raw",
     "camera_replaced": "nobody publishes /color/image_raw",
-    "encoding": "skipped: unknown_encoding",
+    "encoding": "skipped_unknown_encoding",
     "engine_raises": "injected into the engine's loop",
     "publisher_raises": "injected into the publisher's loop",
     "detector_raises": "injected into the detector",

@@ -13,6 +13,7 @@ from lang2segtrack_ros.history.backward_pass import BackwardPass, RefinementErro
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.types.frame import Frame
@@ -101,7 +102,7 @@ def test_gaps_are_filled_and_nothing_gets_worse(segmenter: Sam2Segmenter) -> Non
 
 def test_a_correction_mends_what_was_before_it(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     """A track slips onto another object at frame 10 and is put right at 24: frames 10.. follow the correction back to where both agree."""
-    session = Session(segmenter, history=FrameHistory(), identity=IdentityOptions(resolve_crossings=False))
+    session = Session(segmenter, history=FrameHistory(), options=SessionOptions(identity=IdentityOptions(resolve_crossings=False)))
     play(session, frames, {1: 0, 2: 0}, 10)
     session.tracker.ids.reverse()  # each remembers from now on what the other looked like
     forward = play(session, frames, {}, 24, start=10)

@@ -193,8 +193,8 @@ def test_objects_that_pass_each_other_stay_two() -> None:
         assert frame(identity, [track(1), track(2, x)], picture(RED), 0.1) == []
 
 
-@pytest.mark.parametrize(("scores", "slipped"), [((0.9, 0.6), 2), ((0.6, 0.9), 1)])
-def test_objects_that_were_seen_apart_are_two(scores: tuple[float, float], suspected_id_switches: int) -> None:
+@pytest.mark.parametrize(("scores", "suspected"), [((0.9, 0.6), 2), ((0.6, 0.9), 1)])
+def test_objects_that_were_seen_apart_are_two(scores: tuple[float, float], suspected: int) -> None:
     """One has slipped onto the other: neither goes for good, and the less sure one has to be found again."""
     identity = registry(merge_frames=3)
     identity.add(2, "red circle", found=True)
@@ -203,8 +203,8 @@ def test_objects_that_were_seen_apart_are_two(scores: tuple[float, float], suspe
     together = [replace(track(number), score=score) for number, score in zip((1, 2), scores)]
     for _ in range(3):
         assert frame(identity, together, picture(RED), 0.1, PHRASES) == []
-    assert identity.needs_reid == [suspected_id_switches]
-    assert identity.failed_reid(together, picture(RED)) == [suspected_id_switches], "looking alike is not enough"
+    assert identity.needs_reid == [suspected]
+    assert identity.failed_reid(together, picture(RED)) == [suspected], "looking alike is not enough"
     identity.record_detection({1, 2}, together, PHRASES)
     assert identity.needs_reid == []
 

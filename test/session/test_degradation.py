@@ -15,11 +15,12 @@ import pytest
 import torch
 
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
-from lang2segtrack_ros.detection.worker import DetectionRequest, answer
+from lang2segtrack_ros.detection.worker import DetectionRequest, run_detection
 from lang2segtrack_ros.identity.associator import Associator
 from lang2segtrack_ros.models.loading import load_detector
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.degradation import degrade, describe, is_out_of_memory
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.types.frame import Frame
@@ -145,20 +146,20 @@ def test_a_detector_out_of_memory_looks_at_smaller_images(
     assert detector.shortest_edge == largest, "others that share the detector are not touched"
 
 
-@pytest.mark.parametrize("place", ["encode", "attend", "decode", "encode_memory"])
+@pytest.mark.parametrize("function", ["encode", "attend", "decode", "encode_memory"])
 @pytest.mark.parametrize("failing", [1, 4, 6])
 def test_a_frame_that_fails_anywhere_leaves_no_trace(
     segmenter: Sam2Segmenter,
     detector: GroundingDinoDetector,
     frames: list[SceneFrame],
     monkeypatch: pytest.MonkeyPatch,
-    associate: str,
+    function: str,
     failing: int,
 ) -> None:
     """Frames with prompts, looks of the detector and plain ones: shown again, each gives what it would have given without the failure."""
 
     def run(spoil: bool) -> list[FrameResult]:
-        session = Session(segmenter, detector, detect_every=3)
+        session = Session(segmenter, detector, options=SessionOptions(detect_every=3))
         session.prompt(TextPrompt("red circle. blue star."))
         results = []
         for index in range(9):
@@ -166,7 +167,7 @@ def test_a_frame_that_fails_anywhere_leaves_no_trace(
                 session.prompt(BoxPrompt(body_box(frames[index], 3), "pointed"))
             if spoil and index == failing:
                 with monkeypatch.context() as patch:
-                    raise_in(patch, associate, RuntimeError("lightning"), lambda *_: True)
+                    raise_in(patch, function, RuntimeError("lightning"), lambda *_: True)
                     with pytest.raises(RuntimeError, match="lightning"):
                         step(session, frames, index)
             results.append(step(session, frames, index))
@@ -188,14 +189,14 @@ def asked(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: lis
     return session, handle
 
 
-@pytest.mark.parametrize("place", ["encode", "decode", "encode_memory"])
+@pytest.mark.parametrize("function", ["encode", "decode", "encode_memory"])
 def test_an_answer_that_comes_on_a_frame_that_fails_is_not_lost(
-    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch, associate: str
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     """The detector's thread gives an answer once; whoever waited for it would wait for ever."""
     session, handle = asked(segmenter, detector, frames)
     with monkeypatch.context() as patch:
-        raise_in(patch, associate, RuntimeError("lightning"), lambda *_: True)
+        raise_in(patch, function, RuntimeError("lightning"), lambda *_: True)
         with pytest.raises(RuntimeError, match="lightning"):
             step(session, frames, 1)
     assert not handle.done
@@ -276,7 +277,7 @@ def test_a_detection_that_failed_holds_no_tensors(detector: GroundingDinoDetecto
         held.append(weakref.ref(activation))
         raise torch.OutOfMemoryError(OUT)
 
-    given = answer(SimpleNamespace(detect=detect), DetectionRequest(0, frames[0].color, ("red circle",), (0.3,)))  # type: ignore[arg-type]
+    given = run_detection(SimpleNamespace(detect=detect), DetectionRequest(0, frames[0].color, ("red circle",), (0.3,)))  # type: ignore[arg-type]
     assert isinstance(given.error, torch.OutOfMemoryError)
     assert held[0]() is None
 

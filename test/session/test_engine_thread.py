@@ -87,7 +87,7 @@ def test_a_frame_is_learnt_from_after_its_result_and_before_the_next(segmenter: 
             time.sleep(0.01)
     engine.close()
     assert order == ["result 0", "learnt 0", "result 1", "learnt 1", "failed", "result 2", "learnt 2"]
-    assert engine.metrics["images not learnt from"] == 1
+    assert engine.metrics["appearance_update_failures"] == 1
     assert engine.statistics.processed == 3
 
 

@@ -146,14 +146,14 @@ def test_an_image_for_which_nothing_is_small_enough_changes_nothing_for_the_othe
     requests = ImageRequests(segmenter, detector)
     with pytest.raises(PromptError, match="even at the smallest settings"):
         requests.ask(np.zeros((2000, 20, 3), np.uint8), prompt).result(60)
-    assert requests.metrics["single images segmented"] == 0
+    assert requests.metrics["single_images_segmented"] == 0
     assert len(requests.ask(frames[0].color, prompt).result(60)[0]) == 1
     assert requests._detector is detector
     requests.ask(np.zeros((500, 20, 3), np.uint8), prompt).result(60)
     requests.close()
     assert isinstance(requests._detector, GroundingDinoDetector)
     assert requests._detector.shortest_edge < detector.shortest_edge
-    assert requests.metrics["single images segmented"] == 2
+    assert requests.metrics["single_images_segmented"] == 2
 
 
 def test_the_file_is_a_coco_data_set(

@@ -14,6 +14,7 @@ from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
 from lang2segtrack_ros.tracking.open_frame import TrackerError
@@ -72,7 +73,7 @@ def test_a_slow_detector_delivers_masks_that_fit_the_present(
                 time.sleep(0.005)
             return found
 
-    session = Session(segmenter, Slow(), background=True, detect_every=1000)
+    session = Session(segmenter, Slow(), background=True, options=SessionOptions(detect_every=1000))
     handle = session.prompt(TextPrompt("blue star."))
     first = None
     for index in range(16):
@@ -91,7 +92,7 @@ def test_a_slow_detector_delivers_masks_that_fit_the_present(
 def test_an_empty_first_detection_is_not_the_end(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, scene: Scene) -> None:
     """In the seed program nothing was ever added after a first look that found nothing."""
     empty = Scene((), scene.width, scene.height, scene.seed)
-    session = Session(segmenter, detector, detect_every=3)
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=3))
     handle = session.prompt(TextPrompt("red circle"))
     for index in range(4):
         assert session.step(Frame(empty.render(index).color)).tracks == ()
@@ -105,7 +106,7 @@ def test_an_empty_first_detection_is_not_the_end(segmenter: Sam2Segmenter, detec
 
 def test_looking_again_makes_no_duplicates(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
     """New text while tracking made duplicates in the seed program, and so did every periodic look."""
-    session = Session(segmenter, detector, detect_every=2)
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=2))
     session.prompt(TextPrompt("red circle"))
     for index in range(6):
         step(session, frames, index)
@@ -118,7 +119,7 @@ def test_looking_again_makes_no_duplicates(segmenter: Sam2Segmenter, detector: G
 
 def test_no_detections_while_tracking(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
     """The seed program crashed."""
-    session = Session(segmenter, detector, detect_every=1)
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=1))
     session.prompt(BoxPrompt(body_box(frames[0], 1), "mine"))
     session.prompt(TextPrompt("green triangle"))
     for index in range(5):
@@ -128,7 +129,7 @@ def test_no_detections_while_tracking(segmenter: Sam2Segmenter, detector: Ground
 
 
 def test_once_looks_once(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    session = Session(segmenter, detector, detect_every=1)
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=1))
     session.prompt(TextPrompt("red circle", mode="once"))
     assert step(session, frames, 0).detections == 1
     assert step(session, frames, 1).detections is None
@@ -203,7 +204,7 @@ def test_a_failing_detector_is_told_and_the_stream_goes_on(segmenter: Sam2Segmen
 
 
 def test_more_objects_than_allowed(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    session = Session(segmenter, detector, max_objects=1)
+    session = Session(segmenter, detector, options=SessionOptions(max_objects=1))
     handle = session.prompt(TextPrompt("red circle. blue star. yellow square."))
     assert len(step(session, frames, 0).tracks) == 1
     assert len(handle.track_ids) == 1
@@ -213,7 +214,7 @@ def test_lost_after_seconds_of_the_stamps(segmenter: Sam2Segmenter, scene: Scene
     """An object that vanishes is occluded, then lost; a clock that jumps by an hour counts as one step."""
     empty = Scene((), scene.width, scene.height, scene.seed)
     first = scene.render(0)
-    session = Session(segmenter, lost_after_s=2.0)
+    session = Session(segmenter, options=SessionOptions(lost_after_s=2.0))
     session.prompt(BoxPrompt(body_box(first, 1)))
     session.step(Frame(first.color, 0))
     seen = [session.step(Frame(empty.render(index).color, index * 500_000_000)).tracks[0] for index in range(1, 3)]
@@ -254,7 +255,7 @@ def test_more_phrases_than_the_detector_reads_take_turns(segmenter: Sam2Segmente
             asked.append(tuple(phrases))
             return []
 
-    session = Session(segmenter, Narrow(), detect_every=2)
+    session = Session(segmenter, Narrow(), options=SessionOptions(detect_every=2))
     handles = [session.prompt(TextPrompt(name)) for name in ("cup", "box. pen", "key", "mug", "hat")]
     for index in range(8):
         step(session, frames, index)
@@ -265,7 +266,7 @@ def test_more_phrases_than_the_detector_reads_take_turns(segmenter: Sam2Segmente
 
 def test_pointing_at_what_is_followed_already(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
     """A click at an object with a name is no second object. A box with another name is: the track may be on the wrong object."""
-    session = Session(segmenter, detector, max_objects=2)
+    session = Session(segmenter, detector, options=SessionOptions(max_objects=2))
     found = session.prompt(TextPrompt("red circle. blue star."))
     for index in range(12):
         result = step(session, frames, index)
@@ -310,7 +311,7 @@ def test_what_a_user_has_just_pointed_at_is_no_false_alarm(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
     """The detector's last word about it came on the same image."""
-    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(min_hits=9))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=100, identity=IdentityOptions(min_hits=9)))
     session.prompt(TextPrompt("red circle."))
     (tentative,) = step(session, frames, 0).tracks
     session._associator.false_alarms.append(tentative.id)
@@ -323,7 +324,7 @@ def test_what_a_user_has_just_pointed_at_is_no_false_alarm(
 def test_an_object_found_but_not_confirmed_is_announced_when_a_user_points_at_it(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
-    session = Session(segmenter, detector, detect_every=100, identity=IdentityOptions(min_hits=9))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=100, identity=IdentityOptions(min_hits=9)))
     session.prompt(TextPrompt("red circle."))
     tentative = [track for track in step(session, frames, 0).tracks if track.state is TrackStatus.TENTATIVE]
     assert len(tentative) == 1
@@ -344,7 +345,7 @@ def test_two_objects_prompted_on_one_image_stay_two(segmenter: Sam2Segmenter, fr
 
 def test_a_flood_of_prompts_is_bounded(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
     """Nothing grows without end: neither what waits for an image, nor what is looked for."""
-    session = Session(segmenter, detector, detect_every=10_000)
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=10_000))
     for _ in range(256):
         session.prompt(BoxPrompt(body_box(frames[0], 1)))
     with pytest.raises(PromptError, match="256 prompts wait for an image already"):

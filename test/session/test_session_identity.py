@@ -16,6 +16,7 @@ from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.identity.crossings import Crossings
 from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.toyworld.suites import make_clip
@@ -82,7 +83,7 @@ def away_and_back(path_of_return: tuple[float, float], back: Body | None = None)
 def test_an_object_that_comes_back_has_its_old_id(segmenter: Sam2Segmenter) -> None:
     scene = away_and_back((0.7, 0.5))
     detector = Scripted(truth(scene))
-    session = Session(segmenter, detector, lost_after_s=1.0)
+    session = Session(segmenter, detector, options=SessionOptions(lost_after_s=1.0))
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(75))
     (first,) = {track.id for track in rows[15][1].announced}
@@ -102,7 +103,7 @@ def test_another_object_of_that_name_gets_a_new_id(segmenter: Sam2Segmenter) -> 
         return [("red circle" if label == "green cross" else label, box) for label, box in named(frame)]
 
     detector = Scripted(misnamed)
-    session = Session(segmenter, detector, lost_after_s=1.0)
+    session = Session(segmenter, detector, options=SessionOptions(lost_after_s=1.0))
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(75))
     (first,) = {track.id for track in rows[15][1].announced}
@@ -114,7 +115,7 @@ def test_another_object_of_that_name_gets_a_new_id(segmenter: Sam2Segmenter) -> 
 def test_a_false_alarm_is_never_announced(segmenter: Sam2Segmenter) -> None:
     scene = away_and_back((0.7, 0.5))
     detector = Scripted(lambda frame: [("red circle", (200.0, 150.0, 240.0, 200.0))] if frame == 0 else [])
-    session = Session(segmenter, detector, detect_every=2)
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=2))
     handle = session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(8))
     assert len(handle.track_ids) == 1
@@ -127,7 +128,7 @@ def test_a_false_alarm_is_never_announced(segmenter: Sam2Segmenter) -> None:
 def test_what_waits_to_be_confirmed_is_looked_for_twice_as_often(segmenter: Sam2Segmenter) -> None:
     scene = away_and_back((0.7, 0.5))
     detector = Scripted(truth(scene))
-    session = Session(segmenter, detector, detect_every=6)
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=6))
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(11))
     assert [frame for frame, _ in detector.asked] == [0, 3, 9]
@@ -176,7 +177,7 @@ def test_two_detections_of_one_object_become_one_track(segmenter: Sam2Segmenter)
     """Two parts of one object, far enough apart to be taken for two, whose tracks both grow over the whole."""
     scene = Scene((Body("red", "circle", (0.5, 0.5), radius_m=0.3),), 320, 240, 5)
     whole = truth(scene)(0)[0][1]
-    session = Session(segmenter, Scripted(lambda frame: []), identity=IdentityOptions(merge_frames=3))
+    session = Session(segmenter, Scripted(lambda frame: []), options=SessionOptions(identity=IdentityOptions(merge_frames=3)))
     first = session.prompt(BoxPrompt(whole, "red circle"))
     part = scene.render(0).instances > 0
     part[:, : int(whole[0] + 0.35 * (whole[2] - whole[0]))] = False
@@ -192,7 +193,7 @@ def test_a_track_that_has_drifted_is_set_back_under_its_id(segmenter: Sam2Segmen
     bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
     scene = Scene(bodies, 320, 240, 5)
     detector = Scripted(lambda frame: truth(scene)(frame)[:1])
-    session = Session(segmenter, detector, detect_every=1, identity=IdentityOptions(merge_frames=0))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=1, identity=IdentityOptions(merge_frames=0)))
     both = scene.render(0).instances > 0
     handle = session.prompt(MaskPrompt(both, "red circle"))
     play(session, detector, scene, range(1))
@@ -216,7 +217,7 @@ def test_a_track_that_has_swollen_over_its_neighbours_is_set_back_under_its_id(s
     (number,) = handle.track_ids
     assert np.count_nonzero(rows[-1][1].by_id[number].mask & (rows[-1][0].instances == 2)) > 1000, "it covers both"
     ((_, box), *_) = truth(scene)(0)
-    session.registry.measured(number, "red circle", box)
+    session.registry.record_detected_area(number, "red circle", box)
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(2, 9))
     shot, result = rows[-1]
@@ -230,7 +231,9 @@ def test_an_answer_that_comes_before_the_next_image_doubles_no_track(segmenter: 
     bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
     scene = Scene(bodies, 320, 240, 5)
     detector = Scripted(lambda frame: truth(scene)(frame)[:1])
-    session = Session(segmenter, detector, background=True, detect_every=1, identity=IdentityOptions(merge_frames=0))
+    session = Session(
+        segmenter, detector, background=True, options=SessionOptions(detect_every=1, identity=IdentityOptions(merge_frames=0))
+    )
     handle = session.prompt(MaskPrompt(scene.render(0).instances > 0, "red circle"))
     play(session, detector, scene, range(1))
     session.prompt(TextPrompt("red circle."))
@@ -289,7 +292,7 @@ def test_a_prompt_that_ends_takes_its_unannounced_objects_along(segmenter: Sam2S
     """No look can confirm them any more; they would hold a place for ever."""
     scene = Scene((Body("red", "circle", (0.3, 0.3)),), 320, 240, 5)
     detector = Scripted(truth(scene))
-    session = Session(segmenter, detector, identity=IdentityOptions(min_hits=3))
+    session = Session(segmenter, detector, options=SessionOptions(identity=IdentityOptions(min_hits=3)))
     handle = session.prompt(TextPrompt("red circle."))
     result = play(session, detector, scene, range(2))[-1][1]
     assert [track.state for track in result.tracks] == [TrackStatus.TENTATIVE]
@@ -306,7 +309,7 @@ def test_a_drifted_track_stays_when_its_detection_gives_no_mask(segmenter: Sam2S
     bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
     scene = Scene(bodies, 320, 240, 5)
     detector = Scripted(lambda frame: truth(scene)(frame)[:1])
-    session = Session(segmenter, detector, detect_every=1, identity=IdentityOptions(merge_frames=0))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=1, identity=IdentityOptions(merge_frames=0)))
     handle = session.prompt(MaskPrompt(scene.render(0).instances > 0, "red circle"))
     play(session, detector, scene, range(1))
 
@@ -317,7 +320,7 @@ def test_a_drifted_track_stays_when_its_detection_gives_no_mask(segmenter: Sam2S
     session.prompt(TextPrompt("red circle."))
     result = play(session, detector, scene, range(1, 8))[-1][1]
     assert [track.id for track in result.tracks] == handle.track_ids
-    assert session.counts["detections refused"] > 0
+    assert session.counts["predictions_refused"] > 0
 
 
 def crossing() -> Scene:
@@ -334,7 +337,7 @@ def crossing() -> Scene:
 def test_two_of_nearly_one_colour_keep_their_pixels_while_they_cross(segmenter: Sam2Segmenter, resolve_crossings: bool) -> None:
     """They differ by 8 of 255, and the light flickers by as much: left alone, the mask of the one behind goes over to the one in front."""
     clip = make_clip("crossing", 0, 320, 240)
-    session = Session(segmenter, identity=IdentityOptions(resolve_crossings=resolve_crossings))
+    session = Session(segmenter, options=SessionOptions(identity=IdentityOptions(resolve_crossings=resolve_crossings)))
     first = clip.scene.render(0).bodies
     handles = [session.prompt(BoxPrompt(first[number].box, "triangle")) for number in (1, 2)]  # type: ignore[arg-type]
     taken = 0
@@ -350,7 +353,7 @@ def test_two_of_nearly_one_colour_keep_their_pixels_while_they_cross(segmenter: 
 def test_two_that_change_places_while_they_meet_get_their_ids_back(segmenter: Sam2Segmenter, resolve_crossings: bool) -> None:
     """Each track slips onto the other object, as masks do where look-alikes cross: here by exchanging their memories."""
     scene = crossing()
-    session = Session(segmenter, identity=IdentityOptions(resolve_crossings=resolve_crossings))
+    session = Session(segmenter, options=SessionOptions(identity=IdentityOptions(resolve_crossings=resolve_crossings)))
     handles = {number: session.prompt(BoxPrompt(body.box, "square")) for number, body in scene.render(0).bodies.items() if body.box}
     for index in range(40):
         if index == 19:
@@ -360,7 +363,7 @@ def test_two_that_change_places_while_they_meet_get_their_ids_back(segmenter: Sa
     masks = {number: result.by_id[handle.track_ids[0]].mask for number, handle in handles.items()}
     pixels = {number: [np.count_nonzero(mask & (shot.instances == n)) for n in (number, 3 - number)] for number, mask in masks.items()}
     assert all(own > 4 * other for own, other in pixels.values()) is resolve_crossings, f"pixels of itself and of the other: {pixels}"
-    assert (session.counts["meetings settled"] > 0) is resolve_crossings
+    assert (session.counts["crossings_resolved"] > 0) is resolve_crossings
 
 
 def test_nothing_begins_on_two_that_are_not_told_apart(segmenter: Sam2Segmenter) -> None:
@@ -375,7 +378,7 @@ def test_nothing_begins_on_two_that_are_not_told_apart(segmenter: Sam2Segmenter)
         return [(label, (x_min, y_min, x_min + (x_max - x_min) / 4, y_max))]
 
     detector = Scripted(half)
-    session = Session(segmenter, detector, detect_every=2)
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=2))
     session.prompt(TextPrompt("orange square.", mode="continuous"))
     rows = play(session, detector, scene, range(44))
     assert {track.id for _, result in rows for track in result.tracks} == {1, 2}
@@ -387,7 +390,7 @@ def test_the_detectors_boxes_settle_a_meeting_too(segmenter: Sam2Segmenter, back
     monkeypatch.setattr(Crossings, "_parts", lambda *_: [])
     scene = crossing()
     detector = Scripted(truth(scene))
-    session = Session(segmenter, detector, background=background, detect_every=2)  # type: ignore[arg-type]
+    session = Session(segmenter, detector, background=background, options=SessionOptions(detect_every=2))  # type: ignore[arg-type]
     session.prompt(TextPrompt("orange square.", mode="continuous"))
     owners: dict[int, int] = {}
     for index in range(44):
@@ -422,7 +425,7 @@ def test_a_correction_by_the_user_outweighs_what_is_known(segmenter: Sam2Segment
                 assert body.box is not None
                 session.prompt(BoxPrompt(body.box, "", handles[number].track_ids[0]))
         session.step(Frame(shot.color, index * FRAME_NS))
-    assert session.counts["meetings settled"] == 0
+    assert session.counts["crossings_resolved"] == 0
 
 
 def test_when_a_frame_is_learnt_from_makes_no_difference(segmenter: Sam2Segmenter) -> None:

@@ -18,6 +18,7 @@ from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.models.loading import load_detector
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import MAX_WAITING, Session
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
@@ -59,7 +60,7 @@ def test_an_object_is_found_again_although_no_more_are_allowed(segmenter: Sam2Se
     """After the cut it must be found; what the detector finds looks like one object too many until it is recognised."""
     scene = Scene((Body("red", "circle", (0.4, 0.5), radius_m=0.25),), 320, 240, 5, cuts=(13,))
     detector = Scripted(truth(scene))
-    session = Session(segmenter, detector, max_objects=1)
+    session = Session(segmenter, detector, options=SessionOptions(max_objects=1))
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(30))
     assert session.scene_cuts == 1
@@ -71,7 +72,7 @@ def test_an_object_is_found_again_although_no_more_are_allowed(segmenter: Sam2Se
 def test_where_there_is_no_room_a_newcomer_is_refused(segmenter: Sam2Segmenter) -> None:
     scene = Scene((Body("red", "circle", (0.3, 0.3)), Body("blue", "star", (0.7, 0.6))), 320, 240, 5)
     detector = Scripted(truth(scene))
-    session = Session(segmenter, detector, max_objects=1)
+    session = Session(segmenter, detector, options=SessionOptions(max_objects=1))
     handle = session.prompt(TextPrompt("red circle. blue star."))
     rows = play(session, detector, scene, range(4))
     assert len(rows[-1][1].tracks) == len(handle.track_ids) == 1
@@ -132,7 +133,7 @@ def test_one_answer_out_of_memory_makes_the_detector_smaller_once(
 ) -> None:
     """Also when the image that it comes with does not fit either, and is tried at every size."""
     detector = load_detector("toy", device="cpu")
-    session = Session(segmenter, detector, background=True, detect_every=1)
+    session = Session(segmenter, detector, background=True, options=SessionOptions(detect_every=1))
     session.prompt(TextPrompt("red circle."))
     step(session, frames, 0)
     wait_for_detector(session)
@@ -295,4 +296,4 @@ def test_what_cannot_be_learnt_from_costs_no_image(
         for index in range(3):
             assert len(session.step(Frame(frames[index].color, index), update_appearance=False).tracks) == 1
     step(session, frames, 3)
-    assert session.counts["images not learnt from"] == 2, "the third is learnt from with the fourth"
+    assert session.counts["appearance_update_failures"] == 2, "the third is learnt from with the fourth"

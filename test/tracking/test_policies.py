@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lang2segtrack_ros.models.plugins import PluginError
 from lang2segtrack_ros.tracking import kalman
 from lang2segtrack_ros.tracking.kalman import BoxState
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
@@ -118,5 +119,5 @@ def test_a_long_absence_starts_the_filter_anew() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="sam2, samurai"):
+    with pytest.raises(PluginError, match="sam2, samurai"):
         make_policy("sammy")

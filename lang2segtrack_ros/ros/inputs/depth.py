@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 
 from lang2segtrack_ros.geometry.alignment import align_depth
 from lang2segtrack_ros.io.image_messages import ConversionError, depth_to_metres, stamp_ns
-from lang2segtrack_ros.ros.inputs.stamp_cache import Cache, make_cache, nearest
+from lang2segtrack_ros.ros.inputs.stamp_cache import StampCache
 from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.inputs.transforms import StaticTransforms
 from lang2segtrack_ros.ros.support.conversions import camera_model
@@ -71,7 +71,7 @@ class DepthSource:
         self._registration = registration
         self._slop_s = slop_s
         self._on_depth = on_depth
-        self._cache: Cache = make_cache(CACHED_IMAGES)
+        self._cache = StampCache(CACHED_IMAGES)
         self._newest_ns = 0
         self._expected: dict[int, Image | None] = {}  # by stamp of a colour image: the nearest depth image yet
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class DepthSource:
             return
         with self._lock:
             if stamp < self._newest_ns - CLOCK_JUMP_NS:  # the clock went back: what is cached belongs to another time
-                self._cache = make_cache(CACHED_IMAGES)
+                self._cache = StampCache(CACHED_IMAGES)
                 self._expected.clear()
             self._newest_ns = stamp
             self._cache.add(msg)
@@ -120,7 +120,7 @@ class DepthSource:
     def expect(self, header: Header) -> None:
         """From now on the depth image nearest to a colour image with this header is kept for `find`, however long the work on it takes."""
         with self._lock:
-            self._expected[stamp_ns(header.stamp)] = nearest(self._cache, header.stamp, float("inf"))
+            self._expected[stamp_ns(header.stamp)] = self._cache.nearest(header.stamp, float("inf"))
             while len(self._expected) > EXPECTED_IMAGES:
                 del self._expected[next(iter(self._expected))]
 
@@ -128,7 +128,7 @@ class DepthSource:
         """Whether no better depth image can come for a colour image."""
         if self._newest_ns >= stamp_ns(header.stamp):
             return True
-        return nearest(self._cache, header.stamp, min(self._slop_s(), CLOSE_S)) is not None
+        return self._cache.nearest(header.stamp, min(self._slop_s(), CLOSE_S)) is not None
 
     def find(self, header: Header, height: int, width: int) -> RegisteredDepth:
         """The depth for a colour image with this header and size. Raises ConversionError, which says what is missing."""
@@ -149,7 +149,7 @@ class DepthSource:
     def _nearest(self, header: Header, slop_s: float) -> Image | None:
         """The nearest depth image, of those that are cached and the one that was kept for this header."""
         with self._lock:
-            wanted, cached = stamp_ns(header.stamp), nearest(self._cache, header.stamp, slop_s)
+            wanted, cached = stamp_ns(header.stamp), self._cache.nearest(header.stamp, slop_s)
             kept = self._expected.get(wanted)
         found = [msg for msg in (cached, kept) if msg is not None and abs(stamp_ns(msg.header.stamp) - wanted) <= slop_s * 1e9]
         return min(found, key=lambda msg: abs(stamp_ns(msg.header.stamp) - wanted), default=None)
@@ -157,7 +157,7 @@ class DepthSource:
     def _no_depth(self, header: Header, slop: float) -> ConversionError:
         if not self.received:
             return ConversionError("no_depth", self._depth.silence_explained())
-        other = nearest(self._cache, header.stamp, float("inf"))
+        other = self._cache.nearest(header.stamp, float("inf"))
         if other is None:
             return ConversionError("no_depth", f"no depth image on {self._depth.topic} is left of the colour image's time")
         apart = abs(stamp_ns(other.header.stamp) - stamp_ns(header.stamp)) / 1e9

@@ -44,6 +44,7 @@ from lang2segtrack_ros.ros.support.transitions import log_transition_errors
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
 from lang2segtrack_ros.runtime.metrics import Rates, memory
 from lang2segtrack_ros.session.engine_thread import EngineThread
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
@@ -149,14 +150,16 @@ class TrackNode(LifecycleNode):
             detector,
             self._value("policy"),
             background=self._value("background_detector"),
-            detect_every=self._value("detect_every"),
-            max_objects=self._value("max_objects"),
-            min_region_ratio=self._value("min_region_ratio"),
-            lost_after_s=self._value("lost_after_s"),
-            remove_after_s=self._value("remove_after_s"),
-            identity=IdentityOptions(**{item.name: self._value(item.name) for item in fields(IdentityOptions)}),
-            scene_cut_threshold=self._value("scene_cut_threshold"),
             history=self._make_history(),
+            options=SessionOptions(
+                detect_every=self._value("detect_every"),
+                max_objects=self._value("max_objects"),
+                min_region_ratio=self._value("min_region_ratio"),
+                lost_after_s=self._value("lost_after_s"),
+                remove_after_s=self._value("remove_after_s"),
+                identity=IdentityOptions(**{item.name: self._value(item.name) for item in fields(IdentityOptions)}),
+                scene_cut_threshold=self._value("scene_cut_threshold"),
+            ),
         )
         self._uses_depth = session.tracker.policy.uses_depth
         self.detection_threshold = self._value("detection_threshold")
@@ -301,7 +304,7 @@ class TrackNode(LifecycleNode):
         try:
             seen = source.find(header, color.shape[0], color.shape[1])
         except ConversionError as error:
-            self.refused[f"tracked without depth: {error.reason}"] += 1
+            self.refused[f"depth_{error.reason}"] += 1
             self._warn(f"policy {error.reason}", f"policy depth works without depth on this image ({error.reason}): {error}")
             return Frame(color, stamp)
         return Frame(color, stamp, seen.depth, seen.camera)
@@ -371,23 +374,23 @@ class TrackNode(LifecycleNode):
         values: dict[str, object] = {
             "setup": self._described,
             "device": self._device,
-            **{f"images a second, {name}": rate for name, rate in self._rates.update(counts).items()},
-            "latency ms (last)": f"{1e3 * self._latency_s:.1f}",
+            **{f"images_{name}_rate_hz": rate for name, rate in self._rates.update(counts).items()},
+            "latency_ms_last": f"{1e3 * self._latency_s:.1f}",
             **self.engine.metrics,
             **self._outputs.metrics,
             **(self.image_requests.metrics if self.image_requests is not None else {}),
             **self._prompting.metrics,
-            "depth images received": self._depth.received if self._depth is not None else "depth is off",
+            "depth_images_received": self._depth.received if self._depth is not None else "off",
             "refinement": self._refinement.state,
-            **{f"skipped: {reason}": count for reason, count in sorted(self.refused.items())},
-            "threads started again": self.engine.restarts + self._outputs.restarts,
+            **{f"skipped_{reason}": count for reason, count in sorted(self.refused.items())},
+            "thread_restarts": self.engine.restarts + self._outputs.restarts,
             **memory(self._device),
-            "last error": "; ".join([*self.engine.last_errors, *self._outputs.last_errors]) or "none",
+            "last_error": "; ".join([*self.engine.last_errors, *self._outputs.last_errors]) or "none",
         }
         if silent and self._color is not None:
             self._diagnostics.publish(DiagnosticStatus.WARN, self._color.silence_explained(), values)
         elif time.monotonic() - max(statistics.failed_at, self._outputs.failed_at) < RECENT_S:
-            words = f"images fail: {values['last error']}"
+            words = f"images fail: {values['last_error']}"
             self._diagnostics.publish(DiagnosticStatus.WARN, words, values)
         elif self.engine.degraded_to:
             self._diagnostics.publish(DiagnosticStatus.WARN, f"out of memory: from now on {self.engine.degraded_to}", values)

@@ -144,8 +144,8 @@ class WebNode(Node):
         values = {
             "address": self.server.url,
             "connections": self.server.connections,
-            "pictures watched": self.pictures.watched,
-            **{f"picture skipped: {reason}": count for reason, count in sorted(self._view.skipped.items())},
+            "pictures_watched": self.pictures.watched,
+            **{f"pictures_skipped_{reason}": count for reason, count in sorted(self._view.skipped.items())},
             **dict(sorted(counts.items())),
         }
         failed = counts.get("failed", 0) > 0

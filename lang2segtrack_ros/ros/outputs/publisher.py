@@ -115,15 +115,15 @@ class Outputs:
     def metrics(self) -> dict[str, object]:
         """What a user may want to know of what is published, what waits and what is not, by name."""
         return {
-            "ms, waiting to be published": self._waited,
-            "ms, publishing": self._masks_took,
-            "ms, publishing in 3-D": self._spatial_took,
-            "waiting: results": len(self._queue),
-            "waiting: results for depth": len(self._waiting),
-            "results not published in time": self._dropped,
-            "3-D results not published in time": self._dropped_spatial,
-            **{f"3-D skipped: {reason}": count for reason, count in sorted(self.spatial.skipped.items())},
-            **{f"published: {topic}": count for topic, count in sorted(self.published.items())},
+            **self._waited.metrics("publish_wait"),
+            **self._masks_took.metrics("publish"),
+            **self._spatial_took.metrics("publish_3d"),
+            "results_pending": len(self._queue),
+            "results_pending_depth": len(self._waiting),
+            "results_dropped": self._dropped,
+            "results_3d_dropped": self._dropped_spatial,
+            **{f"skipped_3d_{reason}": count for reason, count in sorted(self.spatial.skipped.items())},
+            **{f"published_{topic.lstrip('/')}": count for topic, count in sorted(self.published.items())},
         }
 
     def wake(self) -> None:

@@ -73,7 +73,8 @@ class ImageRequests:
     @property
     def metrics(self) -> dict[str, object]:
         """What a user may want to know of single images, by name."""
-        return {"single images segmented": self._answered, "ms, single image": self._took, "waiting: single images": len(self._waiting)}
+        counts = {"single_images_segmented": self._answered, "single_images_pending": len(self._waiting)}
+        return {**counts, **self._took.metrics("single_image")}
 
     def close(self) -> None:
         """Ends the thread after the image it is at; those that wait are failed."""

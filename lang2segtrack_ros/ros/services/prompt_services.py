@@ -131,8 +131,8 @@ class Services:
     @property
     def metrics(self) -> dict[str, object]:
         """What a user may want to know of services, by name."""
-        failed = {f"service failed: {name}": count for name, count in sorted(self.failed.items())}
-        return {"waiting: services": len(self._waiting), **failed}
+        failed = {f"service_failures_{name}": count for name, count in sorted(self.failed.items())}
+        return {"services_pending": len(self._waiting), **failed}
 
     def wake(self) -> None:
         """Lets the executor look at the services that wait; may be called from any thread."""

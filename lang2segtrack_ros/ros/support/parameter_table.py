@@ -54,16 +54,28 @@ class Parameter:
 
 
 class ParameterTable:
-    """All parameters of a node."""
+    """All parameters of a node.
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
+    Args:
+        parameters: the parameters.
+        renamed: old names and the parameters that they are aliases of. A value under an old name is used, with a warning.
+        removed: names of parameters that are gone, with the reason.
+    """
+
+    def __init__(
+        self, parameters: Sequence[Parameter], renamed: Mapping[str, str] | None = None, removed: Mapping[str, str] | None = None
+    ) -> None:
         self.parameters = tuple(parameters)
+        self.renamed = dict(renamed or {})
+        self.removed = dict(removed or {})
         self.by_name: Mapping[str, Parameter] = {parameter.name: parameter for parameter in parameters}
 
     def declare(self, node: Node, read_only: bool = False) -> None:
         """Declares all of them with their descriptions and ranges; `read_only` fixes at start those that are not dynamic."""
         from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
+        given = getattr(node, "_parameter_overrides", {})
+        aliases = {new: given[old].value for old, new in self.renamed.items() if old in given}
         for parameter in self.parameters:
             descriptor = ParameterDescriptor(description=parameter.description, additional_constraints=", ".join(parameter.choices))
             descriptor.read_only = read_only and not parameter.dynamic
@@ -72,16 +84,21 @@ class ParameterTable:
                     descriptor.floating_point_range = [FloatingPointRange(from_value=parameter.low, to_value=parameter.high)]
                 else:
                     descriptor.integer_range = [IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high), step=1)]
-            node.declare_parameter(parameter.name, parameter.default, descriptor)
+            node.declare_parameter(parameter.name, aliases.get(parameter.name, parameter.default), descriptor)
 
     def check(self, values: Mapping[str, Any]) -> str:
         """The first problem among parameter values, empty when there is none."""
         return next(filter(None, (self.by_name[name].problem(value) for name, value in values.items() if name in self.by_name)), "")
 
     def warn_unknown_parameters(self, node: Node) -> None:
-        """Tells of parameters that were given but do not exist; a misspelt one would otherwise be ignored without a word."""
+        """Log a warning for each given parameter that has another name now, is gone, or does not exist."""
         given = set(getattr(node, "_parameter_overrides", {}))
-        ours = set(self.by_name) | {"use_sim_time"}
+        for old in sorted(given & set(self.renamed)):
+            used = "both were given, and the new one is used" if self.renamed[old] in given else "its value is used; write the new name"
+            node.get_logger().warning(f"parameter `{old}` is now `{self.renamed[old]}`: {used}")
+        for old in sorted(given & set(self.removed)):
+            node.get_logger().warning(f"parameter `{old}` no longer exists: {self.removed[old]}")
+        ours = {*self.by_name, *self.renamed, *self.removed, "use_sim_time"}
         strange = sorted(name for name in given - ours if not name.startswith(("qos_overrides", "start_")))
         if strange:
             node.get_logger().warning(f"there is no parameter {', '.join(strange)}; see docs/interfaces.md or ros2 param list")

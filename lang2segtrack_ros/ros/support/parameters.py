@@ -24,7 +24,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "image_size", 0, "Side of the square image SAM 2 works on, a multiple of 32; 0 is the checkpoint's own, 512 is faster.", 0, 4096
     ),
-    Parameter("policy", "samurai", "Which candidate mask is taken and which memories are kept.", choices=POLICY_NAMES),
+    Parameter("policy", "samurai", f"Memory policy: {', '.join(POLICY_NAMES)}, or a plug-in such as my_package.my_module:MyPolicy."),
     Parameter("compiled", False, "Run SAM 2 through torch.compile: quicker on a GPU, but the first images take minutes."),
     Parameter("max_objects", 32, "More objects are refused.", 1, 256),
     Parameter("min_region_ratio", 0.05, "Parts of a mask smaller than this share of its largest part are left out; 0 keeps all.", 0.0, 1.0),
@@ -99,4 +99,16 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("overlay_opacity", 0.5, "How strongly masks colour the overlay.", 0.0, 1.0, dynamic=True),
     Parameter("autostart", True, "Configure and activate at start; false waits for life-cycle transitions."),
 )
-TABLE = ParameterTable(PARAMETERS)
+RENAMED = {
+    "min_part": "min_region_ratio",
+    "confirm_looks": "min_hits",
+    "doubt_after_s": "reid_after_s",
+    "same_appearance": "reid_threshold",
+    "drift_looks": "max_misses",
+    "tell_apart": "resolve_crossings",
+    "cut_correlation": "scene_cut_threshold",
+}
+"""Old names that parameter files may hold until version 0.3."""
+REMOVED = {"arbitration": "it made tracking worse; resolve_crossings does its work"}
+"""Parameters that are gone, and why."""
+TABLE = ParameterTable(PARAMETERS, RENAMED, REMOVED)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from lang2segtrack_ros.models.plugins import PluginError, create_plugin, plugin_names
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.policies.depth import DepthPolicy
 from lang2segtrack_ros.tracking.policies.distractor import DistractorPolicy
@@ -17,12 +18,25 @@ _POLICIES: dict[str, type[Sam2Policy] | type[SamuraiPolicy]] = {
     "depth": DepthPolicy,
 }
 POLICY_NAMES = tuple(_POLICIES)
+REQUIRED = ("name", "visible_above", "uses_depth", "choose", "recent_rows")
+"""Attributes of a policy; see `Policy`."""
 
 
 def make_policy(policy: str | Policy) -> Policy:
-    """A policy by name, or the policy itself. Raises ValueError with the known names."""
+    """Return a policy by name, or the given policy itself.
+
+    Args:
+        policy: a built-in name, the name of a plug-in (see `models.plugins`), or a policy.
+
+    Raises:
+        PluginError: no policy has this name, or the plug-in lacks a part.
+    """
     if not isinstance(policy, str):
         return policy
-    if policy not in _POLICIES:
-        raise ValueError(f'no memory policy is called "{policy}"; there are {", ".join(POLICY_NAMES)}')
-    return _POLICIES[policy]()
+    if policy in _POLICIES:
+        return _POLICIES[policy]()
+    plugin: Policy | None = create_plugin("policy", policy, REQUIRED)
+    if plugin is None:
+        known = ", ".join((*POLICY_NAMES, *plugin_names("policy")))
+        raise PluginError(f'no memory policy is called "{policy}"; known policies: {known}, or "module:Class" for your own')
+    return plugin

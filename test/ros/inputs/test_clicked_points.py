@@ -62,7 +62,7 @@ class Clicker(Outsider):
         return len(self.step(frame).tracks)
 
     def refused(self, reason: str) -> int:
-        return int(self.diagnostics(f"skipped: clicked_point_{reason}") or 0)
+        return int(self.diagnostics(f"skipped_clicked_point_{reason}") or 0)
 
 
 def link(parent: str, child: str, motion: Rigid, quaternion: tuple[float, ...]) -> TransformStamped:

@@ -12,7 +12,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from lang2segtrack_ros.ros.inputs.stamp_cache import StampCache, make_cache, nearest
+from lang2segtrack_ros.ros.inputs.stamp_cache import StampCache
 
 
 def at(seconds: float) -> Image:
@@ -21,7 +21,7 @@ def at(seconds: float) -> Image:
 
 def found(cache: StampCache, seconds: float, slop: float = 0.02) -> float | None:
     stamp: TimeMsg = at(seconds).header.stamp
-    message = nearest(cache, stamp, slop)
+    message = cache.nearest(stamp, slop)
     return None if message is None else Time.from_msg(message.header.stamp).nanoseconds / 1e9
 
 
@@ -30,10 +30,10 @@ def found(cache: StampCache, seconds: float, slop: float = 0.02) -> float | None
     [(1.0, 1.0), (1.015, 1.0), (1.05, None), (0.0, None), (1.085, 1.1), (5.0, None)],
 )
 def test_nearest_within_the_slop(wanted: float, expected: float | None) -> None:
-    cache = make_cache(5)
+    cache = StampCache(5)
     for seconds in (1.1, 1.0, 1.2):  # out of order, as over best effort
         cache.add(at(seconds))
-    assert found(cache, wanted) == expected  # type: ignore[arg-type]
+    assert found(cache, wanted) == expected
 
 
 def test_the_oldest_leaves() -> None:
@@ -56,4 +56,4 @@ def test_of_equal_stamps_the_latest_is_taken() -> None:
     cache = StampCache(16)
     for number in range(30):
         cache.add(SimpleNamespace(header=SimpleNamespace(stamp=Time(seconds=1.0).to_msg()), number=number))
-    assert nearest(cache, Time(seconds=1.0).to_msg(), 0.02).number == 29
+    assert cache.nearest(Time(seconds=1.0).to_msg(), 0.02).number == 29

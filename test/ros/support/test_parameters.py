@@ -28,7 +28,7 @@ def test_everything_is_described(parameter: parameters.Parameter) -> None:
     [
         ({"detect_every": 0}, "between 1 and 10000"),
         ({"detect_every": 2.5}, "must be a int"),
-        ({"policy": "magic"}, "one of: sam2, samurai, distractor"),
+        ({"dtype": "magic"}, "one of: auto, float32, bfloat16"),
         ({"use_depth": "yes"}, "must be a bool"),
         ({"overlay_opacity": 1.5}, "between 0 and 1"),
         ({"lost_after_s": float("nan")}, "between"),
