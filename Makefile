@@ -3,22 +3,34 @@
 # Two commands do everything: `make demo` and `make test`.
 PYTHON ?= python3
 IN_ENVIRONMENT = . .ros/activate.sh &&
+LINT = ruff check . && ruff format --check . && mypy && lint-imports
+QUICK_TESTS = test/types test/runtime test/segmentation test/geometry test/detection test/identity test/tracking/test_policies.py \
+  test/tracking/test_kalman.py test/tracking/test_memory_bank.py test/history/test_merging.py test/history/test_records.py test/io \
+  test/recordings/test_bag_types.py test/viewers test/ros/support test/test_door.py test/test_words.py test/test_reading.py test/test_docs.py
 
-.PHONY: help setup demo test lint docs soak faults fuzz bench bench-node bench-accuracy train-toy clean
+.PHONY: help setup demo test check lint docs soak faults fuzz bench bench-node bench-accuracy train-toy clean
 
 help:
-	@echo "make demo   set up what is missing, then track shapes on a real ROS 2 graph; results in out/demo"
-	@echo "make test   set up what is missing, then run every check"
-	@echo "make lint   ruff and mypy alone"
-	@echo "make soak   does memory grow? 5,000 frames of the tracker, then the node for half an hour (MINUTES=5 for less)"
-	@echo "make faults every fault on a running node: frames lost, recovery, ids and prompts kept; results in out/bench"
-	@echo "make fuzz   20,000 requests and images that nobody would send; results in out/bench"
-	@echo "make bench  speed of the tracker against transformers' session, and what each option costs"
-	@echo "make bench-node      what the node adds to the networks' time, and what it does with too many images"
-	@echo "make bench-accuracy  suites x policies on held-out seeds; results in out/bench"
-	@echo "make train-toy       train the built-in checkpoints from scratch (hours on two cores); results in out/train"
-	@echo "make docs   write docs/interfaces.md anew from the code"
-	@echo "make clean  remove what set-up and runs have made"
+	@echo "Try it"
+	@echo "  make demo            track toy shapes on a real ROS 2 graph; results in out/demo"
+	@echo "  make test            run every check (under 20 minutes on two cores)"
+	@echo
+	@echo "Develop"
+	@echo "  make check           lint, and the tests of the engine (two minutes); run it before each commit"
+	@echo "  make lint            ruff, mypy and the direction of imports"
+	@echo "  make docs            write docs/interfaces.md from the code"
+	@echo "  make clean           remove the environment and all results"
+	@echo
+	@echo "Measure; results in out/bench"
+	@echo "  make bench           speed of the tracker against transformers' session, and of the detector"
+	@echo "  make bench-node      time that the node adds to the networks, and its behavior with too many images"
+	@echo "  make bench-accuracy  accuracy on the toy suites, for each memory policy, on held-out seeds"
+	@echo "  make soak            growth of memory: 5,000 frames of the tracker, then the node for MINUTES=30"
+	@echo "  make faults          injected faults on a running node: lost frames, recovery, kept ids and prompts"
+	@echo "  make fuzz            20,000 requests and images with random contents"
+	@echo
+	@echo "Train"
+	@echo "  make train-toy       train the built-in checkpoints from scratch (hours on two cores); results in out/train"
 
 setup:
 	@$(PYTHON) tools/setup_environment.py
@@ -28,11 +40,15 @@ demo: setup
 
 test:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy && lint-imports && OMP_NUM_THREADS=1 python -m pytest test -n auto --maxprocesses 4 --dist loadfile
+	@$(IN_ENVIRONMENT) $(LINT) && OMP_NUM_THREADS=1 python -m pytest test -n auto --maxprocesses 4 --dist loadfile
 
 lint:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) ruff check . && ruff format --check . && mypy && lint-imports
+	@$(IN_ENVIRONMENT) $(LINT)
+
+check:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) $(LINT) && OMP_NUM_THREADS=1 python -m pytest -q -n auto --maxprocesses 4 --dist loadfile $(QUICK_TESTS)
 
 soak: setup
 	@$(IN_ENVIRONMENT) python bench/soak.py && python bench/soak_node.py --minutes $(or $(MINUTES),30)
