@@ -51,7 +51,7 @@ check:
 	@$(IN_ENVIRONMENT) $(LINT) && OMP_NUM_THREADS=1 python -m pytest -q -n auto --maxprocesses 4 --dist loadfile $(QUICK_TESTS)
 
 soak: setup
-	@$(IN_ENVIRONMENT) python bench/soak.py && python bench/soak_node.py --minutes $(or $(MINUTES),30)
+	@$(IN_ENVIRONMENT) python -m bench.soak && python -m bench.soak_node --minutes $(or $(MINUTES),30)
 
 faults: setup
 	@$(IN_ENVIRONMENT) python -m bench.faults
@@ -61,10 +61,10 @@ fuzz:
 	@$(IN_ENVIRONMENT) python -m test.ros.services.fuzzing --requests 20000
 
 bench: setup
-	@$(IN_ENVIRONMENT) python bench/tracking.py && python bench/options.py && python bench/detector.py
+	@$(IN_ENVIRONMENT) python -m bench.tracking && python -m bench.options && python -m bench.detector
 
 bench-node: setup
-	@$(IN_ENVIRONMENT) python bench/node.py
+	@$(IN_ENVIRONMENT) python -m bench.node
 
 bench-accuracy:
 	@$(PYTHON) tools/setup_environment.py --test

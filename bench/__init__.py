@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks; each is run as a script."""
+"""Benchmarks and soak tests. Run one from the repository's root with `python -m bench.NAME`."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What keeping past frames costs: size and time of each way to keep an image, and how far it changes the masks tracked on it."""
+"""Cost of storing past frames: size and time of each image format, and change of the tracked masks."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt
 
 FRAMES = 40
-FULL = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-WAYS: dict[str, tuple[str, list[int]]] = {
+FULL_CHROMA = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+FORMATS: dict[str, tuple[str, list[int]]] = {
     "PNG": (".png", []),
     "WebP lossless": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
     "JPEG 95": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
-    "JPEG 95 4:4:4": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95, *FULL]),
-    "JPEG 98 4:4:4": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 98, *FULL]),
+    "JPEG 95 4:4:4": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95, *FULL_CHROMA]),
+    "JPEG 98 4:4:4": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 98, *FULL_CHROMA]),
 }
 
 
-def tracked(images: list[np.ndarray], boxes: list[tuple[float, float, float, float]]) -> list[np.ndarray]:
-    """Masks [objects, H, W] of each image."""
+def track_masks(images: list[np.ndarray], boxes: list[tuple[float, float, float, float]]) -> list[np.ndarray]:
+    """Return the masks [objects, H, W] of each image.
+
+    Args:
+        images: uint8 [H, W, 3] each.
+        boxes: box prompt of each object.
+    """
     session = Session(load_segmenter("toy", device="cpu"))
     for box in boxes:
         session.prompt(BoxPrompt(box))
@@ -36,7 +41,7 @@ def tracked(images: list[np.ndarray], boxes: list[tuple[float, float, float, flo
 
 
 def main() -> None:
-    """Prints a table."""
+    """Print a table."""
     torch.set_num_threads(1)
     scene = demo_scene(640, 480)
     shots = [scene.render(index) for index in range(FRAMES)]
@@ -46,23 +51,23 @@ def main() -> None:
         rows, columns = np.nonzero(shots[0].instances == body)
         boxes.append((float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)))
     truth = [np.stack([shot.instances == body for body in (1, 2, 3)]) for shot in shots]
-    plain = tracked(images, boxes)
+    original_masks = track_masks(images, boxes)
 
-    def iou(some: list[np.ndarray], others: list[np.ndarray]) -> float:
-        return float(np.mean([(a & b).sum((1, 2)) / np.maximum((a | b).sum((1, 2)), 1) for a, b in zip(some, others)]))
+    def iou(first: list[np.ndarray], second: list[np.ndarray]) -> float:
+        return float(np.mean([(a & b).sum((1, 2)) / np.maximum((a | b).sum((1, 2)), 1) for a, b in zip(first, second)]))
 
-    print(f"{'way':<15} {'KB':>6} {'write ms':>9} {'read ms':>8} {'IoU with masks on originals':>28} {'J':>6}")
-    print(f"{'original':<15} {images[0].nbytes / 1e3:>6.0f} {0:>9} {0:>8} {1:>28} {iou(plain, truth):>6.4f}")
-    for name, (ending, options) in WAYS.items():
-        began = time.perf_counter()
-        coded = [cv2.imencode(ending, image, options)[1] for image in images]
+    print(f"{'format':<15} {'KB':>6} {'write ms':>9} {'read ms':>8} {'IoU with masks on originals':>28} {'J':>6}")
+    print(f"{'original':<15} {images[0].nbytes / 1e3:>6.0f} {0:>9} {0:>8} {1:>28} {iou(original_masks, truth):>6.4f}")
+    for name, (extension, options) in FORMATS.items():
+        started = time.perf_counter()
+        encoded = [cv2.imencode(extension, image, options)[1] for image in images]
         written = time.perf_counter()
-        decoded = [np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)).astype(np.uint8) for data in coded]
+        decoded = [np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)).astype(np.uint8) for data in encoded]
         read = time.perf_counter()
-        masks = tracked(decoded, boxes)
-        size = np.mean([data.size for data in coded]) / 1e3
-        cost = ((written - began) * 1e3 / FRAMES, (read - written) * 1e3 / FRAMES)
-        print(f"{name:<15} {size:>6.0f} {cost[0]:>9.1f} {cost[1]:>8.1f} {iou(masks, plain):>28.4f} {iou(masks, truth):>6.4f}")
+        masks = track_masks(decoded, boxes)
+        size = np.mean([data.size for data in encoded]) / 1e3
+        cost = ((written - started) * 1e3 / FRAMES, (read - written) * 1e3 / FRAMES)
+        print(f"{name:<15} {size:>6.0f} {cost[0]:>9.1f} {cost[1]:>8.1f} {iou(masks, original_masks):>28.4f} {iou(masks, truth):>6.4f}")
 
 
 if __name__ == "__main__":

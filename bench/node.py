@@ -1,12 +1,11 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the node adds to the networks' time, and what it does when images come three times too fast.
+"""Overhead of the node beyond the networks' time, and behavior at three times the frame rate that the engine can process.
 
-The toy camera and track_node as processes on a real graph; three objects prompted by box, `detections`, `tracks` and `instance_masks`
-listened to. Overhead is the time from the arrival of an image's message in the node's process to the return of the last publish of its
-result, less the model's (`node_probe` says what that is); and, as a busy machine stretches that, the processor time of the same work.
-Writes tables and out/bench/node.json.
+The toy camera and track_node run as processes on a real graph. Three objects are prompted by box, and `detections`, `tracks` and
+`instance_masks` have a subscriber. Overhead is the time from the arrival of an image's message in the node's process to the return of
+the last publish of its result, minus the model's time; `node_probe` defines the model. A busy machine stretches that time, so the
+processor time of the same work is reported too. Writes tables and out/bench/node.json.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +50,15 @@ STAGES = {
 PROCESSOR = ("take_cpu", "convert_cpu", "step_cpu", "publish_cpu")
 
 
-class Audience(Node):
-    """Prompts three objects and listens."""
+class PromptClient(Node):  # type: ignore[misc]
+    """Node that prompts three objects and subscribes the outputs."""
 
     def __init__(self, outputs: tuple[str, ...]) -> None:
         super().__init__("audience", context=None)
         self.results = 0
         self.prompted = 0
         self.diagnostics: dict[str, str] = {}
-        self._asked = 0.0
+        self._prompted_at = 0.0
         self._prompts = self.create_client(AddBoxPrompt, "add_box_prompt")
         for topic, kind in (("tracks", TrackArray), ("detections", Detection2DArray), ("instance_masks", Image), ("overlay", Image)):
             if topic in outputs:
@@ -73,84 +73,107 @@ class Audience(Node):
         self.diagnostics = {item.key: item.value for status in msg.status for item in status.values}
 
     def _on_truth(self, msg: Detection2DArray) -> None:
-        if self._asked or not self._prompts.service_is_ready() or not self.diagnostics:
+        if self._prompted_at or not self._prompts.service_is_ready() or not self.diagnostics:
             return
-        self._asked = time.monotonic()
-        largest = sorted(msg.detections, key=lambda item: -item.bbox.size_x * item.bbox.size_y)
-        for item in largest[:OBJECTS]:
+        self._prompted_at = time.monotonic()
+        by_size = sorted(msg.detections, key=lambda item: -item.bbox.size_x * item.bbox.size_y)
+        for item in by_size[:OBJECTS]:
             (x, y), w, h = (item.bbox.center.position.x, item.bbox.center.position.y), item.bbox.size_x / 2, item.bbox.size_y / 2
             self._prompts.call_async(AddBoxPrompt.Request(x_min=x - w, y_min=y - h, x_max=x + w, y_max=y + h, label="thing"))
 
 
 def run(out: Path, size: tuple[int, int], fps: float, results: int, outputs: tuple[str, ...], image_size: int = 0) -> dict[str, Any]:
-    """One camera, one node; the images' stations and the node's counters."""
-    recorded = out / "node_probe.json"
-    recorded.unlink(missing_ok=True)
+    """Run one camera and one node.
+
+    Args:
+        out: folder for logs and the probe's file.
+        size: image width and height in pixels.
+        fps: frame rate of the camera.
+        results: number of results to record.
+        outputs: topics to subscribe.
+        image_size: input size of the network; 0 for its own size.
+
+    Returns:
+        Timestamps of each image, counters of the node, and its setup.
+
+    Raises:
+        GraphError: The node ended or produced too few results.
+    """
+    record_file = out / "node_probe.json"
+    record_file.unlink(missing_ok=True)
     with isolated_environment() as environment, Processes(environment, out / "node_logs") as processes:
-        shown = [f"width:={size[0]}", f"height:={size[1]}", f"fps:={fps}"]
-        given = ["segmenter:=toy", "detector:=''", "device:=auto", f"image_size:={image_size}", "use_depth:=false"]
-        processes.start("camera", [*executable("toy_camera"), "--ros-args", *(part for item in shown for part in ("-p", item))])
-        rules = [part for item in given for part in ("-p", item)] + [part for item in REMAPPINGS for part in ("-r", item)]
-        probe = [sys.executable, str(Path(__file__).with_name("node_probe.py")), str(recorded), "--ros-args", *rules]
+        camera_parameters = [f"width:={size[0]}", f"height:={size[1]}", f"fps:={fps}"]
+        node_parameters = ["segmenter:=toy", "detector:=''", "device:=auto", f"image_size:={image_size}", "use_depth:=false"]
+        processes.start("camera", [*executable("toy_camera"), "--ros-args", *(part for item in camera_parameters for part in ("-p", item))])
+        node_arguments = [part for item in node_parameters for part in ("-p", item)] + [
+            part for item in REMAPPINGS for part in ("-r", item)
+        ]
+        probe = [sys.executable, str(Path(__file__).with_name("node_probe.py")), str(record_file), "--ros-args", *node_arguments]
         node = processes.start("track_node", probe)
         os.environ.update(environment)
         rclpy.init()
-        audience = Audience(outputs)
+        client = PromptClient(outputs)
         executor = SingleThreadedExecutor()
-        executor.add_node(audience)
+        executor.add_node(client)
         deadline = time.monotonic() + START_S + 20 * results / fps
-        while audience.results < results + WARM_UP:
+        while client.results < results + WARM_UP:
             executor.spin_once(timeout_sec=0.5)
             processes.check()
             if time.monotonic() > deadline:
-                raise GraphError(f"too few results; the node's last words:\n{processes.log('track_node')[-2000:]}")
-        end = time.monotonic() + 2.5  # two more reports of the counters
+                raise GraphError(f"the node produced too few results; its last output:\n{processes.log('track_node')[-2000:]}")
+        end = time.monotonic() + 2.5  # time for two more diagnostics messages
         while time.monotonic() < end:
             executor.spin_once(timeout_sec=0.5)
-        told = audience.diagnostics
+        diagnostics = client.diagnostics
         executor.shutdown()
-        audience.destroy_node()
+        client.destroy_node()
         rclpy.try_shutdown()
         processes.stop()
-        if not recorded.is_file():
-            raise GraphError(f"the node ended with {node.returncode}; its last words:\n{processes.log('track_node')[-2000:]}")
-    images = [item for item in json.loads(recorded.read_text()) if item.get("objects", 0) >= OBJECTS and "published" in item]
-    recorded.unlink()
-    counts = {key: int(told[f"images_{key}"]) for key in ("received", "processed", "replaced")}
-    return {"images": images[WARM_UP:], "counts": counts, "setup": told["setup"]}
+        if not record_file.is_file():
+            raise GraphError(f"the node ended with exit code {node.returncode}; its last output:\n{processes.log('track_node')[-2000:]}")
+    images = [item for item in json.loads(record_file.read_text()) if item.get("objects", 0) >= OBJECTS and "published" in item]
+    record_file.unlink()
+    counts = {key: int(diagnostics[f"images_{key}"]) for key in ("received", "processed", "replaced")}
+    return {"images": images[WARM_UP:], "counts": counts, "setup": diagnostics["setup"]}
 
 
 def milliseconds(values: Any) -> dict[str, float]:
-    """Median and 99th percentile of nanoseconds, in ms."""
+    """Return median and 99th percentile of nanoseconds, in milliseconds."""
     p50, p99 = np.percentile(np.array(values) / 1e6, (50, 99))
     return {"p50": round(float(p50), 2), "p99": round(float(p99), 2)}
 
 
 def overhead(measured: dict[str, Any]) -> dict[str, Any]:
-    """Stages of images that found the engine idle."""
-    images = [item for before, item in zip(measured["images"], measured["images"][1:]) if item["offered"] >= before["published"]]
+    """Return the overhead and its stages, for images that arrived while the engine was idle."""
+    images = [item for previous, item in zip(measured["images"], measured["images"][1:]) if item["offered"] >= previous["published"]]
     stages = {}
     for name, (start, end) in STAGES.items():
         stages[name] = milliseconds([item[end] - item[start] - (item["model"] if start == "began" else 0) for item in images])
-    whole = [item["published"] - item["arrived"] for item in images]
+    latencies = [item["published"] - item["arrived"] for item in images]
     return {
         "images": len(images),
-        "overhead_ms": milliseconds([total - item["model"] for total, item in zip(whole, images)]),
+        "overhead_ms": milliseconds([total - item["model"] for total, item in zip(latencies, images)]),
         "overhead_without_any_of_the_step_ms": milliseconds(
-            [total - item["stepped"] + item["began"] for total, item in zip(whole, images)]
+            [total - item["stepped"] + item["began"] for total, item in zip(latencies, images)]
         ),
         "processor_ms": milliseconds([sum(item[name] for name in PROCESSOR) for item in images]),
         "processor_stages_ms": {name: milliseconds([item[name] for item in images]) for name in PROCESSOR},
         "model_ms": milliseconds([item["model"] for item in images]),
         "model_processor_ms": milliseconds([item["model_cpu"] for item in images]),
-        "arrival_to_published_ms": milliseconds(whole),
+        "arrival_to_published_ms": milliseconds(latencies),
         "stages_ms": stages,
     }
 
 
-def overload(out: Path, results: int, quiet_step_ms: float) -> dict[str, Any]:
-    """Images three times as fast as the engine can: latency in steps, and where the images went."""
-    fps = min(60.0, 3000.0 / quiet_step_ms)
+def overload(out: Path, results: int, idle_step_ms: float) -> dict[str, Any]:
+    """Run a camera three times as fast as the engine. Return latency in steps and the counts of images.
+
+    Args:
+        out: folder for logs and the probe's file.
+        results: number of results to record.
+        idle_step_ms: time of one step without overload, in milliseconds.
+    """
+    fps = min(60.0, 3000.0 / idle_step_ms)
     measured = run(out, (640, 480), fps, results, ("tracks", "detections", "instance_masks"), OVERLOADED_SIZE)
     images = measured["images"]
     step = np.array([item["stepped"] - item["began"] for item in images]) / 1e6
@@ -168,15 +191,20 @@ def overload(out: Path, results: int, quiet_step_ms: float) -> dict[str, Any]:
     }
 
 
-OVERLOADED_SIZE = 320  # a slow network, so that a camera three times as fast is no burden to the machine itself
+OVERLOADED_SIZE = 320  # a slow network, so that a camera three times as fast does not load the machine
 
 
 def main() -> int:
-    """All runs; writes the summary and prints the tables."""
+    """Run all cases, write the summary and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=int, default=200, help="images a run")
-    parser.add_argument("--fps", type=float, default=5.0, help="of the camera; the engine must be idle when an image comes")
-    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    parser.add_argument("--results", type=int, default=200, help="results of each run (default: %(default)s)")
+    parser.add_argument(
+        "--fps",
+        type=float,
+        default=5.0,
+        help="frame rate of the camera; the engine must be idle when an image arrives (default: %(default)s)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     began = os.getloadavg()[0]
@@ -189,7 +217,7 @@ def main() -> int:
             summary["overhead"][name] = overhead(measured)
             summary["setup"] = measured["setup"]
             print(f"{name}: {json.dumps(summary['overhead'][name])}", flush=True)
-    slow = overhead_of_step(run(options.out, (640, 480), 1.0, 12, masks, OVERLOADED_SIZE))
+    slow = median_step_ms(run(options.out, (640, 480), 1.0, 12, masks, OVERLOADED_SIZE))
     summary["overload"] = overload(options.out, options.results, slow)
     processor = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
     summary["machine"] = {
@@ -203,25 +231,30 @@ def main() -> int:
     return 0
 
 
-def overhead_of_step(measured: dict[str, Any]) -> float:
-    """Median step in ms."""
+def median_step_ms(measured: dict[str, Any]) -> float:
+    """Return the median step time in milliseconds."""
     return float(np.median([item["stepped"] - item["began"] for item in measured["images"]])) / 1e6
 
 
+def _stage(name: str) -> Callable[[dict[str, Any]], dict[str, float]]:
+    """Return a function that selects a stage from the result of `overhead`."""
+    return lambda item: item["stages_ms"][name]
+
+
 def show(summary: dict[str, Any]) -> None:
-    """The tables, in Markdown."""
+    """Print the tables in Markdown."""
     machine = summary["machine"]
     print(f"\n{machine['processor']}, {machine['cores']} cores, load {machine['load_before_and_after']}; {summary['setup']}\n")
     names = list(summary["overhead"])
     print("| ms, median (p99) | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
-    rows = [(name, lambda item, name=name: item["stages_ms"][name]) for name in STAGES]
+    rows: list[tuple[str, Callable[[dict[str, Any]], dict[str, float]]]] = [(name, _stage(name)) for name in STAGES]
     rows += [
         ("**overhead**", lambda item: item["overhead_ms"]),
-        ("**its processor time**", lambda item: item["processor_ms"]),
+        ("**processor time of the overhead**", lambda item: item["processor_ms"]),
         ("the model", lambda item: item["model_ms"]),
     ]
-    for name, pick in rows:
-        cells = [pick(item) for item in summary["overhead"].values()]
+    for name, select in rows:
+        cells = [select(item) for item in summary["overhead"].values()]
         print(f"| {name} | " + " | ".join(f"{cell['p50']:.2f} ({cell['p99']:.2f})" for cell in cells) + " |")
     for name, target in TARGET_MS.items():
         print(f"{name}: target {target} ms, {'met' if summary['overhead'][name]['overhead_ms']['p50'] <= target else 'MISSED'}")

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""track_node with a stopwatch at each station of an image's way: run by node.py as a process of its own.
+"""track_node with timestamps at each stage of an image; `bench/node.py` starts this file as a process.
 
-What runs is `track_node.main`; the stations are functions of the node's own classes, wrapped. An image arrives when the middleware has it
-(the reception time that comes with each message), so taking it out and turning it into Python objects counts.
+The process runs `track_node.main` with wrapped functions of the node's own classes. An image's arrival is the reception time that the
+middleware attaches to each message, so deserialization counts as overhead.
 
-The model is what works on tensors of the network's own size: SAM 2, its memories, the motion model, the choice among masks. Scaling the
-image for it and masks from it, and all that `Session` does besides, is not.
+The model is all work on tensors of the network's own size: SAM 2, its memories, the motion model, the selection of masks. Scaling the
+image for the network, scaling its masks, and all other work of `Session` are not part of the model.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 
 
 class Probe:
-    """Nanoseconds at which each image, known by its stamp, passed each station, and the processor time that the node's threads spent.
+    """Timestamps in nanoseconds of each image at each stage, by the image's stamp, and processor time of the node's threads.
 
-    Of processor time: `take_cpu` to take the message, `convert_cpu` for the callback, `step_cpu` for the step without the model,
-    `publish_cpu` for messages and publishing; `model` and `model_cpu` are the model's time in the step, by both clocks.
+    Processor times: `take_cpu` to take the message, `convert_cpu` for the callback, `step_cpu` for the step without the model,
+    `publish_cpu` for messages and publishing. `model` and `model_cpu` are wall time and processor time of the model within the step.
     """
 
     def __init__(self) -> None:
         self.images: dict[int, dict[str, int]] = {}
         self._own = threading.local()
 
-    def note(self, stamp: int, **stations: int) -> None:
-        """Adds stations of an image."""
+    def record(self, stamp: int, **stations: int) -> None:
+        """Add timestamps of an image."""
         self.images.setdefault(stamp, {}).update(stations)
 
     def install(self) -> None:
-        """Wraps the stations."""
+        """Wrap the functions of all stages."""
         receive, offer, publish = QosMatchingSubscription._receive, EngineThread.offer, Outputs._publish
         take, step = Executor._take_subscription, Session.step
 
@@ -61,15 +61,15 @@ class Probe:
             return taken
 
         def timed_receive(subscription: Any, msg: Any, info: Any) -> None:
-            color, called, began = subscription.topic.endswith("color/image_raw"), time.time_ns(), time.thread_time_ns()
-            if color:
-                self.note(stamp_ns(msg.header.stamp), arrived=int(info["received_timestamp"]), called=called)
+            is_color, called, began = subscription.topic.endswith("color/image_raw"), time.time_ns(), time.thread_time_ns()
+            if is_color:
+                self.record(stamp_ns(msg.header.stamp), arrived=int(info["received_timestamp"]), called=called)
             receive(subscription, msg)
-            if color:
-                self.note(stamp_ns(msg.header.stamp), take_cpu=self._own.take, convert_cpu=time.thread_time_ns() - began)
+            if is_color:
+                self.record(stamp_ns(msg.header.stamp), take_cpu=self._own.take, convert_cpu=time.thread_time_ns() - began)
 
         def timed_offer(engine: Any, tag: Any, frame: Any) -> None:
-            self.note(stamp_ns(tag.stamp), offered=time.time_ns())
+            self.record(stamp_ns(tag.stamp), offered=time.time_ns())
             offer(engine, tag, frame)
 
         def timed_step(session: Any, frame: Any, **options: Any) -> Any:
@@ -78,31 +78,36 @@ class Probe:
             result = step(session, frame, **options)
             model = {"model": self._own.model, "model_cpu": self._own.model_cpu}
             cpu = time.thread_time_ns() - began_cpu - self._own.model_cpu
-            self.note(frame.stamp_ns, began=began, stepped=time.time_ns(), step_cpu=cpu, objects=len(result.tracks), **model)
+            self.record(frame.stamp_ns, began=began, stepped=time.time_ns(), step_cpu=cpu, objects=len(result.tracks), **model)
             return result
 
         def timed_publish(outputs: Any, header: Any, frame: Any, result: Any) -> None:
             taken, began = time.time_ns(), time.thread_time_ns()
             publish(outputs, header, frame, result)
-            self.note(frame.stamp_ns, taken=taken, published=time.time_ns(), publish_cpu=time.thread_time_ns() - began)
+            self.record(frame.stamp_ns, taken=taken, published=time.time_ns(), publish_cpu=time.thread_time_ns() - began)
 
         Executor._take_subscription = timed_take
         QosMatchingSubscription._receive = timed_receive  # type: ignore[assignment]
-        EngineThread.offer = timed_offer  # type: ignore[method-assign]
-        Session.step = timed_step  # type: ignore[method-assign]
-        Outputs._publish = timed_publish  # type: ignore[method-assign]
+        EngineThread.offer = timed_offer  # type: ignore[method-assign,assignment]
+        Session.step = timed_step  # type: ignore[method-assign,assignment]
+        Outputs._publish = timed_publish  # type: ignore[method-assign,assignment]
         for name in ("encode", "begin", "commit"):
             setattr(StreamTracker, name, self._model(getattr(StreamTracker, name), True))
         Sam2Segmenter.preprocess = self._model(Sam2Segmenter.preprocess, False)  # type: ignore[method-assign]
-        stream_tracker.make_tracks = self._model(stream_tracker.make_tracks, False)
+        stream_tracker.make_tracks = self._model(stream_tracker.make_tracks, False)  # type: ignore[attr-defined]
 
     def _model(self, function: Callable[..., Any], is_model: bool) -> Callable[..., Any]:
-        """A function of the model; or one inside it that is not, and is taken off again."""
+        """Wrap a function to measure the model's time.
+
+        Args:
+            function: function to wrap.
+            is_model: True for a function of the model; False for a function within it whose time is subtracted again.
+        """
 
         @functools.wraps(function)
         def timed(*arguments: Any, **options: Any) -> Any:
             own = self._own
-            if not hasattr(own, "inside") or own.inside == is_model:  # another thread's, or nested, or outside of the model anyway
+            if not hasattr(own, "inside") or own.inside == is_model:  # on another thread, nested, or outside the model
                 return function(*arguments, **options)
             own.inside = is_model
             began, began_cpu, sign = time.time_ns(), time.thread_time_ns(), 1 if is_model else -1
@@ -110,7 +115,7 @@ class Probe:
                 return function(*arguments, **options)
             finally:
                 if torch.cuda.is_available():
-                    torch.cuda.synchronize()  # else the wait for the GPU would be laid at the door of whoever reads the result
+                    torch.cuda.synchronize()  # else the first reader of the result would be charged for the wait
                 own.model += sign * (time.time_ns() - began)
                 own.model_cpu += sign * (time.thread_time_ns() - began_cpu)
                 own.inside = not is_model
@@ -119,10 +124,10 @@ class Probe:
 
 
 class ProbedNode(track_node.TrackNode):
-    """The node; when it ends, first of all what was measured is written."""
+    """Node that writes the measurements when it is destroyed."""
 
     def destroy_node(self) -> None:
-        """Writes, then ends the node."""
+        """Write the measurements, then destroy the node."""
         partial = Path(sys.argv[1]).with_suffix(".part")
         partial.write_text(json.dumps(list(probe.images.values())))
         partial.rename(sys.argv[1])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The file that a bench writes its numbers to."""
+"""JSON file of a benchmark's results."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ from typing import Any
 
 
 def numbers_file(text: str) -> Path:
-    """An argument that names the file, whose folder is made; told at once what is wrong with it, not when a long run is over."""
+    """Parse the command line argument that names the file, and create its folder.
+
+    The check happens before a long run, so an invalid path costs no time.
+
+    Args:
+        text: path of the file.
+
+    Raises:
+        argparse.ArgumentTypeError: The path is a folder, or the file cannot be written.
+    """
     path = Path(text)
     if path.is_dir():
-        raise argparse.ArgumentTypeError(f"names the file to write, and {path} is a folder")
+        raise argparse.ArgumentTypeError(f"{path} is a folder: give the path of the file to write")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise argparse.ArgumentTypeError(f"{path.parent} cannot be made: {error.strerror}") from error
+        raise argparse.ArgumentTypeError(f"{path.parent} cannot be created: {error.strerror}") from error
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{path} may not be written")
+        raise argparse.ArgumentTypeError(f"{path} is not writable: choose another path")
     return path
 
 
 def write(path: Path, numbers: Any) -> None:
-    """Writes the numbers as JSON."""
+    """Write the results as JSON."""
     path.write_text(json.dumps(numbers, indent=2) + "\n")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tracked, segmented, named objects with stable ids from an RGB-D stream and a sentence.
+"""Tracking and segmentation of named objects with stable ids in an RGB(-D) stream.
 
     from lang2segtrack_ros import Frame, Session, TextPrompt, load_detector, load_segmenter
 
@@ -9,8 +9,8 @@
     for image in images:
         result = session.step(Frame(image))
 
-The engine needs no ROS. `ros` puts it on a ROS 2 graph, and `cli` on the command line. Names are imported on first use, so
-`import lang2segtrack_ros` loads neither torch nor transformers.
+The engine runs without ROS. The package `ros` contains the ROS 2 nodes, and the package `cli` contains the command line tool.
+The package imports public names on first use, so `import lang2segtrack_ros` alone loads neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -65,5 +65,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names, imported or not."""
+    """List all public names, also those that are not imported yet."""
     return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Starts track_node, and on request a RealSense camera, RViz, the web page and the prompt window.
+"""Start track_node, and on request a RealSense camera, RViz, the web page and the prompt window.
 
 `ros2 launch lang2segtrack track.launch.py -s` lists the arguments.
 """
@@ -15,38 +15,38 @@ from launch_ros.actions import Node
 from lang2segtrack_ros.ros.support.transports import chosen, large_images
 from launch import LaunchContext, LaunchDescription
 
-FILE_WINS = "empty takes the parameter file's, else the node's own"
+FILE_WINS = "empty uses the value of the parameter file, or else the node's default"
 ARGUMENTS = (
-    ("camera", "false", "start realsense2_camera with depth aligned to colour", ["true", "false"]),
+    ("camera", "false", "start realsense2_camera with depth aligned to color", ["true", "false"]),
     ("camera_name", "camera", "name and namespace of the camera: its topics are /<name>/<name>/color/image_raw, ...", None),
     ("segmenter", "", f"SAM 2 weights: toy, a short name such as sam2.1-tiny, a folder or a hub id; {FILE_WINS}", None),
-    ("detector", "", f"Grounding DINO weights, named the same way, or none for no text prompts; {FILE_WINS}", None),
-    ("device", "", f"auto, cpu, cuda, cuda:1; {FILE_WINS}", None),
-    ("image_size", "", f"side of the square image SAM 2 works on, 512 is faster than the usual 1024; {FILE_WINS}", None),
-    ("text", "", f"phrases to look for from the start: 'red mug. cardboard box.'; {FILE_WINS}", None),
+    ("detector", "", f"Grounding DINO weights, named like the segmenter's, or none to refuse text prompts; {FILE_WINS}", None),
+    ("device", "", f"auto, cpu, cuda or cuda:1; {FILE_WINS}", None),
+    ("image_size", "", f"side of SAM 2's square input in pixels: 512 is faster than the usual 1024; {FILE_WINS}", None),
+    ("text", "", f"text prompt that is active from the start: 'red mug. cardboard box.'; {FILE_WINS}", None),
     ("namespace", "", "namespace of the node and of all its topics and services", None),
-    ("color_topic", "", "colour image; empty takes the camera's", None),
-    ("depth_topic", "", "depth image, best aligned to colour; empty takes the camera's", None),
-    ("camera_info_topic", "", "colour camera_info; empty takes the camera's", None),
+    ("color_topic", "", "color image; empty uses the camera's", None),
+    ("depth_topic", "", "depth image, preferably aligned to color; empty uses the camera's", None),
+    ("camera_info_topic", "", "camera_info of the color camera; empty uses the camera's", None),
     (
         "depth_camera_info_topic",
         "",
-        "depth camera_info, for depth that is not aligned; empty takes camera_info beside the depth topic",
+        "camera_info of the depth camera, for depth that is not aligned; empty uses camera_info beside the depth topic",
         None,
     ),
-    ("params_file", "", "parameter file of the node and its viewers; empty takes the package's config/track.yaml", None),
-    ("rviz", "false", "start RViz with overlay, masks, and the objects in space", ["true", "false"]),
-    ("web", "false", "serve the web page: live overlay, taps, boxes, words; also for phones", ["true", "false"]),
-    ("web_address", "", f"IP address of the page; for 0.0.0.0 (all) set LANG2SEGTRACK_WEB_TOKEN; {FILE_WINS}", None),
+    ("params_file", "", "parameter file of the node and its viewers; empty uses the package's config/track.yaml", None),
+    ("rviz", "false", "start RViz with overlay, masks and 3-D objects", ["true", "false"]),
+    ("web", "false", "serve the web page: live overlay and prompts, also for phones", ["true", "false"]),
+    ("web_address", "", f"IP address of the page; 0.0.0.0 (all) needs LANG2SEGTRACK_WEB_TOKEN; {FILE_WINS}", None),
     ("web_port", "", f"TCP port of the page; {FILE_WINS}", None),
-    ("window", "false", "open the prompt window: overlay, clicks, boxes, words", ["true", "false"]),
+    ("window", "false", "open the prompt window: overlay and prompts", ["true", "false"]),
     (
         "transport",
         "large_images",
-        "Fast DDS transports for this launch: large_images makes them arrive, and at once; default changes nothing",
+        "Fast DDS transports of this launch: large_images delivers large images without delay, default changes nothing",
         ["large_images", "default"],
     ),
-    ("log_level", "info", "how much the node tells", ["debug", "info", "warn", "error"]),
+    ("log_level", "info", "log level of the node", ["debug", "info", "warn", "error"]),
 )
 
 
@@ -54,15 +54,13 @@ def _share(package: str, needed_by: str) -> str:
     try:
         return get_package_share_directory(package)
     except PackageNotFoundError as error:
-        raise RuntimeError(
-            f"{needed_by} needs the package {package}, which is not installed: install it or leave {needed_by} out"
-        ) from error
+        raise RuntimeError(f"{needed_by} needs the package {package}, which is not installed: install it, or remove {needed_by}") from error
 
 
 def _nodes(context: LaunchContext) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
     share = _share("lang2segtrack", "track.launch.py")
-    pushed = context.launch_configurations.get("ros_namespace", "").strip("/")  # of a group that includes this file
+    pushed = context.launch_configurations.get("ros_namespace", "").strip("/")  # namespace of a group that includes this file
     group = f"/{pushed}" if pushed else ""
     camera = f"{group}/{value['camera_name']}/{value['camera_name']}"
     topics = {
@@ -83,7 +81,7 @@ def _nodes(context: LaunchContext) -> list:
                 executable="realsense2_camera_node",
                 name=value["camera_name"],
                 namespace=value["camera_name"],
-                # camera_name is also the beginning of its frames' names
+                # camera_name is also the prefix of the frame names
                 parameters=[
                     {"camera_name": value["camera_name"], "align_depth.enable": True},
                     {"enable_color": True, "enable_depth": True, "enable_sync": True},
@@ -97,7 +95,7 @@ def _nodes(context: LaunchContext) -> list:
             executable="track_node",
             name="track_node",
             namespace=value["namespace"],
-            parameters=[file, _given(value)],
+            parameters=[file, _node_values(value)],
             remappings=list(topics.items()),
             arguments=["--ros-args", "--log-level", f"{_logger(pushed, value['namespace'])}:={value['log_level']}"],
             output="screen",
@@ -106,25 +104,25 @@ def _nodes(context: LaunchContext) -> list:
     )
     viewer = {"package": "lang2segtrack", "namespace": value["namespace"], "remappings": list(topics.items()), "output": "screen"}
     if value["web"] == "true":
-        actions.append(Node(executable="web_node", name="web_node", parameters=[file, _page(value)], **viewer))
+        actions.append(Node(executable="web_node", name="web_node", parameters=[file, _page_values(value)], **viewer))
     if value["window"] == "true":
         actions.append(Node(executable="prompt_window", name="prompt_window", parameters=[file], **viewer))
     if value["rviz"] == "true":
         _share("rviz2", "rviz:=true")
-        shown = ["-d", os.path.join(share, "config", "track.rviz"), "-f", f"{value['camera_name']}_color_optical_frame"]
-        actions.append(Node(executable="rviz2", arguments=shown, **{**viewer, "package": "rviz2"}))
+        rviz_arguments = ["-d", os.path.join(share, "config", "track.rviz"), "-f", f"{value['camera_name']}_color_optical_frame"]
+        actions.append(Node(executable="rviz2", arguments=rviz_arguments, **{**viewer, "package": "rviz2"}))
     return actions
 
 
-def _parameter_file(given: str, share: str) -> str:
-    path = given or os.path.join(share, "config", "track.yaml")
+def _parameter_file(requested: str, share: str) -> str:
+    path = requested or os.path.join(share, "config", "track.yaml")
     if not os.path.isfile(path):
-        raise RuntimeError(f"params_file:={path} is not there")
+        raise RuntimeError(f"params_file:={path} does not exist")
     return path
 
 
-def _given(value: dict) -> dict:
-    # Only what was said on the command line: it goes before the parameter file.
+def _node_values(value: dict) -> dict:
+    # Only values from the command line: they override the parameter file.
     chosen = {name: value[name] for name in ("segmenter", "detector", "device", "text") if value[name]}
     if value["detector"] == "none":
         chosen["detector"] = ""
@@ -133,8 +131,8 @@ def _given(value: dict) -> dict:
     return chosen
 
 
-def _page(value: dict) -> dict:
-    # As above, of the page.
+def _page_values(value: dict) -> dict:
+    # Values from the command line for the page.
     chosen = {"address": value["web_address"]} if value["web_address"] else {}
     if value["web_port"]:
         chosen["port"] = _number(value, "web_port")
@@ -142,14 +140,14 @@ def _page(value: dict) -> dict:
 
 
 def _logger(pushed: str, namespace: str) -> str:
-    # What rclcpp and rclpy call the logger of a node in a namespace; one that begins with a slash stands alone.
+    # Name of the node's logger in rclcpp and rclpy. A namespace that starts with a slash ignores the group's namespace.
     whole = namespace if namespace.startswith("/") else f"{pushed}/{namespace}"
     return ".".join([*filter(None, whole.split("/")), "track_node"])
 
 
 def _number(value: dict, name: str) -> int:
     if not value[name].isdigit():
-        raise RuntimeError(f"{name}:={value[name]} is no whole number")
+        raise RuntimeError(f"{name}:={value[name]} is not an integer")
     return int(value[name])
 
 

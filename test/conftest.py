@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures that several rooms share."""
+"""Fixtures and helper functions for several packages of tests."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.graph import isolated_environment
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # its workers ignore Ctrl-C, and so would every process that a test starts and interrupts
+if "PYTEST_XDIST_WORKER" in os.environ:  # xdist workers ignore Ctrl-C, and child processes of a test would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def ros_domain() -> Iterator[None]:
-    """A ROS domain of this test run's own, for this process and all that it starts."""
+    """Set a separate ROS domain for this test run, for this process and its child processes."""
     with isolated_environment() as environment:
         os.environ.update(environment)
         yield
@@ -32,31 +32,35 @@ def ros_domain() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def segmenter() -> Sam2Segmenter:
+    """Load the toy segmenter on the CPU."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     return load_segmenter("toy", device="cpu")
 
 
 @pytest.fixture(scope="session")
 def detector() -> GroundingDinoDetector:
+    """Load the toy detector on the CPU."""
     return load_detector("toy", device="cpu")
 
 
 @pytest.fixture(scope="session")
 def scene() -> Scene:
+    """Return the demo scene at 320 x 240 pixels."""
     return demo_scene(320, 240)
 
 
 @pytest.fixture(scope="session")
 def frames(scene: Scene) -> list[SceneFrame]:
+    """Render the first 60 frames of the demo scene."""
     return [scene.render(index) for index in range(60)]
 
 
 def body_box(frame: SceneFrame, body: int) -> tuple[float, float, float, float]:
-    """The exact box of a body (1, 2, ...) on a frame."""
+    """Return the exact box of a body (1, 2, ...) on a frame: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima."""
     rows, columns = np.nonzero(frame.instances == body)
     return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 
 
 def iou(mask: np.ndarray, other: np.ndarray) -> float:
-    """IoU of two bool masks."""
+    """Return the IoU of two bool masks."""
     return float(np.count_nonzero(mask & other) / max(1, np.count_nonzero(mask | other)))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network's mask logits of the latest frame, which results do not carry."""
+"""Access to the mask logits of the latest frame, which results do not contain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 
 
 class LogitsProbe(dict[int, np.ndarray]):
-    """Mask logits [h, w] at stride 4 of the network's input by track id, from a tracker's latest frame."""
+    """Mask logits [h, w] of the latest frame by track id, at stride 4 of the network input."""
 
     def __init__(self, tracker: StreamTracker) -> None:
         super().__init__()
@@ -24,5 +24,5 @@ class LogitsProbe(dict[int, np.ndarray]):
         self.update(zip(ids, logits.cpu().numpy().copy()))
 
     def stacked(self) -> np.ndarray:
-        """Those of all tracks by rising id, [N, h, w]."""
+        """Return the logits of all tracks in order of their ids, [N, h, w]."""
         return np.stack([self[track_id] for track_id in sorted(self)])

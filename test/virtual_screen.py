@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A screen that nobody sees, and a mouse and keyboard for it: Xvfb, xdotool and Tk (`apt install xvfb xdotool python3-tk`)."""
+"""A virtual screen with a mouse and a keyboard. It needs Xvfb, xdotool and Tk (`apt install xvfb xdotool python3-tk`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.j
 
 @contextlib.contextmanager
 def screen() -> Iterator[str]:
-    """A virtual screen of its own; its DISPLAY."""
+    """Start a virtual screen and yield its DISPLAY."""
     command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1200x700x24", "-nolisten", "tcp"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
@@ -32,6 +32,6 @@ def screen() -> Iterator[str]:
 
 
 def xdotool(display: str, *arguments: str) -> str:
-    """One command of mouse or keyboard; what it printed."""
+    """Run one xdotool command on a display and return its output."""
     environment = {**os.environ, "DISPLAY": display}
     return subprocess.run(["xdotool", *arguments], env=environment, capture_output=True, text=True, check=True).stdout

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/images/backward.png: an object that is boxed late, as the stream saw it and after the way back."""
+"""Writes docs/images/backward.png: an object with a late box prompt, as seen live and after the backward pass."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from lang2segtrack_ros.types.results import FrameResult
 SEED = 3
 COLUMNS = 6
 THUMBNAIL = (240, 180)
-GREY_LEVELS = 8
+GRAY_LEVEL_STEP = 8
 
 
 def main() -> None:
-    """Draws the picture."""
+    """Draw the figure."""
     clip = make_clip("late_prompt", SEED)
     session = Session(load_segmenter("toy", device="cpu"), history=FrameHistory())
     shots = [clip.scene.render(index) for index in range(clip.length)]
     forward = []
     for index, shot in enumerate(shots):
-        for number in [number for number, at in clip.prompts.items() if at == index]:
+        for number in [number for number, prompt_frame in clip.prompts.items() if prompt_frame == index]:
             box = shot.bodies[number].box
             assert box is not None
             session.prompt(BoxPrompt(box, shot.bodies[number].label))
         forward.append(session.step(Frame(shot.color, index * FRAME_NS)))
     refined = list(session.refine_backward())
-    shown = np.linspace(0, clip.length - 1, COLUMNS).round().astype(int).tolist()
+    indices = np.linspace(0, clip.length - 1, COLUMNS).round().astype(int).tolist()
 
     def row(results: list[FrameResult], name: str) -> tuple[list[NDArray[np.uint8]], list[str]]:
-        images = [draw_overlay(shots[index].color, results[index].tracks) for index in shown]
-        small = [cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA) // GREY_LEVELS * GREY_LEVELS for image in images]
-        return [image.astype(np.uint8) for image in small], [f"{name}, image {index}" for index in shown]
+        images = [draw_overlay(shots[index].color, results[index].tracks) for index in indices]
+        small = [cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA) // GRAY_LEVEL_STEP * GRAY_LEVEL_STEP for image in images]
+        return [image.astype(np.uint8) for image in small], [f"{name}, image {index}" for index in indices]
 
-    above, below = row(forward, "as seen live"), row(refined, "refined")
-    sheet = contact_sheet([*above[0], *below[0]], [*above[1], *below[1]], COLUMNS)
+    top_row, bottom_row = row(forward, "as seen live"), row(refined, "refined")
+    sheet = contact_sheet([*top_row[0], *bottom_row[0]], [*top_row[1], *bottom_row[1]], COLUMNS)
     write_png(Path(__file__).resolve().parent.parent / "docs" / "images" / "backward.png", sheet)
 
 

@@ -16,17 +16,17 @@ from lang2segtrack_ros.toyworld.suites import SUITES, make_clip
 FRAMES = 6
 SEED = 1
 THUMBNAIL = (160, 120)
-GREY_LEVELS = 16  # kept apart in the picture; finer ones are mostly noise, which a PNG pays for
+GRAY_LEVEL_STEP = 16  # finer levels are mostly noise and enlarge the PNG
 
 
 def main() -> None:
-    """Draws the picture."""
+    """Draw the figure."""
     images, captions = [], []
     for suite in SUITES:
         clip = make_clip(suite, SEED)
         for index in np.linspace(0, clip.length - 1, FRAMES).round().astype(int).tolist():
             small = cv2.resize(clip.scene.render(index).color, THUMBNAIL, interpolation=cv2.INTER_AREA)
-            images.append((small // GREY_LEVELS * GREY_LEVELS).astype(np.uint8))
+            images.append((small // GRAY_LEVEL_STEP * GRAY_LEVEL_STEP).astype(np.uint8))
             captions.append(f"{suite}" if index == 0 else f"{index}")
     write_png(Path(__file__).resolve().parent.parent / "docs" / "images" / "suites.png", contact_sheet(images, captions, FRAMES))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes bench/accuracy_baseline.json: what the tests hold the built-in checkpoints and the engine to."""
+"""Writes bench/accuracy_baseline.json, the accuracy that the tests require of the built-in checkpoints and the engine."""
 
 from __future__ import annotations
 

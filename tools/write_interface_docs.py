@@ -1,95 +1,88 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/interfaces.md from the declarations the node itself uses."""
+"""Write docs/interfaces.md from the declarations that the nodes use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from lang2segtrack_ros.ros.nodes import web_node
-from lang2segtrack_ros.ros.outputs.publisher import TOPICS
-from lang2segtrack_ros.ros.services.prompt_services import SERVICES
-from lang2segtrack_ros.ros.services.refinement import ACTIONS
-from lang2segtrack_ros.ros.services.refinement import TOPICS as REFINED_TOPICS
-from lang2segtrack_ros.ros.support import parameters
-
-SUBSCRIBED = (
-    ("color/image_raw", "sensor_msgs/Image", "Colour; with `image_transport: compressed`, `color/image_raw/compressed`."),
-    (
-        "depth/image_raw",
-        "sensor_msgs/Image",
-        "Depth, 16UC1 millimetres or 32FC1 metres, of any size; best aligned to colour. Found by stamp; masks wait for it only with policy "
-        "`depth`.",
-    ),
-    ("color/camera_info", "sensor_msgs/CameraInfo", "The colour camera, as it takes `color/image_raw`: distortion is undone."),
-    ("depth/camera_info", "sensor_msgs/CameraInfo", "The depth camera; needed only for depth that is not aligned to colour."),
-    ("/tf_static", "tf2_msgs/TFMessage", "How depth and colour camera stand to each other; needed only for the same."),
-    (
-        "clicked_point",
-        "geometry_msgs/PointStamped",
-        "RViz's *Publish Point*: a point prompt on what the camera sees there. Needs `color/camera_info`, and for a frame other than the "
-        "camera's `/tf` and `/tf_static`; both are subscribed while a point waits for them.",
-    ),
-)
+from lang2segtrack_ros.ros.support import interfaces, parameters
+from lang2segtrack_ros.ros.support.interfaces import Action, Service, Topic
 
 
 def service_names() -> list[str]:
-    """Names of the services."""
-    return [name for name, _, _ in SERVICES]
+    """Return the names of the services."""
+    return [service.name for service in interfaces.SERVICES]
 
 
-def _table(head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join((f"`{row[0]}`", f"`{row[1]}`", *row[2:])) + " |" for row in rows]
+def _table(kind: str, declared: Iterable[Topic | Service | Action]) -> str:
+    lines = [f"| {kind} | type | description |", "|---|---|---|"]
+    lines += [f"| `{item.name}` | `{item.type_name}` | {item.description} |" for item in declared]
     return "\n".join(lines)
 
 
 def markdown() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return "\n".join(
         (
             "# Topics, services and parameters",
             "",
-            "Written by `make docs` from the declarations in the code; do not edit by hand.",
-            "All names are relative: in the root namespace they read as below, a namespace moves them all.",
+            "`make docs` writes this page from the declarations in the code. Do not edit it by hand.",
+            "Names without a leading slash are relative, so a namespace applies to them.",
             "",
-            "## Subscribed",
-            _table(("topic", "type", "what"), SUBSCRIBED),
+            "## Subscribed topics",
+            _table("topic", interfaces.SUBSCRIBED),
             "",
-            "## Published",
-            "Every message carries the header of the image it is about. Nothing is computed for a topic without a subscriber, but for",
-            "`label_info`, `/tf` and `tracks_refined`. All are reliable, with a depth of 5; `label_info` is latched (transient local), and",
-            "`tracks_refined`, whole traces in one burst, has a depth of 1,000: subscribe to it as deep.",
+            "## Published topics",
+            "Every message has the header of its input image, except `/diagnostics`. The node computes a topic only while it has",
+            "subscribers. The exceptions are `label_info`, `/tf`, `tracks_refined` and `/diagnostics`.",
             "",
-            _table(("topic", "type", "what"), (*TOPICS, *REFINED_TOPICS)),
+            f"All topics are reliable, with a queue depth of {interfaces.RESULT_QOS.depth}. There are four exceptions:",
             "",
-            "And once a second `/diagnostics` (`diagnostic_msgs/DiagnosticArray`) with rates, how long each stage takes and what "
-            "waits, memory, and all that was replaced, skipped or has failed; see [faults.md](faults.md#what-diagnostics-says).",
+            f"* `label_info` is transient local with depth {interfaces.LATCHED_QOS.depth}.",
+            f"* `/tf` has depth {interfaces.TF_QOS.depth}.",
+            f"* `/diagnostics` has depth {interfaces.DIAGNOSTICS_QOS.depth}.",
+            f"* `tracks_refined` has depth {interfaces.REFINED_QOS.depth:,}, because it publishes whole traces in one burst. Subscribe to"
+            " it with the same depth.",
+            "",
+            _table("topic", interfaces.PUBLISHED),
             "",
             "## Services",
-            "Each answers with success and a sentence, but for `list_tracks`, which just lists; the prompts also with the ids they made.",
-            "The fields are described in `srv/`.",
+            "Each service responds with `success` and a `message`. Services that add prompts also return the ids of the objects.",
+            "`list_tracks` returns only its lists. The files in `srv/` describe the fields.",
             "",
-            _table(("service", "type", "what"), SERVICES),
+            _table("service", interfaces.SERVICES),
             "",
             "## Actions",
-            _table(("action", "type", "what"), ACTIONS),
+            _table("action", interfaces.ACTIONS),
             "",
-            "## Life cycle",
-            "`track_node` is a lifecycle node that starts itself unless `autostart` is false: configure loads the networks, activate",
-            "subscribes, deactivate pauses (objects and prompts stay), cleanup frees the device.",
+            "## Lifecycle",
+            "`track_node` is a lifecycle node. It starts itself unless `autostart` is false. The transitions have these effects:",
             "",
-            "## Parameters",
+            "* *configure* loads the networks.",
+            "* *activate* subscribes the images.",
+            "* *deactivate* pauses. Objects and prompts stay.",
+            "* *cleanup* frees the device.",
+            "",
+            "## Parameters of track_node",
+            "A parameter with *yes* in the column *at run time* may change while the node is configured.",
+            "",
             parameters.TABLE.markdown(),
             "",
-            "## web_node",
-            "The web page of [viewers](viewers.md). It subscribes `overlay` while somebody looks and `color/image_raw` where no overlay",
-            "comes, calls the services above, and counts what it refuses on `/diagnostics`. Its parameters are fixed at start.",
+            "Old parameter names still work until version 0.3. The node then logs a warning with the new name:",
+            ", ".join(f"`{old}` → `{new}`" for old, new in parameters.RENAMED.items()) + ".",
+            "",
+            "## Parameters of web_node",
+            "`web_node` serves the web page of [viewers](viewers.md). It subscribes `overlay` while at least one viewer watches. If no",
+            "overlay arrives, it subscribes `color/image_raw`. It calls the services above and counts refused requests on `/diagnostics`.",
+            "Its parameters are fixed at start.",
             "",
             web_node.PARAMETERS.markdown(),
             "",
-            "`prompt_window` has one, `max_rate`.",
+            "`prompt_window` has one parameter, `max_rate`.",
             "",
         )
     )

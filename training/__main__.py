@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the built-in checkpoints; an interrupted training goes on when the same command is given again."""
+"""Command that trains the built-in checkpoints. The same command resumes an interrupted training."""
 
 from __future__ import annotations
 
@@ -28,31 +28,37 @@ def _train(network: str, folder: Path, seed: int, device: str) -> None:
 
 
 def main() -> int:
-    """Command line of the training."""
+    """Run the command. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("network", choices=("all", "segmenter", "detector"), help="all: side by side on a CPU of two cores or more")
+    parser.add_argument(
+        "network",
+        choices=("all", "segmenter", "detector"),
+        help="network to train; all trains both, in parallel on a CPU of two cores or more",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("out/train"), help="folder for states, logs and checkpoints (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch on a CPU (default: %(default)s)")
-    given = parser.parse_args()
-    if given.network != "all":
-        torch.set_num_threads(given.threads)
-        torch.set_flush_denormal(True)  # vanishing numbers cost a CPU a hundred times as much as others
-        _train(given.network, given.out / given.network, given.seed, given.device)
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches (default: %(default)s)")
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="device of the training (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="number of torch threads on a CPU (default: %(default)s)")
+    options = parser.parse_args()
+    if options.network != "all":
+        torch.set_num_threads(options.threads)
+        torch.set_flush_denormal(True)  # denormal numbers cost a CPU a hundred times as much as others
+        _train(options.network, options.out / options.network, options.seed, options.device)
     else:
-        given.out.mkdir(parents=True, exist_ok=True)
+        options.out.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "training"]
-        options = ["--out", str(given.out), "--seed", str(given.seed), "--device", given.device, "--threads", str(given.threads)]
+        arguments = ["--out", str(options.out), "--seed", str(options.seed), "--device", options.device, "--threads", str(options.threads)]
         networks = ("segmenter", "detector")
-        together = given.device == "cpu" and (os.cpu_count() or 1) > 1
+        in_parallel = options.device == "cpu" and (os.cpu_count() or 1) > 1
         running: list[subprocess.Popen[bytes]] = []
         try:
             for network in networks:
-                running.append(subprocess.Popen([*command, network, *options]))
-                if not together and running[-1].wait():
+                running.append(subprocess.Popen([*command, network, *arguments]))
+                if not in_parallel and running[-1].wait():
                     return 1
             codes = [process.wait() for process in running]
             if any(codes):
@@ -62,7 +68,7 @@ def main() -> int:
                 if process.poll() is None:
                     process.terminate()
                     process.wait()
-    draw_curves(given.out, given.out / "curves.png")
+    draw_curves(options.out, options.out / "curves.png")
     return 0
 
 

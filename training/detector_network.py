@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A Grounding DINO of under two million parameters, ready to learn, and its tokenizer of a few dozen words."""
+"""Grounding DINO of under two million parameters, initialized for training, and its tokenizer of a few dozen words."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertTokenizer, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
-from lang2segtrack_ros.toyworld.pictures import ANYTHING
+from lang2segtrack_ros.toyworld.pictures import GENERIC_WORDS
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
 
 SHORTEST_EDGE, LONGEST_EDGE = 192, 256
-WORDS = (*COLORS, *SHAPES, *ANYTHING, "a", "the", "and")
+WORDS = (*COLORS, *SHAPES, *GENERIC_WORDS, "a", "the", "and")
 _SPECIAL = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1010: ",", 1012: ".", 1029: "?"}
 _VOCABULARY = 1032
 _FIRST_WORD = 200
@@ -23,7 +23,14 @@ _MAX_TOKENS = 64
 
 
 def write_tokenizer(folder: Path) -> Any:
-    """Writes a BERT tokenizer that knows the toy world's words. Special tokens keep BERT's ids, which the network relies on."""
+    """Write a BERT tokenizer with the words of the toy world. Special tokens keep BERT's ids, which the network relies on.
+
+    Args:
+        folder: folder for the tokenizer's files.
+
+    Returns:
+        The tokenizer.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     table = {index: f"[unused{index}]" for index in range(_VOCABULARY)} | _SPECIAL
     table |= {_FIRST_WORD + index: word for index, word in enumerate(WORDS)}
@@ -35,7 +42,7 @@ def write_tokenizer(folder: Path) -> Any:
 
 
 def detector_config() -> GroundingDinoConfig:
-    """The same architecture as Grounding DINO with fewer and narrower layers and three feature levels."""
+    """Return the architecture of Grounding DINO with fewer and narrower layers and three feature levels."""
     return GroundingDinoConfig(
         backbone_config=SwinConfig(
             image_size=LONGEST_EDGE,
@@ -77,18 +84,18 @@ def detector_config() -> GroundingDinoConfig:
 
 @torch.no_grad()
 def new_detector(seed: int = 0) -> GroundingDinoForObjectDetection:
-    """A network that has learnt nothing yet, but can."""
+    """Return an untrained network, initialized for training."""
     torch.manual_seed(seed)
     config = detector_config()
     model = GroundingDinoForObjectDetection(config)
     for layer in model.model.encoder.layers:
-        layer.fusion_layer.vision_param.fill_(0.1)  # 1e-4, as made for loaded weights, keeps text and image apart for long
+        layer.fusion_layer.vision_param.fill_(0.1)  # the default of 1e-4 suits loaded weights and would delay the fusion of text and image
         layer.fusion_layer.text_param.fill_(0.1)
     for module in [*model.model.backbone.modules(), *model.model.text_backbone.modules(), model.model.text_projection]:
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-    # Class logits are products of two normalised vectors without scale or bias: small gains and opposite biases make them start at
-    # about -4, as a focal loss wants it.
+    # Class logits are products of two normalized vectors without scale or bias. Small gains and opposite biases start them at about -4,
+    # which suits a focal loss.
     direction = nn.functional.normalize(torch.randn(config.d_model), dim=0)
     text_norm = model.model.encoder.layers[-1].text_enhancer_layer.layer_norm_after
     text_norm.weight.fill_(0.3)

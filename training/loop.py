@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What both trainings share: optimiser, learning rate, averaged weights, log, and a state on disk to go on from."""
+"""Training loop of both networks: optimizer, learning rate, averaged weights, log, and a state on disk to resume from."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LOG_EVERY = 20
 
 
 class Loop:
-    """Steps through a training.
+    """Training loop.
 
     Args:
-        folder: gets `state.pt`, from which the training goes on when it was interrupted, and `log.jsonl`.
-        model: what is shipped.
+        folder: folder for `state.pt`, from which an interrupted training resumes, and `log.jsonl`.
+        model: network to train and ship.
         helpers: parameters that only the training needs.
-        steps: length of the training.
-        rate: highest learning rate for a step; a cosine brings it down, 60 steps bring it up.
+        steps: number of steps.
+        rate: highest learning rate. It rises over 60 steps and falls with a cosine.
     """
 
     def __init__(self, folder: Path, model: nn.Module, helpers: nn.Module, steps: int, rate: float) -> None:
@@ -58,7 +58,7 @@ class Loop:
         log = self.folder / "log.jsonl"
         rows = [row for row in log.read_text().splitlines() if json.loads(row)["step"] <= self.step] if log.is_file() else []
         log.write_text("".join(row + "\n" for row in rows))
-        print(f"going on from step {self.step} of {self.steps} in {self.folder}", flush=True)
+        print(f"resuming from step {self.step} of {self.steps} in {self.folder}", flush=True)
 
     def _save(self) -> None:
         state = {
@@ -73,8 +73,12 @@ class Loop:
         os.replace(partial, self._state)
 
     def run(self, loss_of: Callable[[int], tuple[Tensor, dict[str, float]]]) -> None:
-        """Calls `loss_of(step)` for a loss and numbers to log, until the last step is done."""
-        began, first = time.monotonic(), self.step
+        """Run the remaining steps.
+
+        Args:
+            loss_of: returns the loss of a step and numbers to log.
+        """
+        started, first_step = time.monotonic(), self.step
         while self.step < self.steps:
             rate = self.rate * min(1.0, (self.step + 1) / 60) * (0.5 * (1 + math.cos(math.pi * self.step / self.steps)) * 0.98 + 0.02)
             for group in self.optimizer.param_groups:
@@ -86,20 +90,20 @@ class Loop:
             if torch.isfinite(norm):
                 self.optimizer.step()
             self.step += 1
-            self._follow()
-            self._count({"loss": float(loss.detach()), "norm": float(norm), **numbers})
+            self._update_average()
+            self._add_to_means({"loss": float(loss.detach()), "norm": float(norm), **numbers})
             if self.step % LOG_EVERY == 0:
-                self._log(rate, (time.monotonic() - began) / (self.step - first))
+                self._log(rate, (time.monotonic() - started) / (self.step - first_step))
             if self.step % SAVE_EVERY == 0 or self.step == self.steps:
                 self._save()
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        """Running average of the weights over about the last 5 % of the steps (at least 10)."""
-        share = 1 - 1 / max(10.0, min(self.step, 0.05 * self.steps))
-        torch._foreach_lerp_(list(self.average.values()), [p.detach() for _, p in self._named], 1 - share)
+    def _update_average(self) -> None:
+        """Update the running average of the weights. It covers about the last 5 % of the steps, at least 10."""
+        decay = 1 - 1 / max(10.0, min(self.step, 0.05 * self.steps))
+        torch._foreach_lerp_(list(self.average.values()), [p.detach() for _, p in self._named], 1 - decay)
 
-    def _count(self, numbers: dict[str, float]) -> None:
+    def _add_to_means(self, numbers: dict[str, float]) -> None:
         for name, value in numbers.items():
             if math.isfinite(value):
                 self._sums[name] = self._sums.get(name, 0.0) + value
@@ -116,7 +120,7 @@ class Loop:
 
     @torch.no_grad()
     def averaged(self) -> nn.Module:
-        """The model with the averaged weights; the training is over for it."""
+        """Return the model with the averaged weights. The model cannot be trained further."""
         for name, parameter in self._named:
             parameter.copy_(self.average[name])
         return self.model

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What comes out of a training: checkpoints as transformers and `weights.load_*` read them, and curves."""
+"""Output of a training: checkpoints in the format of transformers and of `models.loading`, and training curves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _write(model: Any, folder: Path, processor: dict[str, Any]) -> None:
 
 
 def package_segmenter(model: Any, folder: Path) -> None:
-    """Writes a segmenter in half precision, with what transformers' `Sam2VideoProcessor` needs."""
+    """Write a segmenter in half precision, with the configuration of transformers' `Sam2VideoProcessor`."""
     square = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     mask = {"height": IMAGE_SIZE // 4, "width": IMAGE_SIZE // 4}
     processor = {
@@ -46,7 +46,7 @@ def package_segmenter(model: Any, folder: Path) -> None:
 
 
 def package_detector(model: Any, folder: Path) -> None:
-    """Writes a detector in half precision with its tokenizer and what transformers' `GroundingDinoProcessor` needs."""
+    """Write a detector in half precision, with its tokenizer and the configuration of transformers' `GroundingDinoProcessor`."""
     write_tokenizer(folder)
     size = {"shortest_edge": SHORTEST_EDGE, "longest_edge": LONGEST_EDGE}
     images = {**_IMAGES, "do_pad": True, "format": "coco_detection", "image_processor_type": "GroundingDinoImageProcessor", "size": size}
@@ -54,7 +54,12 @@ def package_detector(model: Any, folder: Path) -> None:
 
 
 def draw_curves(folder: Path, path: Path) -> None:
-    """Draws what the trainings under `folder` logged: mask agreement and object score, detection losses."""
+    """Draw the logged curves: mask agreement and object score of the segmenter, losses of the detector.
+
+    Args:
+        folder: folder of the trainings.
+        path: image file to write.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -62,15 +67,15 @@ def draw_curves(folder: Path, path: Path) -> None:
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4))
     offset = 0
-    named: set[str] = set()
+    labeled: set[str] = set()
     for log in sorted((folder / "segmenter").glob("phase*/log.jsonl")):
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         steps = [row["step"] + offset for row in rows]
         for name, color in (("J", "tab:blue"), ("J_last", "tab:orange"), ("hidden_right", "tab:green"), ("told_apart", "tab:red")):
             pairs = [(step, row[name]) for step, row in zip(steps, rows) if name in row]
             if pairs:
-                left.plot(*zip(*pairs), color=color, label=None if name in named else name)
-                named.add(name)
+                left.plot(*zip(*pairs), color=color, label=None if name in labeled else name)
+                labeled.add(name)
         offset = steps[-1] if steps else offset
         left.axvline(offset, color="0.8", linewidth=0.8)
     left.set_title("segmenter: images, then windows of 4 to 7 frames")

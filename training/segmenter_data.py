@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Batches for the segmenter: windows of suite clips, and the prompts of their objects."""
+"""Batches for the segmenter: windows of suite clips, and prompts of their objects."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from lang2segtrack_ros.toyworld.suites import Clip, make_clip
 from training.segmenter_network import IMAGE_SIZE
 
 TRAINING_SEEDS = 1_000_000
-"""Training uses seeds from here on; everything below is held out."""
+"""First seed of the training. All smaller seeds are held out."""
 SIZES = ((256, 192), (256, 192), (320, 240), (256, 144), (320, 180))
-MIN_PIXELS = 20  # of the network's picture; with fewer, an object counts neither as visible nor as hidden
+MIN_PIXELS = 20  # at the network's image size; an object with fewer pixels, but not 0, is neither visible nor hidden
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Which windows of which clips are drawn.
+    """Distribution of suites and windows.
 
     Attributes:
-        suites: share of each suite.
-        gaps: steps between neighbouring frames of uneven windows, each as likely as the others.
-        even: share of evenly spaced windows.
-        meeting: share of windows that are laid around the moment at which two objects come closest.
+        suites: probability of each suite.
+        gaps: steps between neighboring frames of unevenly spaced windows; each is equally likely.
+        even: probability of an evenly spaced window.
+        crossing: probability of a window around the frame on which two objects are closest.
     """
 
     suites: dict[str, float]
     gaps: tuple[int, ...] = (1, 1, 2, 3, 5, 12)
     even: float = 0.5
-    meeting: float = 0.0
+    crossing: float = 0.0
 
 
 EVERYTHING = Mixture(
@@ -63,10 +63,10 @@ LOOK_ALIKES = Mixture(
     },
     gaps=(1, 2, 4, 8, 14, 22),
     even=0.0,
-    meeting=0.7,
+    crossing=0.7,
 )
-"""Few frames far apart: where an object is tells little, so that it must be known by its own tint, texture and turn."""
-MEETINGS = Mixture(
+"""Few frames far apart. Position helps little, so the network must recognize an object by its color gain, texture and rotation."""
+CROSSINGS = Mixture(
     {
         "crossing": 0.38,
         "depth_only_difference": 0.06,
@@ -80,10 +80,10 @@ MEETINGS = Mixture(
     },
     gaps=(1, 1, 2, 3, 5, 9),
     even=0.6,
-    meeting=0.7,
+    crossing=0.7,
 )
 FINISH = replace(
-    MEETINGS,
+    CROSSINGS,
     suites={
         "crossing": 0.27,
         "depth_only_difference": 0.05,
@@ -96,21 +96,21 @@ FINISH = replace(
         "camera_shake": 0.03,
     },
     even=0.7,
-    meeting=0.5,
+    crossing=0.5,
 )
-"""Crossings among much else, for the last phase."""
+"""Crossings and other situations, for the last phase."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips of T frames and B of their objects.
+    """Windows of T frames and B objects in them.
 
     Attributes:
         frames: uint8 [N, T, S, S, 3].
-        masks: uint8 [B, T, S, S], the visible part of each object.
-        others: uint8 [B, T, S, S], the visible parts of the other objects of its clip.
+        masks: uint8 [B, T, S, S], visible part of each object.
+        others: uint8 [B, T, S, S], visible parts of the other objects of its clip.
         clip_of: int64 [B], index of each object's clip.
-        fraction: float32 [B, T], visible part of the object's silhouette.
+        fraction: float32 [B, T], visible fraction of the object's silhouette.
     """
 
     frames: Tensor
@@ -121,25 +121,28 @@ class Batch:
 
 
 def _closest(clip: Clip) -> int | None:
-    """The frame on which two objects of a clip come closest, of one label if there are such; None when there are no two."""
-    courses = [(body.label, body.path[:, :2]) for body in clip.scene.bodies if body.label and body.path is not None]
-    pairs = [(one, other) for i, one in enumerate(courses) for other in courses[:i]]
-    alike = [(one, other) for one, other in pairs if one[0] == other[0]]
-    gaps = [np.linalg.norm(one[1] - other[1], axis=1) for one, other in alike or pairs]
+    """Return the frame on which two objects of a clip are closest; None for a clip with a single object.
+
+    Pairs with one label have priority over other pairs.
+    """
+    trajectories = [(body.label, body.path[:, :2]) for body in clip.scene.bodies if body.label and body.path is not None]
+    pairs = [(first, second) for i, first in enumerate(trajectories) for second in trajectories[:i]]
+    same_label = [(first, second) for first, second in pairs if first[0] == second[0]]
+    gaps = [np.linalg.norm(first[1] - second[1], axis=1) for first, second in same_label or pairs]
     return int(min(gaps, key=lambda gap: gap.min()).argmin()) if gaps else None
 
 
 def _times(rng: np.random.Generator, count: int, clip: Clip, mixture: Mixture) -> list[int]:
-    """Frames of a window: evenly spaced, or with gaps of any size, as a memory policy leaves them."""
+    """Draw the frames of a window: evenly spaced, or with irregular gaps like those of a memory policy."""
     even = rng.random() < mixture.even
     steps = np.full(count - 1, rng.choice([1, 1, 2, 3])) if even else rng.choice(mixture.gaps, count - 1)
     while steps.sum() >= clip.length:
         steps = np.maximum(steps - 1, 1)
-    last = int(clip.length - steps.sum())  # a window may begin on any frame before this
-    start = int(rng.integers(0, last))
-    moment = _closest(clip) if rng.random() < mixture.meeting else None
-    if moment is not None:
-        start = int(np.clip(moment - rng.uniform(0.2, 0.8) * steps.sum(), 0, last - 1))
+    start_limit = int(clip.length - steps.sum())  # exclusive limit of a window's first frame
+    start = int(rng.integers(0, start_limit))
+    closest_frame = _closest(clip) if rng.random() < mixture.crossing else None
+    if closest_frame is not None:
+        start = int(np.clip(closest_frame - rng.uniform(0.2, 0.8) * steps.sum(), 0, start_limit - 1))
     return [start, *(start + np.cumsum(steps)).tolist()]
 
 
@@ -149,7 +152,15 @@ def _draw(rng: np.random.Generator, mixture: Mixture) -> Clip:
 
 
 def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int, mixture: Mixture = EVERYTHING) -> Batch:
-    """The batch that belongs to a seed: `objects` objects, at most `per_clip` of one clip."""
+    """Return the batch of a seed.
+
+    Args:
+        seed: seed of the batch.
+        frames: number of frames of each window.
+        objects: number of objects of the batch.
+        per_clip: largest number of objects of one clip.
+        mixture: distribution of suites and windows.
+    """
     rng = np.random.default_rng(list(seed))
     size = (IMAGE_SIZE, IMAGE_SIZE)
     colors: list[NDArray[np.uint8]] = []
@@ -162,19 +173,19 @@ def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int, 
         times = _times(rng, frames, clip, mixture)
         shots = [clip.scene.render(time) for time in times]
         numbers = [n for n, body in shots[0].bodies.items() if body.fraction > 0.55]
-        small = np.stack([cv2.resize(shot.instances, size, interpolation=cv2.INTER_NEAREST) for shot in shots])
-        numbers = [n for n in numbers if np.count_nonzero(small[0] == n) > 2 * MIN_PIXELS]
+        instances = np.stack([cv2.resize(shot.instances, size, interpolation=cv2.INTER_NEAREST) for shot in shots])
+        numbers = [n for n in numbers if np.count_nonzero(instances[0] == n) > 2 * MIN_PIXELS]
         if not numbers:
             continue
-        share = np.array([[shot.bodies[n].fraction for shot in shots] for n in numbers])
+        visible_fractions = np.array([[shot.bodies[n].fraction for shot in shots] for n in numbers])
         order = rng.permutation(len(numbers))
-        if rng.random() < 0.6:  # first those to whom something happens
-            order = order[np.argsort(share.min(axis=1)[order], kind="stable")]
+        if rng.random() < 0.6:  # prefer objects that are occluded
+            order = order[np.argsort(visible_fractions.min(axis=1)[order], kind="stable")]
         for index in order[: min(per_clip, objects - len(masks))]:
-            masks.append(small == numbers[index])
-            others.append((small > 0) & (small != numbers[index]))
+            masks.append(instances == numbers[index])
+            others.append((instances > 0) & (instances != numbers[index]))
             clip_of.append(len(colors))
-            fractions.append(share[index])
+            fractions.append(visible_fractions[index])
         colors.append(np.stack([cv2.resize(shot.color, size, interpolation=cv2.INTER_LINEAR) for shot in shots]))
     return Batch(
         torch.from_numpy(np.stack(colors)),
@@ -186,9 +197,15 @@ def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int, 
 
 
 def box_prompts(masks: NDArray[np.uint8], rng: np.random.Generator, jitter: float = 0.06) -> tuple[Tensor, Tensor]:
-    """Loose boxes around masks [B, S, S] as the decoder takes them: points [B, 1, 2, 2] and labels int32 [B, 1, 2].
+    """Return loose boxes around masks in the decoder's format. Objects without pixels get labels of -1 (no point).
 
-    Objects without pixels get labels of -1 (no point).
+    Args:
+        masks: uint8 [B, S, S].
+        rng: random generator.
+        jitter: standard deviation of each edge's position, as a fraction of the box size.
+
+    Returns:
+        Points float32 [B, 1, 2, 2] and labels int32 [B, 1, 2].
     """
     points = np.zeros((len(masks), 1, 2, 2), np.float32)
     labels = np.full((len(masks), 1, 2), -1, np.int32)
@@ -204,7 +221,15 @@ def box_prompts(masks: NDArray[np.uint8], rng: np.random.Generator, jitter: floa
 
 
 def point_prompts(masks: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A click inside each of masks [B, S, S]: points [B, 1, 1, 2] and labels int32 [B, 1, 1]; -1 where there are no pixels."""
+    """Return one point inside each mask in the decoder's format. Objects without pixels get a label of -1 (no point).
+
+    Args:
+        masks: uint8 [B, S, S].
+        rng: random generator.
+
+    Returns:
+        Points float32 [B, 1, 1, 2] and labels int32 [B, 1, 1].
+    """
     points = np.zeros((len(masks), 1, 1, 2), np.float32)
     labels = np.full((len(masks), 1, 1), -1, np.int32)
     for row, mask in enumerate(masks):

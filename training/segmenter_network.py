@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A SAM 2 video network of two million parameters, ready to learn.
+"""SAM 2 video network of two million parameters, initialized for training.
 
-transformers' own initialisation (standard deviation 0.02 everywhere) is made for wide layers that load weights; a narrow network
-that starts from it does not learn. What is set differently, and why, stands at each step.
+transformers initializes all layers with a standard deviation of 0.02, which suits wide layers with loaded weights. A narrow network
+does not learn from that start. The comments below explain each difference.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ _BLOCKS = (1, 2, 3, 1)
 
 
 def segmenter_config() -> Sam2VideoConfig:
-    """The same architecture as SAM 2.1 with fewer and narrower layers; what other modules rely on (7 memories, 16 pointers) is kept."""
-    side = IMAGE_SIZE // 16
+    """Return the architecture of SAM 2.1 with fewer and narrower layers.
+
+    Other modules rely on its 7 memories and 16 object pointers, so these stay.
+    """
+    feature_size = IMAGE_SIZE // 16
     backbone = Sam2HieraDetConfig(
         hidden_size=_STAGES[0],
         num_attention_heads=1,
@@ -37,7 +40,7 @@ def segmenter_config() -> Sam2VideoConfig:
     vision = Sam2VisionConfig(
         backbone_config=backbone,
         backbone_channel_list=list(_STAGES)[::-1],
-        backbone_feature_sizes=[[4 * side, 4 * side], [2 * side, 2 * side], [side, side]],
+        backbone_feature_sizes=[[4 * feature_size, 4 * feature_size], [2 * feature_size, 2 * feature_size], [feature_size, feature_size]],
         fpn_hidden_size=WIDTH,
         fpn_top_down_levels=[2, 3],
     )
@@ -52,7 +55,7 @@ def segmenter_config() -> Sam2VideoConfig:
         memory_attention_feed_forward_hidden_size=256,
         memory_attention_dropout=0.0,
         memory_attention_rope_dropout=0.0,
-        memory_attention_rope_feat_sizes=[side, side],
+        memory_attention_rope_feat_sizes=[feature_size, feature_size],
         memory_encoder_hidden_size=WIDTH,
         memory_encoder_output_channels=64,
         mask_downsampler_embed_dim=WIDTH,
@@ -64,7 +67,7 @@ def segmenter_config() -> Sam2VideoConfig:
 
 @torch.no_grad()
 def new_segmenter(seed: int = 0) -> Sam2VideoModel:
-    """A network that has learnt nothing yet, but can."""
+    """Return an untrained network, initialized for training."""
     torch.manual_seed(seed)
     model = Sam2VideoModel(segmenter_config())
     for module in model.modules():
@@ -90,7 +93,7 @@ def new_segmenter(seed: int = 0) -> Sam2VideoModel:
     ):
         nn.init.trunc_normal_(parameter, std=0.02)
     for layer in model.memory_encoder.memory_fuser.layers:
-        layer.scale.fill_(0.1)  # zero would keep the fuser out of the game for long
+        layer.scale.fill_(0.1)  # a start at zero would disable the fuser for many steps
     for mlp in model.mask_decoder.output_hypernetworks_mlps:
         mlp.proj_out.weight.mul_(0.5)  # masks must not start saturated
     _align_decoder(model)
@@ -99,10 +102,10 @@ def new_segmenter(seed: int = 0) -> Sam2VideoModel:
 
 
 def _align_decoder(model: Sam2VideoModel) -> None:
-    """Lets a prompt attend to its own place from the first step.
+    """Initialize the decoder so that a prompt attends to its own position from the first step.
 
-    Prompt and image share one Fourier code of positions (in transformers they are two buffers that a checkpoint makes equal), and
-    each cross attention of the decoder begins with equal, orthogonal projections of queries and keys.
+    Prompt and image share one Fourier encoding of positions; in transformers these are two buffers that a checkpoint makes equal. In each
+    cross attention of the decoder, queries and keys start with equal, orthogonal projections.
     """
     code = torch.randn(2, WIDTH // 2) * 0.6
     model.shared_image_embedding.positional_embedding.copy_(code)
@@ -116,16 +119,19 @@ def _align_decoder(model: Sam2VideoModel) -> None:
 
 
 def _align_memory(model: Sam2VideoModel) -> None:
-    """Lets the memory attention begin as a comparison of appearances: queries times keys = likeness of features now and then."""
-    encoder, eye = model.memory_encoder, torch.eye(WIDTH)
-    encoder.feature_projection.weight.copy_(eye[:, :, None, None])
+    """Initialize memory attention as a comparison of appearances.
+
+    The product of queries and keys starts as the similarity of current and past features.
+    """
+    encoder, identity = model.memory_encoder, torch.eye(WIDTH)
+    encoder.feature_projection.weight.copy_(identity[:, :, None, None])
     projection = nn.init.orthogonal_(torch.empty(64, WIDTH))
     encoder.projection.weight.copy_(projection[:, :, None, None])
     for layer in model.memory_attention.layers:
         cross = layer.cross_attn_image
-        cross.q_proj.weight.copy_(eye)
+        cross.q_proj.weight.copy_(identity)
         cross.k_proj.weight.copy_(projection.T * 1.5)
-        layer.self_attn.q_proj.weight.copy_(eye * 0.7)
-        layer.self_attn.k_proj.weight.copy_(eye * 0.7)
+        layer.self_attn.q_proj.weight.copy_(identity * 0.7)
+        layer.self_attn.k_proj.weight.copy_(identity * 0.7)
         for output in (cross.o_proj, layer.self_attn.o_proj, layer.linear2):
             output.weight.mul_(0.5)

@@ -1,10 +1,10 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every fault, injected into a real track_node on a real graph: frames lost, seconds to recovery, ids and prompts kept.
+"""Command that injects every fault into a real track_node on a real graph. It measures lost frames, time to recovery, and kept ids and
+prompts.
 
-Prints a table and writes out/bench/faults.json. Exit code 1 when a fault ended the process, or lost an id or a prompt, or when the node
-leaked, or when a signal took 2 s. Run it with `make faults`.
+Prints a table and writes out/bench/faults.json. The exit code is 1 when a fault ended the process or lost an id or a prompt, when the
+node leaked, or when a signal took 2 s. `make faults` runs this command.
 """
 
 from __future__ import annotations
@@ -25,66 +25,74 @@ from lang2segtrack_ros.toyworld.graph import isolated_environment
 
 ROUNDS = 4
 LEAK_MB = 8.0
-"""Resident size wanders by some MB from one round of the same work to the next."""
+"""Largest accepted growth. The resident size varies by some MB between rounds of the same work."""
 
 
-def suffer(around: Rig, full: bool) -> list[Outcome]:
-    """All faults, one after the other, on one process."""
+def run_faults(test_rig: Rig, full: bool) -> list[Outcome]:
+    """Run all faults, one after the other, on one process.
+
+    Args:
+        test_rig: rig with the running node.
+        full: True runs the long version of each fault.
+    """
     outcomes = []
     for scenario in SCENARIOS:
-        outcomes.append(scenario(around, full))
+        outcomes.append(scenario(test_rig, full))
         outcome = outcomes[-1]
-        recovery, words = f"{outcome.recovery_s:.1f} s", " | ".join(filter(None, (outcome.words, outcome.told)))
+        recovery, words = f"{outcome.recovery_s:.1f} s", " | ".join(filter(None, (outcome.words, outcome.details)))
         kept = f"ids {'kept' if outcome.ids_kept else 'LOST'}, prompts {'kept' if outcome.prompts_kept else 'LOST'}"
         lost = f"lost {outcome.lost:3} ({outcome.replaced:3} late) of {outcome.shown:3}"
         print(f"{outcome.fault:48} {lost}  {recovery:>7}  {kept}  {words[:110]}", flush=True)
-        if around.process.poll() is not None:
-            raise SystemExit(f"the process ended with {around.process.returncode}:\n{around.processes.log('track_node')[-3000:]}")
+        if test_rig.process.poll() is not None:
+            raise SystemExit(
+                f"the process ended with exit code {test_rig.process.returncode}:\n{test_rig.processes.log('track_node')[-3000:]}"
+            )
     return outcomes
 
 
-def leaks(around: Rig) -> dict[str, Any]:
-    """Threads, files and memory over rounds of the same work after all the faults."""
+def leaks(test_rig: Rig) -> dict[str, Any]:
+    """Return threads, files and memory over rounds of the same work after all faults."""
     usages = []
     for _ in range(ROUNDS):
-        around.begin()
-        around.run(5.0)
-        usages.append(around.usage())
+        test_rig.begin()
+        test_rig.run(5.0)
+        usages.append(test_rig.usage())
     first, last = usages[0], usages[-1]
     ok = last.threads <= first.threads and last.files <= first.files and last.resident_mb - first.resident_mb < LEAK_MB
     return {"rounds": [vars(usage) for usage in usages], "ok": ok}
 
 
 def signals(logs: Path) -> list[dict[str, Any]]:
-    """Each signal at each moment."""
+    """Send each signal at each moment. Return one row per case."""
     rows = []
-    for number, (moment, how) in enumerate((moment, how) for moment in moments() for how in (signal.SIGINT, signal.SIGTERM)):
+    for number, (moment, sent_signal) in enumerate(
+        (moment, sent_signal) for moment in moments() for sent_signal in (signal.SIGINT, signal.SIGTERM)
+    ):
         with isolated_environment() as environment:
-            ended = stop(environment, logs / f"signal{number}", moment, how)
+            ended = stop(environment, logs / f"signal{number}", moment, sent_signal)
         ok = ended.seconds < 2.0 and not ended.left_behind and "Traceback" not in ended.log
-        rows.append({"moment": moment, "signal": ended.how, "seconds": round(ended.seconds, 2), "exit_code": ended.code, "ok": ok})
-        print(
-            f"{ended.how} {moment:24} {ended.seconds:5.2f} s  exit code {ended.code:4}  {'' if ok else 'NOT OK ' + ended.log[-300:]}",
-            flush=True,
-        )
+        rows.append({"moment": moment, "signal": ended.sent_signal, "seconds": round(ended.seconds, 2), "exit_code": ended.code, "ok": ok})
+        result = "" if ok else f"NOT OK {ended.log[-300:]}"
+        print(f"{ended.sent_signal} {moment:24} {ended.seconds:5.2f} s  exit code {ended.code:4}  {result}", flush=True)
     return rows
 
 
 def main() -> int:
-    """See the module."""
+    """Run the command. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="as the tests do it")
-    parser.add_argument("--out", type=numbers_file, default="out/bench/faults.json")
+    parser.add_argument("--short", action="store_true", help="run the short version of the tests")
+    parser.add_argument("--out", type=numbers_file, default="out/bench/faults.json", help="JSON file to write (default: %(default)s)")
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would what they start
+    # Background jobs of a shell ignore SIGINT, and child processes would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
-        with rig(Path(folder) / "faults") as around:
-            outcomes = suffer(around, not options.short)
-            leaked = leaks(around)
-            log = around.processes.log("track_node")
+        with rig(Path(folder) / "faults") as test_rig:
+            outcomes = run_faults(test_rig, not options.short)
+            leaked = leaks(test_rig)
+            log = test_rig.processes.log("track_node")
         print(f"threads, files, MB: {leaked['rounds'][0]} .. {leaked['rounds'][-1]}", flush=True)
-        with rig(Path(folder) / "clock", "-p", "use_sim_time:=true") as around:
-            outcomes.append(simulated_time(around, True))
+        with rig(Path(folder) / "clock", "-p", "use_sim_time:=true") as test_rig:
+            outcomes.append(simulated_time(test_rig, True))
         stopped = signals(Path(folder))
     options.out.with_suffix(".log").write_text(log)
     report = {"machine": f"{platform.machine()}, {platform.python_version()}", "faults": [outcome.row() for outcome in outcomes]}

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A subscriber of everything track_node publishes that takes its time over each message: `python listener.py SECONDS`."""
+"""Slow subscriber of all outputs of track_node. It sleeps for each message: `python listener.py SECONDS`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from lang2segtrack.msg import TrackArray
 
 
 def main() -> None:
-    """Listens until it is stopped."""
+    """Receive messages until the process is stopped."""
     pause_s = float(sys.argv[1])
     rclpy.init()
     node = rclpy.create_node("listener")
 
-    def take(message: Any) -> None:
+    def handle(message: Any) -> None:
         time.sleep(pause_s)
 
     for kind, topic in ((Image, "overlay"), (Image, "instance_masks"), (TrackArray, "tracks"), (Detection2DArray, "detections")):
-        node.create_subscription(kind, topic, take, QoSProfile(depth=5))
+        node.create_subscription(kind, topic, handle, QoSProfile(depth=5))
     print("listening", flush=True)
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(node)

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""One function for each fault: what is done to a running node, and the outcome. `full` makes it longer and harder than a test needs."""
+"""One function per fault: it injects the fault into a running node and returns the outcome.
+
+`full` selects a longer and harder version than a test needs.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,17 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a fault.
+    """Outcome of a fault.
 
     Attributes:
-        fault: what was done.
-        lost, shown: images that got no answer, of those shown from the fault's beginning to the recovery.
-        replaced: how many of the lost ones were replaced by newer ones because the machine was too slow, which is no fault's doing.
-        recovery_s: from the end of the fault to the first image on which every object is found under its id; infinity for never.
-        ids_kept: whether every object was found again under its id.
-        prompts_kept: whether everything asked for during the fault was done, or refused with a sentence.
-        words: what /diagnostics said, at its worst.
-        told: further numbers.
+        fault: description of the fault.
+        lost, shown: number of images without a result, and number of published images, from the start of the fault to the recovery.
+        replaced: number of lost images that newer ones replaced because the machine was too slow. The fault did not cause these.
+        recovery_s: seconds from the end of the fault to the first image on which every object is found with its id; infinity for never.
+        ids_kept: True when every object was found again with its id.
+        prompts_kept: True when every request during the fault was completed, or refused with a reason.
+        words: messages of /diagnostics during the fault.
+        details: further numbers.
     """
 
     fault: str
@@ -49,41 +52,54 @@ class Outcome:
     ids_kept: bool
     prompts_kept: bool
     words: str
-    told: str = ""
+    details: str = ""
 
     def row(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """Return the JSON row."""
+        row = asdict(self)
+        row["told"] = row.pop("details")  # the key of this column in all reports
+        return row
 
 
 def measure(
-    rig: Rig, fault: str, act: Callable[[], tuple[bool, str] | None], words: Callable[[], str], during: Callable[[], Any] | None = None
+    rig: Rig,
+    fault: str,
+    inject_fault: Callable[[], tuple[bool, str] | None],
+    words: Callable[[], str],
 ) -> Outcome:
-    """Points at the objects, lets the fault happen (`act`), and watches until all is well again.
+    """Prompt the objects, inject the fault, and wait until the node has recovered.
 
-    `act` returns whether what was asked for was done, and further numbers; `words` says what diagnostics should show.
+    Args:
+        rig: rig with the running node.
+        fault: description of the fault.
+        inject_fault: injects the fault and ends it. It returns whether the requests were completed, and further numbers.
+        words: returns the diagnostics of the fault.
     """
     rig.begin()
-    before = replaced(rig)
-    began = time.monotonic()
-    kept, told = act() or (True, "")
-    ended = time.monotonic()
-    recovery = rig.recover(ended)
-    rig.spin(1.0)  # the answers that are still under way
-    lost, shown = rig.lost(began)
-    late = min(lost, replaced(rig) - before)
-    return Outcome(fault, lost, shown, late, round(recovery, 2), bool(np.isfinite(recovery)), kept, words(), told)
+    replaced_before = replaced(rig)
+    started = time.monotonic()
+    kept, details = inject_fault() or (True, "")
+    recovery = rig.wait_for_recovery(time.monotonic())
+    rig.spin(1.0)  # wait for pending answers
+    lost, shown = rig.count_lost(started)
+    lost_to_load = min(lost, replaced(rig) - replaced_before)
+    return Outcome(fault, lost, shown, lost_to_load, round(recovery, 2), bool(np.isfinite(recovery)), kept, words(), details)
 
 
 def replaced(rig: Rig) -> int:
-    """How many images the node has left out so far because newer ones had come."""
+    """Return how many images the node has replaced by newer ones so far."""
     rig.values = {}
     rig.spin(5.0, lambda: bool(rig.values))
     return int(rig.values.get("images_replaced", 0))
 
 
 def value(rig: Rig, *keys: str) -> Callable[[], str]:
-    """The next values of diagnostics under these keys, in words."""
+    """Return a function that reads the next diagnostics values.
+
+    Args:
+        rig: rig with the running node.
+        *keys: keys of the values.
+    """
 
     def read() -> str:
         rig.values = {}
@@ -93,64 +109,74 @@ def value(rig: Rig, *keys: str) -> Callable[[], str]:
     return read
 
 
-def wait_for_words(rig: Rig, words: str, showing: bool = False, limit_s: float = 10.0) -> str:
-    """What diagnostics say once it contains some words, while images are shown or not; the last it said when it never does."""
-    rig.said = ""  # said before the fault, perhaps
+def wait_for_message(rig: Rig, words: str, show_images: bool = False, limit_s: float = 10.0) -> str:
+    """Wait until the diagnostics message contains some words.
+
+    Args:
+        rig: rig with the running node.
+        words: words to wait for.
+        show_images: True publishes images meanwhile.
+        limit_s: longest time to wait.
+
+    Returns:
+        The latest diagnostics message.
+    """
+    rig.status_message = ""  # discard a message from before the fault
     end = time.monotonic() + limit_s
-    while words not in rig.said and time.monotonic() < end:
-        rig.run(PERIOD_S) if showing else rig.spin(PERIOD_S)
-    return rig.said
+    while words not in rig.status_message and time.monotonic() < end:
+        rig.run(PERIOD_S) if show_images else rig.spin(PERIOD_S)
+    return rig.status_message
 
 
 def camera_stops(rig: Rig, full: bool) -> Outcome:
-    """No image for a while, then the same camera again."""
-    said: list[str] = []
+    """Stop publishing for a while, then resume with the same publisher."""
+    messages: list[str] = []
 
-    def act() -> tuple[bool, str]:
+    def inject_fault() -> tuple[bool, str]:
         rig.spin(5.0 if full else 2.5)
-        said.append(wait_for_words(rig, "color/image_raw"))
+        messages.append(wait_for_message(rig, "color/image_raw"))
         future = rig.ask(AddTextPrompt, "add_text_prompt", text="purple cross", mode="once")
         rig.spin(1.0)
         rig.run(4.0)
         return future.done() and bool(future.result().success or future.result().message), ""
 
-    return measure(rig, "camera stops and returns", act, lambda: said[0])
+    return measure(rig, "camera stops and returns", inject_fault, lambda: messages[0])
 
 
 def camera_replaced(rig: Rig, full: bool) -> Outcome:
-    """The driver dies and is started again, with another quality of service."""
-    said: list[str] = []
+    """Replace the camera's publisher by one with another quality of service."""
+    messages: list[str] = []
 
-    def act() -> None:
-        rig.pull_out()
+    def inject_fault() -> None:
+        rig.disconnect_camera()
         rig.spin(2.0)
-        said.append(wait_for_words(rig, "nobody publishes"))
-        rig.plug_in(ReliabilityPolicy.BEST_EFFORT)
+        messages.append(wait_for_message(rig, "nobody publishes"))
+        rig.connect_camera(ReliabilityPolicy.BEST_EFFORT)
         rig.spin(1.5)
 
     try:
-        return measure(rig, "camera driver dies and returns with another QoS", act, lambda: said[0])
+        return measure(rig, "camera driver dies and returns with another QoS", inject_fault, lambda: messages[0])
     finally:
-        rig.pull_out()
-        rig.plug_in()
+        rig.disconnect_camera()
+        rig.connect_camera()
         rig.spin(1.5)
 
 
 def resolution(rig: Rig, full: bool) -> Outcome:
-    """The size of the images changes in mid-stream, also to another shape."""
+    """Change the image size, and the aspect ratio, in mid-stream."""
 
     def at(width: int, height: int) -> Callable[[Image], tuple[Image, str]]:
         return lambda color: (cv2.resize(color, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8), "rgb8")
 
-    def act() -> None:
+    def inject_fault() -> None:
         for size in ((640, 480), (160, 120), (320, 180), (333, 251))[: 4 if full else 2]:
             rig.run(2.0 if full else 1.0, at(*size))
 
-    return measure(rig, "resolution changes in mid-stream", act, value(rig, "skipped_size_changed_kept"))
+    return measure(rig, "resolution changes in mid-stream", inject_fault, value(rig, "skipped_size_changed_kept"))
 
 
 def encoding(rig: Rig, full: bool) -> Outcome:
-    """The encoding changes in mid-stream, also to one that nobody knows."""
+    """Change the image encoding in mid-stream, also to an unknown one."""
     changes: list[Callable[[Image], tuple[Image, str]]] = [
         lambda color: (np.ascontiguousarray(color[..., ::-1]), "bgr8"),
         lambda color: (color, "klingon8"),
@@ -158,184 +184,202 @@ def encoding(rig: Rig, full: bool) -> Outcome:
         lambda color: (color[:, : color.shape[1] // 2], "rgb8"),
     ]
 
-    def act() -> None:
+    def inject_fault() -> None:
         for change in changes[: 4 if full else 2]:
             rig.run(1.0, change)
 
-    return measure(rig, "encoding changes, known and unknown", act, value(rig, "skipped_unknown_encoding"))
+    return measure(rig, "encoding changes, known and unknown", inject_fault, value(rig, "skipped_unknown_encoding"))
 
 
 def clock(rig: Rig, full: bool) -> Outcome:
-    """Stamps jump: a bag that loops, a clock that is set."""
+    """Let stamps jump, as a looping bag or a clock adjustment does."""
 
-    def act() -> None:
+    def inject_fault() -> None:
         for jump_s in (-5, 3600, -7200, 86_400, -0.5)[: 5 if full else 3]:
             rig.stamp_ns += int(jump_s * 1e9)
             rig.run(1.0)
 
-    return measure(rig, "clock jumps back and forth", act, value(rig, "skipped_clock_went_back_kept"))
+    return measure(rig, "clock jumps back and forth", inject_fault, value(rig, "skipped_clock_went_back_kept"))
 
 
 def memory(rig: Rig, full: bool, fault: str, number: float, name: str) -> Outcome:
-    """The device runs out of memory, while a prompt waits."""
-    said: list[str] = []
+    """Let the device run out of memory while a prompt is pending.
 
-    def act() -> tuple[bool, str]:
+    Args:
+        rig: rig with the running node.
+        full: not used.
+        fault: name of the injected fault.
+        number: threshold of the fault.
+        name: description of the fault.
+    """
+    messages: list[str] = []
+
+    def inject_fault() -> tuple[bool, str]:
         future = rig.ask(AddTextPrompt, "add_text_prompt", text="purple cross", mode="once")
         rig.inject(fault, number)
         rig.run(3.0)
-        said.append(wait_for_words(rig, "out of memory", showing=True))
+        messages.append(wait_for_message(rig, "out of memory", show_images=True))
         answered = rig.spin(5.0, future.done)
-        rig.mend(fault)
+        rig.clear_fault(fault)
         return answered and bool(future.result().success), value(rig, "memory_settings")()
 
-    return measure(rig, name, act, lambda: said[0])
+    return measure(rig, name, inject_fault, lambda: messages[0])
 
 
 def memory_objects(rig: Rig, full: bool) -> Outcome:
-    """Memory for one object at once is left."""
+    """Leave memory for one object at a time."""
     return memory(rig, full, "objects_at_once", 1, "out of memory: too many objects at once")
 
 
 def memory_images(rig: Rig, full: bool) -> Outcome:
-    """Memory for small images is left."""
+    """Leave memory for small images only."""
     return memory(rig, full, "image_size", 130, "out of memory: images too large")
 
 
 def memory_detector(rig: Rig, full: bool) -> Outcome:
-    """The detector does not fit."""
+    """Leave too little memory for the detector."""
     return memory(rig, full, "detector_size", 150, "out of memory: detector")
 
 
 def memory_gone(rig: Rig, full: bool) -> Outcome:
-    """Another program takes all memory for a while; nothing can be done but wait."""
-    said: list[str] = []
+    """Leave no memory at all for a while, so the node can only wait."""
+    messages: list[str] = []
 
-    def act() -> tuple[bool, str]:
+    def inject_fault() -> tuple[bool, str]:
         rig.inject("image_size", 1)
         future = rig.ask(AddTextPrompt, "add_text_prompt", text="purple cross", mode="once")
         rig.run(3.0)
-        said.append(wait_for_words(rig, "out of memory", showing=True))
-        rig.mend("image_size")
+        messages.append(wait_for_message(rig, "out of memory", show_images=True))
+        rig.clear_fault("image_size")
         rig.run(3.0)
-        found = any(track.label == "purple cross" for _, message in rig.heard.values() for track in message.tracks)
+        found = any(track.label == "purple cross" for _, message in rig.received.values() for track in message.tracks)
         return future.done() and found, ""
 
-    return measure(rig, "out of memory: nothing left at all for 3 s", act, lambda: said[0])
+    return measure(rig, "out of memory: no memory at all for 3 s", inject_fault, lambda: messages[0])
 
 
-def raising(rig: Rig, full: bool, where: str, times: int) -> Outcome:
-    """Something inside raises what nobody foresaw."""
+def exception_in(rig: Rig, full: bool, where: str, times: int) -> Outcome:
+    """Raise an unexpected exception inside the node.
 
-    def act() -> tuple[bool, str]:
+    Args:
+        rig: rig with the running node.
+        full: not used.
+        where: name of the injected fault.
+        times: number of exceptions.
+    """
+
+    def inject_fault() -> tuple[bool, str]:
         future = rig.ask(AddTextPrompt, "add_text_prompt", text="purple cross", mode="once")
         rig.inject(where, times)
         rig.run(3.0)
         return rig.spin(5.0, future.done) and bool(future.result().success), ""
 
-    return measure(rig, f"exception in the {where.replace('_', ' ')}", act, value(rig, "thread_restarts", "last_error"))
+    return measure(rig, f"exception in the {where.replace('_', ' ')}", inject_fault, value(rig, "thread_restarts", "last_error"))
 
 
 def engine_raises(rig: Rig, full: bool) -> Outcome:
-    """In the loop of the thread that owns the tracker."""
-    return raising(rig, full, "engine", 3)
+    """Raise in the loop of the thread that owns the tracker."""
+    return exception_in(rig, full, "engine", 3)
 
 
 def engine_exits(rig: Rig, full: bool) -> Outcome:
-    """A library calls sys.exit on that thread."""
-    return raising(rig, full, "engine_exit", 1)
+    """Call sys.exit on the thread that owns the tracker."""
+    return exception_in(rig, full, "engine_exit", 1)
 
 
 def publisher_raises(rig: Rig, full: bool) -> Outcome:
-    """In the loop of the thread that publishes."""
-    return raising(rig, full, "publisher", 3)
+    """Raise in the loop of the thread that publishes."""
+    return exception_in(rig, full, "publisher", 3)
 
 
 def detector_raises(rig: Rig, full: bool) -> Outcome:
-    """The detector fails twice, then answers."""
-    return raising(rig, full, "detector", 2)
+    """Let the detector fail twice."""
+    return exception_in(rig, full, "detector", 2)
 
 
 def callback_raises(rig: Rig, full: bool) -> Outcome:
-    """Converting an image raises what nobody foresaw."""
-    return raising(rig, full, "callback", 3)
+    """Raise during the conversion of an image."""
+    return exception_in(rig, full, "callback", 3)
 
 
 def slow_subscriber(rig: Rig, full: bool) -> Outcome:
-    """Somebody takes a second over each message, and is then stopped dead, connections open."""
+    """Add a subscriber that needs a second per message; then suspend it with open connections."""
 
-    def act() -> tuple[bool, str]:
-        slow = rig.processes.start("slow", [sys.executable, "-m", "bench.faults.listener", "1.0"])
+    def inject_fault() -> tuple[bool, str]:
+        subscriber = rig.processes.start("slow", [sys.executable, "-m", "bench.faults.listener", "1.0"])
         rig.spin(20.0, lambda: "listening" in rig.processes.log("slow"))
         rig.run(5.0 if full else 3.0)
-        slow.send_signal(signal.SIGSTOP)
+        subscriber.send_signal(signal.SIGSTOP)
         rig.run(40.0 if full else 6.0)
-        slow.send_signal(signal.SIGKILL)
-        slow.wait()
+        subscriber.send_signal(signal.SIGKILL)
+        subscriber.wait()
         return True, value(rig, "results_dropped")()
 
-    return measure(rig, "slow subscriber, then one stopped dead", act, lambda: "")
+    return measure(rig, "slow subscriber, then a suspended one", inject_fault, lambda: "")
 
 
 def flood(rig: Rig, full: bool) -> Outcome:
-    """More requests at once than anybody should send."""
+    """Send far more requests at once than the node is made for."""
     count = 1000 if full else 100
 
-    def act() -> tuple[bool, str]:
-        began = time.monotonic()
+    def inject_fault() -> tuple[bool, str]:
+        started = time.monotonic()
         futures = [rig.ask(ListTracks, "list_tracks") for _ in range(count)]
         futures += [rig.ask(AddTextPrompt, "add_text_prompt", text="purple cross", mode="once") for _ in range(count // 5)]
         futures += [rig.ask(AddBoxPrompt, "add_box_prompt", x_min=-9.0, x_max=-5.0, y_max=9.0) for _ in range(count // 2)]
         futures += [rig.ask(RemoveTrack, "remove_track", track_id=4_000_000_000) for _ in range(count // 2)]
-        while time.monotonic() - began < 60.0 and not all(future.done() for future in futures):
+        while time.monotonic() - started < 60.0 and not all(future.done() for future in futures):
             rig.run(0.2)
         done = sum(future.done() for future in futures)
-        return done == len(futures), f"{done} of {len(futures)} requests answered within {time.monotonic() - began:.1f} s"
+        return done == len(futures), f"{done} of {len(futures)} requests answered within {time.monotonic() - started:.1f} s"
 
-    return measure(rig, "flood of service requests", act, lambda: "")
+    return measure(rig, "flood of service requests", inject_fault, lambda: "")
 
 
 def parameters(rig: Rig, full: bool) -> Outcome:
-    """Parameters change while images come, to values that are allowed and others."""
+    """Change parameters while images arrive, to valid and invalid values."""
     integer, number = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE
 
-    def act() -> tuple[bool, str]:
+    def inject_fault() -> tuple[bool, str]:
         futures = []
-        for turn in range(100 if full else 20):
+        for number_of_change in range(100 if full else 20):
             values = [
-                Parameter(name="detect_every", value=ParameterValue(type=integer, integer_value=1 + turn % 7)),
-                Parameter(name="lost_after_s", value=ParameterValue(type=number, double_value=[0.5, 2.0, float("nan"), -1.0][turn % 4])),
-                Parameter(name="overlay_opacity", value=ParameterValue(type=number, double_value=turn / 40)),
+                Parameter(name="detect_every", value=ParameterValue(type=integer, integer_value=1 + number_of_change % 7)),
+                Parameter(
+                    name="lost_after_s",
+                    value=ParameterValue(type=number, double_value=[0.5, 2.0, float("nan"), -1.0][number_of_change % 4]),
+                ),
+                Parameter(name="overlay_opacity", value=ParameterValue(type=number, double_value=number_of_change / 40)),
             ]
             futures.append(rig.ask(SetParameters, "track_node/set_parameters", parameters=values))
             rig.run(0.1)
         rig.spin(10.0, lambda: all(future.done() for future in futures))
         results = [result for future in futures if future.done() for result in future.result().results]
         refused = sum(not result.successful for result in results)
-        told = all(result.successful or result.reason for result in results)
-        return told and len(results) == 3 * len(futures), f"{len(results)} changes, {refused} refused with a reason"
+        details = all(result.successful or result.reason for result in results)
+        return details and len(results) == 3 * len(futures), f"{len(results)} changes, {refused} refused with a reason"
 
-    return measure(rig, "parameters change in flight", act, lambda: "")
+    return measure(rig, "parameters change in flight", inject_fault, lambda: "")
 
 
 def simulated_time(rig: Rig, full: bool) -> Outcome:
-    """The node lives on /clock, which jumps, and then stands still; needs a rig with use_sim_time."""
+    """Let /clock jump and then stand still. The rig must use use_sim_time."""
     publisher = rig.node.create_publisher(Clock, "/clock", 10)
 
     def tick(seconds: float) -> None:
         publisher.publish(Clock(clock=Time(sec=int(seconds))))
         rig.stamp_ns = int(seconds * 1e9)
 
-    def act() -> tuple[bool, str]:
+    def inject_fault() -> tuple[bool, str]:
         for now in (1000, 1001, 5000, 10, 12):
             tick(now)
             rig.run(1.0)
-        future = rig.ask(AddBoxPrompt, "add_box_prompt", x_max=50.0, y_max=50.0)  # and no image, and no time
+        future = rig.ask(AddBoxPrompt, "add_box_prompt", x_max=50.0, y_max=50.0)  # neither images nor clock messages follow
         rig.values = {}
         answered = rig.spin(8.0, future.done)
-        return answered and bool(rig.values), "diagnostics and answers go on while the clock stands"
+        return answered and bool(rig.values), "diagnostics and services continue while the clock stands still"
 
-    return measure(rig, "simulated time jumps and stands still", act, lambda: "")
+    return measure(rig, "simulated time jumps and stands still", inject_fault, lambda: "")
 
 
 SCENARIOS: tuple[Callable[[Rig, bool], Outcome], ...] = (
@@ -357,4 +401,4 @@ SCENARIOS: tuple[Callable[[Rig, bool], Outcome], ...] = (
     memory_images,
     memory_gone,
 )
-"""The memory faults come last: what they took from the node stays taken."""
+"""All faults. The memory faults come last, because the node stays degraded after them."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack bag`: a recording of ROS 2, tracked through and written anew."""
+"""`lang2segtrack bag`: track objects through a ROS 2 recording and write a new recording."""
 
 from __future__ import annotations
 
@@ -11,37 +11,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lang2segtrack_ros.cli.engine_options import add_engine_options, make_session
-from lang2segtrack_ros.cli.prompt_options import add_prompt_options, prompts_of
+from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.bags.job import BagSummary
     from lang2segtrack_ros.recordings.offline import Report
 
-DESCRIPTION = """Reads a rosbag2 recording (MCAP or SQLite; split, compressed, unfinished), tracks through one topic of images forwards and
-backwards, and writes a new bag: all input messages as they are, and /detections, /tracks, /instance_masks, /label_info and
-/tracks_refined with the images' headers and times. No ROS installation is needed. Interrupted, the same command goes on. Many bags are
-worked on one after the other, or side by side on Ray; those that are done are not done again, and a table ends the run."""
+DESCRIPTION = """Reads a rosbag2 recording (MCAP or SQLite, also split, compressed or unfinished) and tracks objects on one image topic,
+forward and backward. The new bag holds all input messages unchanged, and /detections, /tracks, /instance_masks, /label_info and
+/tracks_refined with the headers and times of the images. No ROS installation is needed. After an interruption, the same command resumes.
+Several bags are processed one after the other, or in parallel on Ray. The command skips bags that are done and prints a table at the
+end."""
 
 
 def add_parser(commands: Any) -> None:
-    """Declares the command."""
-    parser = commands.add_parser("bag", help="track through a ROS 2 bag and write a new one", description=DESCRIPTION)
-    parser.add_argument("sources", type=Path, nargs="+", metavar="IN", help="folder of a bag, or one of its .mcap or .db3 files; or many")
-    parser.add_argument("--topic", default="", help="images to track; needed where there are several")
+    """Add the command to the subparsers of `lang2segtrack`.
+
+    Args:
+        commands: the subparsers.
+    """
+    parser = commands.add_parser("bag", help="track objects through ROS 2 bags and write new bags", description=DESCRIPTION)
+    parser.add_argument("sources", type=Path, nargs="+", metavar="IN", help="folders of bags, or one .mcap or .db3 file of each")
+    parser.add_argument("--topic", default="", help="image topic; required if the bag has several")
     add_prompt_options(parser)
-    parser.add_argument("--no-backward", dest="backward", action="store_false", help="forwards only, no tracks_refined")
-    parser.add_argument("--overlay", action="store_true", help="also write /overlay: images as large as the input's")
-    parser.add_argument("--namespace", default="", help="put before the names of our topics")
-    parser.add_argument("--checkpoint-every", type=float, default=30.0, metavar="SECONDS", help="a killed run loses so much (%(default)g)")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder of the new bag; of many bags, the folder for them")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="of many bags, so many at once, on Ray (%(default)s)")
-    parser.add_argument("--ray", default="", metavar="ADDRESS", help="a running Ray cluster to work on; auto finds this machine's")
+    parser.add_argument("--no-backward", dest="backward", action="store_false", help="skip the backward pass and tracks_refined")
+    parser.add_argument("--overlay", action="store_true", help="also write /overlay: annotated images of the input size")
+    parser.add_argument("--namespace", default="", help="namespace of the new topics")
+    parser.add_argument(
+        "--checkpoint-every",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="interval of checkpoints; a killed run loses at most this much work (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="OUT", help="folder of the new bag; for several bags, their parent folder"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="number of bags in parallel, on Ray (default: %(default)s)")
+    parser.add_argument("--ray", default="", metavar="ADDRESS", help="address of a running Ray cluster; auto finds the one of this machine")
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command and return its exit code.
+
+    Args:
+        options: parsed options.
+    """
     from lang2segtrack_ros.history.backward_pass import RefinementError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.bag_types import BagError
@@ -54,16 +71,16 @@ def run(options: argparse.Namespace) -> int:
         print(f"lang2segtrack bag: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted; the same command resumes from the last checkpoint", file=sys.stderr)
         return 130
 
 
 def _work(options: argparse.Namespace, report: Report, source: Path, target: Path) -> BagSummary:
-    """Tracks through one bag, in this process or on a worker."""
+    """Process one bag, in this process or on a worker."""
     from lang2segtrack_ros.recordings.bags.job import BagJob, BagOptions
 
-    prompts = prompts_of(options)
-    wanted = BagOptions(
+    prompts = parse_prompts(options)
+    bag_options = BagOptions(
         options.topic,
         prompts,
         options.backward,
@@ -72,34 +89,34 @@ def _work(options: argparse.Namespace, report: Report, source: Path, target: Pat
         options.checkpoint_every,
         identity=repr((options.segmenter, options.detector, options.image_size, options.policy, options.device)),
     )
-    return BagJob(source, target, lambda: make_session(options, prompts), wanted, report).run()
+    return BagJob(source, target, lambda: make_session(options, prompts), bag_options, report).run()
 
 
 def _bag(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.cli.progress import ProgressLine
 
     options.out = options.out.resolve()
-    prompts_of(options)  # what is wrong with them is told before any bag is opened
+    parse_prompts(options)  # report invalid prompts before any bag is opened
     if len(options.sources) > 1:
         return _bags(options)
     line = ProgressLine()
-    done = _work(options, line, options.sources[0], options.out)
+    summary = _work(options, line, options.sources[0], options.out)
     line.end()
-    if done.resumed_at:
-        print(f"went on from image {done.resumed_at} of an earlier run")
-    for track_id, label in sorted(done.labels.items()):
-        filled = f", {done.filled[track_id]} of them by the way back" if options.backward else ""
-        print(f"track {track_id} {label or '(no label)'}: visible on {done.visible[track_id]} of {done.images} images{filled}")
-    for reason, count in sorted(done.refused.items()):
-        print(f"warning: {count} images were not tracked ({reason}): {done.example[reason]}", file=sys.stderr)
-    for sentence in done.damage:
+    if summary.resumed_at:
+        print(f"resumed at image {summary.resumed_at} of an earlier run")
+    for track_id, label in sorted(summary.labels.items()):
+        filled = f", {summary.filled[track_id]} of them by the backward pass" if options.backward else ""
+        print(f"track {track_id} {label or '(no label)'}: visible on {summary.visible[track_id]} of {summary.images} images{filled}")
+    for reason, count in sorted(summary.refused.items()):
+        print(f"warning: {count} images were not tracked ({reason}): {summary.example[reason]}", file=sys.stderr)
+    for sentence in summary.damage:
         print(f"warning: {sentence}", file=sys.stderr)
     print(f"written: {options.out}")
     return 0
 
 
 def _bags(options: argparse.Namespace) -> int:
-    """Many bags; 1 when one of them failed."""
+    """Process several bags. Return 1 if one of them failed, else 0."""
     from lang2segtrack_ros.recordings.bag_types import BagError
     from lang2segtrack_ros.recordings.bags import many
 
@@ -108,17 +125,19 @@ def _bags(options: argparse.Namespace) -> int:
     pairs = many.pair_up(options.sources, options.out)
     options.out.mkdir(parents=True, exist_ok=True)
     work = partial(_work, options, _silent)
-    side_by_side = options.workers > 1 or options.ray
+    parallel = options.workers > 1 or options.ray
     rows = []
-    for row in many.on_ray(work, pairs, options.workers, options.ray) if side_by_side else many.one_by_one(work, pairs):
+    for row in many.on_ray(work, pairs, options.workers, options.ray) if parallel else many.one_by_one(work, pairs):
         rows.append(row)
-        state = "done before" if row.before else f"failed: {row.error}" if row.error else f"done in {row.seconds:.0f} s"
+        state = "done before" if row.already_done else f"failed: {row.error}" if row.error else f"done in {row.seconds:.0f} s"
         print(f"[{len(rows)}/{len(pairs)}] {row.source}: {state}", flush=True)
     print(many.table(sorted(rows, key=lambda row: row.source)))
-    if any(row.before for row in rows):
-        print(f"outputs that were in {options.out} already are as they were, whatever was asked for now: remove them to do them anew")
+    if any(row.already_done for row in rows):
+        print(
+            f"outputs that existed in {options.out} are unchanged, even if the options differ now: remove them to process these bags again"
+        )
     return 1 if any(row.error for row in rows) else 0
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Progress within a bag is not told when there are many."""
+    """Report no progress within a bag, because several bags may run in parallel."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack bench`: accuracy on the toy suites, on DAVIS and on LaSOT."""
+"""`lang2segtrack bench`: measure the accuracy on the toy suites, on DAVIS and on LaSOT."""
 
 from __future__ import annotations
 
@@ -11,34 +11,44 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.cli.engine_options import POLICIES
+from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, POLICIES
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the subparsers of `lang2segtrack`."""
-    bench = commands.add_parser("bench", help="accuracy on the toy suites, or on folders laid out as DAVIS or LaSOT")
+    """Add the command to the subparsers of `lang2segtrack`.
+
+    Args:
+        commands: the subparsers.
+    """
+    bench = commands.add_parser("bench", help="measure the accuracy on the toy suites, or on folders in the layout of DAVIS or LaSOT")
     kinds = bench.add_subparsers(dest="kind", required=True, metavar="KIND")
-    suites = kinds.add_parser("suites", help="toy suites x memory policies, on seeds that no training has seen")
-    suites.add_argument("--suites", nargs="+", metavar="SUITE", help="which ones (default: all)")
-    suites.add_argument("--clips", type=int, default=8, help="clips of each suite (default: %(default)s)")
-    suites.add_argument("--stills", type=int, default=300, help="pictures for the detector (default: %(default)s)")
+    suites = kinds.add_parser("suites", help="all toy suites with all memory policies, on seeds that the training did not use")
+    suites.add_argument("--suites", nargs="+", metavar="SUITE", help="suites to run (default: all)")
+    suites.add_argument("--clips", type=int, default=8, help="number of clips per suite (default: %(default)s)")
+    suites.add_argument("--stills", type=int, default=300, help="number of still images for the detector (default: %(default)s)")
     suites.add_argument("--first-seed", type=int, default=0, help="seed of the first clip (default: %(default)s)")
-    suites.add_argument("--no-text", action="store_true", help="leave the text-prompted runs out")
-    suites.add_argument("--pinned", type=Path, metavar="JSON", help="fail when a number is lower than in this report")
-    davis = kinds.add_parser("davis", help="DAVIS 2017: masks of the first frame, J and F")
+    suites.add_argument("--no-text", action="store_true", help="skip the runs with text prompts")
+    suites.add_argument("--pinned", type=Path, metavar="JSON", help="fail if a score is lower than in this report")
+    davis = kinds.add_parser("davis", help="DAVIS 2017: prompts are the masks of the first frame, scores are J and F")
     davis.add_argument("root", type=Path, help="folder with JPEGImages and Annotations")
     davis.add_argument("--split", default="val", help="list in ImageSets/2017 (default: %(default)s)")
-    davis.add_argument("--resolution", default="480p", help="sub-folder (default: %(default)s)")
-    lasot = kinds.add_parser("lasot", help="LaSOT: box of the first frame, success, precision, normalised precision")
-    lasot.add_argument("root", type=Path, help="folder with sequences that hold img/ and groundtruth.txt")
+    davis.add_argument("--resolution", default="480p", help="subfolder with the resolution (default: %(default)s)")
+    lasot = kinds.add_parser(
+        "lasot", help="LaSOT: the prompt is the box of the first frame, scores are success, precision and normalized precision"
+    )
+    lasot.add_argument("root", type=Path, help="folder of sequences with img/ and groundtruth.txt")
     for parser in (suites, davis, lasot):
-        parser.add_argument("--model", default="toy", help="segmenter: name, folder or hub id (default: %(default)s)")
+        parser.add_argument("--model", default="toy", help=f"segmenter: {NETWORK_NAMES} (default: %(default)s)")
         parser.add_argument(
-            "--policies", nargs="+", metavar="POLICY", default=list(POLICIES), help="memory policies (default: the built-in ones)"
+            "--policies",
+            nargs="+",
+            metavar="POLICY",
+            default=list(POLICIES),
+            help=f"memory policies: built-in names, or {PLUGIN} (default: the built-in ones)",
         )
-        parser.add_argument("--device", default="auto")
+        parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
         parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
-    suites.add_argument("--detector", default="toy", help="detector: name, folder or hub id (default: %(default)s)")
+    suites.add_argument("--detector", default="toy", help=f"detector: {NETWORK_NAMES} (default: %(default)s)")
     bench.set_defaults(run=_run)
 
 
@@ -52,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
         print(f"lang2segtrack bench: {error.args[0]}", file=sys.stderr)
         return 1
     except ImportError as error:
-        print(f"lang2segtrack bench: {error}; install what requirements/accuracy.txt and accuracy-no-deps.txt list", file=sys.stderr)
+        print(f"lang2segtrack bench: {error}; install the packages of requirements/accuracy.txt and accuracy-no-deps.txt", file=sys.stderr)
         return 2
 
 
@@ -73,9 +83,9 @@ def _suites(options: argparse.Namespace) -> int:
     print(f"written: {options.out / 'accuracy.json'}, accuracy.md, accuracy.png")
     if options.pinned is None:
         return 0
-    complaints = report.worse(result, json.loads(options.pinned.read_text()))
-    print("\n".join(complaints) or "nothing is worse than pinned")
-    return 1 if complaints else 0
+    problems = report.regressions(result, json.loads(options.pinned.read_text()))
+    print("\n".join(problems) or "no score is lower than in the pinned report")
+    return 1 if problems else 0
 
 
 def _real(options: argparse.Namespace) -> int:

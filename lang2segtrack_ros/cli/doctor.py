@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack doctor`: everything that can be wrong before a robot moves, and what to do about it."""
+"""`lang2segtrack doctor`: check the installation, the machine and the ROS graph, with advice for each problem."""
 
 from __future__ import annotations
 
@@ -15,28 +15,44 @@ CAMERA = "/camera/camera"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser("doctor", help="look for what is wrong with packages, GPU, weights, ROS and the camera's topics")
-    parser.add_argument("--segmenter", default="sam2.1-tiny", help="SAM 2 weights to look for (default: %(default)s)")
-    parser.add_argument("--detector", default="grounding-dino-tiny", help="Grounding DINO weights, likewise (default: %(default)s)")
-    parser.add_argument("--color", default=f"{CAMERA}/color/image_raw", help="colour images (default: %(default)s)")
+    """Add the command to the subparsers of `lang2segtrack`.
+
+    Args:
+        commands: the subparsers.
+    """
+    parser = commands.add_parser("doctor", help="check packages, GPU, weights, ROS and the topics of the camera")
     parser.add_argument(
-        "--depth", default=f"{CAMERA}/aligned_depth_to_color/image_raw", help="depth images, '' for none (default: %(default)s)"
+        "--segmenter", default="sam2.1-tiny", help="segmenter to check: a name, a folder, or a plug-in (default: %(default)s)"
     )
-    parser.add_argument("--camera-info", default=f"{CAMERA}/color/camera_info", help="of the colour camera (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to listen to the camera (default: %(default)s)")
-    parser.add_argument("--no-camera", action="store_true", help="leave the camera's topics out")
+    parser.add_argument(
+        "--detector", default="grounding-dino-tiny", help="detector to check: a name, a folder, or a plug-in (default: %(default)s)"
+    )
+    parser.add_argument("--color", default=f"{CAMERA}/color/image_raw", help="topic of the color images (default: %(default)s)")
+    parser.add_argument(
+        "--depth",
+        default=f"{CAMERA}/aligned_depth_to_color/image_raw",
+        help="topic of the depth images, '' for none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--camera-info", default=f"{CAMERA}/color/camera_info", help="topic of the color camera's camera_info (default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=3.0, help="time to listen to the camera (default: %(default)s)")
+    parser.add_argument("--no-camera", action="store_true", help="skip the topics of the camera")
     parser.set_defaults(run=run)
 
 
-def look(options: argparse.Namespace) -> Iterator[tuple[str, Finding]]:
-    """All findings, each with the heading it belongs under, as they are made."""
+def run_checks(options: argparse.Namespace) -> Iterator[tuple[str, Finding]]:
+    """Run the checks one after the other and yield each finding with its heading.
+
+    Args:
+        options: parsed options.
+    """
     for requirement, module in software.REQUIREMENTS.items():
         if module == "torch":
             yield "packages", software.check_python()
         yield "packages", software.check_package(requirement, module)
     yield "packages", software.check_torchvision()
-    yield "machine", software.look_at_gpu()
+    yield "machine", software.check_local_gpu()
     yield "weights", software.check_weights(options.segmenter, "segmenter")
     yield "weights", software.check_weights(options.detector, "detector")
     ros = ros_install.check_rclpy()
@@ -47,20 +63,24 @@ def look(options: argparse.Namespace) -> Iterator[tuple[str, Finding]]:
     yield from (("ROS 2", finding) for finding in packages)
     yield "ROS 2", ros_install.check_composition()
     yield "ROS 2", ros_install.check_numpy_in_messages()
-    yield from (("ROS 2", finding) for finding in ros_install.look_at_transport())
+    yield from (("ROS 2", finding) for finding in ros_install.check_local_transport())
     yield "ROS 2", ros_install.check_discovery(os.environ)
     if options.no_camera or any(finding.level is Level.ERROR for finding in packages):
         return
-    from lang2segtrack_ros.doctor.graph import look_at_graph
+    from lang2segtrack_ros.doctor.graph import check_graph
 
-    yield from (("camera", item) for item in look_at_graph(options.color, options.depth, options.camera_info, options.seconds))
+    yield from (("camera", item) for item in check_graph(options.color, options.depth, options.camera_info, options.seconds))
 
 
 def run(options: argparse.Namespace) -> int:
-    """0: nothing that stops lang2segtrack from working; 1: something does."""
+    """Run the command. Return 1 if a finding is an error, else 0.
+
+    Args:
+        options: parsed options.
+    """
     heading, counts = "", dict.fromkeys(Level, 0)
     try:
-        for group, finding in look(options):
+        for group, finding in run_checks(options):
             if group != heading:
                 heading = group
                 print(heading, flush=True)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the `lang2segtrack` command."""
+"""Parser and entry point of the `lang2segtrack` command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _demo(options: argparse.Namespace) -> int:
         import lang2segtrack.msg  # noqa: F401
     except ImportError as error:
         print(
-            f"the demo needs ROS 2 and the built interfaces ({error}): run `make demo`, or source your workspace's setup file",
+            f"the demo needs ROS 2 and the built interfaces ({error}): run `make demo`, or source the setup file of your workspace",
             file=sys.stderr,
         )
         return 2
@@ -38,21 +38,20 @@ def _weights(options: argparse.Namespace) -> int:
         print(f"lang2segtrack weights: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; what was fetched stays in {catalogue.weights_home()} and is gone on with next time", file=sys.stderr)
+        print(f"interrupted; the downloaded part stays in {catalogue.weights_home()}, and the next fetch resumes", file=sys.stderr)
         return 130
 
 
 def _weights_action(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.models import catalogue, store
-    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 
     if options.action == "list":
-        print(f"weights are kept in {catalogue.weights_home()} (set {catalogue.HOME_VARIABLE} to move them)\n")
-        print(f"{'name':<20} {'kind':<10} {'MB':>5}  {'licence':<11} {'here':<5} hub id")
-        print(f"{'toy':<20} {'both':<10} {8:>5}  {'Apache-2.0':<11} {'yes':<5} built in: coloured shapes only")
+        print(f"weights are kept in {catalogue.weights_home()} (set {catalogue.HOME_VARIABLE} to change the folder)\n")
+        print(f"{'name':<20} {'kind':<10} {'MB':>5}  {'license':<11} {'local':<5} hub id")
+        print(f"{'toy':<20} {'both':<10} {8:>5}  {'Apache-2.0':<11} {'yes':<5} built in: colored shapes only")
         for item in catalogue.CHECKPOINTS:
-            here = "yes" if catalogue.local_folder(item.name, item.kind) else "no"
-            print(f"{item.name:<20} {item.kind:<10} {item.megabytes:>5}  {item.licence:<11} {here:<5} {item.hub_id}")
+            local = "yes" if catalogue.local_folder(item.name, item.kind) else "no"
+            print(f"{item.name:<20} {item.kind:<10} {item.megabytes:>5}  {item.license:<11} {local:<5} {item.hub_id}")
         return 0
     if options.action == "fetch":
         for name in options.names:
@@ -63,8 +62,16 @@ def _weights_action(options: argparse.Namespace) -> int:
 
         print(f"written: {convert(options.source, options.target)}")
         return 0
+    return _verify(options.names)
+
+
+def _verify(names: list[str]) -> int:
+    """Verify the files of checkpoints and load them. Return 1 if one of them has a problem, else 0."""
+    from lang2segtrack_ros.models import catalogue, store
+    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+
     failures = 0
-    for name in options.names:
+    for name in names:
         kinds: tuple[catalogue.Kind, ...] = ("segmenter", "detector") if name == "toy" else (store.kind_of(name),)
         for kind in kinds:
             folder = catalogue.local_folder(name, kind)
@@ -72,31 +79,31 @@ def _weights_action(options: argparse.Namespace) -> int:
             if folder is not None and not problems:
                 (load_segmenter if kind == "segmenter" else load_detector)(name, device="cpu")
             failures += bool(problems)
-            print("\n".join(problems) or f"{name} {kind}: files as fetched, every tensor in its place ({folder})")
+            print("\n".join(problems) or f"{name} {kind}: files are unchanged, and all tensors load ({folder})")
     return 1 if failures else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="lang2segtrack", description="Tracked, segmented, named objects from an RGB-D stream and a sentence."
+        prog="lang2segtrack", description="Detect, segment and track objects by name on color and depth streams."
     )
     parser.add_argument("--version", action="version", version=f"lang2segtrack {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="toy camera, node and client on a ROS graph of their own")
+    demo = commands.add_parser("demo", help="run the toy camera, the node and a client on a separate ROS graph")
     demo.add_argument(
-        "--out", type=Path, default=Path("out/demo"), help="folder for summary, video and contact sheet (default: %(default)s)"
+        "--out", type=Path, default=Path("out/demo"), help="folder for the summary, the video and the contact sheet (default: %(default)s)"
     )
-    demo.add_argument("--seconds", type=float, default=20.0, help="length of the story (default: %(default)s)")
-    demo.add_argument("--fps", type=float, default=15.0, help="rate of the toy camera (default: %(default)s)")
+    demo.add_argument("--seconds", type=float, default=20.0, help="duration in seconds (default: %(default)s)")
+    demo.add_argument("--fps", type=float, default=15.0, help="image rate of the toy camera (default: %(default)s)")
     demo.set_defaults(run=_demo)
 
     weights = commands.add_parser("weights", help="list, fetch, verify and convert checkpoints")
     actions = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="known checkpoints and whether they are here")
-    for action, text in (("fetch", "download from the hub"), ("verify", "compare files with their digests and load them")):
+    actions.add_parser("list", help="list the known checkpoints and which ones are local")
+    for action, text in (("fetch", "download checkpoints from the hub"), ("verify", "compare files with their digests and load them")):
         actions.add_parser(action, help=text).add_argument("names", nargs="+", metavar="NAME")
-    convert = actions.add_parser("convert", help="turn Meta's sam2.1_hiera_*.pt into a folder that loads")
+    convert = actions.add_parser("convert", help="convert Meta's sam2.1_hiera_*.pt into a folder that `--segmenter` accepts")
     convert.add_argument("source", type=Path, metavar="FILE.pt")
     convert.add_argument("target", type=Path, metavar="FOLDER")
     weights.set_defaults(run=_weights)
@@ -110,11 +117,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code.
+
+    Args:
+        args: command line without the program name. None takes the one of this process.
+    """
     options = _parser().parse_args(args)
     try:
         code: int = options.run(options)
-    except KeyboardInterrupt:  # while something is loaded or fetched; commands that have work to keep say more
+    except KeyboardInterrupt:  # during loading or fetching; commands with partial results handle it themselves
         print("interrupted", file=sys.stderr)
         return 130
     return code

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options of several commands that say what to follow."""
+"""Options that define the prompts, shared by several commands."""
 
 from __future__ import annotations
 
@@ -14,43 +14,53 @@ if TYPE_CHECKING:
 
 
 def add_prompt_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say what to follow; `prompts_of` reads them."""
-    parser.add_argument("--text", action="append", default=[], metavar="T", help='objects by name: "red mug. cardboard box."')
-    parser.add_argument("--box", action="append", default=[], metavar="X1,Y1,X2,Y2[=LABEL]", help="an object by its box in pixels")
-    parser.add_argument("--point", action="append", default=[], metavar="X,Y[=LABEL]", help="an object by a pixel on it")
-    parser.add_argument("--mask", action="append", default=[], metavar="PNG[=LABEL]", help="an object by its mask, white on black")
-    parser.add_argument("--at", type=int, default=0, metavar="FRAME", help="the image these prompts are for, from 0 (%(default)s)")
-    parser.add_argument("--prompts", type=Path, metavar="YAML", help="more prompts, for any image; see below")
+    """Add the options that define the prompts; `parse_prompts` parses them.
+
+    Args:
+        parser: parser of a command.
+    """
+    parser.add_argument("--text", action="append", default=[], metavar="T", help='track objects by name: "red mug. cardboard box."')
+    parser.add_argument("--box", action="append", default=[], metavar="X1,Y1,X2,Y2[=LABEL]", help="track an object by its box in pixels")
+    parser.add_argument("--point", action="append", default=[], metavar="X,Y[=LABEL]", help="track an object by one pixel on it")
+    parser.add_argument("--mask", action="append", default=[], metavar="PNG[=LABEL]", help="track an object by its mask, white on black")
+    parser.add_argument(
+        "--at", type=int, default=0, metavar="FRAME", help="number of the image for these prompts, from 0 (default: %(default)s)"
+    )
+    parser.add_argument("--prompts", type=Path, metavar="YAML", help="file with prompts for any image; see the examples of `track --help`")
 
 
-def prompts_of(options: argparse.Namespace, none_is_fine: bool = False) -> list[Scheduled]:
-    """All prompts of the command line and the file.
+def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> list[Scheduled]:
+    """Return all prompts of the command line and of the file.
+
+    Args:
+        options: parsed options of `add_prompt_options`.
+        allow_empty: True if no prompt is needed.
 
     Raises:
-        OfflineError: there are none.
-        PromptError: one makes no sense.
-        OSError: a file is missing.
+        OfflineError: there is no prompt.
+        PromptError: a prompt is not valid.
+        OSError: a file cannot be read.
     """
     from lang2segtrack_ros.recordings.offline import OfflineError, Scheduled
     from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
 
     if options.at < 0:
-        raise PromptError(f"--at is {options.at}; images are counted from 0")
-    found: list[Prompt] = [TextPrompt(text) for text in options.text]
+        raise PromptError(f"--at is {options.at}; it must be at least 0")
+    prompts: list[Prompt] = [TextPrompt(text) for text in options.text]
     for value in options.box:
         numbers, label = _numbers(value, 4, "--box")
-        found.append(BoxPrompt((numbers[0], numbers[1], numbers[2], numbers[3]), label))
+        prompts.append(BoxPrompt((numbers[0], numbers[1], numbers[2], numbers[3]), label))
     for value in options.point:
         numbers, label = _numbers(value, 2, "--point")
-        found.append(PointPrompt([(numbers[0], numbers[1])], label=label))
+        prompts.append(PointPrompt([(numbers[0], numbers[1])], label=label))
     for value in options.mask:
         name, _, label = value.partition("=")
-        found.append(MaskPrompt(read_mask(Path(name)), label))
-    listed = [Scheduled(options.at, prompt) for prompt in found]
-    listed += read_prompts(options.prompts) if options.prompts else []
-    if not listed and not none_is_fine:
-        raise OfflineError("nothing to follow: give --text, --box, --point, --mask or --prompts")
-    return listed
+        prompts.append(MaskPrompt(read_mask(Path(name)), label))
+    scheduled = [Scheduled(options.at, prompt) for prompt in prompts]
+    scheduled += read_prompts(options.prompts) if options.prompts else []
+    if not scheduled and not allow_empty:
+        raise OfflineError("there is no prompt: give --text, --box, --point, --mask or --prompts")
+    return scheduled
 
 
 def _numbers(value: str, count: int, option: str) -> tuple[list[float], str]:
@@ -62,26 +72,42 @@ def _numbers(value: str, count: int, option: str) -> tuple[list[float], str]:
     except ValueError:
         numbers = []
     if len(numbers) != count:
-        raise PromptError(
-            f'{option} takes {count} numbers with commas between them, such as {"10,20,50,60"[: 3 * count - 1]}, not "{text}"'
-        )
+        raise PromptError(f'{option} takes {count} numbers separated by commas, such as {"10,20,50,60"[: 3 * count - 1]}, not "{text}"')
     return numbers, label
 
 
 def read_mask(path: Path) -> Any:
-    """A bool [H, W] mask from an image file: what is not black. Raises PromptError."""
+    """Read a mask from an image file.
+
+    Args:
+        path: the image file. Every pixel that is not black belongs to the object.
+
+    Returns:
+        bool [H, W].
+
+    Raises:
+        PromptError: the file is not a readable image.
+    """
     import cv2
 
     from lang2segtrack_ros.types.prompts import PromptError
 
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise PromptError(f"the mask {path} cannot be read as an image")
+        raise PromptError(f"the mask {path} is not a readable image")
     return image > 0
 
 
 def read_prompts(path: Path) -> list[Scheduled]:
-    """The prompts of a YAML file. Raises PromptError that names the entry, OSError when the file cannot be read."""
+    """Read the prompts of a YAML file.
+
+    Args:
+        path: the YAML file.
+
+    Raises:
+        PromptError: an entry is not valid. The message names the entry.
+        OSError: the file cannot be read.
+    """
     import yaml
 
     from lang2segtrack_ros.recordings.offline import Scheduled
@@ -90,7 +116,7 @@ def read_prompts(path: Path) -> list[Scheduled]:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path} is no YAML: {error}") from error
+        raise PromptError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise PromptError(f'{path} must hold a list of prompts, each such as "- {{at: 0, text: red mug}}"')
     prompts = []
@@ -98,7 +124,7 @@ def read_prompts(path: Path) -> list[Scheduled]:
         try:
             at = entry.get("at", 0)
             if not isinstance(at, int) or at < 0:
-                raise PromptError(f"at is {at}; it must be a whole number, from 0")
+                raise PromptError(f"at is {at}; it must be an integer of at least 0")
             prompts.append(Scheduled(at, _prompt(entry, path.parent)))
         except (PromptError, TypeError, ValueError, IndexError) as error:
             raise PromptError(f"prompt {number} of {path}: {error}") from error
@@ -111,13 +137,13 @@ def _prompt(entry: dict[str, Any], folder: Path) -> Prompt:
     kinds = [kind for kind in ("text", "box", "points", "mask") if kind in entry]
     unknown = sorted(set(entry) - {"at", "text", "box", "points", "mask", "label", "track", "mode", "threshold"})
     if len(kinds) != 1 or unknown:
-        wrong = f"it has {', '.join(unknown)}, which means nothing" if unknown else f"it has {' and '.join(kinds) or 'none'} of these"
-        raise PromptError(f"an entry has one of text, box, points and mask, and may have at, label and track; {wrong}")
+        problem = f"unknown keys: {', '.join(unknown)}" if unknown else f"this one has {' and '.join(kinds) or 'none'}"
+        raise PromptError(f"an entry has exactly one of text, box, points and mask, and may have at, label and track; {problem}")
     label, track = str(entry.get("label", "")), entry.get("track")
     if kinds == ["text"]:
         return TextPrompt(str(entry["text"]), entry.get("mode", "continuous"), entry.get("threshold"))
     if kinds == ["box"]:
-        return BoxPrompt(tuple(float(value) for value in entry["box"]), label, track)  # type: ignore[arg-type]  # it checks the length
+        return BoxPrompt(tuple(float(value) for value in entry["box"]), label, track)  # type: ignore[arg-type]  # BoxPrompt checks the length
     if kinds == ["mask"]:
         return MaskPrompt(read_mask(folder / str(entry["mask"])), label, track)
     points = [(float(point[0]), float(point[1])) for point in entry["points"]]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack toy-bag`: any suite of the toy world as a rosbag2."""
+"""`lang2segtrack toy-bag`: write a suite of the toy world as a rosbag2 recording."""
 
 from __future__ import annotations
 
@@ -12,28 +12,36 @@ from typing import Any
 
 
 def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f'"{text}" is no size; write it as 640x480')
-    return int(found[1]), int(found[2])
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a size; write it as 640x480')
+    return int(match[1]), int(match[2])
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the subparsers of `lang2segtrack`."""
-    parser = commands.add_parser("toy-bag", help="write a clip of the toy world, with its truth, as a rosbag2")
-    parser.add_argument("suite", metavar="SUITE", help="demo, or a suite of docs/toyworld.md; a wrong name lists them")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the bag; must not exist")
-    parser.add_argument("--seed", type=int, help="which clip of the suite (default: 4)")
-    parser.add_argument("--frames", type=int, help="default: the whole clip")
+    """Add the command to the subparsers of `lang2segtrack`.
+
+    Args:
+        commands: the subparsers.
+    """
+    parser = commands.add_parser("toy-bag", help="write a clip of the toy world with its ground truth as a rosbag2 recording")
+    parser.add_argument("suite", metavar="SUITE", help="demo, or a suite of docs/toyworld.md; an unknown name lists all suites")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the bag; it must not exist")
+    parser.add_argument("--seed", type=int, help="seed of the clip (default: 4)")
+    parser.add_argument("--frames", type=int, help="number of images (default: the whole clip)")
     parser.add_argument("--storage", default="mcap", help="mcap or sqlite3 (default: %(default)s)")
-    parser.add_argument("--size", type=_size, metavar="WxH", help="of the images (default: 640x480)")
-    parser.add_argument("--fps", type=float, help="images a second (default: 15)")
-    parser.add_argument("--compressed", action="store_true", help="colour as JPEG in place of raw images")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="size of the images (default: 640x480)")
+    parser.add_argument("--fps", type=float, help="images per second (default: 15)")
+    parser.add_argument("--compressed", action="store_true", help="write the color images as JPEG instead of raw")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code.
+
+    Args:
+        options: parsed options.
+    """
     try:
         from lang2segtrack_ros.recordings.bag_types import BagError
         from lang2segtrack_ros.toyworld.bag_writer import write_bag
@@ -43,9 +51,9 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
 
     width, height = options.size or (None, None)
-    given = {"seed": options.seed, "width": width, "height": height, "fps": options.fps}
+    values = {"seed": options.seed, "width": width, "height": height, "fps": options.fps}
     try:
-        stream = StreamOptions(options.suite, **{name: value for name, value in given.items() if value is not None})
+        stream = StreamOptions(options.suite, **{name: value for name, value in values.items() if value is not None})
         frames = write_bag(options.out, stream, options.frames, options.storage, options.compressed)
     except (BagError, StreamError) as error:
         print(f"lang2segtrack toy-bag: {error}", file=sys.stderr)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack track`: a video file, a folder of images or a camera."""
+"""`lang2segtrack track`: track objects through a video file, a folder of images, or a camera stream."""
 
 from __future__ import annotations
 
@@ -13,44 +13,56 @@ from pathlib import Path
 from typing import Any
 
 from lang2segtrack_ros.cli.engine_options import add_engine_options, make_session
-from lang2segtrack_ros.cli.prompt_options import add_prompt_options, prompts_of
+from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
 
 EXAMPLES = """examples:
   lang2segtrack track street.mp4 --text "red car. bus." --out out/street
   lang2segtrack track cups.mp4 --box 420,310,560,520=cup --at 60 --backward --out out/cups
   lang2segtrack track images/ --prompts prompts.yaml --out out/images
 
-a file of prompts:
+a file with prompts:
   - {at: 0, text: "red car. bus."}
   - {at: 30, box: [420, 310, 560, 520], label: cup}
-  - {at: 30, points: [[100, 200], [140, 210, 0]], label: hand}      # the 0: not on the hand
-  - {at: 45, mask: mask.png, label: plate}                          # beside this file; white is the object
+  - {at: 30, points: [[100, 200], [140, 210, 0]], label: hand}      # 0: not on the hand
+  - {at: 45, mask: mask.png, label: plate}                          # relative to this file; the object is white
   - {at: 90, points: [[430, 330, 0]], track: 1}                     # corrects track 1
 """
 
 
 def add_parser(commands: Any) -> None:
-    """Declares the command."""
+    """Add the command to the subparsers of `lang2segtrack`.
+
+    Args:
+        commands: the subparsers.
+    """
     parser = commands.add_parser(
         "track",
-        help="follow objects through a video, a folder of images or a camera",
+        help="track objects through a video, a folder of images, or a camera stream",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EXAMPLES,
     )
-    parser.add_argument("source", metavar="VIDEO|FOLDER|CAMERA", help="a file, a folder, or a camera's number")
+    parser.add_argument("source", metavar="VIDEO|FOLDER|CAMERA", help="a video file, a folder of images, or the number of a camera")
     add_prompt_options(parser)
-    parser.add_argument("--window", action="store_true", help="look on, click, draw boxes, type names; waits when nothing is named")
-    parser.add_argument("--backward", action="store_true", help="also go backwards: whole traces, gaps filled")
-    parser.add_argument("--fps", type=float, help="images a second of a folder (30)")
-    parser.add_argument("--frames", type=int, metavar="N", help="end a camera after so many images; else Ctrl-C ends it")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made anew; see --overwrite")
-    parser.add_argument("--overwrite", action="store_true", help="replace the folder when it is there")
+    parser.add_argument(
+        "--window",
+        action="store_true",
+        help="open a window that shows the tracks and takes clicks, boxes and names; without a prompt, it waits for one",
+    )
+    parser.add_argument("--backward", action="store_true", help="add a backward pass, which completes the traces and fills gaps")
+    parser.add_argument("--fps", type=float, help="images per second of a folder (default: 30)")
+    parser.add_argument("--frames", type=int, metavar="N", help="number of camera images; without it, Ctrl-C ends the stream")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder; it must not exist, see --overwrite")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command and return its exit code.
+
+    Args:
+        options: parsed options.
+    """
     from lang2segtrack_ros.history.backward_pass import RefinementError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
@@ -58,11 +70,13 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.types.prompts import PromptError
 
     options.out = options.out.resolve()
-    partial = options.out.with_name(f"{options.out.name}.{os.getpid()}.partial")  # another run may have the same output
+    partial = options.out.with_name(
+        f"{options.out.name}.{os.getpid()}.partial"
+    )  # the process id separates parallel runs with the same output
     try:
         _check_out(options)
         _track(options, partial)
-        _check_out(options)  # it may have come meanwhile
+        _check_out(options)  # another process may have created it meanwhile
         if options.out.exists():
             shutil.rmtree(options.out)
         partial.rename(options.out)
@@ -79,14 +93,21 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_out(options: argparse.Namespace) -> None:
-    """Raises OfflineError when the output is there, or cannot be where the user wants it."""
+    """Check the output folder.
+
+    Args:
+        options: parsed options.
+
+    Raises:
+        OfflineError: the output exists, is a file, or contains the source.
+    """
     from lang2segtrack_ros.recordings.offline import OfflineError
 
     source = Path(options.source).resolve()
     if source.exists() and (source == options.out or options.out in source.parents):
-        raise OfflineError(f"{options.out} holds the source itself: choose another folder")
+        raise OfflineError(f"{options.out} contains the source: choose another folder")
     if options.out.exists() and not options.overwrite:
-        raise OfflineError(f"{options.out} is there already: choose another folder, or --overwrite")
+        raise OfflineError(f"{options.out} exists already: choose another folder, or add --overwrite")
     if options.out.exists() and not options.out.is_dir():
         raise OfflineError(f"{options.out} is a file: choose another name for the folder")
 
@@ -97,7 +118,7 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     from lang2segtrack_ros.io.sources import CameraSource, open_source
     from lang2segtrack_ros.recordings.offline import OfflineError, track_source
 
-    prompts = prompts_of(options, none_is_fine=options.window)
+    prompts = parse_prompts(options, allow_empty=options.window)
     source = open_source(options.source, options.fps)
     history = None
     if isinstance(source, CameraSource):
@@ -109,13 +130,13 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     line = ProgressLine()
     if options.window:
         try:
-            from lang2segtrack_ros.cli.track_window import with_window
+            from lang2segtrack_ros.cli.track_window import run_with_window
             from lang2segtrack_ros.viewers.player import Player
         except ImportError as error:
-            raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or leave it out") from error
+            raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or omit --window") from error
 
         player = Player(playing=bool(prompts))
-        files = with_window(source.name, player, lambda: track_source(session, source, prompts, folder, options.backward, line, player))
+        files = run_with_window(source.name, player, lambda: track_source(session, source, prompts, folder, options.backward, line, player))
     else:
         files = track_source(session, source, prompts, folder, options.backward, line)
     line.end()

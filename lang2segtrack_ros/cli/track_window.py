@@ -17,37 +17,45 @@ from lang2segtrack_ros.viewers.window import BACKGROUND, PANEL, TEXT, PromptWind
 Result = TypeVar("Result")
 
 
-def with_window(name: str, player: Player, work: Callable[[], Result]) -> Result:
-    """Runs tracking on a thread of its own while its window is open; what it returns or raises. Closing the window ends the tracking.
+def run_with_window(name: str, player: Player, work: Callable[[], Result]) -> Result:
+    """Track on another thread while the window is open. Closing the window ends the tracking.
+
+    Args:
+        name: name of the source, for the title.
+        player: connects the window to the tracking.
+        work: tracks; called on the other thread.
+
+    Returns:
+        The result of `work`.
 
     Raises:
-        OfflineError: there is no screen.
+        OfflineError: there is no display.
     """
     try:
         root = tk.Tk()
     except tk.TclError as error:
-        raise OfflineError(f"--window needs a display, and there is none ({error}): leave it out, and say what to follow") from error
+        raise OfflineError(f"--window needs a display, and there is none ({error}): omit --window and give a prompt") from error
     outcome: list[Result | BaseException] = []
 
     def run() -> None:
         try:
             outcome.append(work())
-        except BaseException as error:  # raised again on the caller's thread
+        except BaseException as error:  # the caller's thread raises it again
             outcome.append(error)
 
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     thread = threading.Thread(target=run, name="lang2segtrack-player")
     PromptWindow(root, player, lambda: stop.is_set() or bool(outcome))
     root.title(f"lang2segtrack: {name}")
     play = tk.Button(root, command=player.toggle, background=PANEL, foreground=TEXT, activebackground=BACKGROUND, width=12)
     play.grid(row=1, column=1, sticky="e", padx=10, pady=4)
 
-    def label() -> None:
+    def update_label() -> None:
         play.configure(text="Pause" if player.playing else "Play")
-        root.after(100, label)
+        root.after(100, update_label)
 
-    label()
+    update_label()
     root.bind("<F5>", lambda _: player.toggle())
     thread.start()
     try:
@@ -55,7 +63,7 @@ def with_window(name: str, player: Player, work: Callable[[], Result]) -> Result
     finally:
         player.end()
         thread.join()
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
     result = outcome[0]
     if isinstance(result, BaseException):

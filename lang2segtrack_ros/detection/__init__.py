@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects by name on one image: text in, boxes with one clean label each out."""
+"""Open-vocabulary object detection: text and an image in, boxes with exactly one label each out."""

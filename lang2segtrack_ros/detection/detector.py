@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a detector is, and the settling of its duplicates."""
+"""The interface of detectors, and the suppression of duplicate detections."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAME_PHRASE_IOU = 0.5
-"""Boxes of one phrase that overlap more are one object."""
+"""IoU above which two boxes of the same phrase count as one object."""
 OTHER_PHRASE_IOU = 0.8
-"""Boxes of different phrases that overlap more are one object; the better score names it."""
+"""IoU above which two boxes of different phrases count as one object. The phrase with the higher score becomes the label."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One object found: its label (one of the phrases asked for), score 0..1, and box in pixels, maxima exclusive."""
+    """One detected object.
+
+    Attributes:
+        label: one of the requested phrases.
+        score: confidence of the detector, 0..1.
+        box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima.
+    """
 
     label: str
     score: float
@@ -28,57 +34,96 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Finds objects by name."""
+    """A network that finds objects by name.
+
+    Attributes:
+        name: name of the detector for messages.
+        default_threshold: minimum score of a detection if a prompt gives none, 0..1.
+    """
 
     name: str
     default_threshold: float
 
     def check(self, phrases: Sequence[str]) -> list[str]:
-        """Words of the phrases that the detector does not know. Raises PromptError when it cannot take the phrases."""
+        """Return the words that the detector does not know.
+
+        Args:
+            phrases: the phrases of the text prompts.
+
+        Raises:
+            PromptError: the detector cannot process these phrases.
+        """
         ...
 
     def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
-        """Objects on an RGB uint8 [H, W, 3] image that score at least their phrase's threshold, best first."""
+        """Return the objects on one image, in order of falling score.
+
+        Args:
+            color: uint8 [H, W, 3], RGB.
+            phrases: names of the objects.
+            thresholds: minimum score for each phrase, 0..1.
+        """
         ...
 
 
 @runtime_checkable
 class BatchDetector(Detector, Protocol):
-    """A detector that looks at several images at once."""
+    """A detector that processes several images in one batch."""
 
     def detect_batch(
         self, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
     ) -> list[list[Detection]]:
-        """As `detect`, for each image."""
+        """Return the detections for each image; see `Detector.detect`."""
         ...
 
 
 @runtime_checkable
 class ShrinkingDetector(Detector, Protocol):
-    """A detector that can do with less memory."""
+    """A detector that can reduce its memory use."""
 
     def shrunk(self) -> Detector | None:
-        """The same network on smaller images, None when there is nothing left to save; this one is left as it is."""
+        """Return the same network on smaller images, or None at the smallest size. Leave this detector unchanged."""
         ...
 
 
 def detect_batch(
     detector: Detector, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
 ) -> list[list[Detection]]:
-    """Detections on each image, in one go where the detector can, else one after the other."""
+    """Return the detections on each image, in one batch if the detector supports it.
+
+    Args:
+        detector: any detector.
+        colors: uint8 [H, W, 3] images, RGB.
+        phrases: names of the objects.
+        thresholds: minimum score for each phrase, 0..1.
+    """
     if isinstance(detector, BatchDetector):
         return detector.detect_batch(colors, phrases, thresholds)
     return [detector.detect(color, phrases, thresholds) for color in colors]
 
 
 def vocabulary_notes(detector: Detector, phrases: Sequence[str]) -> list[str]:
-    """A sentence for the user about words that the detector does not know, if there are any. Raises PromptError as `check`."""
+    """Return a sentence for the user if the detector does not know some words.
+
+    Args:
+        detector: any detector.
+        phrases: the phrases of a text prompt.
+
+    Raises:
+        PromptError: see `Detector.check`.
+    """
     unknown = detector.check(phrases)
-    return [f"the detector does not know: {', '.join(unknown)}; what it finds for these words means little"] if unknown else []
+    return [f"the detector does not know: {', '.join(unknown)}; detections for these words are unreliable"] if unknown else []
 
 
 def suppress_duplicates(detections: Sequence[Detection]) -> list[Detection]:
-    """Keeps one detection of each object, best score first: non-maximum suppression within a phrase, then across phrases."""
+    """Keep one detection of each object, in order of falling score.
+
+    Non-maximum suppression runs first within each phrase (`SAME_PHRASE_IOU`), then across phrases (`OTHER_PHRASE_IOU`).
+
+    Args:
+        detections: all detections on one image.
+    """
 
     def suppressed(items: list[Detection], iou: float) -> list[Detection]:
         boxes = [(x1, y1, x2 - x1, y2 - y1) for x1, y1, x2, y2 in (item.box for item in items)]
@@ -88,5 +133,5 @@ def suppress_duplicates(detections: Sequence[Detection]) -> list[Detection]:
     by_label: dict[str, list[Detection]] = {}
     for item in detections:
         by_label.setdefault(item.label, []).append(item)
-    left = [item for items in by_label.values() for item in suppressed(items, SAME_PHRASE_IOU)]
-    return sorted(suppressed(left, OTHER_PHRASE_IOU) if left else [], key=lambda item: -item.score)
+    remaining = [item for items in by_label.values() for item in suppressed(items, SAME_PHRASE_IOU)]
+    return sorted(suppressed(remaining, OTHER_PHRASE_IOU) if remaining else [], key=lambda item: -item.score)

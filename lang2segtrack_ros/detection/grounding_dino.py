@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grounding DINO (arXiv:2303.05499) with exactly one phrase for each box.
 
-The caption is put together token by token, so that every phrase's span is known, and a box scores each phrase by the mean of its
-token probabilities, as Grounding DINO's own evaluation does. Pre-processing is done here, on the device, without torchvision.
+The detector builds the caption token by token, so that it knows the token span of each phrase. The score of a phrase for a box is the
+mean probability of its tokens, as in the evaluation of Grounding DINO. Preprocessing runs on the device and needs no torchvision.
 """
 
 from __future__ import annotations
@@ -21,30 +21,32 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.detection.detector import Detection, suppress_duplicates
-from lang2segtrack_ros.segmentation.preprocessing import normalised
+from lang2segtrack_ros.segmentation.preprocessing import resize_and_normalize
 from lang2segtrack_ros.types.prompts import PromptError
 
 CLS, SEP, DOT = 101, 102, 1012
-"""BERT ids that the network's text masks are built on."""
-SMALLEST_EDGE = 96
-"""Images are not made smaller than this to save memory."""
-PHRASES_AT_ONCE = 4
-"""The more phrases a caption has, the lower the score of each: longer lists are looked for in parts."""
-PASSES = 3
-"""Parts at most, unless told otherwise."""
+"""BERT token ids from which the network builds its text masks."""
+MIN_EDGE = 96
+"""Smallest shortest edge in pixels to which the detector shrinks images to save memory."""
+PHRASES_PER_PASS = 4
+"""Number of phrases above which a caption is split. Scores fall as the number of phrases in a caption rises."""
+MAX_PASSES = 3
+"""Default maximum number of captions, and so of passes over an image."""
 _DELIMITERS = {CLS, SEP, DOT, 1029}
 
 
 class GroundingDinoDetector:
-    """A loaded Grounding DINO.
+    """A loaded Grounding DINO detector.
 
     Args:
         model: a `transformers.GroundingDinoForObjectDetection`.
-        tokenizer: its tokenizer.
-        shortest_edge, longest_edge: the image is scaled, aspect kept, until one of the two is met.
-        name: what the user called it, for messages.
+        tokenizer: tokenizer of the model.
+        shortest_edge: target length in pixels of the shorter image edge. The aspect ratio stays.
+        longest_edge: maximum length in pixels of the longer image edge. This limit has priority.
+        name: name of the detector for messages.
         dtype: float32, or bfloat16 to run under autocast.
-        passes: more than `PHRASES_AT_ONCE` phrases are looked for in parts, at most so many, each a pass over the image; None: `PASSES`.
+        passes: maximum number of passes over an image. More than `PHRASES_PER_PASS` phrases are split over this many passes at most.
+            None uses `MAX_PASSES`.
     """
 
     default_threshold = 0.35
@@ -64,14 +66,22 @@ class GroundingDinoDetector:
         self.shortest_edge = shortest_edge
         self.longest_edge = longest_edge
         self.name = name
-        self.passes = passes or PASSES
+        self.passes = passes or MAX_PASSES
         self.device: torch.device = model.device
         self._autocast = dtype == torch.bfloat16
         self._caption = lru_cache(maxsize=64)(self._build_caption)
 
     @staticmethod
     def from_folder(model: Any, folder: Path, name: str, dtype: torch.dtype, passes: int | None = None) -> GroundingDinoDetector:
-        """Completes a loaded model with the tokenizer and image size from its folder."""
+        """Create a detector from a loaded model and the tokenizer and image size in its folder.
+
+        Args:
+            model: a `transformers.GroundingDinoForObjectDetection`.
+            folder: folder of the checkpoint.
+            name: name of the detector for messages.
+            dtype: float32, or bfloat16 to run under autocast.
+            passes: maximum number of passes over an image. None uses `MAX_PASSES`.
+        """
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -84,7 +94,17 @@ class GroundingDinoDetector:
         return GroundingDinoDetector(model, tokenizer, size["shortest_edge"], size["longest_edge"], name, dtype, passes)
 
     def _build_caption(self, phrases: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[str, ...]]:
-        """Token ids of the caption, each phrase's span [start, end) in them, and the words the tokenizer does not know."""
+        """Build the caption of some phrases.
+
+        Args:
+            phrases: the phrases in order.
+
+        Returns:
+            Token ids of the caption, the token span [start, end) of each phrase, and the words that the tokenizer does not know.
+
+        Raises:
+            PromptError: a phrase has no readable token, or the caption is too long.
+        """
         ids, spans, unknown = [CLS], [], []
         for phrase in phrases:
             words = phrase.split()
@@ -92,51 +112,54 @@ class GroundingDinoDetector:
             unknown += [word for word, part in zip(words, tokens) if self.tokenizer.unk_token_id in part]
             flat = [token for part in tokens for token in part]
             if not flat:
-                raise PromptError(f'the detector cannot read the phrase "{phrase}"; use words')
+                raise PromptError(f'the detector cannot read the phrase "{phrase}": use words')
             spans.append((len(ids), len(ids) + len(flat)))
             ids += [*flat, DOT]
         ids.append(SEP)
-        longest = self.model.config.max_text_len
-        if len(ids) > longest:
+        max_tokens = self.model.config.max_text_len
+        if len(ids) > max_tokens:
             raise PromptError(
-                f"the phrases make {len(ids)} tokens, the detector reads at most {longest}: ask for fewer objects or use shorter names"
+                f"the phrases have {len(ids)} tokens, but the detector reads at most {max_tokens}: name fewer objects or use shorter names"
             )
         return tuple(ids), tuple(spans), tuple(dict.fromkeys(unknown))
 
     def check(self, phrases: Sequence[str]) -> list[str]:
-        """See `Detector.check`."""
+        """Return the unknown words; see `Detector.check`."""
         return list(self._caption(tuple(phrases))[2])
 
     def shrunk(self) -> GroundingDinoDetector | None:
-        """See `ShrinkingDetector.shrunk`."""
+        """Return this detector for smaller images; see `ShrinkingDetector.shrunk`."""
         shortest = self.shortest_edge * 3 // 4
-        if shortest < SMALLEST_EDGE or shortest**2 * self._tokens_per_pixel < self.model.config.num_queries:
-            return None  # of an image's tokens as many are chosen as the network has queries
-        other = copy(self)
-        other.shortest_edge, other.longest_edge = shortest, self.longest_edge * 3 // 4
-        return other
+        if shortest < MIN_EDGE or shortest**2 * self._tokens_per_pixel < self.model.config.num_queries:
+            return None  # the network selects one image token for each query, so an image needs as many tokens as queries
+        smaller = copy(self)
+        smaller.shortest_edge, smaller.longest_edge = shortest, self.longest_edge * 3 // 4
+        return smaller
 
     @property
     def _tokens_per_pixel(self) -> float:
-        """Of all levels of features: strides 8, 16, 32, ..."""
+        """Return the number of tokens per pixel over all feature levels (strides 8, 16, 32, ...)."""
         return float(sum((8 << level) ** -2 for level in range(self.model.config.num_feature_levels)))
 
     def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
-        """RGB uint8 [H, W, 3] to the network's float32 [1, 3, h, w]: scaled with its aspect kept, normalised."""
+        """Scale and normalize an RGB uint8 [H, W, 3] image to float32 [1, 3, h, w] on the device. Keep the aspect ratio."""
         height, width = color.shape[:2]
         scale = min(self.shortest_edge / min(height, width), self.longest_edge / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        return normalised(color, size, self.device)
+        return resize_and_normalize(color, size, self.device)
 
     def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
-        """See `Detector.detect`."""
+        """Return the objects on one image; see `Detector.detect`."""
         return self.detect_batch([color], phrases, thresholds)[0]
 
     @torch.inference_mode()
     def detect_batch(
         self, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
     ) -> list[list[Detection]]:
-        """See `BatchDetector.detect_batch`. Images that are of one size for the network are one batch: none is padded."""
+        """Return the objects on each image; see `BatchDetector.detect_batch`.
+
+        Images of the same network input size form one batch. No image is padded.
+        """
         found: list[list[Detection]] = [[] for _ in colors]
         if not phrases:
             return found
@@ -146,8 +169,8 @@ class GroundingDinoDetector:
             by_size.setdefault(tuple(pixels.shape), []).append((index, pixels))
         for group in by_size.values():
             batch = torch.cat([pixels for _, pixels in group])
-            for part in self._parts(len(phrases)):
-                ids, spans, _ = self._caption(tuple(phrases[part]))
+            for selected in self._split_phrases(len(phrases)):
+                ids, spans, _ = self._caption(tuple(phrases[selected]))
                 tokens = torch.tensor([ids], device=self.device).expand(len(group), -1)
                 with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
                     output = self.model(
@@ -158,16 +181,18 @@ class GroundingDinoDetector:
                     )
                 for row, (index, _) in enumerate(group):
                     size = colors[index].shape[:2]
-                    found[index] += self._read(output.logits[row], output.pred_boxes[row], size, spans, phrases[part], thresholds[part])
+                    found[index] += self._decode(
+                        output.logits[row], output.pred_boxes[row], size, spans, phrases[selected], thresholds[selected]
+                    )
         return [suppress_duplicates(detections) for detections in found]
 
-    def _parts(self, count: int) -> list[slice]:
-        """Which of `count` phrases are looked for together: as few parts as `PHRASES_AT_ONCE` and `passes` ask for, equally large."""
-        parts = min(self.passes, -(-count // PHRASES_AT_ONCE))
-        return [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
+    def _split_phrases(self, count: int) -> list[slice]:
+        """Split `count` phrases into passes of nearly equal size, as few as `PHRASES_PER_PASS` and `passes` allow."""
+        passes = min(self.passes, -(-count // PHRASES_PER_PASS))
+        return [slice(count * index // passes, count * (index + 1) // passes) for index in range(passes)]
 
     @staticmethod
-    def _read(
+    def _decode(
         logits: Tensor,
         pred_boxes: Tensor,
         size: tuple[int, ...],
@@ -175,10 +200,19 @@ class GroundingDinoDetector:
         phrases: Sequence[str],
         thresholds: Sequence[float],
     ) -> list[Detection]:
-        """What the network says of one image: logits [queries, tokens], boxes [queries, 4] (centre x, y, width, height; 0..1)."""
+        """Convert the network output for one image to detections.
+
+        Args:
+            logits: float [queries, tokens].
+            pred_boxes: float [queries, 4]: center x, center y, width, height, each relative to the image (0..1).
+            size: height and width of the image in pixels.
+            spans: token span [start, end) of each phrase.
+            phrases: the phrases of the caption.
+            thresholds: minimum score for each phrase, 0..1.
+        """
         probabilities = logits.float().sigmoid()
         scores = torch.stack([probabilities[:, start:end].mean(dim=1) for start, end in spans], dim=1)
-        best, phrase = (part.cpu().numpy() for part in scores.max(dim=1))
+        best, phrase = (tensor.cpu().numpy() for tensor in scores.max(dim=1))
         height, width = size
         boxes = pred_boxes.float().cpu().numpy() * (width, height, width, height)
         corners = np.concatenate((boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2), axis=1)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A question that the detector is working on."""
+"""A detection request that the detector is processing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lang2segtrack_ros.types.results import Track
 
 @dataclass(eq=False)
 class PendingDetection:
-    """A question the detector is working on.
+    """A detection request in progress, and the data to match its result with the present.
 
     Attributes:
-        tracks: as they were on the frame it was asked on.
-        handles: prompts that it shall answer.
-        features: since then: frame index, encoded image, height and width in pixels.
-        answer: once it has come.
-        failures: how often a frame failed that had the answer.
+        tracks: the tracks on the frame of the request.
+        handles: handles of the prompts that wait for the result.
+        features: frame index, image features, height and width in pixels for the frame of the request and the frames since then.
+        result: the result of the detector. None until it arrives.
+        failures: number of failed frames that already had the result.
     """
 
     tracks: list[Track]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A detector on a thread of its own, so that it never holds up the tracker."""
+"""A detector on its own thread, so that detection never delays the tracker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from lang2segtrack_ros.runtime.supervised import SupervisedThread
 
 @dataclass(frozen=True, eq=False)
 class DetectionRequest:
-    """A question to the detector: which of the phrases are on this image?"""
+    """A request to detect phrases on one image.
+
+    Attributes:
+        frame_index: index of the frame.
+        color: uint8 [H, W, 3], RGB.
+        phrases: names of the objects.
+        thresholds: minimum score for each phrase, 0..1.
+    """
 
     frame_index: int
     color: NDArray[np.uint8]
@@ -29,7 +36,14 @@ class DetectionRequest:
 
 @dataclass(frozen=True, eq=False)
 class DetectionResult:
-    """What became of a request: the detections, or the error that came instead, and the seconds it took."""
+    """The outcome of a detection request.
+
+    Attributes:
+        request: the request.
+        detections: the detections in order of falling score. Empty after an error.
+        error: the exception of the detector. None after success.
+        seconds: run time of the detector in seconds.
+    """
 
     request: DetectionRequest
     detections: tuple[Detection, ...] = ()
@@ -38,18 +52,27 @@ class DetectionResult:
 
 
 def run_detection(detector: Detector, request: DetectionRequest) -> DetectionResult:
-    """Asks the detector here and now; whatever it raises becomes part of the answer."""
-    began = time.perf_counter()
+    """Run the detector on the calling thread, and return its detections or its exception.
+
+    Args:
+        detector: the detector.
+        request: image, phrases and thresholds.
+    """
+    started = time.perf_counter()
     try:
         found = detector.detect(request.color, request.phrases, request.thresholds)
-    except Exception as error:  # a failed detection must not end the stream; the session reports it
-        traceback.clear_frames(error.__traceback__)  # else tensors in them would hold memory, which may be what was missing
-        return DetectionResult(request, error=error, seconds=time.perf_counter() - began)
-    return DetectionResult(request, tuple(found), seconds=time.perf_counter() - began)
+    except Exception as error:  # a failed detection must leave the stream running; the session reports the error
+        traceback.clear_frames(error.__traceback__)  # the frames hold tensors, and their memory may be the memory that was missing
+        return DetectionResult(request, error=error, seconds=time.perf_counter() - started)
+    return DetectionResult(request, tuple(found), seconds=time.perf_counter() - started)
 
 
 class DetectionWorker:
-    """Answers one request at a time; `idle` tells whether it can take one."""
+    """A worker thread that processes one detection request at a time.
+
+    Args:
+        detector: the detector for all requests; see `use`.
+    """
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
@@ -62,39 +85,39 @@ class DetectionWorker:
 
     @property
     def idle(self) -> bool:
-        """True when no request is waiting or worked on, and no answer waits to be taken."""
+        """Return True if the worker has no request in progress and no result to take."""
         with self._condition:
             return not self._busy and self._request is None and self._result is None
 
     def use(self, detector: Detector) -> None:
-        """Answers with another detector from the next request on."""
+        """Use another detector from the next request on."""
         self._detector = detector
 
     @property
     def restarts(self) -> int:
-        """How often the thread's loop had to be started again."""
+        """Return how many times the thread had to restart its loop."""
         return self._thread.restarts
 
     def submit(self, request: DetectionRequest) -> None:
-        """Hands over a request; only when `idle`."""
+        """Submit a request. The worker must be `idle`."""
         with self._condition:
             assert self._request is None
             self._request = request
             self._condition.notify_all()
 
     def take(self) -> DetectionResult | None:
-        """The finished answer, once; None while there is none."""
+        """Return the finished result once. Return None while there is no result."""
         with self._condition:
-            taken, self._result = self._result, None
-            return taken
+            result, self._result = self._result, None
+            return result
 
     def wait(self, timeout: float | None = None) -> None:
-        """Blocks until the request handed over last is answered."""
+        """Block until the submitted request is finished, or until `timeout` seconds have passed."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or (not self._busy and self._request is None), timeout)
 
     def close(self) -> None:
-        """Ends the thread after the request it is working on; see `SupervisedThread.join` for one that takes long."""
+        """End the thread after the current request. `SupervisedThread.join` describes the handling of a long request."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -102,11 +125,11 @@ class DetectionWorker:
 
     def _run(self) -> None:
         with own_stream(getattr(self._detector, "device", None)):
-            while self._work():
+            while self._process_next():
                 pass
 
-    def _work(self) -> bool:
-        """Answers the next request; False when there are to be no more."""
+    def _process_next(self) -> bool:
+        """Process the next request. Return False after `close`."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or self._request is not None)
             if self._closed:
@@ -114,10 +137,10 @@ class DetectionWorker:
             request, self._request = self._request, None
             self._busy = True
         assert request is not None
-        result = DetectionResult(request, error=RuntimeError("the detector's thread failed"))
+        result = DetectionResult(request, error=RuntimeError("the detector thread failed"))
         try:
             result = run_detection(self._detector, request)
-        finally:  # whatever happens, somebody waits for the answer
+        finally:  # a caller waits for the result in every case
             with self._condition:
                 self._result = result
                 self._busy = False

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with an installation, a machine or a ROS graph, and what to do about it. Behind `lang2segtrack doctor`.
+"""Checks of an installation, a machine and a ROS graph, with advice for each problem. `lang2segtrack doctor` runs them.
 
-Every check is a function of what it looks at, so that each can be shown something broken.
+Each check takes its inputs as arguments, so that a test can pass broken ones.
 """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a check says, and Python tried out in a process of its own."""
+"""The result of a check, and a probe that runs Python code in a subprocess."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 PROBE_S = 120.0
+"""Time limit of a probe in seconds."""
 
 
 class Level(Enum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -23,13 +24,13 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
+    """The result of one check.
 
     Attributes:
-        level: ERROR stops lang2segtrack from working, WARNING may.
-        subject: what was looked at.
-        text: what was found.
-        advice: what to do, empty when nothing.
+        level: severity. An ERROR stops lang2segtrack from working, a WARNING may stop it.
+        subject: checked item.
+        text: state of the item.
+        advice: recommended action, empty if there is none.
     """
 
     level: Level
@@ -43,7 +44,15 @@ class Finding:
 
 
 def probe(code: str, environment: Mapping[str, str] | None = None) -> str:
-    """Runs Python code in a process of its own, as broken compiled modules may end it; why it failed, empty when it did not."""
+    """Run Python code in a subprocess, because a broken compiled module may crash the process.
+
+    Args:
+        code: Python source code.
+        environment: environment variables of the subprocess. None passes those of this process.
+
+    Returns:
+        The reason of the failure, or an empty string on success.
+    """
     try:
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -54,10 +63,10 @@ def probe(code: str, environment: Mapping[str, str] | None = None) -> str:
             env=None if environment is None else dict(environment),
         )
     except subprocess.TimeoutExpired:
-        return f"it did not end within {PROBE_S:.0f} s"
+        return f"the process did not end within {PROBE_S:.0f} s"
     if done.returncode == 0:
         return ""
     if done.returncode < 0:
-        return f"the process was ended by signal {-done.returncode}"
+        return f"signal {-done.returncode} ended the process"
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return lines[-1].strip() if lines else f"exit code {done.returncode}"

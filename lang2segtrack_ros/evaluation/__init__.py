@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The accuracy benchmark: clips whose truth is known, run through the engine, and what came of it in the field's usual numbers."""
+"""Accuracy benchmark: it runs the engine on clips with known ground truth and computes the standard metrics of the field."""

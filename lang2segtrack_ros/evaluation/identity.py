@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Identities over time: HOTA, IDF1, id switches and fragments from TrackEval, and what it does not count."""
+"""Identity metrics over time: HOTA, IDF1, id switches and fragments from TrackEval, and further counts that TrackEval lacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lang2segtrack_ros.toyworld.metrics import MATCH_IOU, MIN_PIXELS
 
 @cache
 def _metrics() -> dict[str, Any]:
-    """TrackEval's metrics (Luiten et al., arXiv:2009.07736), loaded when needed: it brings matplotlib."""
+    """Return TrackEval's metrics (Luiten et al., arXiv:2009.07736). The import is lazy because TrackEval imports matplotlib."""
     from trackeval.metrics import CLEAR, HOTA, Identity
 
     quiet = {"PRINT_CONFIG": False, "THRESHOLD": MATCH_IOU}
@@ -25,12 +25,12 @@ def _metrics() -> dict[str, Any]:
 
 @dataclass
 class IdentityRecord:
-    """Which objects and which tracks were there on each frame of one clip, and their mask IoUs.
+    """Visible objects, tracks and their mask IoUs on each frame of one clip.
 
     Attributes:
-        truth: number of each visible object, for each frame.
-        tracks: id of each track with a mask, for each frame.
-        ious: float [objects, tracks] for each frame.
+        truth: numbers of the visible objects of each frame.
+        tracks: ids of the tracks with a non-empty mask of each frame.
+        ious: float [objects, tracks] of each frame.
     """
 
     truth: list[list[int]] = field(default_factory=list)
@@ -38,76 +38,93 @@ class IdentityRecord:
     ious: list[NDArray[np.float64]] = field(default_factory=list)
 
     def add(self, instances: NDArray[np.uint16], numbers: list[int], masks: dict[int, NDArray[np.bool_]]) -> None:
-        """One frame: truth [H, W], the numbers of the objects that count, and the masks [H, W] of tracks."""
-        areas = np.bincount(instances.reshape(-1), minlength=max([0, *numbers]) + 1)
-        seen = [number for number in numbers if areas[number] >= MIN_PIXELS]
-        drawn = {track: mask for track, mask in masks.items() if mask.any()}
-        table = np.zeros((len(seen), len(drawn)))
-        for column, mask in enumerate(drawn.values()):
-            hits = np.bincount(instances[mask], minlength=len(areas))
-            size = np.count_nonzero(mask)
-            for row, number in enumerate(seen):
-                table[row, column] = hits[number] / (size + areas[number] - hits[number])
-        self.truth.append(seen)
-        self.tracks.append(list(drawn))
-        self.ious.append(table)
+        """Add one frame.
 
-    def matched(self, number: int) -> list[int | None]:
-        """For each frame the track that overlaps an object best and enough; None when there is none."""
+        Args:
+            instances: uint16 [H, W], ground truth; 0 for background, else the number of an object.
+            numbers: numbers of the objects to evaluate.
+            masks: bool [H, W] of each track id.
+        """
+        areas = np.bincount(instances.reshape(-1), minlength=max([0, *numbers]) + 1)
+        visible = [number for number in numbers if areas[number] >= MIN_PIXELS]
+        non_empty = {track: mask for track, mask in masks.items() if mask.any()}
+        iou_table = np.zeros((len(visible), len(non_empty)))
+        for column, mask in enumerate(non_empty.values()):
+            overlap = np.bincount(instances[mask], minlength=len(areas))
+            size = np.count_nonzero(mask)
+            for row, number in enumerate(visible):
+                iou_table[row, column] = overlap[number] / (size + areas[number] - overlap[number])
+        self.truth.append(visible)
+        self.tracks.append(list(non_empty))
+        self.ious.append(iou_table)
+
+    def matches(self, number: int) -> list[int | None]:
+        """Return the id of the best matching track of each frame; None where no track reaches the minimum IoU.
+
+        Args:
+            number: number of the object.
+        """
         rows: list[int | None] = []
-        for seen, tracks, table in zip(self.truth, self.tracks, self.ious):
+        for visible, tracks, iou_table in zip(self.truth, self.tracks, self.ious):
             best = None
-            if number in seen and tracks:
-                row = table[seen.index(number)]
+            if number in visible and tracks:
+                row = iou_table[visible.index(number)]
                 best = tracks[int(row.argmax())] if row.max() >= MATCH_IOU else None
             rows.append(best)
         return rows
 
-    def first_match(self) -> dict[int, int | None]:
-        """Frames from an object's first sight to its first match; None when it was never matched."""
-        waits: dict[int, int | None] = {}
-        for number in sorted({n for seen in self.truth for n in seen}):
-            first = next(t for t, seen in enumerate(self.truth) if number in seen)
-            found = next((t for t, track in enumerate(self.matched(number)) if track is not None), None)
-            waits[number] = None if found is None else found - first
-        return waits
+    def frames_to_first_match(self) -> dict[int, int | None]:
+        """Return the frames from each object's first visible frame to its first match; None for an object without a match."""
+        delays: dict[int, int | None] = {}
+        for number in sorted({n for visible in self.truth for n in visible}):
+            first = next(t for t, visible in enumerate(self.truth) if number in visible)
+            first_match = next((t for t, track in enumerate(self.matches(number)) if track is not None), None)
+            delays[number] = None if first_match is None else first_match - first
+        return delays
 
     def false_tracks(self) -> int:
-        """Tracks that never matched any object."""
+        """Return the number of tracks that never matched any object."""
         ids = {track for tracks in self.tracks for track in tracks}
-        true = {
+        true_ids = {
             track
-            for tracks, table in zip(self.tracks, self.ious)
+            for tracks, iou_table in zip(self.tracks, self.ious)
             for column, track in enumerate(tracks)
-            if len(table) and table[:, column].max() >= MATCH_IOU
+            if len(iou_table) and iou_table[:, column].max() >= MATCH_IOU
         }
-        return len(ids - true)
+        return len(ids - true_ids)
 
-    def returns(self, number: int, gap: int = 3, patience: int = 15) -> list[tuple[bool, bool, int]]:
-        """For each absence of at least `gap` frames after which the object was seen again long enough to be found.
+    def reappearances(self, number: int, min_gap: int = 3, max_delay: int = 15) -> list[tuple[bool, bool, int]]:
+        """Return one entry per absence after which the object stayed visible long enough to be found.
+
+        Args:
+            number: number of the object.
+            min_gap: shortest absence in frames.
+            max_delay: largest number of frames until a match counts as found.
 
         Returns:
-            (found again within `patience` frames, under the id it had, frames until then).
+            (found, same id, delay) of each absence: the object was matched within `max_delay` frames, the match has the old id, and the
+            frames until the match.
         """
-        matched = self.matched(number)
-        seen = [number in row for row in self.truth]
-        outcome = []
+        matches = self.matches(number)
+        visible = [number in row for row in self.truth]
+        outcomes = []
         t = 0
-        while t < len(seen):
-            if seen[t] or not any(seen[:t]):
+        while t < len(visible):
+            if visible[t] or not any(visible[:t]):
                 t += 1
                 continue
-            back = next((k for k in range(t, len(seen)) if seen[k]), len(seen))
-            before = next((track for track in reversed(matched[:t]) if track is not None), None)
-            if back - t >= gap and back + patience <= len(seen) and before is not None and all(seen[back : back + 3]):
-                later = next((k for k in range(back, back + patience) if matched[k] is not None), None)
-                outcome.append((later is not None, later is not None and matched[later] == before, (later or back) - back))
-            t = max(back, t + 1)
-        return outcome
+            reappeared = next((k for k in range(t, len(visible)) if visible[k]), len(visible))
+            old_id = next((track for track in reversed(matches[:t]) if track is not None), None)
+            is_long_enough = reappeared - t >= min_gap and reappeared + max_delay <= len(visible)
+            if is_long_enough and old_id is not None and all(visible[reappeared : reappeared + 3]):
+                match = next((k for k in range(reappeared, reappeared + max_delay) if matches[k] is not None), None)
+                outcomes.append((match is not None, match is not None and matches[match] == old_id, (match or reappeared) - reappeared))
+            t = max(reappeared, t + 1)
+        return outcomes
 
     def evaluate(self) -> dict[str, Any]:
-        """TrackEval's results of this clip, to be combined by `combine`."""
-        objects = {number: index for index, number in enumerate(sorted({n for seen in self.truth for n in seen}))}
+        """Return TrackEval's results of this clip as input for `combine`."""
+        objects = {number: index for index, number in enumerate(sorted({n for visible in self.truth for n in visible}))}
         tracks = {track: index for index, track in enumerate(sorted({i for ids in self.tracks for i in ids}))}
         data = {
             "num_timesteps": len(self.truth),
@@ -115,7 +132,7 @@ class IdentityRecord:
             "num_tracker_ids": len(tracks),
             "num_gt_dets": sum(map(len, self.truth)),
             "num_tracker_dets": sum(map(len, self.tracks)),
-            "gt_ids": [np.array([objects[n] for n in seen], int) for seen in self.truth],
+            "gt_ids": [np.array([objects[n] for n in visible], int) for visible in self.truth],
             "tracker_ids": [np.array([tracks[i] for i in ids], int) for ids in self.tracks],
             "similarity_scores": self.ious,
         }
@@ -123,7 +140,11 @@ class IdentityRecord:
 
 
 def combine(results: list[dict[str, Any]]) -> dict[str, float]:
-    """HOTA, IDF1, id switches and fragments over clips, each weighted as TrackEval does."""
+    """Combine HOTA, IDF1, id switches and fragments over clips, with TrackEval's weights.
+
+    Args:
+        results: results of `IdentityRecord.evaluate`, one per clip.
+    """
     total = {
         name: metric.combine_sequences({str(i): result[name] for i, result in enumerate(results)}) for name, metric in _metrics().items()
     }

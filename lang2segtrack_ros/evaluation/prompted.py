@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects followed from a true box: how good are the masks, and are hidden objects told from visible ones?"""
+"""Evaluation of tracks that start from a ground-truth box: mask quality, and empty masks of hidden and visible objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from lang2segtrack_ros.evaluation.identity import IdentityRecord, combine
 from lang2segtrack_ros.evaluation.masks import boundary_f, region_j
-from lang2segtrack_ros.evaluation.space import EXTENT_SHARE, errors, is_whole
+from lang2segtrack_ros.evaluation.space import EXTENT_TOLERANCE, errors, is_whole
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.metrics import MIN_PIXELS
@@ -24,14 +24,14 @@ FRAME_NS = 1_000_000_000 // 15
 
 @dataclass
 class PromptedScore:
-    """Numbers of followed objects, one entry for each object-frame after its prompt; the clip's last frame is left out, as in DAVIS.
+    """Scores of prompted tracks, one entry per object and frame after the prompt. The clip's last frame is left out, as in DAVIS.
 
     Attributes:
-        j, f: region and boundary agreement.
-        pixels: visible pixels of the object in truth.
-        empty: whether the track's mask was empty.
-        space: errors of objects that are seen whole, see `space.errors`.
-        returns: see `IdentityRecord.returns`.
+        j, f: region similarity and boundary accuracy.
+        pixels: number of visible pixels of the object in ground truth.
+        empty: True for an empty mask.
+        space: errors of fully visible objects, see `space.errors`.
+        reappearances: see `IdentityRecord.reappearances`.
         results: TrackEval's results of each clip.
     """
 
@@ -40,11 +40,11 @@ class PromptedScore:
     pixels: list[int] = field(default_factory=list)
     empty: list[bool] = field(default_factory=list)
     space: list[tuple[float, float]] = field(default_factory=list)
-    returns: list[tuple[bool, bool, int]] = field(default_factory=list)
+    reappearances: list[tuple[bool, bool, int]] = field(default_factory=list)
     results: list[dict[str, object]] = field(default_factory=list)
 
     def summary(self) -> dict[str, float]:
-        """Means over object-frames, 0..1, and identity numbers over clips. NaN where nothing of the kind happened."""
+        """Return means over objects and frames, 0..1, and identity metrics over clips; NaN for a mean without any entry."""
         j, f, pixels, empty = (np.array(values) for values in (self.j, self.f, self.pixels, self.empty))
         visible, hidden = pixels >= MIN_PIXELS, pixels == 0
         return {
@@ -55,12 +55,12 @@ class PromptedScore:
             "hidden_empty": _mean(empty[hidden]),
             "visible_empty": _mean(empty[visible]),
             "hidden_frames": int(hidden.sum()),
-            "centre_right": _mean(np.array([centre <= 1.0 for centre, _ in self.space])),
-            "extent_right": _mean(np.array([extent <= EXTENT_SHARE for _, extent in self.space])),
+            "center_correct": _mean(np.array([center_error <= 1.0 for center_error, _ in self.space])),
+            "extent_correct": _mean(np.array([extent_error <= EXTENT_TOLERANCE for _, extent_error in self.space])),
             **combine(self.results),
-            "returns": len(self.returns),
-            "found_again": _mean(np.array([found for found, _, _ in self.returns])),
-            "frames_to_find": _mean(np.array([frames for found, _, frames in self.returns if found])),
+            "returns": len(self.reappearances),
+            "found_again": _mean(np.array([is_found for is_found, _, _ in self.reappearances])),
+            "frames_to_find": _mean(np.array([frames for is_found, _, frames in self.reappearances if is_found])),
         }
 
 
@@ -68,8 +68,14 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def follow(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str) -> PromptedScore:
-    """Follows the prompted objects of clips from their true boxes."""
+def track_prompted(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str) -> PromptedScore:
+    """Track the prompted objects of clips from their ground-truth boxes.
+
+    Args:
+        segmenter: segmenter of the sessions.
+        clips: clips to run.
+        policy: name of the memory policy.
+    """
     score = PromptedScore()
     for clip in clips:
         session = Session(segmenter, policy=policy)
@@ -83,13 +89,13 @@ def follow(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str) -> Prom
                 if frame == index and box is not None:
                     handles[number] = session.prompt(BoxPrompt(box, shot.bodies[number].label))
             result = session.step(Frame(shot.color, index * FRAME_NS, shot.depth_m))
-            before = list(ids)
+            earlier_numbers = list(ids)
             ids |= {number: handle.track_ids[0] for number, handle in handles.items()}
             masks = {track_id: result.by_id[track_id].mask for track_id in ids.values() if track_id in result.by_id}
             record.add(shot.instances, list(ids), masks)
             if index == clip.length - 1:
                 break
-            for number in before:
+            for number in earlier_numbers:
                 truth = shot.instances == number
                 mask = masks.get(ids[number], np.zeros_like(truth))
                 score.j.append(region_j(mask, truth))
@@ -99,5 +105,5 @@ def follow(segmenter: Sam2Segmenter, clips: Iterable[Clip], policy: str) -> Prom
                 if number in shot.bodies and is_whole(shot.bodies[number]):
                     score.space.append(errors(result.by_id.get(ids[number]), result.tracks, shot.bodies[number], shot, clip.scene))
         score.results.append(record.evaluate())
-        score.returns += [outcome for number in ids for outcome in record.returns(number)]
+        score.reappearances += [outcome for number in ids for outcome in record.reappearances(number)]
     return score

@@ -20,18 +20,18 @@ from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt
 
 
 class LayoutError(ValueError):
-    """A folder is not laid out as its benchmark's; the message says what is missing."""
+    """Error of a folder whose layout differs from that of its benchmark. The message names the missing part."""
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """A sequence on disk.
+    """Sequence on disk.
 
     Attributes:
-        name: as the benchmark calls it.
-        images: its frames in order.
-        truth: DAVIS: one indexed PNG for each frame; LaSOT: the file with a box for each frame.
-        absent: LaSOT: files that mark frames on which the object cannot be seen.
+        name: name in the benchmark.
+        images: image files in order.
+        truth: DAVIS: one indexed PNG per frame. LaSOT: one file with a box per frame.
+        absent: LaSOT: files that mark the frames on which the object is not visible.
     """
 
     name: str
@@ -41,17 +41,22 @@ class Sequence:
 
 
 def davis_sequences(root: Path, split: str = "val", resolution: str = "480p") -> list[Sequence]:
-    """Sequences of `JPEGImages/<resolution>/<name>` with `Annotations/<resolution>/<name>`, those of the split when it is listed.
+    """Return the sequences of `JPEGImages/<resolution>/<name>` with `Annotations/<resolution>/<name>`.
+
+    Args:
+        root: folder of the benchmark.
+        split: name of a list in `ImageSets/2017`. Without such a list, all sequences are returned.
+        resolution: name of the sub-folder.
 
     Raises:
-        LayoutError: folders or files are missing.
+        LayoutError: Folders or files are missing.
     """
     images, masks = root / "JPEGImages" / resolution, root / "Annotations" / resolution
     for folder in (images, masks):
         if not folder.is_dir():
-            raise LayoutError(f"{folder} does not exist: DAVIS has JPEGImages/{resolution} and Annotations/{resolution}")
-    listed = root / "ImageSets" / "2017" / f"{split}.txt"
-    names = listed.read_text().split() if listed.is_file() else sorted(path.name for path in images.iterdir() if path.is_dir())
+            raise LayoutError(f"{folder} does not exist: DAVIS needs JPEGImages/{resolution} and Annotations/{resolution}")
+    split_file = root / "ImageSets" / "2017" / f"{split}.txt"
+    names = split_file.read_text().split() if split_file.is_file() else sorted(path.name for path in images.iterdir() if path.is_dir())
     sequences = []
     for name in names:
         frames, truth = tuple(sorted((images / name).glob("*.jpg"))), tuple(sorted((masks / name).glob("*.png")))
@@ -62,10 +67,15 @@ def davis_sequences(root: Path, split: str = "val", resolution: str = "480p") ->
 
 
 def lasot_sequences(root: Path) -> list[Sequence]:
-    """Sequences of `<class>/<name>` or `<name>`, each with `img/*.jpg` and `groundtruth.txt` (x,y,width,height a line).
+    """Return the sequences of `<class>/<name>` or `<name>`, each with `img/*.jpg` and `groundtruth.txt`.
+
+    `groundtruth.txt` holds one line x,y,width,height per frame.
+
+    Args:
+        root: folder of the benchmark.
 
     Raises:
-        LayoutError: there are none, or a file has another number of lines than there are frames.
+        LayoutError: There is no sequence, or a file has another number of lines than there are frames.
     """
     sequences = []
     for truth in sorted([*root.glob("*/groundtruth.txt"), *root.glob("*/*/groundtruth.txt")]):
@@ -73,10 +83,10 @@ def lasot_sequences(root: Path) -> list[Sequence]:
         lines = len(truth.read_text().split())
         if not frames or lines != len(frames):
             raise LayoutError(f"{truth} has {lines} boxes and {truth.parent / 'img'} has {len(frames)} frames")
-        marks = tuple(path for path in (truth.parent / "full_occlusion.txt", truth.parent / "out_of_view.txt") if path.is_file())
-        sequences.append(Sequence(truth.parent.name, frames, (truth,), marks))
+        absence_files = tuple(path for path in (truth.parent / "full_occlusion.txt", truth.parent / "out_of_view.txt") if path.is_file())
+        sequences.append(Sequence(truth.parent.name, frames, (truth,), absence_files))
     if not sequences:
-        raise LayoutError(f"{root} has no folder with a groundtruth.txt: LaSOT keeps one beside img/ in each sequence")
+        raise LayoutError(f"{root} has no folder with a groundtruth.txt: LaSOT needs one beside img/ in each sequence")
     return sequences
 
 
@@ -87,8 +97,8 @@ def _read(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
 
 
-def _indexed(path: Path) -> NDArray[np.uint8]:
-    """The indices of a palette PNG, 255 (ignore) as background. OpenCV would give its colours."""
+def _read_indexed(path: Path) -> NDArray[np.uint8]:
+    """Return the indices of a palette PNG, with 255 (ignore) as background. OpenCV would return its colors."""
     from PIL import Image
 
     indices = np.asarray(Image.open(path))
@@ -98,8 +108,20 @@ def _indexed(path: Path) -> NDArray[np.uint8]:
 
 
 def run_davis(segmenter: Sam2Segmenter, sequence: Sequence, policy: str) -> dict[int, tuple[float, float]]:
-    """J and F of each object that is there on the first frame, from its true mask; first and last frame do not count (DAVIS 2017)."""
-    first = _indexed(sequence.truth[0])
+    """Track each object of the first frame from its ground-truth mask. First and last frame do not count (DAVIS 2017).
+
+    Args:
+        segmenter: segmenter of the session.
+        sequence: sequence to run.
+        policy: name of the memory policy.
+
+    Returns:
+        Mean J and F of each object.
+
+    Raises:
+        LayoutError: A file cannot be read.
+    """
+    first = _read_indexed(sequence.truth[0])
     numbers = [int(number) for number in np.unique(first) if number]
     session = Session(segmenter, policy=policy, options=SessionOptions(min_region_ratio=0.0))
     handles = {number: session.prompt(MaskPrompt(first == number, str(number))) for number in numbers}
@@ -108,7 +130,7 @@ def run_davis(segmenter: Sam2Segmenter, sequence: Sequence, policy: str) -> dict
         result = session.step(Frame(_read(path), index * 40_000_000))
         if index in (0, len(sequence.images) - 1):
             continue
-        truth = _indexed(sequence.truth[index])
+        truth = _read_indexed(sequence.truth[index])
         for number in numbers:
             mask = result.by_id[handles[number].track_ids[0]].mask
             scores[number].append((region_j(mask, truth == number), boundary_f(mask, truth == number)))
@@ -116,41 +138,50 @@ def run_davis(segmenter: Sam2Segmenter, sequence: Sequence, policy: str) -> dict
 
 
 def run_lasot(segmenter: Sam2Segmenter, sequence: Sequence, policy: str) -> dict[str, float]:
-    """Success (area under the curve of IoU), precision (20 pixels) and normalised precision of LaSOT (arXiv:1809.07845).
+    """Track the box of the first frame. Frames on which the object is marked as occluded or out of view do not count.
 
-    Frames on which the object is marked as hidden or out of view do not count.
+    Args:
+        segmenter: segmenter of the session.
+        sequence: sequence to run.
+        policy: name of the memory policy.
+
+    Returns:
+        Success (area under the IoU curve), precision (20 pixels) and normalized precision of LaSOT (arXiv:1809.07845).
+
+    Raises:
+        LayoutError: A file cannot be read, or the first box is invalid.
     """
     boxes = np.array([[float(v) for v in line.replace("\t", ",").split(",")] for line in sequence.truth[0].read_text().split()])
-    gone = np.zeros(len(boxes), bool)
+    absent = np.zeros(len(boxes), bool)
     for path in sequence.absent:
-        gone |= np.array([int(v) for v in path.read_text().replace("\n", ",").split(",") if v.strip()][: len(boxes)], bool)
+        absent |= np.array([int(v) for v in path.read_text().replace("\n", ",").split(",") if v.strip()][: len(boxes)], bool)
     session = Session(segmenter, policy=policy)
     x, y, width, height = boxes[0]
     handle = session.prompt(BoxPrompt((x, y, x + width, y + height)))
-    found = np.full((len(boxes), 4), np.nan)
+    predicted = np.full((len(boxes), 4), np.nan)
     for index, path in enumerate(sequence.images):
         result = session.step(Frame(_read(path), index * 33_000_000))
         if not handle.track_ids:
             raise LayoutError(f"{sequence.name}: the first box was refused: {handle.error}")
         box = result.by_id[handle.track_ids[0]].box
         if box is not None:
-            found[index] = (box[0], box[1], box[2] - box[0], box[3] - box[1])
-    keep = ~gone & (boxes[:, 2:] > 0).all(axis=1)
-    return _one_pass(found[keep], boxes[keep])
+            predicted[index] = (box[0], box[1], box[2] - box[0], box[3] - box[1])
+    keep = ~absent & (boxes[:, 2:] > 0).all(axis=1)
+    return _one_pass(predicted[keep], boxes[keep])
 
 
-def _one_pass(found: NDArray[np.float64], boxes: NDArray[np.float64]) -> dict[str, float]:
-    """LaSOT's three numbers of boxes [T, 4] (x, y, width, height; NaN for none) against truth."""
-    low = np.maximum(found[:, :2], boxes[:, :2])
-    high = np.minimum(found[:, :2] + found[:, 2:], boxes[:, :2] + boxes[:, 2:])
-    both = np.prod(np.maximum(high - low, 0), axis=1)
-    iou = np.nan_to_num(both / (np.prod(found[:, 2:], axis=1) + np.prod(boxes[:, 2:], axis=1) - both))
-    shift = (found[:, :2] + found[:, 2:] / 2) - (boxes[:, :2] + boxes[:, 2:] / 2)
-    apart = np.nan_to_num(np.linalg.norm(shift, axis=1), nan=np.inf)
+def _one_pass(predicted: NDArray[np.float64], boxes: NDArray[np.float64]) -> dict[str, float]:
+    """Return LaSOT's three metrics of predicted boxes [T, 4] (x, y, width, height; NaN for none) against ground truth."""
+    low = np.maximum(predicted[:, :2], boxes[:, :2])
+    high = np.minimum(predicted[:, :2] + predicted[:, 2:], boxes[:, :2] + boxes[:, 2:])
+    intersection = np.prod(np.maximum(high - low, 0), axis=1)
+    iou = np.nan_to_num(intersection / (np.prod(predicted[:, 2:], axis=1) + np.prod(boxes[:, 2:], axis=1) - intersection))
+    shift = (predicted[:, :2] + predicted[:, 2:] / 2) - (boxes[:, :2] + boxes[:, 2:] / 2)
+    distance = np.nan_to_num(np.linalg.norm(shift, axis=1), nan=np.inf)
     relative = np.nan_to_num(np.linalg.norm(shift / boxes[:, 2:], axis=1), nan=np.inf)
     return {
         "success": float(np.mean([(iou > t).mean() for t in np.linspace(0, 1, 21)])),
-        "precision": float((apart <= 20).mean()),
-        "normalised_precision": float(np.mean([(relative <= t).mean() for t in np.linspace(0, 0.5, 51)])),
+        "precision": float((distance <= 20).mean()),
+        "normalized_precision": float(np.mean([(relative <= t).mean() for t in np.linspace(0, 0.5, 51)])),
         "frames": len(boxes),
     }

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a tracked object is in space, against the truth: centre and extent of its surface, from the track's own mask and noisy depth."""
+"""3-D accuracy of a tracked object: center and extent of its surface, measured from its mask and the noisy depth image."""
 
 from __future__ import annotations
 
@@ -12,22 +12,31 @@ from lang2segtrack_ros.geometry.surface import measure
 from lang2segtrack_ros.toyworld.scene import BodyTruth, Scene, SceneFrame
 from lang2segtrack_ros.types.results import Track
 
-LEAST_PIXELS = 150
-WHOLE = 0.97
-"""Objects of which less is seen have another centre and extent than the truth says."""
-CENTRE_M, CENTRE_SHARE = 0.02, 0.02
-EXTENT_SHARE = 0.15
+MIN_VISIBLE_PIXELS = 150
+MIN_VISIBLE_FRACTION = 0.97
+"""Minimum visible fraction. Below it, center and extent of the visible part differ from the ground truth."""
+CENTER_TOLERANCE_M, CENTER_TOLERANCE = 0.02, 0.02
+EXTENT_TOLERANCE = 0.15
 
 
 def is_whole(body: BodyTruth) -> bool:
-    """Whether the object is seen well enough to be measured."""
-    return body.box is not None and body.fraction >= WHOLE and body.visible >= LEAST_PIXELS
+    """Return True when the object is visible enough for a measurement."""
+    return body.box is not None and body.fraction >= MIN_VISIBLE_FRACTION and body.visible >= MIN_VISIBLE_PIXELS
 
 
 def errors(track: Track | None, tracks: Iterable[Track], body: BodyTruth, shot: SceneFrame, scene: Scene) -> tuple[float, float]:
-    """Distance of the centres in parts of what is allowed (2 cm or 2 %), and the worse of width's and height's error as a share.
+    """Return the errors of a track's center and extent.
 
-    Infinite both for an object that is not tracked or not measured. `tracks` are all of the frame.
+    Args:
+        track: track of the object; None for no track.
+        tracks: all tracks of the frame.
+        body: ground truth of the object.
+        shot: rendered frame.
+        scene: scene of the frame.
+
+    Returns:
+        The distance of the centers, divided by the tolerance (2 cm or 2 % of the distance), and the larger of the relative errors of
+        width and height. Both are infinite for an object without a track or without a measurement.
     """
     if track is None or track.box is None:
         return float("inf"), float("inf")
@@ -35,6 +44,6 @@ def errors(track: Track | None, tracks: Iterable[Track], body: BodyTruth, shot: 
     surface = measure(track.mask, track.box, shot.depth_m, scene.camera, others)
     if surface is None:
         return float("inf"), float("inf")
-    distance = float(np.linalg.norm(np.array(surface.middle) - body.center))
+    distance = float(np.linalg.norm(np.array(surface.box_center) - body.center))
     extent = float(np.abs(np.array(surface.size[:2]) / body.extent[:2] - 1).max())
-    return distance / max(CENTRE_M, CENTRE_SHARE * body.center[2]), extent
+    return distance / max(CENTER_TOLERANCE_M, CENTER_TOLERANCE * body.center[2]), extent

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Past frames, the backward pass over them, and the merging of both directions."""
+"""Past frames, the backward pass over them, and the merging of forward and backward results."""

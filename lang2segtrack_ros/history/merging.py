@@ -1,19 +1,26 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a backward pass is asked for, and which of its masks are believed.
+"""Start frames of the backward pass, and the rule that accepts its masks.
 
-The forward pass is *sure* of an object on a frame when it shows it with a score (predicted IoU) of at least SURE, SAMURAI's own gate, or
-when the user prompted it there. Everything else after the object's first frame is a *gap*. A backward pass starts
+The forward pass is *confident* of an object on a frame in two cases. Either the user prompted the object there, or the frame shows it with
+a score (predicted IoU) of at least CONFIDENT_SCORE, which is SAMURAI's own threshold. All other frames after the object's first frame
+form *gaps*. A backward run starts
 
-* on the object's first frame, from the mask it was prompted with: all before that frame is the backward pass's alone;
-* a few frames after every gap, from the forward pass's mask there: it may fill the gap (`gap_frames`);
-* on every frame on which the user corrected the object: what the forward pass said before was wrong (`corrected_frames`).
+* on the object's first frame, from the prompted mask; all frames before it have backward masks only;
+* a few frames after every gap, from the forward mask there; this run may fill the gap (`gap_frames`);
+* on every frame on which the user corrected the object; forward masks before the correction were wrong (`corrected_frames`).
 
-A mask of the backward pass replaces a gap's mask only if it is surer, and only if the run of frames it belongs to *proves itself*: either
-it reaches the far side of the gap and overlaps there with the forward pass, so that both directions hold the same object at both ends;
-or it vanishes inside the gap, but started from the mask on the near side without a break. A run that comes out on the far side on
-something else has slipped and is not believed at all. Frames of which the forward pass is sure are never replaced but before a
-correction, so a merged trace differs from the forward one in gaps alone.
+A backward mask replaces the forward mask in a gap only if its score is at least CONFIDENT_SCORE and at least the forward score. The mask
+must also belong to a *verified* part of its run:
+
+* The run overlaps the forward pass on the far side of the gap, so both directions hold the same object at both ends. The rule accepts the
+  unbroken stretch of masks at the near side and the one at the far side.
+* The object vanishes inside the gap. The rule accepts the unbroken stretch at the near side.
+* The past ends with the gap, or the run shows nothing on the far side, so no frame contradicts the run. The rule accepts the same stretch.
+
+A run that shows another object on the far side has switched objects. The rule then accepts masks only up to the frame where the object
+vanished, and none if the object never vanished inside the gap. Frames with a confident forward mask keep this mask, except before a
+correction. The merged trace therefore differs from the forward trace only in gaps and before corrections.
 """
 
 from __future__ import annotations
@@ -28,38 +35,43 @@ from lang2segtrack_ros.history.records import Record, record_rle
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.types.rle import Rle
 
-SURE = 0.5
-"""Least score of a mask that the forward pass is sure of."""
-SAME_IOU = 0.5
-"""Masks of both directions that overlap this much are of one object."""
-SETTLED = 5
-"""The backward pass starts this many sure frames after a gap, when the object is whole again; sooner when there are fewer."""
-PROOF = 3
-"""Frames in a row on which both directions must agree, or disagree, for the matter to be settled."""
+CONFIDENT_SCORE = 0.5
+"""Minimum score of a mask of which the forward pass is confident."""
+SAME_OBJECT_IOU = 0.5
+"""Minimum IoU of a forward and a backward mask that show the same object."""
+SETTLE_FRAMES = 5
+"""A backward run starts after this many confident frames behind a gap, when the object is whole again; earlier if the gap has fewer."""
+VERDICT_FRAMES = 3
+"""Consecutive frames on which both directions must agree, or must disagree, to settle a run."""
 
 
 def rle_iou(mask: Rle, other: Rle) -> float:
-    """IoU of two encoded masks of one size."""
+    """Return the IoU of two encoded masks of the same size."""
     a, b = ({"size": [item.height, item.width], "counts": item.counts.encode("ascii")} for item in (mask, other))
     return float(coco_mask.iou([a], [b], [0])[0][0])
 
 
-def is_sure(track: Record | None, prompted: bool = False) -> bool:
-    """Whether the forward pass is sure of an object, given its record on a frame."""
-    return track is not None and track["box"] is not None and (prompted or track["score"] >= SURE)
+def is_confident(track: Record | None, prompted: bool = False) -> bool:
+    """Return True if the forward pass is confident of an object.
+
+    Args:
+        track: the object's forward record on a frame; None if it has none.
+        prompted: True if the user prompted the object on this frame.
+    """
+    return track is not None and track["box"] is not None and (prompted or track["score"] >= CONFIDENT_SCORE)
 
 
 @dataclass
-class Outline:
-    """What the forward pass did with an object, frame numbers all.
+class TrackSummary:
+    """Summary of the forward trace of one object, in frame numbers.
 
     Attributes:
-        track_id: its id.
-        label: its last name.
-        first: the first frame that shows it.
-        gaps: for each frame that a backward pass starts on to fill gaps, the first frame of the gap.
-        corrections: frames on which the user corrected it.
-        confirmed: whether it ever was more than tentative.
+        track_id: the track id.
+        label: the latest label.
+        first: the first frame that shows the object.
+        gaps: for each frame on which a backward run starts to fill a gap, the first frame of this gap.
+        corrections: frames on which the user corrected the object.
+        confirmed: True if the track was more than tentative at any time.
     """
 
     track_id: int
@@ -70,146 +82,172 @@ class Outline:
     confirmed: bool = False
     _gap: int | None = None
     _streak: int = 0
-    _last_sure: int = 0
+    _last_confident: int = 0
 
-    def see(self, number: int, track: Record, prompted: bool) -> None:
-        """Takes the next frame."""
+    def add_frame(self, number: int, track: Record, prompted: bool) -> None:
+        """Add the next frame.
+
+        Args:
+            number: the frame number; it must rise from call to call.
+            track: the object's forward record on the frame.
+            prompted: True if the user prompted the object on this frame.
+        """
         self.label = track["label"] or self.label
         self.confirmed = self.confirmed or track["state"] != TrackStatus.TENTATIVE.name.lower()
         if prompted and number > self.first and track["box"] is not None:
             self.corrections.append(number)
-        if not is_sure(track, prompted):
-            self.finish()
+        if not is_confident(track, prompted):
+            self.close_gap()
             if self._gap is None:
                 self._gap = number
             return
         self._streak += 1
-        self._last_sure = number
-        if self._streak == SETTLED:
-            self.finish()
+        self._last_confident = number
+        if self._streak == SETTLE_FRAMES:
+            self.close_gap()
 
-    def finish(self) -> None:
-        """A gap that has ended is noted."""
+    def close_gap(self) -> None:
+        """Add the current gap to `gaps` if confident frames follow it, and reset the count of confident frames."""
         if self._gap is not None and self._streak:
-            self.gaps[self._last_sure] = self._gap
+            self.gaps[self._last_confident] = self._gap
             self._gap = None
         self._streak = 0
 
 
-def outlines(records: Iterable[Record], track_ids: Sequence[int] | None = None) -> dict[int, Outline]:
-    """The outline of every object that is ever visible, or of the given ones, from records in time order.
+def summarize_tracks(records: Iterable[Record], track_ids: Sequence[int] | None = None) -> dict[int, TrackSummary]:
+    """Return the summary of every object that is visible on at least one frame, by track id.
 
-    What never was more than tentative is a false alarm, and left out unless it is given.
+    A track that stayed tentative counts as a false alarm. The result omits it unless `track_ids` names it.
+
+    Args:
+        records: forward records of frames in time order.
+        track_ids: the objects; None for all.
     """
-    found: dict[int, Outline] = {}
+    summaries: dict[int, TrackSummary] = {}
     for record in records:
         number, prompted = record["frame"], set(record["prompted"])
         for track in record["tracks"]:
             track_id = track["id"]
             if (track_ids is not None and track_id not in track_ids) or track["state"] == TrackStatus.REMOVED.name.lower():
                 continue
-            outline = found.get(track_id)
-            if outline is None:
+            summary = summaries.get(track_id)
+            if summary is None:
                 if track["box"] is None:
                     continue
-                outline = found[track_id] = Outline(track_id, track["label"], number)
-            outline.see(number, track, track_id in prompted or number == outline.first)
-    for outline in found.values():
-        outline.finish()
-    return {track_id: outline for track_id, outline in found.items() if outline.confirmed or track_ids is not None}
+                summary = summaries[track_id] = TrackSummary(track_id, track["label"], number)
+            summary.add_frame(number, track, track_id in prompted or number == summary.first)
+    for summary in summaries.values():
+        summary.close_gap()
+    return {track_id: summary for track_id, summary in summaries.items() if summary.confirmed or track_ids is not None}
 
 
 @dataclass(frozen=True)
 class PassComparison:
-    """What both directions say of an object on a frame.
+    """Comparison of the forward and the backward pass for one object on one frame.
 
     Attributes:
-        number: of the frame.
-        sure: whether the forward pass is.
-        forward, backward: scores, 0 where the object is not shown.
-        overlap: IoU of the masks, NaN where one is not shown.
+        number: the frame number.
+        is_confident: True if the forward pass is confident.
+        forward, backward: scores, 0 where the pass does not show the object.
+        overlap: IoU of the masks, NaN where a pass does not show the object.
     """
 
     number: int
-    sure: bool
+    is_confident: bool
     forward: float
     backward: float
     overlap: float
 
     @staticmethod
     def of(number: int, forward: Record | None, backward: Record, prompted: bool) -> PassComparison:
-        """From the records of both directions."""
-        seen = forward is not None and forward["box"] is not None
-        both = seen and backward["box"] is not None
+        """Return the comparison of two records.
+
+        Args:
+            number: the frame number.
+            forward: the object's forward record; None if it has none.
+            backward: the object's backward record.
+            prompted: True if the user prompted the object on this frame.
+        """
+        visible = forward is not None and forward["box"] is not None
+        both = visible and backward["box"] is not None
         overlap = rle_iou(record_rle(forward), record_rle(backward)) if both and forward is not None else math.nan
-        score = forward["score"] if seen and forward is not None else 0.0
-        return PassComparison(number, is_sure(forward, prompted), score, backward["score"], overlap)
+        score = forward["score"] if visible and forward is not None else 0.0
+        return PassComparison(number, is_confident(forward, prompted), score, backward["score"], overlap)
 
     @property
     def agrees(self) -> bool | None:
-        """Whether both show one object, where the forward pass is sure and the backward pass shows something; else None."""
-        return None if not self.sure or math.isnan(self.overlap) else self.overlap >= SAME_IOU
+        """True if both passes show the same object; None if the forward pass is not confident or a mask is missing."""
+        return None if not self.is_confident or math.isnan(self.overlap) else self.overlap >= SAME_OBJECT_IOU
 
 
 def gap_frames(comparisons: Sequence[PassComparison]) -> set[int]:
-    """The frames on which a backward run is believed, by the rule above.
+    """Return the frames on which the masks of a backward run are accepted, by the rule in the module docstring.
 
     Args:
-        sights: of one run, by falling numbers, from the frame it started on.
+        comparisons: of one run, by falling frame numbers; the start frame itself has no entry.
     """
-    taken: set[int] = set()
-    place = 0
-    while place < len(comparisons):
-        if comparisons[place].sure:
-            place += 1
+    accepted: set[int] = set()
+    index = 0
+    while index < len(comparisons):
+        if comparisons[index].is_confident:
+            index += 1
             continue
-        end = place
-        while end < len(comparisons) and not comparisons[end].sure:
+        end = index
+        while end < len(comparisons) and not comparisons[end].is_confident:
             end += 1
-        taken |= _believed(comparisons, place, end)
-        place = end
-    return taken
+        accepted |= _accepted_in_gap(comparisons, index, end)
+        index = end
+    return accepted
 
 
-def _believed(comparisons: Sequence[PassComparison], top: int, bottom: int) -> set[int]:
-    """The frames to take of one gap, places top .. bottom - 1: the part that started before it, the part that goes on after it."""
+def _accepted_in_gap(comparisons: Sequence[PassComparison], begin: int, end: int) -> set[int]:
+    """Return the accepted frames of one gap, given by the indices begin .. end - 1.
+
+    The near part is the unbroken stretch of masks at the newest frames of the gap, the far part the stretch at its oldest frames.
+    """
     shown = [comparison.backward > 0 for comparison in comparisons]
-    down = top
-    while down < bottom and shown[down]:
-        down += 1
-    up = bottom
-    while up > top and shown[up - 1]:
-        up -= 1
-    from_above = range(top, down) if top > 0 and shown[top - 1] else range(0)
+    near_end = begin
+    while near_end < end and shown[near_end]:
+        near_end += 1
+    far_begin = end
+    while far_begin > begin and shown[far_begin - 1]:
+        far_begin -= 1
+    near_part = range(begin, near_end) if begin > 0 and shown[begin - 1] else range(0)
     verdicts = []
-    for comparison in comparisons[bottom : bottom + PROOF]:
+    for comparison in comparisons[end : end + VERDICT_FRAMES]:
         if comparison.agrees is None:
             break
         verdicts.append(comparison.agrees)
-    proven = bool(verdicts) and sum(verdicts) * 2 > len(verdicts)
-    slipped = bool(verdicts) and not proven
-    places: set[int] = set()
-    if proven:
-        places |= set(range(up, bottom))
-    if down < bottom or not slipped:  # it vanished inside the gap, or came out well, or the run ended with the gap
-        places |= set(from_above)
-    return {comparisons[place].number for place in places if comparisons[place].backward >= max(SURE, comparisons[place].forward)}
+    same_object = bool(verdicts) and sum(verdicts) * 2 > len(verdicts)
+    other_object = bool(verdicts) and not same_object
+    indices: set[int] = set()
+    if same_object:
+        indices |= set(range(far_begin, end))
+    if near_end < end or not other_object:  # it vanished inside the gap, or agrees behind it, or the run ends with the gap
+        indices |= set(near_part)
+    return {
+        comparisons[index].number for index in indices if comparisons[index].backward >= max(CONFIDENT_SCORE, comparisons[index].forward)
+    }
 
 
 def corrected_frames(comparisons: Sequence[PassComparison]) -> set[int]:
-    """The frames before a correction that the backward run replaces: down to where both directions agree for PROOF frames.
+    """Return the frames before a correction on which the backward masks replace the forward masks.
 
-    Where they never do, the run is cut where the scores of the forward pass before and of the backward pass after the cut sum up highest:
-    the user's word held at both ends.
+    These frames end where both directions agree on VERDICT_FRAMES consecutive frames. If they never agree, the function cuts the run where
+    the sum of two scores is highest: the forward scores before the cut and the backward scores after it. The user's prompts then hold at
+    both ends.
+
+    Args:
+        comparisons: of the run from the correction, by falling frame numbers.
     """
     streak = 0
-    for place, comparison in enumerate(comparisons):
+    for index, comparison in enumerate(comparisons):
         streak = streak + 1 if comparison.agrees else 0
-        if streak == PROOF:
-            return {item.number for item in comparisons[: place - PROOF + 1] if item.backward > 0}
+        if streak == VERDICT_FRAMES:
+            return {item.number for item in comparisons[: index - VERDICT_FRAMES + 1] if item.backward > 0}
     gain, best, cut = 0.0, 0.0, 0
-    for place, comparison in enumerate(comparisons):
+    for index, comparison in enumerate(comparisons):
         gain += comparison.backward - comparison.forward
         if gain > best:
-            best, cut = gain, place + 1
+            best, cut = gain, index + 1
     return {item.number for item in comparisons[:cut] if item.backward > 0}

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results as plain records: what histories keep, what `tracks.jsonl` holds, one JSON object for each image.
+"""Results as plain records: one JSON object for each image, in histories and in `tracks.jsonl`.
 
     {"frame": 0, "stamp_ns": 0, "height": 240, "width": 320, "prompted": [1], "tracks": [{"id": 1, "label": "red circle",
      "state": "tracked", "source": "forward", "score": 0.93, "box": [10.0, 20.0, 50.0, 60.0],
      "rle": {"size": [240, 320], "counts": "..."}, "predicted_iou": 0.93, "object_score": 6.1, "motion_score": null,
      "stable_frames": 0, "frames_since_seen": 0}]}
 
-`rle` is COCO's compressed run-length encoding; `box` is null where nothing is visible; what is not a number is null.
+`rle` is COCO's compressed run-length encoding. `box` is null if the object is not visible. NaN and infinite values become null.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ Record = dict[str, Any]
 
 
 def track_record(track: Track) -> Record:
-    """One object of a record."""
+    """Return the record of one object."""
     return {
         "id": track.id,
         "label": track.label,
         "state": track.state.name.lower(),
         "source": track.source.value,
-        "score": _number(track.score),
+        "score": _finite_or_none(track.score),
         "box": None if track.box is None else list(track.box),
         "rle": {"size": [track.rle.height, track.rle.width], "counts": track.rle.counts},
-        "predicted_iou": _number(track.predicted_iou),
-        "object_score": _number(track.object_score),
-        "motion_score": _number(track.motion_score),
+        "predicted_iou": _finite_or_none(track.predicted_iou),
+        "object_score": _finite_or_none(track.object_score),
+        "motion_score": _finite_or_none(track.motion_score),
         "stable_frames": track.stable_frames,
         "frames_since_seen": track.frames_since_seen,
     }
 
 
 def frame_record(result: FrameResult) -> Record:
-    """A whole result."""
+    """Return the record of a whole result."""
     return {
         "frame": result.index,
         "stamp_ns": result.stamp_ns,
@@ -56,7 +56,7 @@ def frame_record(result: FrameResult) -> Record:
 
 
 def read_track(record: Record) -> Track:
-    """The object of a record."""
+    """Return the track of an object's record."""
     rle = record_rle(record)
     track = Track(
         id=record["id"],
@@ -65,19 +65,19 @@ def read_track(record: Record) -> Track:
         score=record["score"],
         box=None if record["box"] is None else tuple(record["box"]),
         mask=rle.decode(),
-        predicted_iou=_value(record["predicted_iou"]),
-        object_score=_value(record["object_score"]),
-        motion_score=_value(record["motion_score"]),
+        predicted_iou=_nan_if_none(record["predicted_iou"]),
+        object_score=_nan_if_none(record["object_score"]),
+        motion_score=_nan_if_none(record["motion_score"]),
         stable_frames=record["stable_frames"],
         frames_since_seen=record["frames_since_seen"],
         source=Source(record["source"]),
     )
-    track.__dict__["rle"] = rle  # fills the cached property: the encoding is known
+    track.__dict__["rle"] = rle  # fills the cached property, so that the mask is not encoded again
     return track
 
 
 def read_frame(record: Record) -> FrameResult:
-    """The result of a record."""
+    """Return the result of a record."""
     return FrameResult(
         stamp_ns=record["stamp_ns"],
         index=record["frame"],
@@ -89,39 +89,39 @@ def read_frame(record: Record) -> FrameResult:
 
 
 def record_rle(record: Record) -> Rle:
-    """The mask of an object's record."""
+    """Return the encoded mask of an object's record."""
     height, width = record["rle"]["size"]
     return Rle(height, width, record["rle"]["counts"])
 
 
 def dumps(record: Record) -> bytes:
-    """A record as one line of JSON, with its line end."""
+    """Return a record as one line of JSON, including the line end."""
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def _number(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return round(float(value), 6) if math.isfinite(value) else None
 
 
-def _value(number: float | None) -> float:
-    return math.nan if number is None else number
+def _nan_if_none(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 class RecordFile(Mapping[int, Record]):
-    """Records on disk, found by their frame numbers; in memory is only where each begins.
+    """A file of records, by frame number. Memory holds only the offset and the size of each record.
 
     Args:
-        path: the file; made anew unless `keep` says how many of its first records stay.
-        keep: for going on after an interruption.
+        path: the file.
+        keep: number of records to keep from the existing file, to resume after an interruption; 0 starts an empty file.
 
     Raises:
         OSError: the file cannot be written.
-        ValueError: it holds fewer records than are to be kept.
+        ValueError: the file holds fewer than `keep` whole records.
     """
 
     def __init__(self, path: Path, keep: int = 0) -> None:
         self.path = path
-        self._places: dict[int, tuple[int, int]] = {}  # frame number -> offset, size
+        self._offsets: dict[int, tuple[int, int]] = {}  # frame number -> (offset, size) in bytes
         self._end = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "r+b" if keep else "w+b")  # noqa: SIM115
@@ -129,43 +129,43 @@ class RecordFile(Mapping[int, Record]):
             line = self._file.readline()
             if not line.endswith(b"\n"):
                 raise ValueError(f"{path} holds {count} whole records, not {keep}")
-            self._note(json.loads(line)["frame"], len(line))
+            self._add_offset(json.loads(line)["frame"], len(line))
         self._file.truncate(self._end)
 
-    def _note(self, number: int, size: int) -> None:
-        self._places[number] = (self._end, size)
+    def _add_offset(self, number: int, size: int) -> None:
+        self._offsets[number] = (self._end, size)
         self._end += size
 
     def append(self, record: Record) -> None:
-        """Adds a record under its "frame". Raises OSError when it cannot be written."""
+        """Append a record under its "frame". Raises OSError if the file cannot be written."""
         line = dumps(record)
         self._file.seek(self._end)
         self._file.write(line)
-        self._note(record["frame"], len(line))
+        self._add_offset(record["frame"], len(line))
 
     def flush(self) -> None:
-        """Makes sure that all records are on disk."""
+        """Write all records to disk (fsync)."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(sorted(self._places))
+        return iter(sorted(self._offsets))
 
     def __getitem__(self, number: int) -> Record:
-        """The record of a frame. Raises KeyError."""
-        offset, size = self._places[number]
+        """Return the record of a frame. Raises KeyError."""
+        offset, size = self._offsets[number]
         self._file.seek(offset)
         record: Record = json.loads(self._file.read(size))
         return record
 
     def __reduce__(self) -> tuple[type[RecordFile], tuple[Path, int]]:
-        """In a pickle it is its path and its length; loading cuts the file to that length."""
+        """Return path and length for pickle; unpickling truncates the file to this length."""
         self.flush()
         return RecordFile, (self.path, len(self))
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()

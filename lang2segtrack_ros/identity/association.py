@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""One-to-one matching of detections with tracks."""
+"""One-to-one association of detections with tracks."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.types.results import Track
 
 SAME_LABEL_IOU = 0.3
-"""A detection belongs to a track of its own label when their boxes overlap at least this much."""
+"""Minimum IoU of a detection's box and a track's box to match them if their labels are equal."""
 OTHER_LABEL_IOU = 0.7
-"""With different labels more evidence is asked for: crossing objects overlap too."""
-SURE_IOU = 0.6
-"""Predicted IoU from which on a mask says something of its object."""
-_INSIDE = 0.8
-"""A mask that is not sure and lies in a detection's box by this share is what is left of that object; a swollen one's detection in its."""
-_GROWN = 2.0
-"""A track whose box has so many times the area in which the detector last found the object has swollen."""
+"""The same for different labels. This minimum is higher, because the boxes of crossing objects overlap too."""
+CONFIDENT_IOU = 0.6
+"""Minimum predicted IoU of a mask that is reliable evidence about its object."""
+_CONTAINED_RATIO = 0.8
+"""Minimum ratio of a box's area inside another box for the first box to count as contained."""
+_GROWTH_RATIO = 2.0
+"""A track is overgrown if its box has this many times the area of the last detection of its object."""
 DUPLICATE_MASK_IOU = 0.5
-"""A new mask that covers an existing one at least this much is the same object."""
+"""Minimum IoU of a new mask and the mask of a track to count as the same object."""
 
 
 def box_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU of boxes [N, 4] with boxes [M, 4], (x_min, y_min, x_max, y_max): [N, M]."""
-    overlap = _overlap(boxes, others)
+    """Return the IoU [N, M] of boxes [N, 4] and boxes [M, 4], each (x_min, y_min, x_max, y_max)."""
+    overlap = _intersections(boxes, others)
     union = _areas(boxes)[:, None] + _areas(others)[None] - overlap
     iou: NDArray[np.float64] = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
     return iou
 
 
-def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Areas [N, M] that boxes [N, 4] share with boxes [M, 4]."""
+def _intersections(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection areas [N, M] of boxes [N, 4] and boxes [M, 4]."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared: NDArray[np.float64] = np.clip(high - low, 0, None).prod(-1)
-    return shared
+    areas: NDArray[np.float64] = np.clip(high - low, 0, None).prod(-1)
+    return areas
 
 
 def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,23 +49,23 @@ def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mask_iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """IoU of two bool [H, W] masks, 0 when both are empty."""
+    """Return the IoU of two bool [H, W] masks, and 0 if both are empty."""
     union = int(np.count_nonzero(mask | other))
     return int(np.count_nonzero(mask & other)) / union if union else 0.0
 
 
 def track_iou(one: Track, other: Track) -> float:
-    """The same of two tracks' masks, looking at nothing but their boxes; 0 when one is not seen."""
+    """Return the IoU of the masks of two tracks, computed only inside their boxes, and 0 if one track is not visible."""
     if one.box is None or other.box is None:
         return 0.0
     x1, y1, x2, y2 = (int(value) for value in (*map(max, one.box[:2], other.box[:2]), *map(min, one.box[2:], other.box[2:])))
     if x1 >= x2 or y1 >= y2:
         return 0.0
-    shared = int(np.count_nonzero(one.mask[y1:y2, x1:x2] & other.mask[y1:y2, x1:x2]))
-    return shared / max(1, _pixels(one) + _pixels(other) - shared)
+    intersection = int(np.count_nonzero(one.mask[y1:y2, x1:x2] & other.mask[y1:y2, x1:x2]))
+    return intersection / max(1, _mask_area(one) + _mask_area(other) - intersection)
 
 
-def _pixels(track: Track) -> int:
+def _mask_area(track: Track) -> int:
     assert track.box is not None
     x1, y1, x2, y2 = map(int, track.box)
     return int(np.count_nonzero(track.mask[y1:y2, x1:x2]))
@@ -74,42 +74,54 @@ def _pixels(track: Track) -> int:
 def match_detections(
     detections: Sequence[Detection], tracks: Sequence[Track], detected_areas: Mapping[int, float]
 ) -> tuple[dict[int, int], list[int]]:
-    """Matches detections with visible tracks, each at most once, so that the sum of overlaps is greatest.
+    """Match detections with visible tracks one to one, such that the sum of IoUs is maximal.
 
-    A track that has withered to a remnant of its object, or has swollen over its neighbours while the object kept its size, counts as
-    that object, or the object would get a second track.
+    Two kinds of tracks match a detection of their label even with a low IoU. A remnant is an uncertain mask that covers only a part of
+    its object. An overgrown mask covers neighbors too, while the size of its object is unchanged. Without this rule, such an object
+    would get a second track.
 
     Args:
-        detections: of one image.
-        tracks: on that image.
-        sizes: areas of the boxes, in square pixels, in which the detector found tracks last, by track id.
+        detections: detections on one image.
+        tracks: tracks on that image.
+        detected_areas: box areas of the last detections in square pixels, by track id.
 
     Returns:
-        A dict from detection index to track id, and the indices of detections that belong to no track.
+        A dict from detection index to track id, and the indices of the detections without a track.
     """
-    seen = [track for track in tracks if track.box is not None]
-    if not detections or not seen:
+    visible = [track for track in tracks if track.box is not None]
+    if not detections or not visible:
         return {}, list(range(len(detections)))
-    found, boxes = np.array([d.box for d in detections], dtype=float), np.array([t.box for t in seen], dtype=float)
-    overlap = box_iou(found, boxes)
-    same = np.array([[d.label == t.label for t in seen] for d in detections])
-    shared = _overlap(found, boxes)
-    remnant = (shared >= _INSIDE * _areas(boxes)) & np.array([t.predicted_iou < SURE_IOU for t in seen])
-    known, detected_area = np.array([detected_areas.get(t.id, np.inf) for t in seen]), _areas(found)[:, None]
-    swollen = (
-        (shared >= _INSIDE * detected_area)
-        & (_areas(boxes) > _GROWN * known)
-        & (detected_area < _GROWN * known)
-        & (known < _GROWN * detected_area)
+    detected_boxes = np.array([d.box for d in detections], dtype=float)
+    boxes = np.array([t.box for t in visible], dtype=float)
+    iou = box_iou(detected_boxes, boxes)
+    same_label = np.array([[d.label == t.label for t in visible] for d in detections])
+    intersection = _intersections(detected_boxes, boxes)
+    remnant = (intersection >= _CONTAINED_RATIO * _areas(boxes)) & np.array([t.predicted_iou < CONFIDENT_IOU for t in visible])
+    last_area = np.array([detected_areas.get(t.id, np.inf) for t in visible])
+    detected_area = _areas(detected_boxes)[:, None]
+    overgrown = (
+        (intersection >= _CONTAINED_RATIO * detected_area)
+        & (_areas(boxes) > _GROWTH_RATIO * last_area)
+        & (detected_area < _GROWTH_RATIO * last_area)
+        & (last_area < _GROWTH_RATIO * detected_area)
     )
-    allowed = (overlap >= np.where(same, SAME_LABEL_IOU, OTHER_LABEL_IOU)) | (same & (remnant | swollen))
-    rows, columns = linear_sum_assignment(np.where(allowed, overlap + same, 0.0), maximize=True)
-    matched = {int(row): seen[column].id for row, column in zip(rows, columns) if allowed[row, column]}
+    allowed = (iou >= np.where(same_label, SAME_LABEL_IOU, OTHER_LABEL_IOU)) | (same_label & (remnant | overgrown))
+    rows, columns = linear_sum_assignment(np.where(allowed, iou + same_label, 0.0), maximize=True)
+    matched = {int(row): visible[column].id for row, column in zip(rows, columns) if allowed[row, column]}
     return matched, [index for index in range(len(detections)) if index not in matched]
 
 
-def find_duplicate(mask: NDArray[np.bool_], masks: Mapping[int, NDArray[np.bool_]], least: float = DUPLICATE_MASK_IOU) -> int | None:
-    """The id of the track whose mask is the same object as `mask`, by the masks of tracks; None when none overlaps it by `least`."""
-    overlaps = {track_id: mask_iou(mask, other) for track_id, other in masks.items()}
-    best = max(overlaps, key=overlaps.__getitem__, default=None)
-    return best if best is not None and overlaps[best] >= least else None
+def find_duplicate(mask: NDArray[np.bool_], masks: Mapping[int, NDArray[np.bool_]], min_iou: float = DUPLICATE_MASK_IOU) -> int | None:
+    """Return the id of the track that is the same object as a mask.
+
+    Args:
+        mask: bool [H, W], the mask to look up.
+        masks: masks of the tracks by id.
+        min_iou: minimum IoU of two masks of the same object.
+
+    Returns:
+        The id of the track with the highest IoU, or None if no IoU reaches `min_iou`.
+    """
+    ious = {track_id: mask_iou(mask, other) for track_id, other in masks.items()}
+    best = max(ious, key=ious.__getitem__, default=None)
+    return best if best is not None and ious[best] >= min_iou else None

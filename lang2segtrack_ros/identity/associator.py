@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Detections to tracks: which object is one that is followed already, which one returns, which one is new, and which track has drifted.
+"""Association of detections with tracks: new objects, absent objects that return, and tracks that have drifted.
 
-An answer about the open frame is placed on it. One about an earlier frame is placed on a fork of the tracker that begins there, and
-what is new in it is caught up through the features of the frames since.
+Detections on the open frame are applied to it directly. Detections on an earlier frame are applied to a fork of the tracker that starts
+on that frame. The fork then catches up new objects through the cached features of the later frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.detection.pending_detection import PendingDetection
@@ -27,26 +29,41 @@ from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import Track
 
-_MARGIN = 0.15
-"""A detector's box holds its object but for this share of the box on each side; what a mask shows beyond is a neighbour."""
+_BOX_MARGIN = 0.15
+"""Margin around a detection's box, as a ratio of the box's size. Mask pixels beyond this margin belong to a neighbor."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A detection without a track: a new object, or an absent one that returns.
+
+    Attributes:
+        index: index of the detection.
+        predicted: prediction of its mask.
+        appearance: appearance under this mask; None for a mask that is too small.
+    """
+
+    index: int
+    predicted: PromptPrediction
+    appearance: Appearance | None
 
 
 class Associator:
-    """Places detections.
+    """Association of detections with the tracks of a session.
 
     Args:
-        tracker: of the present.
-        registry: knows who is who.
-        meetings: knows who has met whom.
+        tracker: tracker of the session.
+        registry: identities of the objects.
+        crossings: open crossings of the objects.
 
     Attributes:
-        begun: tracks that detections began; whoever reads it empties it.
-        false_alarms: tracks that a look has shown to be nothing; likewise.
-        refused: how many detections the network made nothing of.
+        spawned: ids of the tracks that detections have started. The reader clears this list.
+        false_alarms: ids of tentative tracks that were false alarms. The reader clears this list.
+        refused_predictions: number of detections for which the network predicted no mask.
     """
 
     STATE = ("spawned", "false_alarms", "refused_predictions", "_drifted")
-    """Attributes that a frame changes."""
+    """Names of the attributes that a frame changes."""
 
     def __init__(self, tracker: StreamTracker, registry: TrackRegistry, crossings: Crossings) -> None:
         self.tracker = tracker
@@ -58,100 +75,135 @@ class Associator:
         self._drifted: list[tuple[int, BoxPrompt]] = []
 
     def reset(self) -> None:
-        """Forgets what is still to be done."""
+        """Clear all pending work."""
         self.spawned.clear()
         self.false_alarms.clear()
         self._drifted.clear()
 
-    def associate(self, given: DetectionResult, opened: OpenFrame, tracks: list[Track], handles: list[PromptHandle]) -> set[int]:
-        """Gives each detection the track it belongs to, or starts one on the open frame; settles the handles.
+    def associate(self, result: DetectionResult, opened: OpenFrame, tracks: list[Track], handles: list[PromptHandle]) -> set[int]:
+        """Associate each detection with a track, or start a track on the open frame, and answer the prompts.
+
+        Args:
+            result: detections on the image of the open frame.
+            opened: the open frame, of the tracker or of a fork.
+            tracks: tracks on that image.
+            handles: prompts that wait for the detections.
 
         Returns:
-            Tracks that had slipped onto another object and are set right.
+            Ids of the tracks that had moved to another object in a crossing and are reinitialized on their own object.
         """
-        matched, new = match_detections(given.detections, tracks, self.registry.detected_areas)
-        set_right = self._resolve_crossings(given, opened, tracks, matched, new)
+        matched, new = match_detections(result.detections, tracks, self.registry.detected_areas)
+        corrected = self._resolve_crossings(result, opened, tracks, matched, new)
         labels = {track.id: track.label for track in tracks}
         found = {index: track_id for index, track_id in matched.items() if track_id in self.tracker.ids}
-        full = ""
-        newcomers: dict[int, PromptPrediction] = {}
-        looks: list[tuple[str, Appearance | None]] = []
-        visible = [track for track in tracks if track.box is not None]
-        known = {track.id: track.mask for track in visible} | {key: opened.mask_of(item) for key, item in opened.prompted.items()}
-        waiting = len(opened.added) if opened.tracker is self.tracker else 0  # of a fork, all are old objects
-        met = {track_id for pair in self._unsettled(labels) for track_id in pair}
-        unsettled = [track for track in tracks if track.id in met]
-        for index in new:
-            detection = given.detections[index]
-            if _touches(detection, unsettled):
-                continue  # one of two that are not told apart yet, and whose masks are not to be trusted
-            try:
-                predicted = opened.predict(BoxPrompt(detection.box, detection.label), check_room=False)
-            except (PromptError, TrackerError) as error:
-                full = str(error)
-                continue
-            mask = opened.mask_of(predicted)
-            duplicate = find_duplicate(mask, known)
-            if duplicate is None:
-                newcomers[index] = opened.confined(predicted, _MARGIN)
-                looks.append((detection.label, appearance_of(given.request.color, opened.mask_of(newcomers[index]))))
-            else:
-                found[index] = duplicate
-        absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids and track.id not in met]
-        again = self.registry.reidentify(looks, absent)
-        for position, (index, predicted) in enumerate(newcomers.items()):
-            try:
-                if position not in again:
-                    self.tracker.check_room(waiting)
-                    waiting += 1
-                found[index] = self._spawn_or_reidentify(opened, predicted, given.detections[index], again.get(position))
-            except TrackerError as error:
-                full = str(error)
-        by_id = {track.id: track for track in visible}
+        errors: list[str] = []
+        visible = {track.id: track for track in tracks if track.box is not None}
+        masks = {track_id: track.mask for track_id, track in visible.items()}
+        masks |= {track_id: opened.mask_of(item) for track_id, item in opened.prompted.items()}
+        crossing_ids = {track_id for pair in self._unresolved_pairs(labels) for track_id in pair}
+        unresolved = [track for track in tracks if track.id in crossing_ids]
+        # A detection that touches an unresolved object may be either object of the pair, and their masks are not reliable.
+        candidate_indices = [i for i in new if not _touches(result.detections[i], unresolved)]
+        candidates = self._predict_candidates(result, opened, candidate_indices, masks, found, errors)
+        absent = [track.id for track in tracks if track.box is None and track.id in self.tracker.ids and track.id not in crossing_ids]
+        appearances = [(result.detections[candidate.index].label, candidate.appearance) for candidate in candidates]
+        reidentified = self.registry.reidentify(appearances, absent)
+        self._accept_candidates(result, opened, candidates, reidentified, found, errors)
         for index, track_id in matched.items():
-            if track_id in by_id:
-                self._correct_drift(opened, given.detections[index], by_id[track_id], met)
+            if track_id in visible:
+                self._correct_drift(opened, result.detections[index], visible[track_id], crossing_ids)
         for index, track_id in found.items():
-            self.registry.record_detected_area(track_id, given.detections[index].label, given.detections[index].box)
-        self.false_alarms += self.registry.record_detection(set(found.values()), tracks, given.request.phrases)
+            self.registry.record_detected_area(track_id, result.detections[index].label, result.detections[index].box)
+        self.false_alarms += self.registry.record_detection(set(found.values()), tracks, result.request.phrases)
         for handle in handles:
-            self._answer_prompt(handle, given.detections, found, labels, full)
+            self._answer_prompt(handle, result.detections, found, labels, errors[-1] if errors else "")
             if isinstance(handle.prompt, TextPrompt) and handle.prompt.mode == "once":
                 self.registry.confirm_once(handle.track_ids)
-        return set_right
+        return corrected
+
+    def _predict_candidates(
+        self,
+        result: DetectionResult,
+        opened: OpenFrame,
+        indices: Sequence[int],
+        masks: Mapping[int, NDArray[np.bool_]],
+        found: dict[int, int],
+        errors: list[str],
+    ) -> list[_Candidate]:
+        """Predict the masks of detections without a track. Detections whose mask is that of a track go to `found` instead."""
+        candidates: list[_Candidate] = []
+        for index in indices:
+            detection = result.detections[index]
+            try:
+                predicted = opened.predict(BoxPrompt(detection.box, detection.label), check_capacity=False)
+            except (PromptError, TrackerError) as error:
+                errors.append(str(error))
+                continue
+            duplicate = find_duplicate(opened.mask_of(predicted), masks)
+            if duplicate is None:
+                clipped = opened.clip_to_box(predicted, _BOX_MARGIN)
+                candidates.append(_Candidate(index, clipped, appearance_of(result.request.color, opened.mask_of(clipped))))
+            else:
+                found[index] = duplicate
+        return candidates
+
+    def _accept_candidates(
+        self,
+        result: DetectionResult,
+        opened: OpenFrame,
+        candidates: Sequence[_Candidate],
+        reidentified: Mapping[int, int],
+        found: dict[int, int],
+        errors: list[str],
+    ) -> None:
+        """Start a track for each candidate, or continue the absent track that `reidentified` names for its position."""
+        reserved = len(opened.added) if opened.tracker is self.tracker else 0  # a fork contains only old objects
+        for position, candidate in enumerate(candidates):
+            try:
+                if position not in reidentified:
+                    self.tracker.check_capacity(reserved)
+                    reserved += 1
+                detection = result.detections[candidate.index]
+                found[candidate.index] = self._spawn_or_reidentify(opened, candidate.predicted, detection, reidentified.get(position))
+            except TrackerError as error:
+                errors.append(str(error))
 
     def _resolve_crossings(
-        self, given: DetectionResult, opened: OpenFrame, tracks: list[Track], matched: dict[int, int], new: list[int]
+        self, result: DetectionResult, opened: OpenFrame, tracks: list[Track], matched: dict[int, int], new: list[int]
     ) -> set[int]:
-        """Settles meetings of two objects of one label of which this answer has one box each; changes `matched` and `new`."""
-        set_right: set[int] = set()
+        """Resolve crossings of two objects of one label for which the result has two separate boxes; change `matched` and `new`.
+
+        Returns:
+            Ids of the tracks that are reinitialized on their own object.
+        """
+        corrected: set[int] = set()
         labels = {track.id: track.label for track in tracks}
-        for pair in self._unsettled(labels):
+        for pair in self._unresolved_pairs(labels):
             label = labels[pair[0]]
-            mine = [i for i, item in enumerate(given.detections) if item.label == label and (i in new or matched.get(i) in pair)]
-            boxes = np.array([given.detections[i].box for i in mine], float)
-            if len(mine) != 2 or box_iou(boxes[:1], boxes[1:])[0, 0] > 0:
+            indices = [i for i, item in enumerate(result.detections) if item.label == label and (i in new or matched.get(i) in pair)]
+            boxes = np.array([result.detections[i].box for i in indices], float)
+            if len(indices) != 2 or box_iou(boxes[:1], boxes[1:])[0, 0] > 0:
                 continue
-            prompts = [BoxPrompt(given.detections[i].box, label) for i in mine]
+            prompts = [BoxPrompt(result.detections[i].box, label) for i in indices]
             predicted = [self._predict(opened, prompt) for prompt in prompts]
             parts = [opened.mask_of(item) for item in predicted if item is not None]
             if len(parts) != 2:
                 continue
-            late = self.tracker.frame_index - 1 - opened.tracker.frame_index
-            for associate in self.crossings.resolve(pair, parts, tracks, given.request.color, late) or []:
-                matched[mine[associate.part]] = associate.track_id
-                if not associate.fits:
-                    self._reinitialize(opened, associate.track_id, prompts[associate.part])
-                    set_right.add(associate.track_id)
+            frames_ago = self.tracker.frame_index - 1 - opened.tracker.frame_index
+            for assignment in self.crossings.resolve(pair, parts, tracks, result.request.color, frames_ago) or []:
+                matched[indices[assignment.part]] = assignment.track_id
+                if not assignment.fits:
+                    self._reinitialize(opened, assignment.track_id, prompts[assignment.part])
+                    corrected.add(assignment.track_id)
             new[:] = [i for i in new if i not in matched]
-        return set_right
+        return corrected
 
-    def _unsettled(self, labels: Mapping[int, str]) -> list[tuple[int, int]]:
-        """Pairs of one label, by `labels` of tracks, that have met and are not told apart yet."""
+    def _unresolved_pairs(self, labels: Mapping[int, str]) -> list[tuple[int, int]]:
+        """Return the pairs of objects with the same label in open crossings. `labels` maps track ids to labels."""
         return [(one, other) for one, other in self.crossings.pairs if one in labels and labels[one] == labels.get(other)]
 
     def _reinitialize(self, opened: OpenFrame, track_id: int, prompt: BoxPrompt) -> None:
-        """Sets a track onto a box, keeping its id, and lets it forget what it was on."""
+        """Reinitialize a track on a box, under its id and without its memories. A track of the tracker itself waits for `reinitialize`."""
         if opened.tracker is self.tracker:
             self._drifted.append((track_id, prompt))
             return
@@ -159,42 +211,48 @@ class Associator:
         if predicted is not None:
             opened.accept(predicted, track_id)
 
-    def catch_up(self, pending: PendingDetection, given: DetectionResult, last: Sequence[Track]) -> None:
-        """Places an answer about an earlier frame and brings its new objects to the present; `last`: the latest tracks."""
+    def catch_up(self, pending: PendingDetection, result: DetectionResult, last: Sequence[Track]) -> None:
+        """Associate detections on an earlier frame, and advance new objects to the current frame.
+
+        Args:
+            pending: the detection request with its prompts and the cached features since its frame.
+            result: detections on the frame of the request.
+            last: tracks of the latest frame.
+        """
         fork = self.tracker.fork()
         start, *later = pending.features
         fork.frame_index, features, height, width = start
         opened = fork.begin(features, height, width)
-        set_right = self.associate(given, opened, pending.tracks, pending.handles)
+        corrected = self.associate(result, opened, pending.tracks, pending.handles)
         present = opened.commit()
         if not fork.ids:
             return
         for index, features, height, width in later:
             fork.frame_index = index
             present = fork.begin(features, height, width).commit()
-        self._settle_with_present(fork, present, last, set_right, pending.handles)
+        self._merge_with_present(fork, present, last, corrected, pending.handles)
         fork.frame_index = self.tracker.frame_index
         self.tracker.adopt(fork)
 
     def reinitialize(self, features: ImageFeatures, frame: Frame, prompts: Mapping[int, BoxPrompt]) -> list[Track]:
-        """Begins tracks anew under their ids, on the frame just finished: what they remember has slipped or drifted with them.
+        """Reinitialize tracks under their ids on the finished frame. Their memories show the wrong object, and are dropped.
 
         Args:
-            features: of the frame.
-            frame: the frame.
-            prompts: where they are, by id; those that detections have shown to have drifted are added.
+            features: features of the frame.
+            frame: the finished frame.
+            prompts: boxes of the objects by id. Tracks that drifted from their detection are added.
 
         Returns:
-            The tracks as they are now on that frame.
+            The reinitialized tracks on that frame.
         """
-        anew = {**{track_id: prompt for track_id, prompt in self._drifted if track_id in self.tracker.ids}, **prompts}
+        reinitializations = {**{track_id: prompt for track_id, prompt in self._drifted if track_id in self.tracker.ids}, **prompts}
         self._drifted = []
-        if not anew:
+        if not reinitializations:
             return []
         fork = self.tracker.fork()
         fork.frame_index -= 1
         opened = fork.begin(features, frame.height, frame.width)
-        for track_id, prompt in anew.items():
+        for track_id, prompt in reinitializations.items():
             predicted = self._predict(opened, prompt)
             if predicted is not None:
                 opened.accept(predicted, track_id)
@@ -205,16 +263,16 @@ class Associator:
         self.tracker.adopt(fork)
         return tracks
 
-    def _settle_with_present(
-        self, fork: StreamTracker, present: list[Track], last: Sequence[Track], set_right: set[int], handles: Sequence[PromptHandle]
+    def _merge_with_present(
+        self, fork: StreamTracker, present: list[Track], last: Sequence[Track], corrected: set[int], handles: Sequence[PromptHandle]
     ) -> None:
-        """What was prompted, found or seen again in the meantime may be the same object as one that was caught up.
+        """Remove tracks of the fork that duplicate a track of the tracker. A prompt or a return may have started the latter in the meantime.
 
-        Not so a track that was set right: the one on the same pixels is the one that has slipped onto its object.
+        A corrected track is no duplicate. The track on the same pixels is the one that has moved to its object.
         """
         masks = {track.id: track.mask for track in last}
         for track in present:
-            duplicate = find_duplicate(track.mask, masks) if track.id not in set_right else None
+            duplicate = find_duplicate(track.mask, masks) if track.id not in corrected else None
             if duplicate is not None:
                 fork.remove(track.id)
                 for handle in handles:
@@ -223,59 +281,62 @@ class Associator:
                     self.registry.forget(track.id)
                 elif duplicate == track.id:
                     self.registry.mark_verified(track.id)
-            elif track.id in self.tracker.ids:  # an old object, found where the tracker does not see it
+            elif track.id in self.tracker.ids:  # an existing object, found in a place where the tracker has no mask
                 self.tracker.remove(track.id)
                 self.registry.mark_verified(track.id)
 
     def _spawn_or_reidentify(self, opened: OpenFrame, predicted: PromptPrediction, detection: Detection, old_id: int | None) -> int:
-        """Gives a newcomer a new track, or the absent one that it is."""
+        """Start a new track for a candidate, or continue the absent track `old_id`, and return the track id."""
         if old_id is None:
             track_id = opened.accept(predicted, self.tracker.reserve_id())
-            self.registry.add(track_id, detection.label, found=True)
+            self.registry.add(track_id, detection.label, from_detector=True)
             self.spawned.append(track_id)
             return track_id
         if opened.tracker is self.tracker:
-            corrected = self._predict(opened, BoxPrompt(detection.box, "", old_id))
-            if corrected is not None:
-                opened.accept(corrected)
+            correction = self._predict(opened, BoxPrompt(detection.box, "", old_id))
+            if correction is not None:
+                opened.accept(correction)
                 self.registry.mark_verified(old_id)
         else:
-            opened.accept(predicted, old_id)  # the fork's copy replaces the old track when it has caught up
+            opened.accept(predicted, old_id)  # the track of the fork replaces the old one after catching up
         return old_id
 
-    def _correct_drift(self, opened: OpenFrame, detection: Detection, track: Track, met: Collection[int]) -> None:
-        """Sets a track that has drifted off its detection back onto it, keeping its id.
+    def _correct_drift(self, opened: OpenFrame, detection: Detection, track: Track, crossing_ids: Collection[int]) -> None:
+        """Reinitialize a track that has drifted from its detection.
 
-        Not one of `met`, whose box may be the other's, nor one that a user has set right on this frame.
+        Objects in `crossing_ids` are skipped, because the box may be that of the other object. So are objects that a prompt has corrected
+        on this frame.
         """
-        if detection.label != track.label or track.id not in self.tracker.ids or track.id in met or track.id in opened.prompted:
+        if detection.label != track.label or track.id not in self.tracker.ids or track.id in crossing_ids or track.id in opened.prompted:
             return
-        fits = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
-        if fits < SAME_LABEL_IOU or self.registry.loose_fits(track.id, fits):  # a remnant, or loose for long
+        iou = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
+        if iou < SAME_LABEL_IOU or self.registry.record_fit(track.id, iou):  # a remnant, an overgrown mask, or a lasting loose fit
             self._reinitialize(opened, track.id, BoxPrompt(detection.box, detection.label))
 
     def _predict(self, opened: OpenFrame, prompt: BoxPrompt) -> PromptPrediction | None:
-        """What a detection's box gives on a frame; None, counted, where the network makes nothing of it."""
+        """Predict the mask of a detection's box; if the network predicts none, count this and return None."""
         try:
-            return opened.confined(opened.predict(prompt), _MARGIN)
+            return opened.clip_to_box(opened.predict(prompt), _BOX_MARGIN)
         except (PromptError, TrackerError):
             self.refused_predictions += 1
             return None
 
     @staticmethod
     def _answer_prompt(
-        handle: PromptHandle, detections: Sequence[Detection], found: dict[int, int], labels: dict[int, str], full: str
+        handle: PromptHandle, detections: Sequence[Detection], found: dict[int, int], labels: dict[int, str], error: str
     ) -> None:
+        """Resolve a text prompt with its tracks, or with `error` if it has none."""
         assert isinstance(handle.prompt, TextPrompt)
-        mine = {found[index]: item.label for index, item in enumerate(detections) if item.label in handle.prompt.phrases and index in found}
-        missing = [phrase for phrase in handle.prompt.phrases if phrase not in mine.values()]
+        phrases = handle.prompt.phrases
+        own = {found[index]: item.label for index, item in enumerate(detections) if item.label in phrases and index in found}
+        missing = [phrase for phrase in phrases if phrase not in own.values()]
         if missing:
-            going_on = "; it is looked for on" if handle.prompt.mode == "continuous" else ""
-            handle.notes.append(f"not found on this image: {', '.join(missing)}{going_on}")
-        handle.finish(list(mine), [labels.get(track_id, label) for track_id, label in mine.items()], full if not mine else "")
+            suffix = "; detection continues" if handle.prompt.mode == "continuous" else ""
+            handle.notes.append(f"not found on this image: {', '.join(missing)}{suffix}")
+        handle.finish(list(own), [labels.get(track_id, label) for track_id, label in own.items()], error if not own else "")
 
 
 def _touches(detection: Detection, tracks: Sequence[Track]) -> bool:
-    """Whether a detection's box overlaps the box of a track of its label."""
+    """Return True if a detection's box overlaps the box of a track with the same label."""
     boxes = [track.box for track in tracks if track.box is not None and track.label == detection.label]
     return bool(boxes) and bool((box_iou(np.array([detection.box]), np.array(boxes)) > 0).any())

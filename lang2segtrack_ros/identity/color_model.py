@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The colours of an object, as a density over samples from images on which it was alone."""
+"""The color model of an object: a density over color samples from images that show the object apart from others."""
 
 from __future__ import annotations
 
@@ -12,91 +12,98 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_ACROSS = 10.0  # cells across an object
-
-
-_MOST = 4000.0  # cells of a piece of an image: beside something large, cells grow
-
-
-_PIXELS = 8.0  # pixels that are looked at along a cell, at the least
-
-
-_WHOLE = 0.95  # share of a cell under the mask from which on it shows nothing but the object
-
-
-_SEEN = 0.3  # share of a cell under the mask from which on it is judged
-
-
-_LEAST_CORE = 6  # cells that an object must show to be known
-
-
-_SAMPLES = 16  # cells that are kept of an image
-
-
-_IMAGES = 6  # the latest ones are kept
-
-
-_WIDTH = 2.5  # standard deviation of a kernel in CIE Lab, of 255
+_CELLS_ACROSS = 10.0  # number of cells across an object
+_MAX_CELLS = 4000.0  # maximum number of cells in a piece of an image; a large neighbor makes the cells larger
+_PIXELS_PER_CELL = 8.0  # minimum number of sampled pixels along the side of a cell
+_MIN_CORE_RATIO = 0.95  # ratio of a cell under the mask above which the cell shows only the object
+_MIN_JUDGED_RATIO = 0.3  # ratio of a cell under the mask above which the cell is judged
+_MIN_CORE_CELLS = 6  # minimum number of core cells to update the model of an object
+_SAMPLES_PER_IMAGE = 16
+_MAX_IMAGES = 6  # number of latest images whose samples are kept
+_KERNEL_STD = 2.5  # standard deviation of the kernel in CIE Lab, on a scale of 0..255
 
 
 @dataclass(frozen=True)
 class Cells:
-    """A masked piece of an image in cells: mean RGB [h, w, 3], which of them are well inside, which are judged; its (x, y, w, h)."""
+    """The piece of an image around a mask, divided into h x w cells.
+
+    Attributes:
+        rgb: float32 [h, w, 3], mean RGB color.
+        core: bool [h, w], cells well inside the mask.
+        judged: bool [h, w], cells whose owner can be decided.
+        window: (x, y, width, height) of the piece in pixels of the image.
+    """
 
     rgb: NDArray[np.float32]
     core: NDArray[np.bool_]
     judged: NDArray[np.bool_]
-    place: tuple[int, int, int, int]
+    window: tuple[int, int, int, int]
 
 
 @dataclass
 class ColorModel:
-    """The colours of an object, learnt on images on which it was alone.
+    """The colors of an object, from images that show it apart from others.
 
     Attributes:
-        samples: for each of the latest images RGB of some cells, float32 [K, 3], and the image's light.
-        area: in pixels, on the latest of them.
+        samples: for each of the latest images, RGB colors of some cells, float32 [K, 3], and the exposure of the image.
+        area: area of the object in pixels on the latest of these images.
     """
 
-    samples: deque[tuple[NDArray[np.float32], float]] = field(default_factory=lambda: deque(maxlen=_IMAGES))
+    samples: deque[tuple[NDArray[np.float32], float]] = field(default_factory=lambda: deque(maxlen=_MAX_IMAGES))
     area: int = 0
 
     def update(self, color: NDArray[np.uint8], mask: NDArray[np.bool_], exposure: float) -> None:
-        """Takes in an RGB uint8 [H, W, 3] image with the object's bool [H, W] mask; `light` as of `scene_cut.SceneCutDetector`."""
+        """Add the colors of the object on an image.
+
+        Args:
+            color: RGB uint8 [H, W, 3].
+            mask: bool [H, W], mask of the object.
+            exposure: exposure of the image, see `scene_cut.SceneCutDetector`.
+        """
         area = int(np.count_nonzero(mask))
         cells = cells_of(color, mask, area)
         core = cells.rgb[cells.core] if cells is not None else ()
-        if len(core) >= _LEAST_CORE:
+        if len(core) >= _MIN_CORE_CELLS:
             self.area = area
-            self.samples.append((core[np.linspace(0, len(core) - 1, min(_SAMPLES, len(core))).astype(int)], exposure))
+            self.samples.append((core[np.linspace(0, len(core) - 1, min(_SAMPLES_PER_IMAGE, len(core))).astype(int)], exposure))
 
     def density(self, lab: NDArray[np.float32], exposure: float) -> NDArray[np.float32]:
-        """How much colours in CIE Lab [N, 3] are its own in some light: [N], 0..1."""
-        samples = lab_of(np.concatenate([rgb * math.exp(exposure - then) for rgb, then in self.samples])[None])[0]
-        apart = (lab**2).sum(-1)[:, None] + (samples**2).sum(-1) - 2 * (lab @ samples.T)
-        return np.asarray(np.exp(apart / (-2 * _WIDTH**2)).mean(-1), np.float32)
+        """Return the density of the model at CIE Lab colors [N, 3] of an image with this exposure: [N], 0..1."""
+        samples = rgb_to_lab(np.concatenate([rgb * math.exp(exposure - sample_exposure) for rgb, sample_exposure in self.samples])[None])[0]
+        squared_distance = (lab**2).sum(-1)[:, None] + (samples**2).sum(-1) - 2 * (lab @ samples.T)
+        return np.asarray(np.exp(squared_distance / (-2 * _KERNEL_STD**2)).mean(-1), np.float32)
 
 
 def cells_of(color: NDArray[np.uint8], mask: NDArray[np.bool_], area: int) -> Cells | None:
-    """The piece of an image under a mask in cells of a size that suits an object of `area` pixels; None for an empty mask."""
+    """Divide the piece of an image around a mask into cells. The size of a cell fits an object of `area` pixels.
+
+    Args:
+        color: RGB uint8 [H, W, 3].
+        mask: bool [H, W].
+        area: area of the object in pixels.
+
+    Returns:
+        The cells, or None for an empty mask.
+    """
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     if not width:
         return None
-    side = max(math.sqrt(area) / _ACROSS, math.sqrt(width * height / _MOST), 1.0)
+    side = max(math.sqrt(area) / _CELLS_ACROSS, math.sqrt(width * height / _MAX_CELLS), 1.0)
     size = max(round(width / side), 1), max(round(height / side), 1)
-    step = max(int(side / _PIXELS), 1)
+    step = max(int(side / _PIXELS_PER_CELL), 1)
     window = np.s_[y : y + height : step, x : x + width : step]
     rgb = cv2.resize(np.ascontiguousarray(color[window]), size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    share = cv2.resize(mask[window].astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    core = cv2.erode((share > _WHOLE).astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    # Means over 3 x 3 cells, in which the rim does not count: other things shine through there.
+    ratio = cv2.resize(mask[window].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    core = cv2.erode((ratio > _MIN_CORE_RATIO).astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    # Colors are means over 3 x 3 cells without the rim of the mask, because other surfaces show through at the rim.
     weight = core.astype(np.float32)
     total = cv2.blur(weight, (3, 3), borderType=cv2.BORDER_CONSTANT)
     mean = cv2.blur(rgb * weight[..., None], (3, 3), borderType=cv2.BORDER_CONSTANT) / np.maximum(total, np.float32(1e-6))[..., None]
-    return Cells(np.asarray(mean, np.float32), core.view(np.bool_), (total > 1e-3) & (share > _SEEN), (x, y, width, height))
+    judged = (total > 1e-3) & (ratio > _MIN_JUDGED_RATIO)
+    return Cells(np.asarray(mean, np.float32), core.view(np.bool_), judged, (x, y, width, height))
 
 
-def lab_of(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """RGB [h, w, 3], each of 255, in CIE Lab, each of 255."""
+def rgb_to_lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Convert RGB [h, w, 3] to CIE Lab. All channels are on a scale of 0..255."""
     lab = cv2.cvtColor((rgb / np.float32(255)).clip(0, 1), cv2.COLOR_RGB2LAB)
     return np.asarray(lab * np.array((2.55, 1, 1), np.float32), np.float32)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where each object is in its life, by how long it has not been seen."""
+"""The state of each track, by the time since the object was last visible."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lang2segtrack_ros.types.results import Track, TrackStatus
 
 @dataclass
 class Lifecycle:
-    """Gives every track its state.
+    """State machine of all tracks.
 
     Attributes:
-        lost_after_s: an object unseen for this long is lost rather than occluded.
-        remove_after_s: an object unseen for this long is removed; 0 keeps it for ever.
+        lost_after_s: time in seconds after which an object that is not visible changes from occluded to lost.
+        remove_after_s: time in seconds after which an object that is not visible is removed. Set to 0 to keep it forever.
     """
 
     lost_after_s: float = 2.0
@@ -24,8 +24,13 @@ class Lifecycle:
     _unseen_s: dict[int, float] = field(default_factory=dict)
 
     def update(self, tracks: Sequence[Track], elapsed_s: float) -> list[Track]:
-        """The tracks with their states, `elapsed_s` seconds after the last update. Removed ones are forgotten here."""
-        known = {}
+        """Return the tracks with their states. The times of removed tracks are deleted.
+
+        Args:
+            tracks: tracks of the current frame.
+            elapsed_s: time since the last update in seconds.
+        """
+        unseen_s = {}
         result = []
         for track in tracks:
             unseen = 0.0 if track.box is not None else self._unseen_s.get(track.id, 0.0) + elapsed_s
@@ -35,11 +40,11 @@ class Lifecycle:
                 if self.remove_after_s and unseen >= self.remove_after_s:
                     state = TrackStatus.REMOVED
             if state is not TrackStatus.REMOVED:
-                known[track.id] = unseen
+                unseen_s[track.id] = unseen
             result.append(replace(track, state=state))
-        self._unseen_s = known
+        self._unseen_s = unseen_s
         return result
 
     def reset(self) -> None:
-        """Forgets all objects."""
+        """Delete the times of all objects."""
         self._unseen_s.clear()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Notices that everything on the image has changed at once, and how the light changes."""
+"""Detection of scene cuts and of changes in exposure."""
 
 from __future__ import annotations
 
@@ -10,53 +10,54 @@ from numpy.typing import NDArray
 
 _SIZE = (16, 12)
 _ROWS = 120
-_DARK = 3.0  # added to the sum of the three channels, so that black parts have a ratio
+_DARK = 3.0  # added to the sum of the three channels, so that the logarithm of black parts is finite
 
 
 class SceneCutDetector:
-    """Compares small versions of consecutive images.
+    """Detector of scene cuts that compares thumbnails of consecutive images.
 
-    An image follows a cut when it differs much from the last one and does not resemble it either: their normalised correlation is
-    low. A change of light alone keeps the correlation, a moving object or a shaken camera keeps most of the picture.
+    A cut has two conditions: a large difference from the previous image, and a low normalized correlation with it. A change of
+    illumination keeps the correlation high. A moving object or a shaking camera leaves most of the image unchanged.
 
     Args:
-        correlation: 0..1; below, images do not resemble each other. 0 finds no cut.
-        difference: mean absolute difference of 255 that counts as much.
+        correlation: correlation below which two images show different scenes, 0..1. Set to 0 to detect no cuts.
+        difference: minimum mean absolute difference of two images around a cut, on a scale of 0..255.
 
     Attributes:
-        light: log of how bright images have become since the first: the median of a picture's parts from one image to the next, summed,
-            so that what moves does not count. A cut changes nothing.
+        exposure: logarithm of the brightness relative to the first image. It sums the median change over the parts of the image from
+            frame to frame, which excludes moving objects. A cut does not change it.
     """
 
     def __init__(self, correlation: float = 0.5, difference: float = 8.0) -> None:
         self.correlation = correlation
         self.difference = difference
         self.exposure = 0.0
-        self._last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None  # small, and how bright its parts are
+        self._last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None  # thumbnail, and log brightness of its parts
 
     def reset(self) -> None:
-        """Forgets the last image; the light stays comparable with what is remembered of it."""
+        """Drop the previous image. The exposure continues, because stored color samples refer to it."""
         self._last = None
 
     def update(self, color: NDArray[np.uint8]) -> bool:
-        """Whether the RGB uint8 [H, W, 3] image follows a cut."""
-        step = max(1, color.shape[0] // _ROWS)  # of a large image not every pixel need be looked at
-        thinned = cv2.resize(color, (color.shape[1] // step, color.shape[0] // step), interpolation=cv2.INTER_NEAREST)
-        small = cv2.resize(thinned, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
-        bright = np.log(small.sum(axis=2) + np.float32(_DARK))
-        last, self._last = self._last, (small, bright)
+        """Take the next image, RGB uint8 [H, W, 3], and return True if it follows a cut."""
+        step = max(1, color.shape[0] // _ROWS)  # a subset of the pixels of a large image is enough
+        subsampled = cv2.resize(color, (color.shape[1] // step, color.shape[0] // step), interpolation=cv2.INTER_NEAREST)
+        thumbnail = cv2.resize(subsampled, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+        brightness = np.log(thumbnail.sum(axis=2) + np.float32(_DARK))
+        last, self._last = self._last, (thumbnail, brightness)
         if last is None:
             return False
-        if self.correlation > 0 and self._is_cut(last[0], small):
+        if self.correlation > 0 and self._is_cut(last[0], thumbnail):
             return True
-        apart = np.sort(bright - last[1], axis=None)
-        self.exposure += float(apart[bright.size // 2 - 1] + apart[bright.size // 2]) / 2  # np.median takes as long as all of this
+        change = np.sort(brightness - last[1], axis=None)
+        # This is the median. np.median would take as long as the rest of this method.
+        self.exposure += float(change[brightness.size // 2 - 1] + change[brightness.size // 2]) / 2
         return False
 
-    def _is_cut(self, last: NDArray[np.float32], small: NDArray[np.float32]) -> bool:
-        if cv2.norm(small, last, cv2.NORM_L1) <= self.difference * small.size:
+    def _is_cut(self, last: NDArray[np.float32], thumbnail: NDArray[np.float32]) -> bool:
+        if cv2.norm(thumbnail, last, cv2.NORM_L1) <= self.difference * thumbnail.size:
             return False
-        one, two = last - last.mean(axis=(0, 1)), small - small.mean(axis=(0, 1))
-        spread = float(np.sqrt((one**2).sum() * (two**2).sum()))
-        alike = float((one * two).sum()) / spread if spread > 0 else 1.0
-        return alike < self.correlation
+        one, two = last - last.mean(axis=(0, 1)), thumbnail - thumbnail.mean(axis=(0, 1))
+        norm = float(np.sqrt((one**2).sum() * (two**2).sum()))
+        correlation = float((one * two).sum()) / norm if norm > 0 else 1.0
+        return correlation < self.correlation

@@ -1,23 +1,26 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of every object beyond the last image: how it looks, whether it is confirmed, whether it can be trusted.
+"""The identity of every object beyond the last image: appearance, confirmation and verification.
 
-The tracker says where an object is; this says whether it is still the same object. Rules, each with its parameter:
+The tracker gives the position of an object. The registry decides whether a track still shows the same object. It applies these rules:
 
-* An object found by the detector is tentative until the detector has found it `min_hits` times, for which it looks twice as
-  often; one that it does not find again on three looks after the first was a false alarm and goes. Objects that a user pointed at are
-  confirmed at once.
-* An object that was away for `reid_after_s`, or any object after a scene cut, is doubted: it counts as hidden until what the tracker
-  shows looks like it (`reid_threshold`), or the detector finds it again. After a cut, colours are not enough for an object that the
-  detector looks for: it must be found.
-* An object that looks unlike itself for three frames in a row is doubted too: its track has slipped onto something else.
-* An object of a continuous prompt that the tracker shows and the detector does not find on `max_misses` looks in a row is doubted as
-  well: it may have drifted onto something else.
-* A detection of no visible object is an unseen one of the same label when they look alike; several are settled jointly.
-* A track whose box fits its detection badly on two looks in a row, or once when it is but an unsure remnant or has swollen over its
-  neighbours, is set onto the detection, under its id.
-* Two tracks of one label on the same pixels for `merge_frames` frames are one object, and the older id stays. If they were seen apart
-  before, they are two, and one has slipped onto the other: if the detector looks for them, the less sure one has to be found again.
+* Confirmation. An object from the detector is tentative until the detector has found it `min_hits` times. Until then the detector runs
+  twice as often. A tentative object that three later detections miss is a false alarm, and is removed. An object from a user's prompt is
+  confirmed immediately.
+* Re-identification. An object needs re-identification after `reid_after_s` without being visible, and after a scene cut. Such an object
+  counts as hidden until its mask resembles it (`reid_threshold`), or until the detector finds it again. After a scene cut, color is not
+  enough for an object that the detector looks for. The detector must find it.
+* Changed appearance. An object whose appearance differs from its model on three consecutive frames needs re-identification too. Its
+  track has moved to something else.
+* Missed detections. A visible object of a continuous prompt needs re-identification when the detector misses it `max_misses` times in a
+  row. Its track may have drifted to something else.
+* Return. A detection without a visible track is an absent object of its label if their appearances are similar. Several detections are
+  assigned jointly.
+* Drift. A track is reinitialized on its detection, under its id, when its box fits the detection badly twice in a row. Once is enough
+  for an uncertain remnant, and for a mask that has grown over its neighbors.
+* Duplicates. Two tracks of one label on the same pixels for `merge_frames` frames are one object, and the older id stays. Tracks that
+  were seen apart before are two objects, and one track has moved to the other object. If the detector looks for them, the less certain
+  track needs a new detection.
 """
 
 from __future__ import annotations
@@ -30,31 +33,31 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, appearance_similarity
-from lang2segtrack_ros.identity.association import SURE_IOU, box_iou, track_iou
+from lang2segtrack_ros.identity.association import CONFIDENT_IOU, box_iou, track_iou
 from lang2segtrack_ros.runtime.snapshot import Snapshot
 from lang2segtrack_ros.types.results import Track
 from lang2segtrack_ros.types.rle import Box
 
-_MEMORY = 0.95  # how much of the remembered appearance stays when a new look is mixed in
-_FALSE_ALARM_LOOKS = 3
-_MERGE_IOU = 0.7
-_UNLIKE = 0.2  # how far below `reid_threshold` an object's looks must fall while it is followed
-_UNLIKE_FRAMES = 3
+_APPEARANCE_MOMENTUM = 0.95  # weight of the stored appearance when the appearance on a new frame is mixed in
+_FALSE_ALARM_MISSES = 3  # misses after which a tentative object is a false alarm
+_MERGE_IOU = 0.7  # mask IoU from which two tracks are on the same pixels
+_DISSIMILARITY_MARGIN = 0.2  # an object differs from its model below `reid_threshold` minus this margin
+_MAX_DISSIMILAR_FRAMES = 3  # consecutive frames with a different appearance before re-identification
 _APART_FRAMES = 5  # frames on which two tracks must have been seen apart to be two objects
-_LOOSE_IOU = 0.6  # a detection and its track's box that overlap less do not fit
+_LOOSE_IOU = 0.6  # a detection and the box of its track fit loosely below this IoU
 
 
 @dataclass(frozen=True)
 class IdentityOptions:
-    """Parameters of the rules above.
+    """Parameters of the identity rules.
 
     Attributes:
-        min_hits: detections that make a found object real; 1 announces it at once.
-        reid_after_s: absence after which an object must be recognised; 0 never doubts.
-        reid_threshold: 0..1, least likeness of the same object.
-        max_misses: looks without a detection after which a visible object is doubted; 0 never.
-        merge_frames: frames on the same pixels after which two tracks become one; 0 never.
-        resolve_crossings: settle by colour and course which of two objects is which after they have met, see `meetings`.
+        min_hits: number of detections that confirm an object. Set to 1 to announce an object immediately.
+        reid_after_s: time in seconds without being visible after which an object needs re-identification. Set to 0 to disable.
+        reid_threshold: minimum appearance similarity of the same object, 0..1.
+        max_misses: number of consecutive missed detections after which a visible object needs re-identification. Set to 0 to disable.
+        merge_frames: number of frames on the same pixels after which two tracks become one. Set to 0 to disable.
+        resolve_crossings: decide by color and motion which object is which after a crossing, see `crossings`.
     """
 
     min_hits: int = 2
@@ -66,253 +69,331 @@ class IdentityOptions:
 
 
 @dataclass
-class _Known:
+class _TrackRecord:
+    """The identity of one object.
+
+    Attributes:
+        label: name of the object.
+        confirmed: False while the object is tentative.
+        from_detector: True if the detector found the object, False if a user's prompt gave it.
+        hits: number of detections of the object.
+        misses: number of consecutive missed detections.
+        unseen_s: time since the object was last visible, in seconds.
+        loose_fits: number of consecutive detections that fit the box of the track loosely.
+        dissimilar_frames: number of consecutive frames on which the appearance differed from the model.
+        needs_reid: True if the object must be re-identified before it is shown.
+        needs_redetection: True if only a detection, and not the appearance, can re-identify the object.
+        detected_area: area of the box of the last detection in square pixels; None without a detection.
+        appearance: running mean of the appearance; None before the first reliable mask.
+    """
+
     label: str
     confirmed: bool
-    found: bool  # by a detector, not pointed at by a user
+    from_detector: bool
     hits: int = 1
     misses: int = 0
     unseen_s: float = 0.0
     loose_fits: int = 0
-    unlike: int = 0
+    dissimilar_frames: int = 0
     needs_reid: bool = False
-    needs_redetection: bool = False  # looks alone do not end the doubt
-    detected_area: float | None = None  # of the box in which the detector found it last, in square pixels
+    needs_redetection: bool = False
+    detected_area: float | None = None
     appearance: Appearance | None = None
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two tracks of one label, the older one first: on how many frames they were seen apart, and on the same pixels in a row."""
+    """The relation of two tracks of one label, the older track first.
 
-    apart: int = 0
-    together: int = 0
-    surer: float = 0.0  # how much more sure the older one is than the younger, summed over the frames together
+    Attributes:
+        frames_apart: number of frames on which the tracks were apart.
+        frames_together: number of consecutive frames on which the tracks were on the same pixels.
+        score_difference: score of the older track minus that of the younger one, summed over the frames together.
+    """
+
+    frames_apart: int = 0
+    frames_together: int = 0
+    score_difference: float = 0.0
 
 
 @dataclass
 class TrackRegistry:
-    """The objects of a session by track id."""
+    """The identities of all objects of a session, by track id.
+
+    Attributes:
+        options: parameters of the identity rules.
+        merged: number of tracks that were duplicates of another one.
+        reidentified: number of absent objects that a detection has found again.
+        false_alarms: number of tentative objects that were false alarms.
+        suspected_id_switches: number of tracks that have probably moved to another object.
+    """
 
     options: IdentityOptions = field(default_factory=IdentityOptions)
     merged: int = 0
     reidentified: int = 0
     false_alarms: int = 0
     suspected_id_switches: int = 0
-    _known: dict[int, _Known] = field(default_factory=dict)
+    _records: dict[int, _TrackRecord] = field(default_factory=dict)
     _pairs: dict[tuple[int, int], _Pair] = field(default_factory=dict)
 
-    def add(self, track_id: int, label: str, found: bool) -> None:
-        """A new object; `found` by the detector rather than pointed at."""
-        self._known[track_id] = _Known(label, confirmed=not found or self.options.min_hits <= 1, found=found)
+    def add(self, track_id: int, label: str, from_detector: bool) -> None:
+        """Add a new object.
+
+        Args:
+            track_id: id of the object.
+            label: name of the object.
+            from_detector: True if the detector found the object, False if a user's prompt gave it.
+        """
+        confirmed = not from_detector or self.options.min_hits <= 1
+        self._records[track_id] = _TrackRecord(label, confirmed=confirmed, from_detector=from_detector)
 
     def confirm_by_user(self, track_id: int, label: str) -> str:
-        """The user has said where an object is, and what it is where `label` is not empty; returns its label."""
-        known = self._known[track_id]
-        known.confirmed, known.label = True, label or known.label
+        """Confirm an object that a user's prompt points at, and return its label. A label that is not empty replaces the old one."""
+        record = self._records[track_id]
+        record.confirmed, record.label = True, label or record.label
         self.mark_verified(track_id)
-        return known.label
+        return record.label
 
     def mark_verified(self, track_id: int) -> None:
-        """The user, or the detector, has said where the object is."""
-        known = self._known.get(track_id)
-        if known is not None:
-            known.needs_reid, known.needs_redetection, known.unseen_s, known.misses = False, False, 0.0, 0
+        """Mark an object as verified, because the user or the detector has given its position."""
+        record = self._records.get(track_id)
+        if record is not None:
+            record.needs_reid, record.needs_redetection, record.unseen_s, record.misses = False, False, 0.0, 0
 
     def forget(self, track_id: int) -> None:
-        """The object is gone for good."""
-        self._known.pop(track_id, None)
-        self._pairs = {pair: seen for pair, seen in self._pairs.items() if track_id not in pair}
+        """Remove an object."""
+        self._records.pop(track_id, None)
+        self._pairs = {pair: relation for pair, relation in self._pairs.items() if track_id not in pair}
 
     def snapshot(self) -> Snapshot:
-        """Everything as it is now."""
-        objects: list[tuple[object, tuple[str, ...]]] = [(known, tuple(vars(known))) for known in self._known.values()]
-        return Snapshot([(self, ("merged", "reidentified", "false_alarms", "suspected_id_switches", "_known", "_pairs")), *objects])
+        """Return a snapshot of the whole state."""
+        records: list[tuple[object, tuple[str, ...]]] = [(record, tuple(vars(record))) for record in self._records.values()]
+        return Snapshot([(self, ("merged", "reidentified", "false_alarms", "suspected_id_switches", "_records", "_pairs")), *records])
 
     def reset(self) -> None:
-        """Forgets all objects."""
-        self._known.clear()
+        """Remove all objects."""
+        self._records.clear()
         self._pairs.clear()
 
     def is_confirmed(self, track_id: int) -> bool:
-        """False for an object that is not to be announced yet."""
-        known = self._known.get(track_id)
-        return known is None or known.confirmed
+        """Return False for a tentative object, which must not be announced yet."""
+        record = self._records.get(track_id)
+        return record is None or record.confirmed
 
     def unconfirmable(self, phrases: Collection[str]) -> list[int]:
-        """Objects that have not been announced, and that no look can confirm any more: nobody looks for them but with these phrases."""
-        return [track_id for track_id, known in self._known.items() if not known.confirmed and known.label not in phrases]
+        """Return the tentative objects that no detection can confirm, because the detector only looks for `phrases`."""
+        return [track_id for track_id, record in self._records.items() if not record.confirmed and record.label not in phrases]
 
     @property
     def unconfirmed_labels(self) -> set[str]:
-        """Labels of objects that have not been announced."""
-        return {known.label for known in self._known.values() if not known.confirmed}
+        """Labels of the tentative objects."""
+        return {record.label for record in self._records.values() if not record.confirmed}
 
     def require_reid(self, phrases: Collection[str] = ()) -> None:
-        """After a scene cut nothing is what it was; what the detector looks for (`phrases`) it has to find again."""
+        """Require re-identification of all objects after a scene cut.
+
+        Args:
+            phrases: names that the detector looks for. The detector must find objects with these names again.
+        """
         if self.options.reid_after_s > 0:
-            for known in self._known.values():
-                known.needs_reid = True
-                known.needs_redetection = known.found and known.label in phrases
+            for record in self._records.values():
+                record.needs_reid = True
+                record.needs_redetection = record.from_detector and record.label in phrases
 
     @property
     def needs_reid(self) -> list[int]:
-        """Objects that must be recognised before they are shown."""
-        return [track_id for track_id, known in self._known.items() if known.needs_reid]
+        """Objects that must be re-identified before they are shown."""
+        return [track_id for track_id, record in self._records.items() if record.needs_reid]
 
     def failed_reid(self, tracks: Iterable[Track], color: NDArray[np.uint8]) -> list[int]:
-        """Which tracks, as memory proposes them on an image [H, W, 3], are doubted and do not look like their object.
+        """Return the tracks that need re-identification and do not resemble their object. Tracks that resemble it become verified.
 
-        Those that do are trusted again.
+        Args:
+            tracks: tracks as predicted from memory on an image.
+            color: the image, RGB uint8 [H, W, 3].
         """
-        strange = []
+        failed = []
         for track in tracks:
-            known = self._known.get(track.id)
-            if known is None or not known.needs_reid or track.box is None:
+            record = self._records.get(track.id)
+            if record is None or not record.needs_reid or track.box is None:
                 continue
-            if known.needs_redetection:
-                strange.append(track.id)
+            if record.needs_redetection:
+                failed.append(track.id)
             elif (
-                known.appearance is None
-                or appearance_similarity(appearance_of(color, track.mask), known.appearance) >= self.options.reid_threshold
+                record.appearance is None
+                or appearance_similarity(appearance_of(color, track.mask), record.appearance) >= self.options.reid_threshold
             ):
                 self.mark_verified(track.id)
             else:
-                strange.append(track.id)
-        return strange
+                failed.append(track.id)
+        return failed
 
-    def reidentify(self, newcomers: Sequence[tuple[str, Appearance | None]], absent: Collection[int]) -> dict[int, int]:
-        """Which newcomers, (label, appearance) each, are absent objects: newcomer's index to track id, at most one each, alikest first."""
-        ids = [track_id for track_id in absent if track_id in self._known]
-        if not newcomers or not ids:
+    def reidentify(self, candidates: Sequence[tuple[str, Appearance | None]], absent: Collection[int]) -> dict[int, int]:
+        """Assign new detections to absent objects of the same label, such that the sum of appearance similarities is maximal.
+
+        Args:
+            candidates: label and appearance of each new detection.
+            absent: ids of the objects that are not visible.
+
+        Returns:
+            A dict from candidate index to track id. Each object is assigned at most once.
+        """
+        ids = [track_id for track_id in absent if track_id in self._records]
+        if not candidates or not ids:
             return {}
-        table = np.array([[self._alike(label, seen, self._known[track_id]) for track_id in ids] for label, seen in newcomers])
+        table = np.array(
+            [[self._similarity(label, appearance, self._records[track_id]) for track_id in ids] for label, appearance in candidates]
+        )
         rows, columns = linear_sum_assignment(table, maximize=True)
-        found = {int(row): ids[column] for row, column in zip(rows, columns) if table[row, column] >= self.options.reid_threshold}
-        self.reidentified += len(found)
-        return found
+        assigned = {int(row): ids[column] for row, column in zip(rows, columns) if table[row, column] >= self.options.reid_threshold}
+        self.reidentified += len(assigned)
+        return assigned
 
     @staticmethod
-    def _alike(label: str, seen: Appearance | None, known: _Known) -> float:
-        return appearance_similarity(seen, known.appearance) if label == known.label else 0.0
+    def _similarity(label: str, appearance: Appearance | None, record: _TrackRecord) -> float:
+        return appearance_similarity(appearance, record.appearance) if label == record.label else 0.0
 
     @property
     def detected_areas(self) -> dict[int, float]:
-        """Areas of the boxes, in square pixels, in which the detector found objects last, by track id."""
-        return {track_id: known.detected_area for track_id, known in self._known.items() if known.detected_area is not None}
+        """Box areas of the last detections in square pixels, by track id."""
+        return {track_id: record.detected_area for track_id, record in self._records.items() if record.detected_area is not None}
 
     def clear_detected_areas(self) -> None:
-        """Images have another size from now on."""
-        for known in self._known.values():
-            known.detected_area = None
+        """Delete the areas of the last detections, because the size of the images has changed."""
+        for record in self._records.values():
+            record.detected_area = None
 
     def record_detected_area(self, track_id: int, label: str, box: Box) -> None:
-        """Notes the box in which the detector found an object of this label."""
-        known = self._known.get(track_id)
-        if known is not None and known.label == label:
-            known.detected_area = (box[2] - box[0]) * (box[3] - box[1])
+        """Record the area of a detection's box for its object, if their labels are equal."""
+        record = self._records.get(track_id)
+        if record is not None and record.label == label:
+            record.detected_area = (box[2] - box[0]) * (box[3] - box[1])
 
-    def loose_fits(self, track_id: int, overlap: float) -> bool:
-        """Notes how well a detection's box fits its track's; True when it has fitted badly on two looks in a row."""
-        known = self._known.get(track_id)
-        if known is None:
+    def record_fit(self, track_id: int, iou: float) -> bool:
+        """Record the IoU of a detection's box and the box of its track, and return True after two loose fits in a row."""
+        record = self._records.get(track_id)
+        if record is None:
             return False
-        known.loose_fits = known.loose_fits + 1 if overlap < _LOOSE_IOU else 0
-        if known.loose_fits < 2:
+        record.loose_fits = record.loose_fits + 1 if iou < _LOOSE_IOU else 0
+        if record.loose_fits < 2:
             return False
-        known.loose_fits = 0
+        record.loose_fits = 0
         return True
 
     def record_detection(self, matched: Collection[int], tracks: Iterable[Track], phrases: Collection[str]) -> list[int]:
-        """Notes a look of the detector for `phrases` and the tracks it matched; returns tentative tracks that were false alarms."""
-        gone = []
+        """Record the hits and misses of one detection run.
+
+        Args:
+            matched: ids of the tracks with a detection.
+            tracks: tracks on the detected image.
+            phrases: names that the detector looked for.
+
+        Returns:
+            Ids of tentative tracks that were false alarms.
+        """
+        false_alarms = []
         for track in tracks:
-            known = self._known.get(track.id)
-            if known is None or not known.found or known.label not in phrases or (known.confirmed and track.box is None):
+            record = self._records.get(track.id)
+            if record is None or not record.from_detector or record.label not in phrases or (record.confirmed and track.box is None):
                 continue
             if track.id in matched:
-                known.hits, known.misses, known.needs_reid, known.needs_redetection = known.hits + 1, 0, False, False
-                known.confirmed |= known.hits >= self.options.min_hits
+                record.hits, record.misses, record.needs_reid, record.needs_redetection = record.hits + 1, 0, False, False
+                record.confirmed |= record.hits >= self.options.min_hits
             else:
-                known.misses += 1
-                if not known.confirmed and known.misses >= _FALSE_ALARM_LOOKS:
-                    gone.append(track.id)
-                elif self.options.max_misses and known.misses >= self.options.max_misses:
-                    known.needs_reid, known.misses = True, 0
-        self.false_alarms += len(gone)
-        return gone
+                record.misses += 1
+                if not record.confirmed and record.misses >= _FALSE_ALARM_MISSES:
+                    false_alarms.append(track.id)
+                elif self.options.max_misses and record.misses >= self.options.max_misses:
+                    record.needs_reid, record.misses = True, 0
+        self.false_alarms += len(false_alarms)
+        return false_alarms
 
     def confirm_once(self, track_ids: Iterable[int]) -> None:
-        """Objects of a prompt that looks once are not looked for again: they are real at once."""
+        """Confirm the objects of a prompt with a single detection run. Later runs count no hits or misses for them."""
         for track_id in track_ids:
-            if track_id in self._known:
-                self._known[track_id].confirmed = True
-                self._known[track_id].found = False
+            if track_id in self._records:
+                self._records[track_id].confirmed = True
+                self._records[track_id].from_detector = False
 
     def update(self, tracks: Sequence[Track], elapsed_s: float, phrases: Collection[str] = ()) -> list[int]:
-        """Notes who is seen on a finished frame; returns ids of tracks that are another's double and are to go.
+        """Record the visibility of all objects on a finished frame.
 
-        `phrases`: what the detector looks for.
+        Args:
+            tracks: tracks of the frame.
+            elapsed_s: time since the previous frame in seconds.
+            phrases: names that the detector looks for.
+
+        Returns:
+            Ids of tracks that are duplicates of another one and must be removed.
         """
         for track in tracks:
-            known = self._known.get(track.id)
-            if known is None:
+            record = self._records.get(track.id)
+            if record is None:
                 continue
-            known.unseen_s = known.unseen_s + elapsed_s if track.box is None else 0.0
-            if self.options.reid_after_s and known.unseen_s >= self.options.reid_after_s:
-                known.needs_reid = True
+            record.unseen_s = record.unseen_s + elapsed_s if track.box is None else 0.0
+            if self.options.reid_after_s and record.unseen_s >= self.options.reid_after_s:
+                record.needs_reid = True
         return self._find_duplicates(tracks, phrases)
 
     def update_appearance(self, tracks: Iterable[Track], color: NDArray[np.uint8]) -> None:
-        """Notes what the visible objects of a finished frame look like on its image [H, W, 3]; doubts those unlike themselves."""
-        for track in tracks:
-            known = self._known.get(track.id)
-            if known is not None and track.box is not None and not known.needs_reid:
-                self._update_one(known, appearance_of(color, track.mask), track.predicted_iou >= SURE_IOU)
+        """Update the appearance of the visible objects of a finished frame. Objects that differ from their model need re-identification.
 
-    def _update_one(self, known: _Known, seen: Appearance | None, sure: bool) -> None:
-        """Mixes what is seen of an object into what is known, or counts that it does not look like itself any more."""
-        if seen is None:
+        Args:
+            tracks: tracks of the frame.
+            color: image of the frame, RGB uint8 [H, W, 3].
+        """
+        for track in tracks:
+            record = self._records.get(track.id)
+            if record is not None and track.box is not None and not record.needs_reid:
+                self._update_record(record, appearance_of(color, track.mask), track.predicted_iou >= CONFIDENT_IOU)
+
+    def _update_record(self, record: _TrackRecord, appearance: Appearance | None, confident: bool) -> None:
+        """Mix an appearance into the model of an object, or count a frame on which it differs from the model."""
+        if appearance is None:
             return
-        unlike = known.appearance is not None and appearance_similarity(seen, known.appearance) < self.options.reid_threshold - _UNLIKE
-        known.unlike = known.unlike + 1 if unlike else 0
-        if known.unlike >= _UNLIKE_FRAMES and self.options.reid_after_s > 0:
-            known.needs_reid, known.unlike = True, 0
-        elif sure and not unlike:
-            mixed = seen if known.appearance is None else _MEMORY * known.appearance + (1 - _MEMORY) * seen
-            known.appearance = mixed.astype(np.float32)
+        threshold = self.options.reid_threshold - _DISSIMILARITY_MARGIN
+        dissimilar = record.appearance is not None and appearance_similarity(appearance, record.appearance) < threshold
+        record.dissimilar_frames = record.dissimilar_frames + 1 if dissimilar else 0
+        if record.dissimilar_frames >= _MAX_DISSIMILAR_FRAMES and self.options.reid_after_s > 0:
+            record.needs_reid, record.dissimilar_frames = True, 0
+        elif confident and not dissimilar:
+            old = record.appearance
+            mixed = appearance if old is None else _APPEARANCE_MOMENTUM * old + (1 - _APPEARANCE_MOMENTUM) * appearance
+            record.appearance = mixed.astype(np.float32)
 
     def _find_duplicates(self, tracks: Sequence[Track], phrases: Collection[str]) -> list[int]:
+        """Return the tracks that are duplicates of an older one, and update the relations of all pairs of tracks."""
         if not self.options.merge_frames:
             return []
-        seen = sorted((track for track in tracks if track.box is not None), key=lambda track: track.id)
-        boxes = np.array([track.box for track in seen], float).reshape(-1, 4)
+        visible = sorted((track for track in tracks if track.box is not None), key=lambda track: track.id)
+        boxes = np.array([track.box for track in visible], float).reshape(-1, 4)
         touching = box_iou(boxes, boxes) > 0
         duplicates = set()
-        for index, older in enumerate(seen):
-            for other, younger in enumerate(seen[index + 1 :], index + 1):
+        for index, older in enumerate(visible):
+            for other, younger in enumerate(visible[index + 1 :], index + 1):
                 if older.label != younger.label:
                     continue
                 key = older.id, younger.id
                 pair = self._pairs.get(key, _Pair())
                 if not touching[index, other]:
-                    pair = _Pair(pair.apart + 1)
+                    pair = _Pair(pair.frames_apart + 1)
                 elif track_iou(older, younger) >= _MERGE_IOU:
-                    pair = _Pair(pair.apart, pair.together + 1, pair.surer + older.score - younger.score)
+                    pair = _Pair(pair.frames_apart, pair.frames_together + 1, pair.score_difference + older.score - younger.score)
                 else:
-                    pair = _Pair(pair.apart)
-                if pair.together >= self.options.merge_frames:
-                    if pair.apart < _APART_FRAMES:
+                    pair = _Pair(pair.frames_apart)
+                if pair.frames_together >= self.options.merge_frames:
+                    if pair.frames_apart < _APART_FRAMES:
                         duplicates.add(younger.id)
                     else:
-                        self._suspect_id_switch(younger.id if pair.surer >= 0 else older.id, phrases)
-                        pair = _Pair(pair.apart)
+                        self._suspect_id_switch(younger.id if pair.score_difference >= 0 else older.id, phrases)
+                        pair = _Pair(pair.frames_apart)
                 self._pairs[key] = pair
         self.merged += len(duplicates)
         return sorted(duplicates)
 
     def _suspect_id_switch(self, track_id: int, phrases: Collection[str]) -> None:
-        known = self._known.get(track_id)
-        if known is not None and known.found and known.label in phrases and self.options.reid_after_s > 0:
-            known.needs_reid = known.needs_redetection = True
+        """Require a new detection of a track that has probably moved to another object."""
+        record = self._records.get(track_id)
+        if record is not None and record.from_detector and record.label in phrases and self.options.reid_after_s > 0:
+            record.needs_reid = record.needs_redetection = True
             self.suspected_id_switches += 1

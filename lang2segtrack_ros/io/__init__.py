@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Videos, folders, cameras, pictures and file formats; no ROS needed."""
+"""Input from videos, folders and cameras; output as pictures, videos, messages and data sets. ROS is not needed."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results on single images as a COCO data set (https://cocodataset.org/#format-data), which pycocotools and label tools read."""
+"""Results on single images as a COCO data set (https://cocodataset.org/#format-data) for pycocotools and labeling tools."""
 
 from __future__ import annotations
 
@@ -18,51 +18,63 @@ if TYPE_CHECKING:
 
 
 class CocoWriter:
-    """Collects results and writes them when it is closed. Beside COCO's own fields, annotations have `score` and `predicted_iou`.
+    """A writer that collects results and writes one COCO file in `close`.
+
+    Annotations have the fields `score` and `predicted_iou` beside the fields of COCO.
 
     Args:
-        path: of the file.
-        phrases: the categories, numbered from 1.
-        description: which networks made it.
+        path: the file.
+        phrases: names of the categories; their ids count from 1.
+        description: the networks that made the results.
     """
 
     def __init__(self, path: Path, phrases: Sequence[str], description: str) -> None:
         self.path = path
-        self._numbers = {phrase: number for number, phrase in enumerate(phrases, start=1)}
+        self._category_ids = {phrase: category_id for category_id, phrase in enumerate(phrases, start=1)}
         self._content: dict[str, Any] = {
             "info": {"description": f"lang2segtrack {__version__}, {description}"},
             "images": [],
-            "categories": [{"id": number, "name": phrase} for phrase, number in self._numbers.items()],
+            "categories": [{"id": category_id, "name": phrase} for phrase, category_id in self._category_ids.items()],
             "annotations": [],
             "failed": [],
         }
 
     @property
     def count(self) -> int:
-        """Images so far, failed ones included."""
+        """Number of images so far, including failed images."""
         return len(self._content["images"]) + self.failed
 
     @property
     def failed(self) -> int:
-        """Images without a result so far."""
+        """Number of images without a result so far."""
         return len(self._content["failed"])
 
     @property
     def objects(self) -> int:
-        """Objects so far."""
+        """Number of objects so far."""
         return len(self._content["annotations"])
 
     def add(self, path: Path, height: int, width: int, objects: Sequence[SegmentedObject]) -> int:
-        """Takes the objects of an image; returns the image's number, from 1."""
-        number = len(self._content["images"]) + 1
-        self._content["images"].append({"id": number, "file_name": str(path), "height": height, "width": width})
+        """Add the objects of an image.
+
+        Args:
+            path: the image file.
+            height: of the image, pixels.
+            width: of the image, pixels.
+            objects: the segmented objects; each label must be one of the phrases.
+
+        Returns:
+            The id of the image in the file, from 1.
+        """
+        image_id = len(self._content["images"]) + 1
+        self._content["images"].append({"id": image_id, "file_name": str(path), "height": height, "width": width})
         for item in objects:
             x1, y1, x2, y2 = item.box
             self._content["annotations"].append(
                 {
                     "id": self.objects + 1,
-                    "image_id": number,
-                    "category_id": self._numbers[item.label],
+                    "image_id": image_id,
+                    "category_id": self._category_ids[item.label],
                     "bbox": [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
                     "area": int(np.count_nonzero(item.mask)),
                     "segmentation": {"size": [item.rle.height, item.rle.width], "counts": item.rle.counts},
@@ -71,15 +83,15 @@ class CocoWriter:
                     "predicted_iou": round(item.predicted_iou, 4),
                 }
             )
-        return number
+        return image_id
 
     def fail(self, path: Path, reason: str) -> None:
-        """Notes an image without a result."""
+        """Add an image without a result, and the reason."""
         self._content["failed"].append({"file_name": str(path), "reason": reason})
 
     def close(self) -> None:
-        """Writes the file. Raises OSError when it cannot."""
+        """Write the file. Raises OSError if the file cannot be written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(self.path.name + ".partial")  # a full disk leaves what was there before
+        partial = self.path.with_name(self.path.name + ".partial")  # if the disk is full, an earlier file stays intact
         partial.write_text(json.dumps(self._content, indent=1) + "\n", encoding="utf-8")
         partial.replace(self.path)

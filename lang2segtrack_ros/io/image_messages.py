@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages to arrays, with NumPy and OpenCV alone, whoever's class the message is: rclpy's or rosbags'.
+"""Conversion of image messages to arrays with NumPy and OpenCV. The message classes may be those of rclpy or of rosbags.
 
-cv_bridge is asked only about encodings that are not known here, and only where it is installed: its compiled part breaks with
-NumPy 2 on some distributions.
+The conversion uses cv_bridge only for encodings that this module does not support, and only if cv_bridge is installed: its compiled part
+breaks with NumPy 2 on some distributions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ Pixels = NDArray[Any]
 
 
 class ConversionError(ValueError):
-    """An image message that cannot be used. `reason` is a short key for counting, the message a sentence."""
+    """Error for an image message that cannot be used.
+
+    Args:
+        reason: a short key, for counters.
+        sentence: the message for the user.
+    """
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -31,7 +36,7 @@ class ConversionError(ValueError):
 
 
 def stamp_ns(stamp: Any) -> int:
-    """A builtin_interfaces/Time in nanoseconds."""
+    """Return a builtin_interfaces/Time in nanoseconds."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
@@ -43,7 +48,7 @@ def _high_byte(pixels: Pixels) -> Pixels:
     return cv2.cvtColor((pixels >> 8).astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
-# encoding -> (channels, type, to RGB uint8)
+# encoding -> (channels, NumPy type, conversion to RGB uint8)
 _TO_RGB: dict[str, tuple[int, str, Callable[[Pixels], Pixels]]] = {
     "rgb8": (3, "u1", lambda pixels: pixels),
     "bgr8": (3, "u1", _color(cv2.COLOR_BGR2RGB)),
@@ -58,7 +63,7 @@ _TO_RGB: dict[str, tuple[int, str, Callable[[Pixels], Pixels]]] = {
     "uyvy": (2, "u1", _color(cv2.COLOR_YUV2RGB_UYVY)),
     "yuv422_yuy2": (2, "u1", _color(cv2.COLOR_YUV2RGB_YUY2)),
     "yuyv": (2, "u1", _color(cv2.COLOR_YUV2RGB_YUY2)),
-    # OpenCV names a pattern by its second row, ROS by its first.
+    # OpenCV names a Bayer pattern by its second row, ROS by its first row.
     "bayer_rggb8": (1, "u1", _color(cv2.COLOR_BayerBG2RGB)),
     "bayer_bggr8": (1, "u1", _color(cv2.COLOR_BayerRG2RGB)),
     "bayer_gbrg8": (1, "u1", _color(cv2.COLOR_BayerGR2RGB)),
@@ -69,30 +74,30 @@ DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 
 
 def _pixels(msg: Any, channels: int, kind: str) -> Pixels:
-    """The message's bytes as [H, W, channels] (or [H, W]); a view where rows are not padded. Raises ConversionError."""
+    """Return the message's data as [H, W, channels], or [H, W] for one channel; a view if rows are not padded. Raises ConversionError."""
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
     if height == 0 or width == 0:
         raise ConversionError("no_pixels", f"the image is {width} x {height}: it has no pixels")
     if height * width > MAX_PIXELS:
-        raise ConversionError("too_large", f"the image is {width} x {height}; more than {MAX_PIXELS} pixels are not taken")
+        raise ConversionError("too_large", f"the image is {width} x {height}; at most {MAX_PIXELS} pixels are allowed")
     dtype = np.dtype(kind).newbyteorder(">" if msg.is_bigendian else "<")
-    row = width * channels * dtype.itemsize
-    if step < row:
-        raise ConversionError("wrong_step", f"step is {step} bytes, but a row of {width} {msg.encoding} pixels takes {row}")
+    row_bytes = width * channels * dtype.itemsize
+    if step < row_bytes:
+        raise ConversionError("wrong_step", f"step is {step} bytes, but a row of {width} {msg.encoding} pixels takes {row_bytes} bytes")
     data = np.frombuffer(msg.data, np.uint8)
-    if data.size < step * (height - 1) + row:
-        raise ConversionError("short_data", f"data holds {data.size} bytes, but {height} rows of {step} bytes take {step * height}")
-    rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1))
+    if data.size < step * (height - 1) + row_bytes:
+        raise ConversionError("short_data", f"data has {data.size} bytes, but {height} rows of {step} bytes take {step * height} bytes")
+    rows = np.lib.stride_tricks.as_strided(data, (height, row_bytes), (step, 1))
     values = np.ascontiguousarray(rows).view(dtype)
     return values.reshape((height, width, channels) if channels > 1 else (height, width))
 
 
 def image_to_rgb(msg: Any) -> NDArray[np.uint8]:
-    """A sensor_msgs/Image as RGB uint8 [H, W, 3]. Raises ConversionError."""
-    known = _TO_RGB.get(msg.encoding)
-    if known is None:
+    """Convert a sensor_msgs/Image to RGB uint8 [H, W, 3]. Raises ConversionError."""
+    conversion = _TO_RGB.get(msg.encoding)
+    if conversion is None:
         return _by_cv_bridge(msg)
-    channels, kind, convert = known
+    channels, kind, convert = conversion
     pixels = _pixels(msg, channels, kind)
     try:
         return np.ascontiguousarray(convert(pixels))
@@ -103,49 +108,60 @@ def image_to_rgb(msg: Any) -> NDArray[np.uint8]:
 
 
 def _by_cv_bridge(msg: Any) -> NDArray[np.uint8]:
-    known = ", ".join(COLOR_ENCODINGS)
+    supported = ", ".join(COLOR_ENCODINGS)
     try:
         from cv_bridge import CvBridge
     except Exception as error:  # not installed, or built for another NumPy
         raise ConversionError(
-            "unknown_encoding", f'encoding "{msg.encoding}" is not known (known: {known}) and cv_bridge cannot help: {error}'
+            "unknown_encoding",
+            f'encoding "{msg.encoding}" is not known (supported: {supported}), and cv_bridge cannot be imported: {error}',
         ) from error
     try:
         return np.ascontiguousarray(CvBridge().imgmsg_to_cv2(msg, "rgb8"))
     except Exception as error:
         raise ConversionError(
-            "unknown_encoding", f'encoding "{msg.encoding}" is not known (known: {known}), nor to cv_bridge: {error}'
+            "unknown_encoding", f'encoding "{msg.encoding}" is not known (supported: {supported}), and cv_bridge cannot convert it: {error}'
         ) from error
 
 
 def compressed_to_rgb(msg: Any) -> NDArray[np.uint8]:
-    """A sensor_msgs/CompressedImage (JPEG, PNG, ...) as RGB uint8 [H, W, 3]. Raises ConversionError."""
+    """Convert a sensor_msgs/CompressedImage (JPEG, PNG, ...) to RGB uint8 [H, W, 3]. Raises ConversionError."""
     data = np.frombuffer(msg.data, np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error as error:  # more pixels than OpenCV decodes, say
+    except cv2.error as error:  # for example more pixels than OpenCV decodes
         raise ConversionError("undecodable", f'{data.size} bytes of format "{msg.format}" do not decode: {error.err}') from error
     if image is None:
         raise ConversionError("undecodable", f'{data.size} bytes of format "{msg.format}" do not decode to an image')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def depth_to_metres(msg: Any) -> NDArray[np.float32]:
-    """A depth image as float32 [H, W] metres with NaN for unknown (REP-118: 16UC1 is millimetres, 0 unknown). Raises ConversionError."""
+def depth_to_meters(msg: Any) -> NDArray[np.float32]:
+    """Convert a depth image to float32 [H, W] in meters, NaN where unknown. Raises ConversionError.
+
+    REP-118 defines 16UC1 as millimeters, with 0 for unknown.
+    """
     if msg.encoding == "32FC1":
-        metres = _pixels(msg, 1, "f4").astype(np.float32)
-        metres[~np.isfinite(metres) | (metres <= 0)] = np.nan
-        return metres
+        meters = _pixels(msg, 1, "f4").astype(np.float32)
+        meters[~np.isfinite(meters) | (meters <= 0)] = np.nan
+        return meters
     if msg.encoding in DEPTH_ENCODINGS:
         raw = _pixels(msg, 1, "u2")
-        metres = raw.astype(np.float32) * np.float32(0.001)
-        metres[raw == 0] = np.nan
-        return metres
-    raise ConversionError("unknown_depth_encoding", f'depth encoding "{msg.encoding}" is not known; known: {", ".join(DEPTH_ENCODINGS)}')
+        meters = raw.astype(np.float32) * np.float32(0.001)
+        meters[raw == 0] = np.nan
+        return meters
+    raise ConversionError(
+        "unknown_depth_encoding", f'depth encoding "{msg.encoding}" is not known; supported: {", ".join(DEPTH_ENCODINGS)}'
+    )
 
 
 def paint_instances(image: NDArray[np.uint16], tracks: Iterable[Track]) -> None:
-    """Paints the id of the surest track into each pixel of a uint16 [H, W] image of zeros. Ids above 65535 show as 65535."""
+    """Paint the track id into each pixel of a mask; where masks overlap, the track with the highest score wins.
+
+    Args:
+        image: uint16 [H, W] of zeros, painted in place.
+        tracks: tracks with masks of the same size. Ids above 65535 are painted as 65535.
+    """
     for track in sorted(tracks, key=lambda track: track.score):
         if track.box is not None:
             x1, y1, x2, y2 = map(int, track.box)

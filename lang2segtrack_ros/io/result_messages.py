@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results as ROS messages, whoever's classes they are: rclpy's in the nodes, rosbags' in a bag."""
+"""Results as ROS messages. The message classes are those of rclpy in the nodes, and those of rosbags in a bag."""
 
 from __future__ import annotations
 
@@ -15,34 +15,49 @@ from lang2segtrack_ros.io.image_messages import MAX_INSTANCE_ID, paint_instances
 from lang2segtrack_ros.types.results import FrameResult, Track
 from lang2segtrack_ros.types.rle import Box, Rle
 
-Place = tuple[float, float, float]
+Position3D = tuple[float, float, float]
+"""x, y, z in meters, in the frame of the message's header."""
 DETECTIONS, LABEL_INFO = "vision_msgs/msg/Detection2DArray", "vision_msgs/msg/LabelInfo"
 IMAGE, TRACKS = "sensor_msgs/msg/Image", "lang2segtrack/msg/TrackArray"
 
 
 class MessageLibrary(Protocol):
-    """One library's message classes."""
+    """The message classes of one library."""
 
     def make(self, kind: str, **values: Any) -> Any:
-        """A message of a kind such as sensor_msgs/msg/Image; all its fields are given."""
+        """Return a message.
 
-    def numbers(self, values: NDArray[Any]) -> Any:
-        """A flat uint8 or float64 array as the library wants it in a field."""
+        Args:
+            kind: its type, such as sensor_msgs/msg/Image.
+            **values: values of all its fields.
+        """
+
+    def to_field(self, values: NDArray[Any]) -> Any:
+        """Return a flat uint8 or float64 array as the library needs it in a field."""
 
     def zeros(self, shape: tuple[int, ...], kind: str) -> tuple[Any, NDArray[Any]]:
-        """A field of bytes that are 0, and an array of this shape and type in the same memory: what is painted there need not be copied."""
+        """Return a field of zero bytes and an array of zeros in the same memory, so that painting the array fills the field without a copy.
+
+        Args:
+            shape: of the array.
+            kind: NumPy type of the array.
+        """
 
 
 class ResultMessages:
-    """Makes messages of results with the classes of `library`. Headers are messages of that library."""
+    """A converter from results to messages.
+
+    Args:
+        library: the message classes. Headers passed to the methods are messages of this library too.
+    """
 
     def __init__(self, library: MessageLibrary) -> None:
-        self._make, self._numbers, self._zeros = library.make, library.numbers, library.zeros
+        self._make, self._to_field, self._zeros = library.make, library.to_field, library.zeros
 
     def image(self, pixels: NDArray[Any], encoding: str, header: Any) -> Any:
-        """An array [H, W] or [H, W, C] as a little-endian sensor_msgs/Image."""
+        """Return an array [H, W] or [H, W, C] as a little-endian sensor_msgs/Image."""
         little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-        return self._image(little, self._numbers(little.view(np.uint8).reshape(-1)), encoding, header)
+        return self._image(little, self._to_field(little.view(np.uint8).reshape(-1)), encoding, header)
 
     def _image(self, pixels: NDArray[Any], data: Any, encoding: str, header: Any) -> Any:
         height, width = pixels.shape[:2]
@@ -51,42 +66,51 @@ class ResultMessages:
         )
 
     def box(self, box: Box | None) -> Any:
-        """A box (x_min, y_min, x_max, y_max) as vision_msgs/BoundingBox2D, its centre and size; zeros for none."""
+        """Return a box (x_min, y_min, x_max, y_max) in pixels as vision_msgs/BoundingBox2D (center and size); all zeros for None."""
         x1, y1, x2, y2 = map(float, box or (0, 0, 0, 0))
         position = self._make("vision_msgs/msg/Point2D", x=(x1 + x2) / 2, y=(y1 + y2) / 2)
         center = self._make("vision_msgs/msg/Pose2D", position=position, theta=0.0)
         return self._make("vision_msgs/msg/BoundingBox2D", center=center, size_x=x2 - x1, size_y=y2 - y1)
 
-    def pose(self, place: Place) -> Any:
-        """A geometry_msgs/Pose without rotation."""
-        x, y, z = place
-        position = self._make("geometry_msgs/msg/Point", x=x, y=y, z=z)
-        unturned = self._make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
-        return self._make("geometry_msgs/msg/Pose", position=position, orientation=unturned)
+    def pose(self, position: Position3D) -> Any:
+        """Return a position in meters as geometry_msgs/Pose without rotation."""
+        x, y, z = position
+        point = self._make("geometry_msgs/msg/Point", x=x, y=y, z=z)
+        identity = self._make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+        return self._make("geometry_msgs/msg/Pose", position=point, orientation=identity)
 
-    def hypothesis(self, label: str, score: float, place: Place) -> Any:
-        """A vision_msgs/ObjectHypothesisWithPose."""
+    def hypothesis(self, label: str, score: float, position: Position3D) -> Any:
+        """Return a vision_msgs/ObjectHypothesisWithPose with class_id = label."""
         name = self._make("vision_msgs/msg/ObjectHypothesis", class_id=label, score=score)
-        pose = self._make("geometry_msgs/msg/PoseWithCovariance", pose=self.pose(place), covariance=self._numbers(np.zeros(36)))
+        pose = self._make("geometry_msgs/msg/PoseWithCovariance", pose=self.pose(position), covariance=self._to_field(np.zeros(36)))
         return self._make("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=name, pose=pose)
 
-    def detection(self, number: int, label: str, score: float, box: Box, place: Place, header: Any) -> Any:
-        """A vision_msgs/Detection2D: id = number, class_id = label."""
-        results = [self.hypothesis(label, score, place)]
-        return self._make("vision_msgs/msg/Detection2D", header=header, results=results, bbox=self.box(box), id=str(number))
+    def detection(self, track_id: int, label: str, score: float, box: Box, position: Position3D, header: Any) -> Any:
+        """Return a vision_msgs/Detection2D with id = track id and class_id = label.
+
+        Args:
+            track_id: the id of the object.
+            label: the name of the object.
+            score: from 0 to 1.
+            box: (x_min, y_min, x_max, y_max) in pixels.
+            position: in meters, in the header's frame; zeros if unknown.
+            header: of the image.
+        """
+        results = [self.hypothesis(label, score, position)]
+        return self._make("vision_msgs/msg/Detection2D", header=header, results=results, bbox=self.box(box), id=str(track_id))
 
     def detections(self, tracks: Iterable[Track], header: Any) -> Any:
-        """The visible tracks as vision_msgs/Detection2DArray."""
-        seen = [(track, track.box) for track in tracks if track.box is not None]
-        listed = [self.detection(track.id, track.label, track.score, box, (0.0, 0.0, 0.0), header) for track, box in seen]
-        return self._make(DETECTIONS, header=header, detections=listed)
+        """Return the visible tracks as vision_msgs/Detection2DArray."""
+        visible = [(track, track.box) for track in tracks if track.box is not None]
+        detections = [self.detection(track.id, track.label, track.score, box, (0.0, 0.0, 0.0), header) for track, box in visible]
+        return self._make(DETECTIONS, header=header, detections=detections)
 
     def rle(self, rle: Rle) -> Any:
-        """A run-length encoded mask."""
+        """Return an encoded mask as lang2segtrack/RleMask."""
         return self._make("lang2segtrack/msg/RleMask", height=rle.height, width=rle.width, counts=rle.counts)
 
     def track(self, track: Track, with_mask: bool = True) -> Any:
-        """One lang2segtrack/Track."""
+        """Return one track as lang2segtrack/Track. `with_mask=False` leaves the mask empty."""
         return self._make(
             "lang2segtrack/msg/Track",
             id=track.id,
@@ -102,35 +126,43 @@ class ResultMessages:
         )
 
     def tracks(self, tracks: Iterable[Track], header: Any) -> Any:
-        """All tracks as lang2segtrack/TrackArray."""
+        """Return all tracks as lang2segtrack/TrackArray."""
         return self._make(TRACKS, header=header, tracks=[self.track(track) for track in tracks])
 
     def instance_masks(self, result: FrameResult, header: Any) -> Any:
-        """The mono16 image of the announced tracks' ids."""
+        """Return the mono16 image that holds the ids of the announced tracks."""
         data, pixels = self._zeros((result.height, result.width), "<u2")
         paint_instances(pixels, result.announced)
         return self._image(pixels, data, "mono16", header)
 
     def label_info(self, labels: dict[int, str], header: Any) -> Any:
-        """What the values of the instance image mean: class_id = track id, class_name = label."""
+        """Return the meaning of the values in the instance image as vision_msgs/LabelInfo: class_id = track id, class_name = label."""
         kind = "vision_msgs/msg/VisionClass"
-        classes = [self._make(kind, class_id=min(number, MAX_INSTANCE_ID), class_name=label) for number, label in sorted(labels.items())]
+        classes = [
+            self._make(kind, class_id=min(track_id, MAX_INSTANCE_ID), class_name=label) for track_id, label in sorted(labels.items())
+        ]
         return self._make(LABEL_INFO, header=header, class_map=classes, threshold=0.0)
 
 
 class LabelBook:
-    """Which label each id in the instance images has, while its track lives, seen or not."""
+    """The labels of the ids in the instance images.
+
+    A label stays while its track exists, also while the object is hidden.
+
+    Attributes:
+        labels: label by track id.
+    """
 
     def __init__(self) -> None:
         self.labels: dict[int, str] = {}
-        self._told = False
+        self._has_result = False
 
     def update(self, result: FrameResult) -> bool:
-        """Takes in a result; True when `labels` has changed, or is there for the first time."""
-        known = self.labels | {track.id: track.label for track in result.announced if track.box is not None}
-        known = {track_id: label for track_id, label in known.items() if track_id in result.by_id}
-        changed = known != self.labels or not self._told
-        self.labels, self._told = known, True
+        """Update the labels from a result. Return True if `labels` changed, or if this is the first result."""
+        labels = self.labels | {track.id: track.label for track in result.announced if track.box is not None}
+        labels = {track_id: label for track_id, label in labels.items() if track_id in result.by_id}
+        changed = labels != self.labels or not self._has_result
+        self.labels, self._has_result = labels, True
         return changed
 
 

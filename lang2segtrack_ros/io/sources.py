@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Images from video files, folders and cameras: streamed forwards, and, where they are stored, read again backwards.
+"""Images from video files, folders and cameras: streamed forward, and read again in reverse order if they are stored.
 
-Nothing here holds more than a few images, however long the source is.
+A source holds only a few images in memory, whatever its length.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.types.frame import Frame
 
 log = logging.getLogger(__name__)
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 CHUNK_BYTES = 64 << 20
-"""Images that are decoded ahead when a video is read backwards."""
+"""Size of the images that one read in reverse order decodes together."""
 DEFAULT_FPS = 30.0
 
 
 class SourceError(ValueError):
-    """A source that cannot be read; the message says why."""
+    """Error for a source that cannot be read; the message gives the reason."""
 
 
 def natural_order(path: Path) -> list[int | str]:
-    """Sorts files by name, numbers in names counting as numbers."""
+    """Return the sort key of a file name in which digits count as numbers, so that image10 follows image9."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
@@ -42,9 +42,9 @@ class ImageSource(ABC):
 
     Attributes:
         name: for messages.
-        fps: images a second, for stamps and videos.
-        length: number of images as far as it is known beforehand.
-        stored: whether `read` works.
+        fps: images per second, for stamps and videos.
+        length: number of images; None if it is unknown beforehand.
+        stored: True if `read` works.
     """
 
     name: str
@@ -54,53 +54,64 @@ class ImageSource(ABC):
 
     @abstractmethod
     def frames(self) -> Iterator[Frame]:
-        """All images in order, from the first. Raises SourceError for one that is broken."""
+        """Yield all images in order, from the first. Raises SourceError for an image that cannot be read."""
 
     @abstractmethod
     def read(self, number: int) -> Frame:
-        """The image of a number that `frames` has given; quick for falling numbers."""
+        """Return an image that `frames` has yielded, by its number. Calls with falling numbers are fast. Raises SourceError."""
 
     def stamp_ns(self, number: int) -> int:
-        """The time of an image, from its number."""
+        """Return the time of an image in nanoseconds, computed from its number."""
         return round(number * 1e9 / self.fps)
 
 
 class FolderSource(ImageSource):
-    """Image files of a folder, by name, numbers in names counting as numbers.
+    """Image files of a folder, ordered by name; digits in names count as numbers.
+
+    Args:
+        path: the folder.
+        fps: images per second.
 
     Raises:
-        SourceError: no image is in it.
+        SourceError: the folder holds no image.
     """
 
     def __init__(self, path: Path, fps: float = DEFAULT_FPS) -> None:
         self.name = str(path)
         self.fps = fps
-        files = [item for item in path.iterdir() if item.suffix.lower() in IMAGE_ENDINGS and item.is_file() and item.name[0] != "."]
+        files = [item for item in path.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES and item.is_file() and item.name[0] != "."]
         self.files = sorted(files, key=natural_order)
         self.length = len(self.files)
         if not self.files:
-            raise SourceError(f"there is no image in {path}; known endings: {', '.join(IMAGE_ENDINGS)}")
+            raise SourceError(f"there is no image in {path}; supported file types: {', '.join(IMAGE_SUFFIXES)}")
 
     def frames(self) -> Iterator[Frame]:
-        """All images in order."""
+        """Yield all images in order. Raises SourceError."""
         return (self.read(number) for number in range(len(self.files)))
 
     def read(self, number: int) -> Frame:
-        """One image. Raises SourceError."""
+        """Return one image. Raises SourceError."""
         image = cv2.imread(str(self.files[number]), cv2.IMREAD_COLOR)
         if image is None:
-            raise SourceError(f"{self.files[number]} is no image that can be read")
+            raise SourceError(f"{self.files[number]} cannot be read as an image")
         return Frame(_rgb(image), self.stamp_ns(number))
 
 
 class VideoSource(ImageSource):
     """A video file.
 
-    To read backwards, a stretch of images is decoded from its beginning. Seeking is not exact with every codec, so each image is compared
-    with the checksum that was taken on the way forward; where a seek went astray, the stretch is decoded from the file's beginning.
+    To read in reverse order, the source decodes a chunk of images from the start of the chunk. With some codecs, a seek ends at a wrong
+    image. The source therefore compares each image with its checksum from the forward pass. If they differ, it decodes the chunk from the
+    start of the file.
+
+    Args:
+        path: the video file.
+
+    Attributes:
+        failed_seeks: number of chunks that were decoded from the start of the file.
 
     Raises:
-        SourceError: it is no video.
+        SourceError: the file is not a video.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,8 +123,8 @@ class VideoSource(ImageSource):
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.length = count if count > 0 else None
         capture.release()
-        self.astray = 0
-        self._sums: list[int] = []
+        self.failed_seeks = 0
+        self._checksums: list[int] = []
         self._chunk: dict[int, NDArray[np.uint8]] = {}
 
     def _open(self) -> cv2.VideoCapture:
@@ -123,7 +134,7 @@ class VideoSource(ImageSource):
         return capture
 
     def frames(self) -> Iterator[Frame]:
-        """All images in order."""
+        """Yield all images in order. Raises SourceError."""
         capture = self._open()
         try:
             number = 0
@@ -131,46 +142,46 @@ class VideoSource(ImageSource):
                 read, image = capture.read()
                 if not read:
                     break
-                if number == len(self._sums):
-                    self._sums.append(_checksum(image))
+                if number == len(self._checksums):
+                    self._checksums.append(_checksum(image))
                 yield Frame(_rgb(image), self.stamp_ns(number))
                 number += 1
         finally:
             capture.release()
         if number == 0:
-            raise SourceError(f"{self.path} holds no image that can be decoded")
+            raise SourceError(f"{self.path} contains no image that can be decoded")
         if self.length is not None and number < self.length - 2:
             log.warning(
-                "%s ends after %d images although it says that it has %d: it is damaged, or not whole", self.path, number, self.length
+                "%s ends after %d images, but its header says %d: the file is damaged or incomplete", self.path, number, self.length
             )
 
     def read(self, number: int) -> Frame:
-        """One image. Raises SourceError."""
+        """Return one image. Raises SourceError."""
         if number not in self._chunk:
             size = next(iter(self._chunk.values())).nbytes if self._chunk else 0
-            self._chunk = {}  # let go before the next one is made
+            self._chunk = {}  # free the memory before the next chunk is decoded
             count = max(1, CHUNK_BYTES // size) if size else 8
             begin = max(0, number + 1 - count)
             chunk = self._decode(begin, number, seek=True) or self._decode(begin, number, seek=False)
             if not chunk:
-                raise SourceError(f"image {number} of {self.path} cannot be decoded a second time")
+                raise SourceError(f"image {number} of {self.path} cannot be decoded again: did the file change?")
             self._chunk = chunk
         return Frame(_rgb(self._chunk[number]), self.stamp_ns(number))
 
     def _decode(self, begin: int, end: int, seek: bool) -> dict[int, NDArray[np.uint8]]:
-        """The images begin .. end; nothing when they are not those of the way forward."""
+        """Return the images begin .. end by number, or an empty dict if they differ from those of the forward pass."""
         capture = self._open()
         try:
             if seek:
                 capture.set(cv2.CAP_PROP_POS_FRAMES, begin)
             else:
-                self.astray += 1
+                self.failed_seeks += 1
                 for _ in range(begin):
                     capture.grab()
             images = {}
             for number in range(begin, end + 1):
                 read, image = capture.read()
-                if not read or _checksum(image) != self._sums[number]:
+                if not read or _checksum(image) != self._checksums[number]:
                     return {}
                 images[number] = np.asarray(image, np.uint8)
             return images
@@ -179,10 +190,16 @@ class VideoSource(ImageSource):
 
 
 class CameraSource(ImageSource):
-    """A camera that the system numbers; it ends when the camera does, or when the user interrupts.
+    """A camera of this computer. The sequence ends when the camera stops, after `limit` images, or after `stop`.
+
+    Args:
+        number: index of the camera in the operating system.
+
+    Attributes:
+        limit: maximum number of images; None for no limit.
 
     Raises:
-        SourceError: there is no such camera.
+        SourceError: the camera cannot be opened.
     """
 
     stored = False
@@ -191,18 +208,18 @@ class CameraSource(ImageSource):
         self.name = f"camera {number}"
         self._capture = cv2.VideoCapture(number)
         if not self._capture.isOpened():
-            raise SourceError(f"camera {number} cannot be opened: is it there, and may you use it?")
+            raise SourceError(f"camera {number} cannot be opened: check that it is connected and that you have permission to use it")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else DEFAULT_FPS
         self.limit: int | None = None
         self._stopped = False
 
     def stop(self) -> None:
-        """Ends `frames` after the present image."""
+        """End `frames` after the current image."""
         self._stopped = True
 
     def frames(self) -> Iterator[Frame]:
-        """Images as they come."""
+        """Yield images as the camera delivers them."""
         number = 0
         while not self._stopped and (self.limit is None or number < self.limit):
             read, image = self._capture.read()
@@ -212,20 +229,28 @@ class CameraSource(ImageSource):
             number += 1
 
     def read(self, number: int) -> Frame:
-        """What a camera has shown is gone."""
-        raise SourceError(f"{self.name} cannot show image {number} again")
+        """Raise SourceError, because a camera does not store its images."""
+        raise SourceError(f"{self.name} does not store images: image {number} cannot be read again")
 
 
-def open_source(what: str, fps: float | None = None) -> ImageSource:
-    """The source of a name: a video file, a folder, or the number of a camera. Raises SourceError."""
-    path = Path(what)
+def open_source(name: str, fps: float | None = None) -> ImageSource:
+    """Open a source.
+
+    Args:
+        name: a video file, a folder, or the number of a camera.
+        fps: images per second of a folder; None for 30.
+
+    Raises:
+        SourceError: there is no such source, or it cannot be read.
+    """
+    path = Path(name)
     if path.is_dir():
         return FolderSource(path, fps or DEFAULT_FPS)
     if path.is_file():
         return VideoSource(path)
-    if what.isdigit():
-        return CameraSource(int(what))
-    raise SourceError(f'there is no file, folder or camera "{what}"')
+    if name.isdigit():
+        return CameraSource(int(name))
+    raise SourceError(f'there is no file, folder or camera "{name}"')
 
 
 def _rgb(image: Any) -> NDArray[np.uint8]:

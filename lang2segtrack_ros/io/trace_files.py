@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The files that tracking leaves: videos, masks, and tracks as JSON lines and in the MOT challenge's format.
+"""The output files of tracking: videos, masks, and tracks as JSON lines and in the format of the MOT challenge.
 
-overlay.mp4              masks, boxes and names painted on the images
-trace.mp4                masks alone on black, with the paths of their boxes' centres
-masks/<id>/<frame>.png   255 where the object is, six digits, frames on which it is visible
+overlay.mp4              masks, boxes and labels drawn on the images
+trace.mp4                masks on a black image, with the paths of their boxes' centers
+masks/<id>/<frame>.png   255 inside the mask; a six-digit frame number; only frames on which the object is visible
 tracks.jsonl             one record for each image, see `records`
 tracks_mot.txt           frame (from 1), id, left, top, width, height, score, -1, -1, -1
 """
@@ -26,15 +26,19 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.results import FrameResult, TrackStatus
 
 PATH_FRAMES = 60
-"""Length of the painted paths."""
+"""Length of the drawn paths, in frames on which the object is visible."""
 
 
 class TraceFiles:
-    """Writes all files, frame by frame, into a folder.
+    """A writer of all output files in a folder, frame by frame.
 
     Args:
-        folder: made when it is missing.
-        fps: of the videos.
+        folder: the folder; it is created if it does not exist.
+        fps: images per second of the videos.
+
+    Attributes:
+        visible: number of frames on which each track is visible, by track id.
+        labels: latest label by track id.
 
     Raises:
         OSError: a file cannot be written, also from `write`.
@@ -52,7 +56,13 @@ class TraceFiles:
         self.labels: dict[int, str] = {}
 
     def write(self, frame: Frame, result: FrameResult, note: str = "") -> None:
-        """One frame; `note` is painted on the overlay."""
+        """Write one frame.
+
+        Args:
+            frame: the image.
+            result: its result. Removed tracks are left out of the videos, the masks and the MOT file.
+            note: text for the top left corner of the overlay; empty for none.
+        """
         tracks = [track for track in result.tracks if track.state is not TrackStatus.REMOVED]
         for track in tracks:
             self.labels[track.id] = track.label
@@ -71,7 +81,7 @@ class TraceFiles:
         self._trace.write(draw_trace(result.height, result.width, tracks, self._paths))
 
     def close(self) -> None:
-        """Finishes all files."""
+        """Finish all files."""
         for file in (self._overlay, self._trace, self._jsonl, self._mot):
             file.close()
 
@@ -84,7 +94,7 @@ class TraceFiles:
 
 def _write_mask(path: Path, mask: NDArray[np.bool_]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    coded, data = cv2.imencode(".png", mask.astype(np.uint8) * 255)
-    if not coded:
-        raise OSError(f"{path} cannot be encoded")
-    path.write_bytes(data.tobytes())  # unlike cv2.imwrite, this says why it fails
+    encoded, data = cv2.imencode(".png", mask.astype(np.uint8) * 255)
+    if not encoded:
+        raise OSError(f"{path} cannot be encoded as PNG")
+    path.write_bytes(data.tobytes())  # its error gives the reason, which cv2.imwrite does not

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""One set of weights for all who use the same network in one process.
+"""Networks that several sessions of one process share.
 
-The networks keep nothing between calls, and nobody changes their weights, so any number of sessions, each on its thread, may work
-with the same one. A network lives as long as somebody holds it: when the last session is gone, so are its tensors.
+A network keeps no state between calls, and no session changes its weights. So any number of sessions may use the same network, each on its
+own thread. The cache holds weak references only: when the last session releases a network, its tensors are freed.
 """
 
 from __future__ import annotations
@@ -25,44 +25,67 @@ if TYPE_CHECKING:
     from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
 Network = TypeVar("Network")
-_IN_USE: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
-_LOADING = threading.Lock()  # transformers switches process-wide defaults while it loads, so that one waits for another anyway
+_CACHE: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
+_LOCK = threading.Lock()  # transformers changes process-wide defaults while it loads, so loading cannot run in parallel
 
 
 def shared_segmenter(
     name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", compiled: bool = False
 ) -> Sam2Segmenter:
-    """As `load_segmenter`, but the one that is in use already, if there is one: whoever gets it must not change it. A plug-in is always created anew."""
+    """Return a segmenter that other callers may share, so that the caller must not change it. Each plug-in is a new instance.
+
+    Args:
+        name: see `load_segmenter`.
+        device: see `load_segmenter`.
+        image_size: see `load_segmenter`.
+        dtype: see `load_segmenter`.
+        compiled: see `load_segmenter`.
+
+    Raises:
+        WeightsError: see `load_segmenter`.
+    """
     if is_plugin(name, "segmenter"):
         return load_segmenter(name, device)
     target = resolve_device(device)
-    key = (target, image_size, resolve_dtype(dtype, target), compiled)
-    return _shared("segmenter", find_folder(name, "segmenter"), key, lambda: load_segmenter(name, device, image_size, dtype, compiled))
+    options = (target, image_size, resolve_dtype(dtype, target), compiled)
+    return _load_once(
+        "segmenter", find_folder(name, "segmenter"), options, lambda: load_segmenter(name, device, image_size, dtype, compiled)
+    )
 
 
 def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
-    """As `load_detector`, but the one that is in use already, if there is one: whoever gets it must not change it. A plug-in is always created anew."""
+    """Return a detector that other callers may share, so that the caller must not change it. Each plug-in is a new instance.
+
+    Args:
+        name: see `load_detector`.
+        device: see `load_detector`.
+        dtype: see `load_detector`.
+        passes: see `load_detector`.
+
+    Raises:
+        WeightsError: see `load_detector`.
+    """
     if is_plugin(name, "detector"):
         return load_detector(name, device)
     target = resolve_device(device)
-    key = (target, resolve_dtype(dtype, target), passes)
-    return _shared("detector", find_folder(name, "detector"), key, lambda: load_detector(name, device, dtype, passes))
+    options = (target, resolve_dtype(dtype, target), passes)
+    return _load_once("detector", find_folder(name, "detector"), options, lambda: load_detector(name, device, dtype, passes))
 
 
-def _shared(kind: str, folder: Path, key: Hashable, load: Callable[[], Network]) -> Network:
-    # Files that have been replaced since are another network.
+def _load_once(kind: str, folder: Path, options: Hashable, load: Callable[[], Network]) -> Network:
+    # The key includes time and size of each file, so that replaced files count as another network.
     files = tuple(sorted((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in folder.iterdir() if path.is_file()))
-    with _LOADING:
-        whole = (kind, folder.resolve(), files, key)
-        network: Network | None = _IN_USE.get(whole)
+    with _LOCK:
+        key = (kind, folder.resolve(), files, options)
+        network: Network | None = _CACHE.get(key)
         if network is None:
-            network = _IN_USE[whole] = load()
+            network = _CACHE[key] = load()
         return network
 
 
 def free_unused() -> None:
-    """Gives the memory of networks that nobody holds any more back to the device and to the system."""
+    """Return the memory of released networks to the device and to the operating system."""
     gc.collect()  # modules and their compiled functions refer to each other
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # does nothing where CUDA was never used
+        torch.cuda.empty_cache()  # has no effect if the process has not used CUDA
     return_freed_memory()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The checkpoints known by a short name, and where they live on this machine."""
+"""Catalog of checkpoints with a short name, and their folders on this machine."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ HOME_VARIABLE = "LANG2SEGTRACK_WEIGHTS"
 
 
 class WeightsError(RuntimeError):
-    """Weights that cannot be found or loaded; the message says what to do."""
+    """Weights that cannot be found or loaded. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One published checkpoint: its short name, what it is, its hub id, its licence and its size on disk in MB."""
+    """A published checkpoint.
+
+    Attributes:
+        name: short name.
+        kind: segmenter or detector.
+        hub_id: repository on the Hugging Face hub.
+        license: SPDX identifier.
+        megabytes: size on disk in MB.
+    """
 
     name: str
     kind: Kind
     hub_id: str
-    licence: str
+    license: str
     megabytes: int
 
 
@@ -41,23 +49,28 @@ _BY_NAME = {checkpoint.name: checkpoint for checkpoint in CHECKPOINTS}
 
 
 def weights_home() -> Path:
-    """The folder that `lang2segtrack weights` fills: $LANG2SEGTRACK_WEIGHTS, else ~/.cache/lang2segtrack."""
+    """Return the folder that `lang2segtrack weights fetch` fills: $LANG2SEGTRACK_WEIGHTS, else ~/.cache/lang2segtrack."""
     return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "lang2segtrack")
 
 
 def find(name: str) -> Checkpoint | None:
-    """The checkpoint of a short name or hub id, None when it is not in the catalogue."""
+    """Return the checkpoint with this short name or hub id, or None if the catalog does not list it."""
     return _BY_NAME.get(name) or next((item for item in CHECKPOINTS if item.hub_id == name), None)
 
 
 def local_folder(name: str, kind: Kind) -> Path | None:
-    """The folder on this machine that a name stands for, None when nothing is there yet."""
+    """Return the folder on this machine that holds a checkpoint, or None if no complete checkpoint is here.
+
+    Args:
+        name: "toy", a folder, a short name of the catalog, or a hub id.
+        kind: part of the built-in toy checkpoints to use.
+    """
     if name == "toy":
         return TOY_FOLDER / kind
-    given = Path(name).expanduser()
-    if (given / "config.json").is_file():
-        return given
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return path
     checkpoint = find(name)
     home = weights_home() / (checkpoint.name if checkpoint else name.replace("/", "--"))
-    # A download that was broken off, or was not the file on the hub, has no weights: they come whole or not at all.
+    # An interrupted or rejected download leaves no weights file, so the folder counts only with both files.
     return home if all((home / file).is_file() for file in ("config.json", "model.safetensors")) else None

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Meta's own SAM 2.1 files (sam2.1_hiera_*.pt) as folders in transformers' layout."""
+"""Conversion of Meta's SAM 2.1 checkpoints (sam2.1_hiera_*.pt) into folders in the layout of transformers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import Tensor
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.store import write_checksums
 
-# (blocks of each stage, heads of the first stage, blocks with global attention, windows) by (width, number of blocks, side of pos_embed)
+# Key: (width, number of blocks, side of pos_embed).
+# Value: (blocks of each stage, heads of the first stage, blocks with global attention, window sizes).
 _BACKBONES: dict[tuple[int, int, int], tuple[list[int], int, list[int], list[int]]] = {
     (96, 12, 7): ([1, 2, 7, 2], 1, [5, 7, 9], [8, 4, 14, 7]),  # tiny
     (96, 16, 7): ([1, 2, 11, 2], 1, [7, 10, 13], [8, 4, 14, 7]),  # small
@@ -22,7 +23,7 @@ _BACKBONES: dict[tuple[int, int, int], tuple[list[int], int, list[int], list[int
     (144, 48, 7): ([2, 6, 36, 4], 2, [23, 33, 43], [8, 4, 16, 8]),  # large
 }
 
-# Applied in order, each to the outcome of the one before.
+# The rules apply in this order, each to the result of the rule before.
 _RENAMES: tuple[tuple[str, str], ...] = (
     (r"^image_encoder\.trunk\.", "vision_encoder.backbone."),
     (r"^image_encoder\.neck\.convs\.(\d+)\.conv\.", r"vision_encoder.neck.convs.\1."),
@@ -64,10 +65,13 @@ _POINT = re.compile(r"^sam_prompt_encoder\.point_embeddings\.(\d)\.weight$")
 
 
 def rename(name: str) -> str:
-    """Transformers' name of one of Meta's tensors (the four point embeddings aside, which become one)."""
-    found = _DOWNSAMPLER.match(name)
-    if found:  # a sequence of (convolution, norm, activation) and a last convolution
-        layer, part = divmod(int(found[1]), 3)
+    """Return the name in transformers of one of Meta's tensors.
+
+    The four point embeddings are an exception: `rename_all` joins them into one tensor.
+    """
+    match = _DOWNSAMPLER.match(name)
+    if match:  # the encoder is a sequence of (convolution, norm, activation) and a final convolution
+        layer, part = divmod(int(match[1]), 3)
         target = "final_conv" if layer == 4 else f"layers.{layer}.{'conv' if part == 0 else 'layer_norm'}"
         return f"memory_encoder.mask_downsampler.{target}.{name.rpartition('.')[2]}"
     for pattern, replacement in _RENAMES:
@@ -77,26 +81,33 @@ def rename(name: str) -> str:
 
 
 def rename_all(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A whole checkpoint under transformers' names."""
+    """Rename all tensors of a checkpoint to the names in transformers."""
     renamed = {rename(name): tensor for name, tensor in tensors.items() if not _POINT.match(name)}
     points = sorted(name for name in tensors if _POINT.match(name))
     if points:
         renamed["prompt_encoder.point_embed.weight"] = torch.cat([tensors[name] for name in points])
-    code = renamed.get("prompt_encoder.shared_embedding.positional_embedding")
-    if code is not None:  # one matrix in Meta's network, two references to it in transformers'
-        renamed["shared_image_embedding.positional_embedding"] = code.clone()
+    matrix = renamed.get("prompt_encoder.shared_embedding.positional_embedding")
+    if matrix is not None:  # one matrix in Meta's network, but transformers stores it under two names
+        renamed["shared_image_embedding.positional_embedding"] = matrix.clone()
     return renamed
 
 
 def make_config(tensors: dict[str, Tensor]) -> Any:
-    """The Sam2VideoConfig of a checkpoint under transformers' names, read off its shapes. Raises WeightsError."""
+    """Return the Sam2VideoConfig that fits the tensor shapes of a checkpoint.
+
+    Args:
+        tensors: the checkpoint with names of transformers, see `rename_all`.
+
+    Raises:
+        WeightsError: the backbone is not one of SAM 2.1.
+    """
     from transformers import Sam2HieraDetConfig, Sam2VideoConfig, Sam2VisionConfig
 
     position = tensors.get("vision_encoder.backbone.pos_embed")
     width, side = (int(position.shape[1]), int(position.shape[-1])) if position is not None and position.dim() == 4 else (0, 0)
     blocks = len({name.split(".")[3] for name in tensors if name.startswith("vision_encoder.backbone.blocks.")})
     if (width, blocks, side) not in _BACKBONES:
-        raise WeightsError(f"this is no SAM 2.1 checkpoint known here: its backbone is {width} wide with {blocks} blocks")
+        raise WeightsError(f"this is not a known SAM 2.1 checkpoint: its backbone is {width} wide with {blocks} blocks")
     stages, heads, global_blocks, windows = _BACKBONES[width, blocks, side]
     widths = [width * 2**stage for stage in range(4)]
     backbone = Sam2HieraDetConfig(
@@ -113,28 +124,36 @@ def make_config(tensors: dict[str, Tensor]) -> Any:
 
 
 def convert(source: Path, target: Path) -> Path:
-    """Writes one of Meta's .pt files as a folder that `load_segmenter` takes.
+    """Convert one of Meta's .pt files into a folder that `load_segmenter` accepts.
+
+    Args:
+        source: the .pt file.
+        target: the folder to write; it must be empty or absent.
+
+    Returns:
+        The folder.
 
     Raises:
-        WeightsError: not readable, not a SAM 2.1 checkpoint, a tensor is missing or has another shape, or there is something at `target`.
+        WeightsError: `source` cannot be read or is not a SAM 2.1 checkpoint, a tensor is missing or has another shape, or `target` is a
+            file or a folder with content.
     """
     from transformers import Sam2VideoModel
 
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise WeightsError(f"{target} is there already: choose another folder, or remove it first")
+        raise WeightsError(f"{target} exists already: choose another folder, or remove it first")
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many kinds for a broken file
+    except Exception as error:  # torch.load raises many types of errors for a broken file
         raise WeightsError(f"{source} cannot be read as a torch file: {error}") from error
     tensors = loaded.get("model", loaded) if isinstance(loaded, dict) else {}
     if not isinstance(tensors, dict):
-        raise WeightsError(f"{source} does not fit SAM 2.1: it holds no table of tensors")
-    named = {name: tensor for name, tensor in tensors.items() if isinstance(name, str) and isinstance(tensor, Tensor)}
+        raise WeightsError(f"{source} does not fit SAM 2.1: it holds no dictionary of tensors")
+    valid = {name: tensor for name, tensor in tensors.items() if isinstance(name, str) and isinstance(tensor, Tensor)}
     try:
-        renamed = rename_all(named)
+        renamed = rename_all(valid)
         model = Sam2VideoModel(make_config(renamed))
         model.load_state_dict(renamed, strict=True)
-    except RuntimeError as error:  # WeightsError is one, too; here the file gets its name
+    except RuntimeError as error:  # includes WeightsError, whose message does not name the file
         raise WeightsError(f"{source} does not fit SAM 2.1: {error}") from error
     model.save_pretrained(target)
     write_checksums(target)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Loads networks by name, on any device, at any image size."""
+"""Loading of networks by name, on any device and at any image size."""
 
 from __future__ import annotations
 
@@ -25,54 +25,70 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
+"""Attributes that a detector plug-in must have; see `detection.detector.Detector`."""
 SEGMENTER_PARTS = ("name", "image_size", "preprocess", "encode", "attend", "decode", "point", "encode_memory")
-"""Attributes that a plug-in of each kind must have."""
+"""Attributes that a segmenter plug-in must have; see `segmentation.sam2.Sam2Segmenter`."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device of a name; "auto" is a GPU where torch can use one, else the CPU. Raises WeightsError when it is not there."""
+    """Return the torch device of a name.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", ... or "auto", which is the first GPU if torch can use one, else the CPU.
+
+    Raises:
+        WeightsError: the name is unknown, or this machine has no such device.
+    """
     if device == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise WeightsError(f'"{device}" is no device; use "auto", "cpu", "cuda" or "cuda:1"') from error
+        raise WeightsError(f'"{device}" is not a device; use "auto", "cpu", "cuda" or "cuda:1"') from error
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise WeightsError(
-            f'device is "{device}" but this torch ({torch.__version__}) sees no GPU: check nvidia-smi and install a CUDA build of torch, '
+            f'device is "{device}" but torch {torch.__version__} finds no GPU: check nvidia-smi and install a CUDA build of torch, '
             'or use device "cpu"'
         )
     if resolved.type == "cuda":
-        resolved = torch.device("cuda", resolved.index or 0)  # "cuda" and "cuda:0" are one, and share their weights
+        resolved = torch.device("cuda", resolved.index or 0)  # "cuda" and "cuda:0" are the same device and must share their weights
         if resolved.index >= torch.cuda.device_count():
-            raise WeightsError(f'device is "{device}" but there are {torch.cuda.device_count()} GPUs here, from "cuda:0" on')
+            raise WeightsError(f'device is "{device}" but this machine has {torch.cuda.device_count()} GPUs, starting with "cuda:0"')
     return resolved
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The number format of a name; "auto" is bfloat16 on a GPU that computes in it (NVIDIA's from Ampere on), else float32.
+    """Return the torch dtype of a name.
 
-    Older GPUs emulate it, and some of their convolutions then find no implementation.
+    Older GPUs emulate bfloat16, and some of their convolutions have no bfloat16 implementation.
+
+    Args:
+        dtype: "float32", "bfloat16", or "auto", which is bfloat16 on NVIDIA GPUs from Ampere on, else float32.
+        device: device of the network.
 
     Raises:
-        WeightsError: an unknown name.
+        WeightsError: the name is unknown.
     """
     if dtype == "auto":
-        able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-        return torch.bfloat16 if able else torch.float32
+        supported = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if supported else torch.float32
     if dtype not in DTYPES:
         raise WeightsError(f'dtype is "{dtype}"; it must be "auto", {" or ".join(DTYPES)}')
     return DTYPES[dtype]
 
 
 def _check_torchvision() -> None:
-    """A torchvision that does not fit torch makes transformers fail with a message that blames the model."""
+    """Check that an installed torchvision fits torch. Otherwise transformers fails with a message that blames the model.
+
+    Raises:
+        WeightsError: torchvision cannot be imported.
+    """
     if importlib.util.find_spec("torchvision") is None:
         return
     try:
         import torchvision  # noqa: F401
-    except Exception as error:  # whatever its compiled part throws
+    except Exception as error:  # its compiled part may raise anything
         raise WeightsError(
             f"the installed torchvision does not fit torch {torch.__version__} ({error}); lang2segtrack does not need it: "
             "uninstall torchvision, or install the build made for this torch"
@@ -80,7 +96,11 @@ def _check_torchvision() -> None:
 
 
 def is_plugin(name: str, kind: catalogue.Kind) -> bool:
-    """Return whether a name stands for a plug-in; checkpoints and folders come first.
+    """Return whether a name refers to a plug-in. Checkpoints and folders take precedence.
+
+    Args:
+        name: see `load_segmenter`.
+        kind: segmenter or detector.
 
     Raises:
         PluginError: the plug-in cannot be imported.
@@ -91,7 +111,15 @@ def is_plugin(name: str, kind: catalogue.Kind) -> bool:
 
 
 def find_folder(name: str, kind: catalogue.Kind) -> Path:
-    """The folder of a checkpoint, fetched from the hub when it is not on this machine. Raises WeightsError."""
+    """Return the folder of a checkpoint, and download it if it is not on this machine.
+
+    Args:
+        name: "toy", a short name of the catalog, a folder in the layout of transformers, or a hub id.
+        kind: segmenter or detector.
+
+    Raises:
+        WeightsError: the name is unknown, or the download failed.
+    """
     folder = catalogue.local_folder(name, kind)
     if folder is not None:
         return folder
@@ -111,24 +139,26 @@ def _read_config(folder: Path, model_type: tuple[str, ...], kind: str) -> dict[s
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder}/config.json cannot be read: {error}") from error
     if config.get("model_type") not in model_type:
-        raise WeightsError(f'{folder} holds a "{config.get("model_type")}" model; as {kind} it must be one of: {", ".join(model_type)}')
+        raise WeightsError(f'{folder} holds a "{config.get("model_type")}" model; a {kind} must be one of: {", ".join(model_type)}')
     return config
 
 
 def load_segmenter(
     name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", compiled: bool = False
 ) -> Sam2Segmenter:
-    """Loads a SAM 2 video network.
+    """Load a segmenter by name: a SAM 2 video network or a plug-in.
 
     Args:
-        name: "toy", a short name such as "sam2.1-tiny", a folder in transformers' layout, or a hub id.
+        name: "toy", a short name such as "sam2.1-tiny", a folder in the layout of transformers, a hub id, or a plug-in. A plug-in uses
+            `device` only.
         device: "auto", "cpu", "cuda", "cuda:1", ...
-        image_size: side of the square image the network works on, a multiple of 32; None takes the checkpoint's own.
+        image_size: side of the square input image in pixels, a multiple of 32. None uses the size of the checkpoint.
         dtype: "auto", "float32" or "bfloat16".
-        compiled: run the network through torch.compile; the first frames with 1, 2, 4, ... objects take long.
+        compiled: run the network through torch.compile. The first frames with 1, 2, 4, ... objects then take long.
 
     Raises:
-        WeightsError: unknown name, unreachable hub, files that do not fit, no such device, unusable image size.
+        WeightsError: the name or device is unknown, the hub cannot be reached, the files do not fit, or the image size is not possible.
+        PluginError: the plug-in cannot be created or lacks an attribute.
     """
     target = resolve_device(device)
     if is_plugin(name, "segmenter"):
@@ -140,79 +170,106 @@ def load_segmenter(
     from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
     folder = find_folder(name, "segmenter")
-    # The published image checkpoints carry model_type sam2 beside sam2_video in older files; both hold the same network.
+    # Some older published files say model_type sam2 for the same network. Only sam2_video is accepted.
     raw = _read_config(folder, ("sam2_video",), "segmenter")
     config = Sam2VideoConfig.from_dict(raw)
     if image_size is not None and image_size != config.image_size:
         config = resized(config, image_size)
     model = _load(Sam2VideoModel, folder, config)
     segmenter = Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
-    _keep_bfloat16(segmenter)
+    _cast_to_bfloat16(segmenter)
     if compiled:
         segmenter.compile()
-    _settle(target)
+    _synchronize(target)
     return segmenter
 
 
-def _keep_bfloat16(segmenter: Sam2Segmenter, like: Sam2Segmenter | None = None) -> None:
-    """See `_cast_layers`, for a network that runs in bfloat16; prompts and what else runs in full precision stays as it is."""
+def _cast_to_bfloat16(segmenter: Sam2Segmenter, like: Sam2Segmenter | None = None) -> None:
+    """Cast the layers of a segmenter that runs in bfloat16, see `_cast_layers`.
+
+    The prompt encoder and the other float32 parts stay as they are.
+
+    Args:
+        segmenter: the segmenter to change.
+        like: a segmenter with the same weights, whose merged weights are reused.
+    """
     if segmenter.dtype == torch.bfloat16:
-        segmenter.keep_merged(like)
+        segmenter.cache_merged_layers(like)
         model = segmenter.model
         for part in (model.vision_encoder, model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj):
             _cast_layers(part)
 
 
 def _cast_layers(part: torch.nn.Module) -> None:
-    """Keeps the weights of layers that autocast runs in bfloat16 in bfloat16: half the memory, and results stay the same to the bit.
+    """Cast the weights of linear and convolution layers to bfloat16.
 
-    Autocast would cast them anew on every image: it keeps the copies of weights in training only.
+    Autocast runs these layers in bfloat16, so that the results stay equal to the last bit and the weights take half the memory. Otherwise
+    autocast would cast the weights on every image, because it caches casted weights in training only.
     """
     for layer in part.modules():
         if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
             layer.to(torch.bfloat16)
 
 
-def _settle(device: torch.device) -> None:
-    """Waits until a network is on its device, whichever stream it will be used on."""
+def _synchronize(device: torch.device) -> None:
+    """Wait until all weights are on the device, so that any CUDA stream may use them."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
-    """The same weights, in the same memory, as a network for another image size. Raises WeightsError for one that does not suit it."""
+    """Return a segmenter for another image size that shares the weights of the given one.
+
+    Args:
+        segmenter: source of the weights and of all other options.
+        image_size: side of the square input image in pixels.
+
+    Raises:
+        WeightsError: the network cannot use this image size.
+    """
     from transformers import Sam2VideoModel
 
     config = resized(deepcopy(segmenter.model.config), image_size)
     model = Sam2VideoModel(config)
     model.load_state_dict(segmenter.model.state_dict(), assign=True)
-    other = type(segmenter)(
+    resized_segmenter = type(segmenter)(
         model.requires_grad_(False).to(segmenter.device), segmenter.name, segmenter.dtype, memory_dtype=segmenter.memory_dtype
     )
-    _keep_bfloat16(other, segmenter)
-    other.batch_limit = segmenter.batch_limit
+    _cast_to_bfloat16(resized_segmenter, segmenter)
+    resized_segmenter.batch_limit = segmenter.batch_limit
     if segmenter.static_shapes:
-        other.compile()
-    return other
+        resized_segmenter.compile()
+    return resized_segmenter
 
 
 def _size_step(config: Any) -> int:
-    """Image sizes are multiples of this: whole patches and whole windows."""
+    """Return the step of possible image sizes in pixels: they hold whole patches and whole attention windows."""
     return math.lcm(32, 4 * int(config.vision_config.backbone_config.window_size_per_stage[0]))
 
 
 def usable_size(config: Any, image_size: int) -> int:
-    """The largest image size up to `image_size` that suits a network."""
+    """Return the largest possible image size of a network up to `image_size`, in pixels."""
     return image_size // _size_step(config) * _size_step(config)
 
 
 def resized(config: Any, image_size: int) -> Any:
-    """A Sam2VideoConfig for another image size; no tensor of the network depends on it. Raises WeightsError."""
+    """Set the image size of a Sam2VideoConfig. No tensor of the network depends on the image size.
+
+    Args:
+        config: the Sam2VideoConfig to change.
+        image_size: side of the square input image in pixels.
+
+    Returns:
+        The same config.
+
+    Raises:
+        WeightsError: the network cannot use this image size.
+    """
     backbone = config.vision_config.backbone_config
     step = _size_step(config)
     if image_size < 64 or image_size % step:
         raise WeightsError(
-            f"image_size {image_size} does not suit this network: use a multiple of {step}, at least 64, such as {config.image_size}"
+            f"image_size {image_size} does not fit this network: use a multiple of {step}, at least 64, such as {config.image_size}"
         )
     side = image_size // 16
     config.image_size = image_size
@@ -224,17 +281,18 @@ def resized(config: Any, image_size: int) -> Any:
 
 
 def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
-    """Load a detector by name.
+    """Load a detector by name: a Grounding DINO network or a plug-in.
 
     Args:
-        name: "toy", a short name such as "grounding-dino-tiny", a folder in transformers' layout, a hub id, or a plug-in.
+        name: "toy", a short name such as "grounding-dino-tiny", a folder in the layout of transformers, a hub id, or a plug-in. A plug-in
+            uses `device` only.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         dtype: "auto", "float32" or "bfloat16".
-        passes: maximum number of passes over an image for long lists of phrases; None takes the detector's own.
+        passes: maximum number of passes over an image for long lists of phrases. None uses the default of the detector.
 
     Raises:
         WeightsError: see `load_segmenter`.
-        PluginError: the plug-in cannot be created or lacks a part.
+        PluginError: the plug-in cannot be created or lacks an attribute.
     """
     target = resolve_device(device)
     if is_plugin(name, "detector"):
@@ -249,32 +307,41 @@ def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", 
     raw = _read_config(folder, ("grounding-dino",), "detector")
     config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
     model = _load(GroundingDinoForObjectDetection, folder, config)
-    number = resolve_dtype(dtype, target)
-    if number == torch.bfloat16:
+    resolved_dtype = resolve_dtype(dtype, target)
+    if resolved_dtype == torch.bfloat16:
         _cast_layers(model)
-    detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, number, passes)
-    _settle(target)
+    detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, resolved_dtype, passes)
+    _synchronize(target)
     return detector
 
 
 def _load(cls: Any, folder: Path, config: Any) -> Any:
-    """Strictly: a missing or misshapen tensor is an error, not a warning."""
+    """Load weights strictly. A missing tensor or a wrong shape is an error, not a warning.
+
+    Args:
+        cls: model class of transformers.
+        folder: folder with the weights.
+        config: configuration of the model.
+
+    Raises:
+        WeightsError: the weights cannot be read, or do not fit the network.
+    """
     from transformers.utils import logging as transformers_logging
 
-    shown = transformers_logging.is_progress_bar_enabled()
+    progress_bar = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
         model, info = cls.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True)
-    except Exception as error:  # safetensors, torch and transformers each have their own for a broken file
+    except Exception as error:  # safetensors, torch and transformers each raise their own errors for a broken file
         raise WeightsError(f"the weights in {folder} cannot be loaded: {error}") from error
     finally:
-        if shown:
+        if progress_bar:
             transformers_logging.enable_progress_bar()
     missing = sorted(info["missing_keys"])
     if missing or info.get("mismatched_keys"):
         wrong = missing or sorted(str(key) for key in info["mismatched_keys"])
         raise WeightsError(
-            f"the weights in {folder} do not fit the network: {len(wrong)} tensors missing or misshapen, the first is {wrong[0]}"
+            f"the weights in {folder} do not fit the network: {len(wrong)} tensors are missing or misshapen, the first is {wrong[0]}"
         )
     if info["unexpected_keys"]:
         log.warning("%s: %d tensors are not used, the first is %s", folder, len(info["unexpected_keys"]), min(info["unexpected_keys"]))

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Plug-ins by name: detectors, segmenters and memory policies that other packages bring.
+"""Plug-ins by name: detectors, segmenters and memory policies from other packages.
 
-A name reaches a plug-in in two ways. `package.module:attribute` imports the attribute. Any other name is looked up among the entry
-points of its kind, such as the group `lang2segtrack.detectors`. Built-in names come first and cannot be replaced.
+A plug-in has a name of one of two forms. `package.module:attribute` imports the attribute. Any other name is the name of an entry point in
+the group of its kind, such as `lang2segtrack.detectors`. Built-in names take precedence over entry points with the same name.
 """
 
 from __future__ import annotations
@@ -22,53 +22,58 @@ GROUPS: dict[PluginKind, str] = {
     "segmenter": "lang2segtrack.segmenters",
     "policy": "lang2segtrack.policies",
 }
-_IMPORT_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+"""Entry-point group of each kind."""
+_IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
 class PluginError(WeightsError):
-    """A plug-in that cannot be imported or lacks a part; the message says which and what to do."""
+    """A plug-in that cannot be imported or created, or lacks an attribute. The message names the plug-in and says what to do."""
 
 
 def plugin_names(kind: PluginKind) -> tuple[str, ...]:
-    """Return the names of the installed plug-ins of a kind, sorted."""
+    """Return the sorted entry-point names of the installed plug-ins of a kind."""
     return tuple(sorted({entry.name for entry in entry_points(group=GROUPS[kind])}))
 
 
 def find_plugin(kind: PluginKind, name: str) -> Callable[..., Any] | None:
     """Return the factory of a plug-in, or None if no plug-in has this name.
 
+    Args:
+        kind: kind of the plug-in.
+        name: `package.module:attribute`, or the name of an entry point.
+
     Raises:
-        PluginError: the plug-in cannot be imported, or cannot be called.
+        PluginError: the plug-in cannot be imported, or is not callable.
     """
     try:
-        if _IMPORT_NAME.fullmatch(name):
-            module, _, path = name.partition(":")
-            factory: Any = importlib.import_module(module)
-            for attribute in path.split("."):
-                factory = getattr(factory, attribute)
+        if _IMPORT_PATH.fullmatch(name):
+            factory: Any = _import_attribute(name)
         else:
             entry = next((entry for entry in entry_points(group=GROUPS[kind]) if entry.name == name), None)
             if entry is None:
                 return None
             factory = entry.load()
-    except Exception as error:  # the plug-in's own code runs here
+    except Exception as error:  # the import runs code of the plug-in, which may raise anything
         raise PluginError(
             f'the {kind} plug-in "{name}" cannot be imported ({type(error).__name__}: {error}): '
-            "install its package, or put its folder on PYTHONPATH"
+            "install its package, or add its folder to PYTHONPATH"
         ) from error
     if not callable(factory):
-        raise PluginError(f'the {kind} plug-in "{name}" cannot be called: name a class or a function that returns a {kind}')
-    return factory  # type: ignore[no-any-return]
+        raise PluginError(f'the {kind} plug-in "{name}" is not callable: name a class, or a function that returns a {kind}')
+    return factory  # type: ignore[no-any-return]  # callable() narrows only the type of the object
 
 
 def create_plugin(kind: PluginKind, name: str, required: Sequence[str], **arguments: Any) -> Any:
-    """Create a plug-in and check that it has the required attributes. Return None if no plug-in has this name.
+    """Create a plug-in and check that it has the required attributes.
 
     Args:
-        kind: of the plug-in.
+        kind: kind of the plug-in.
         name: `package.module:attribute`, or the name of an entry point.
         required: attributes that the created object must have.
-        arguments: passed to the factory.
+        **arguments: keyword arguments for the factory.
+
+    Returns:
+        The created object, or None if no plug-in has this name.
 
     Raises:
         PluginError: the plug-in cannot be imported or created, or lacks an attribute.
@@ -78,9 +83,18 @@ def create_plugin(kind: PluginKind, name: str, required: Sequence[str], **argume
         return None
     try:
         plugin = factory(**arguments)
-    except Exception as error:  # the plug-in's own code runs here
+    except Exception as error:  # the factory is code of the plug-in, which may raise anything
         raise PluginError(f'the {kind} plug-in "{name}" cannot be created: {type(error).__name__}: {error}') from error
     missing = [attribute for attribute in required if not hasattr(plugin, attribute)]
     if missing:
         raise PluginError(f'the {kind} plug-in "{name}" lacks {", ".join(missing)}: docs/extend.md lists what a {kind} needs')
     return plugin
+
+
+def _import_attribute(path: str) -> Any:
+    """Return the attribute that `package.module:attribute` names. An attribute inside a class is `module:Class.attribute`."""
+    module, _, attributes = path.partition(":")
+    value: Any = importlib.import_module(module)
+    for attribute in attributes.split("."):
+        value = getattr(value, attribute)
+    return value

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fetching checkpoints from the hub, and checking that files are what they were."""
+"""Download of checkpoints from the hub, and verification of their files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lang2segtrack_ros.models.catalogue import WeightsError
 
 CHECKSUMS = "checksums.json"
 
-_WANTED = (
+_PATTERNS = (
     "config.json",
     "model.safetensors",
     "preprocessor_config.json",
@@ -25,7 +25,7 @@ _WANTED = (
 
 
 def sha256(path: Path) -> str:
-    """Digest of a file."""
+    """Return the SHA-256 digest of a file in hexadecimal."""
     with path.open("rb") as file:
         return (
             hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
@@ -33,13 +33,16 @@ def sha256(path: Path) -> str:
 
 
 def fetch(name: str) -> Path:
-    """Downloads a checkpoint into `catalogue.weights_home`, with progress, and checks it against the hub's digests.
+    """Download a checkpoint into `catalogue.weights_home`, show progress, and verify the digests that the hub lists.
+
+    Args:
+        name: short name of the catalog, or a hub id.
 
     Returns:
         The folder.
 
     Raises:
-        WeightsError: the hub cannot be reached or a file is not what the hub says; the message names the folder to fill by hand.
+        WeightsError: the hub cannot be reached, or a file differs from the hub's digest. The message names the folder to fill by hand.
     """
     from huggingface_hub import HfApi, snapshot_download
 
@@ -48,39 +51,39 @@ def fetch(name: str) -> Path:
     folder = catalogue.weights_home() / (checkpoint.name if checkpoint else name.replace("/", "--"))
     try:
         info = HfApi().model_info(hub_id, files_metadata=True, timeout=15)
-        snapshot_download(hub_id, local_dir=folder, allow_patterns=list(_WANTED))
-    except Exception as error:  # the hub's client raises errors of many libraries; all mean the same here
+        snapshot_download(hub_id, local_dir=folder, allow_patterns=list(_PATTERNS))
+    except Exception as error:  # the client of the hub raises errors of many libraries, and all of them mean a failed download
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise WeightsError(
             f"{hub_id} cannot be fetched from the hub ({type(error).__name__}: {reason}). "
-            f"Without the hub, put its files (config.json, model.safetensors, for a detector also the tokenizer) into {folder} yourself"
+            f"Without access to the hub, put its files (config.json, model.safetensors, and the tokenizer of a detector) into {folder}"
         ) from error
     digests = {item.rfilename: item.lfs.sha256 for item in info.siblings or [] if item.lfs is not None}
     wrong = [file for file, digest in digests.items() if (folder / file).is_file() and sha256(folder / file) != digest]
     if wrong:
         for file in wrong:
             (folder / file).unlink()
-        raise WeightsError(f"{folder / wrong[0]} was not the file on the hub, and is deleted: fetch it again")
+        raise WeightsError(f"{folder / wrong[0]} differed from the file on the hub and was deleted: fetch it again")
     write_checksums(folder)
     return folder
 
 
 def write_checksums(folder: Path) -> None:
-    """Notes the digests of a folder's files beside them."""
+    """Write the digests of a folder's files into checksums.json in that folder."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS and path.suffix != ".md")
     (folder / CHECKSUMS).write_text(json.dumps({path.name: sha256(path) for path in files}, indent=2) + "\n", encoding="utf-8")
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with a folder's files, one sentence each; empty when nothing is."""
+    """Compare the files of a folder with its digests. Return one sentence for each problem."""
     if not (folder / CHECKSUMS).is_file():
-        return [f"{folder} has no {CHECKSUMS}: it was not fetched by `lang2segtrack weights`, so there is nothing to compare with"]
+        return [f"{folder} has no {CHECKSUMS}: `lang2segtrack weights` did not fetch it, so there is nothing to compare with"]
     try:
-        noted: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        expected: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
     except ValueError as error:
         return [f"{folder / CHECKSUMS} cannot be read ({error}): delete it and fetch the weights again"]
     problems = []
-    for file, digest in noted.items():
+    for file, digest in expected.items():
         if not (folder / file).is_file():
             problems.append(f"{folder / file} is missing")
         elif sha256(folder / file) != digest:
@@ -89,7 +92,7 @@ def verify(folder: Path) -> list[str]:
 
 
 def kind_of(name: str) -> catalogue.Kind:
-    """What the catalogue, or a folder's own words, say that it holds; a segmenter where neither does."""
+    """Return the kind of a checkpoint from the catalog or from its config.json. The default is "segmenter"."""
     checkpoint = catalogue.find(name)
     if checkpoint is not None:
         return checkpoint.kind

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whole videos and bags from end to end."""
+"""Tracking through whole videos and bags, from start to end."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The message types and QoS profiles that bags are read and written with where no ROS is installed."""
+"""Message types and QoS profiles to read and write bags without a ROS installation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-# vision_msgs 4, field by field; rosbags knows the common interfaces only.
+# Definitions of vision_msgs 4; rosbags has only those of the common interfaces.
 _VISION_MSGS = {
     "BoundingBox2D": "vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y\n",
     "BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n",
@@ -55,16 +55,21 @@ std_msgs/Header header
 Track[] tracks
 """,
 }
-"""Our own messages; a test compares them with `msg/`."""
+"""Definitions of this package's messages; a test compares them with `msg/`."""
 
 
 class BagError(ValueError):
-    """A bag that cannot be read or written; the message says why."""
+    """Error for a bag that cannot be read or written; the message gives the reason."""
 
 
 class BagMessages:
-    """rosbags' message classes, see `result_messages.MessageLibrary`: Humble's common interfaces, whose images and cameras are those of
-    all later distributions, vision_msgs and ours.
+    """The message classes of rosbags, as a `result_messages.MessageLibrary`.
+
+    They are the common interfaces of Humble, vision_msgs, and the messages of this package. The definitions of images and cameras are the
+    same in all later distributions.
+
+    Attributes:
+        typestore: the message types.
     """
 
     def __init__(self) -> None:
@@ -73,21 +78,28 @@ class BagMessages:
             self.typestore.register(get_types_from_msg(definition, name))
 
     def make(self, kind: str, **values: Any) -> Any:
-        """A message."""
+        """Return a message of type `kind` with these values."""
         return self.typestore.types[kind](**values)
 
-    def numbers(self, values: NDArray[Any]) -> Any:
-        """The array itself, which is what rosbags takes."""
+    def to_field(self, values: NDArray[Any]) -> Any:
+        """Return the array itself, as rosbags needs it."""
         return values
 
     def zeros(self, shape: tuple[int, ...], kind: str) -> tuple[Any, NDArray[Any]]:
-        """An array, flat and in its shape."""
+        """Return zeros as a flat uint8 field, and the same memory as an array of this shape and NumPy type."""
         values = np.zeros(shape, kind)
         return values.reshape(-1).view(np.uint8), values
 
 
 def offered_qos(depth: int, latched: bool = False) -> Qos:
-    """A reliable publisher's profile, as rclpy's own are; a `latched` one serves late subscribers too."""
-    never = QosTime(2147483647, 4294967295)
+    """Return the QoS profile of a reliable publisher, with the defaults of rclpy.
+
+    Args:
+        depth: length of the queue.
+        latched: True for transient local durability, which also serves late subscribers.
+    """
+    infinite = QosTime(2147483647, 4294967295)
     durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
-    return Qos(QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, durability, never, never, QosLiveliness.AUTOMATIC, never, False)
+    return Qos(
+        QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, durability, infinite, infinite, QosLiveliness.AUTOMATIC, infinite, False
+    )

@@ -1,8 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The engine on a ROS 2 graph.
+"""ROS 2 nodes around the engine.
 
-Four threads, data flowing one way: the executor's callbacks convert an image and put it into a one-slot mailbox (`engine_thread`),
-the engine thread owns the session and every tensor, the publisher thread (`outputs`) turns results into messages, and the detector
-has its own. `parameters` declares every parameter once.
+Data flows one way through four threads:
+
+1. Callbacks of the executor convert an image and put it into a one-slot mailbox (`session.engine_thread`).
+2. The engine thread owns the session and every tensor.
+3. The detector runs on its own thread.
+4. The publisher thread (`outputs.publisher`) turns results into messages.
+
+`support.parameters` declares every parameter once, `support.interfaces` every topic, service and action.
 """

@@ -1,12 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The C library's memory allocator, glibc's that is; with another one nothing here does anything.
+"""Settings of the memory allocator of glibc. With another C library, the functions have no effect.
 
-glibc gives the memory of an image or a mask back to the system as soon as it is free, to have every page of the next one zeroed anew: a
-message of 1280x720 pixels took 3.3 ms to make by that and takes 0.5 ms when the memory is kept. But all that is kept grows for hours, as
-now and then one more large block finds no place between the small ones; so what is left over has to be given back now and then. And glibc
-gives every thread an arena of its own, each of which keeps what its thread has freed: images that one thread makes and another one frees
-fill one after the other. Here threads share those there are.
+By default, glibc returns the memory of a freed image or mask to the system at once. The system then zeroes every page of the next image
+again. A message of 1280x720 pixels took 3.3 ms to make with that default, and takes 0.5 ms if glibc keeps the memory.
+
+Kept memory grows for hours, because from time to time a large block does not fit between the small ones. So the process must return free
+memory to the system now and then.
+
+By default, glibc also gives each thread its own arena, which keeps the memory that its thread freed. Images that one thread allocates and
+another thread frees then fill one arena after the other. Here all threads share one arena.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import ctypes
 import os
 from typing import Any
 
-_KEPT_BYTES = 32 * 1024 * 1024  # the most that glibc takes as a limit for single blocks
+_KEPT_BYTES = 32 * 1024 * 1024  # the largest threshold for single blocks that glibc accepts
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8  # malloc.h
 
 
@@ -24,7 +27,10 @@ def _function(name: str) -> Any:
 
 
 def keep_freed_memory() -> None:
-    """Keeps what is freed for the next image; to be called before anything large is made. Variables MALLOC_... of the user's stand."""
+    """Keep freed memory for the next image.
+
+    Call the function before the process allocates large blocks. It does nothing if the user set a MALLOC_... environment variable.
+    """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return
     for parameter, value in (
@@ -37,5 +43,5 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Gives what is free back to the system, for once; takes some milliseconds."""
+    """Return free memory to the system once. The call takes some milliseconds."""
     _function("malloc_trim")(0)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Calls that other threads hand to the one thread that owns an object."""
+"""Queue of calls from any thread to the one thread that owns an object."""
 
 from __future__ import annotations
 
@@ -17,54 +17,59 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, eq=False)
 class Call(Generic[Owner]):
-    """A function of the owned object, and the future that it resolves."""
+    """A function of the owned object, and the future of its result.
+
+    Attributes:
+        function: called with the owned object.
+        future: gets the result or the exception of the function.
+    """
 
     function: Callable[[Owner], Any]
     future: Future[Any]
 
     def run(self, owner: Owner) -> None:
-        """Run the function; its result or its exception resolves the future."""
+        """Run the function on the owned object. Its result or exception resolves the future."""
         try:
             self.future.set_result(self.function(owner))
-        except Exception as error:  # handed to whoever waits for the future
+        except Exception as error:  # the caller gets it from the future
             self.future.set_exception(error)
 
 
 class CallQueue(Generic[Owner]):
-    """A queue of calls, filled on any thread and emptied on the owner's.
+    """A thread-safe queue of calls. Any thread adds calls, and the owner's thread takes them.
 
     Args:
-        condition: guards the queue; notified when a call arrives.
+        condition: guards the queue, and is notified when a call arrives.
     """
 
     def __init__(self, condition: threading.Condition) -> None:
         self._condition = condition
         self._calls: deque[Call[Owner]] = deque()
-        self._closed_because = ""
+        self._close_reason = ""
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def put(self, function: Callable[[Owner], Value]) -> Future[Value]:
-        """Add a call. After `close`, the future fails with RuntimeError at once."""
+        """Add a call and return the future of its result. After `close`, the future fails with RuntimeError at once."""
         future: Future[Value] = Future()
         with self._condition:
-            if self._closed_because:
-                future.set_exception(RuntimeError(self._closed_because))
+            if self._close_reason:
+                future.set_exception(RuntimeError(self._close_reason))
             else:
                 self._calls.append(Call(function, future))
                 self._condition.notify()
         return future
 
     def take(self, limit: int | None = None) -> list[Call[Owner]]:
-        """Remove and return the oldest calls, at most `limit`. The caller holds the condition."""
+        """Remove and return the oldest calls, at most `limit`. The caller must hold the condition."""
         count = len(self._calls) if limit is None else min(limit, len(self._calls))
         return [self._calls.popleft() for _ in range(count)]
 
     def close(self, reason: str) -> None:
-        """Refuse further calls and fail those that wait with RuntimeError(reason)."""
+        """Fail all waiting and all later calls with RuntimeError(reason)."""
         with self._condition:
-            self._closed_because = reason
+            self._close_reason = reason
             waiting = self.take()
         for call in waiting:
             call.future.set_exception(RuntimeError(reason))

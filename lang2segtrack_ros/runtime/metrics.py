@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a running program can tell of itself in numbers: how long its work takes, how fast it goes, how much memory it holds."""
+"""Metrics of a running process: durations, rates, and memory."""
 
 from __future__ import annotations
 
@@ -12,62 +12,73 @@ from pathlib import Path
 
 import torch
 
-KEPT = 100
-"""Durations of which mean and worst are told."""
-MB = 1e6
+WINDOW = 100
+"""Number of latest durations in the mean and maximum."""
+BYTES_PER_MB = 1e6
 
 
 class Durations:
-    """The latest durations of one kind of work; added on one thread, read on any."""
+    """The latest durations of one kind of work. One thread adds them, and any thread may read them."""
 
     def __init__(self) -> None:
-        self._seconds: deque[float] = deque(maxlen=KEPT)
+        self._seconds: deque[float] = deque(maxlen=WINDOW)
 
     def add(self, seconds: float) -> None:
-        """One more."""
+        """Add one duration in seconds."""
         self._seconds.append(seconds)
 
     def metrics(self, name: str) -> dict[str, object]:
-        """Return mean and maximum in milliseconds as `<name>_ms_mean` and `<name>_ms_max`; empty before the first duration."""
-        kept = list(self._seconds)
-        if not kept:
+        """Return mean and maximum in milliseconds as `<name>_ms_mean` and `<name>_ms_max`. Before the first duration, return {}."""
+        durations = list(self._seconds)
+        if not durations:
             return {}
-        return {f"{name}_ms_mean": f"{1e3 * sum(kept) / len(kept):.1f}", f"{name}_ms_max": f"{1e3 * max(kept):.1f}"}
+        return {f"{name}_ms_mean": f"{1e3 * sum(durations) / len(durations):.1f}", f"{name}_ms_max": f"{1e3 * max(durations):.1f}"}
 
 
 class Rates:
-    """How fast counters grow.
+    """The growth rates of counters.
 
     Args:
-        clock: in seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._at = clock()
+        self._updated_at = clock()
         self._counts: Mapping[str, int] = {}
 
     def update(self, counts: Mapping[str, int]) -> dict[str, str]:
-        """Growth a second since the last update, or since this was made, for each counter."""
+        """Return the growth per second of each counter since the last update, or since construction.
+
+        Args:
+            counts: current value of each counter.
+        """
         now = self._clock()
-        elapsed, before = max(now - self._at, 1e-9), self._counts
-        self._at, self._counts = now, dict(counts)
-        return {name: f"{(count - before.get(name, 0)) / elapsed:.1f}" for name, count in counts.items()}
+        elapsed, previous = max(now - self._updated_at, 1e-9), self._counts
+        self._updated_at, self._counts = now, dict(counts)
+        return {name: f"{(count - previous.get(name, 0)) / elapsed:.1f}" for name, count in counts.items()}
 
 
 def memory(device: torch.device | str) -> dict[str, str]:
-    """Megabytes (10^6 bytes) that this process holds in the machine's memory, where the system tells, and on a GPU, by name."""
-    device, held = torch.device(device), {}
-    pages = Path("/proc/self/statm")
+    """Return the memory of this process and of its GPU in megabytes (10^6 bytes).
+
+    Args:
+        device: device of the networks. The GPU values need a CUDA device.
+
+    Returns:
+        Values by name. The process value needs /proc. If a query fails, `memory_error` holds the first line of the error.
+    """
+    device, usage = torch.device(device), {}
+    statm = Path("/proc/self/statm")
     try:
-        if pages.is_file():
-            held["memory_process_mb"] = f"{int(pages.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / MB:.0f}"
+        if statm.is_file():
+            usage["memory_process_mb"] = f"{int(statm.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / BYTES_PER_MB:.0f}"
         if device.type == "cuda":
             free, total = torch.cuda.mem_get_info(device)
-            held["memory_gpu_tensors_mb"] = f"{torch.cuda.memory_allocated(device) / MB:.0f}"
-            held["memory_gpu_reserved_mb"] = f"{torch.cuda.memory_reserved(device) / MB:.0f}"
-            held["memory_gpu_free_mb"] = f"{free / MB:.0f}"
-            held["memory_gpu_total_mb"] = f"{total / MB:.0f}"
-    except (RuntimeError, OSError) as error:  # a GPU that has failed, say; whoever tells of memory has that to tell
-        held["memory_error"] = str(error).partition("\n")[0]
-    return held
+            usage["memory_gpu_tensors_mb"] = f"{torch.cuda.memory_allocated(device) / BYTES_PER_MB:.0f}"
+            usage["memory_gpu_reserved_mb"] = f"{torch.cuda.memory_reserved(device) / BYTES_PER_MB:.0f}"
+            usage["memory_gpu_free_mb"] = f"{free / BYTES_PER_MB:.0f}"
+            usage["memory_gpu_total_mb"] = f"{total / BYTES_PER_MB:.0f}"
+    except (RuntimeError, OSError) as error:  # a failed GPU must not keep the other diagnostics from being published
+        usage["memory_error"] = str(error).partition("\n")[0]
+    return usage

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Attributes of objects as they are now, to be put back when work on them fails half-way."""
+"""Snapshots of attributes, to roll back objects after a failed operation."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 
 
 class Snapshot:
-    """Keeps attributes by value where they are lists and dictionaries, by reference where they are anything else.
+    """A snapshot of attributes. It stores lists and dictionaries by value, one level deep, and all other types by reference.
 
     Args:
         parts: objects, each with the names of its attributes.
-        copied: further types to be copied, one level deep.
+        copied: further types to store by value, one level deep.
     """
 
     def __init__(self, parts: Iterable[tuple[object, Iterable[str]]], copied: tuple[type, ...] = ()) -> None:
         self._others: list[Snapshot] = []
         self._copied = (list, dict, *copied)
-        self._kept = [(owner, name, self._value(getattr(owner, name))) for owner, names in parts for name in names]
+        self._values = [(owner, name, self._value(getattr(owner, name))) for owner, names in parts for name in names]
 
     def _value(self, value: Any) -> Any:
         return copy(value) if isinstance(value, self._copied) else value
 
     def with_others(self, *others: Snapshot) -> Snapshot:
-        """The same, which also puts back what others have kept."""
+        """Add other snapshots, which `restore` then restores too. Return this snapshot."""
         self._others += others
         return self
 
     def restore(self) -> None:
-        """Puts everything back; may be done again."""
+        """Restore all attributes. The caller may restore repeatedly."""
         for other in self._others:
             other.restore()
-        for owner, name, value in self._kept:
+        for owner, name, value in self._values:
             setattr(owner, name, self._value(value))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""CUDA streams: threads that work on one GPU wait for each other unless each has its own."""
+"""CUDA streams: each thread needs its own stream, or threads that share a GPU wait for each other."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import torch
 
 
 def own_stream(device: torch.device | None) -> contextlib.AbstractContextManager[Any]:
-    """Work of this thread goes to a CUDA stream of its own; on other devices, or none, nothing changes.
+    """Return a context in which this thread uses its own CUDA stream. Without a CUDA device, the context has no effect.
 
-    On the stream that is every thread's otherwise, a tracker that brings a mask home waits for all that a detector has queued before.
-    Only arrays on the host may go from one stream to the other, and weights, which are there when a network is loaded.
+    On the default stream, a tracker that copies a mask to the host waits for all queued work of the detector. Only host arrays may pass
+    from one stream to another. Weights are an exception, because loading ends with a synchronization.
+
+    Args:
+        device: device of the thread's network, or None.
     """
-    cuda: Any = torch.cuda  # its streams are untyped
+    cuda: Any = torch.cuda  # torch has no types for its streams
     return cuda.stream(cuda.Stream(device)) if device is not None and device.type == "cuda" else contextlib.nullcontext()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that are there as long as somebody counts on them."""
+"""Threads that restart after an error."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 PAUSE_S = 0.05
-"""Before a loop that failed starts again, so that one that always fails does not take the whole processor."""
+"""Pause before a failed loop restarts. It limits the processor load of a loop that always fails."""
 JOIN_S = 10.0
+"""Default time limit of `SupervisedThread.join`."""
 
 
 class SupervisedThread:
-    """Runs a loop until it returns; a loop that raises is logged, counted and started again. Its state is its owner's, and stays.
+    """A thread that runs a loop until the loop returns.
+
+    If the loop raises, the thread logs the error, counts it, and starts the loop again. The loop's state belongs to its owner and survives.
 
     Args:
-        name: of the thread.
-        loop: returns only when its owner has told it to.
+        name: name of the thread.
+        loop: returns only on request of its owner.
 
     Attributes:
-        restarts: how often the loop was started again.
-        last_error: why, the last time.
+        restarts: number of restarts.
+        last_error: type and message of the latest error, empty before the first one.
     """
 
     def __init__(self, name: str, loop: Callable[[], None]) -> None:
@@ -35,10 +38,17 @@ class SupervisedThread:
         self._thread.start()
 
     def join(self, limit_s: float = JOIN_S) -> bool:
-        """Waits until the loop has returned, and says whether it has. One that is stuck is left behind: nobody may hang on it."""
+        """Wait until the loop has returned.
+
+        Args:
+            limit_s: maximum time to wait, in seconds. A stuck thread stays behind, so that the caller never hangs.
+
+        Returns:
+            Whether the loop has returned.
+        """
         self._thread.join(limit_s)
         if self._thread.is_alive():
-            log.warning("%s did not end within %.0f s; it ends after what it is at", self.name, limit_s)
+            log.warning("%s did not end within %.0f s; it ends after its current operation", self.name, limit_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -46,10 +56,10 @@ class SupervisedThread:
         while True:
             try:
                 self._loop()
-            except BaseException as error:  # SystemExit as well: a thread that ends in silence helps nobody
+            except BaseException as error:  # also SystemExit, which would end the thread without a message
                 self.restarts += 1
                 self.last_error = f"{type(error).__name__}: {error}"
-                log.exception("%s failed and is started again", self.name)
+                log.exception("%s failed and restarts", self.name)
                 pause.wait(PAUSE_S)
             else:
                 return

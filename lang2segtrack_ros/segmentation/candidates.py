@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The candidate masks of a frame, and what policies ask about them. Batched, on the device, without synchronisation."""
+"""The candidate masks of a frame, and the geometry that memory policies need of them.
+
+All functions are batched and run on the device without synchronization.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _GRID = 64
-"""Connected parts are found on masks of at most this side."""
+"""Largest side of the grid on which connected components are labeled."""
 
 
 @dataclass(frozen=True)
@@ -19,53 +22,67 @@ class Candidates:
     """M candidate masks of N objects.
 
     Attributes:
-        masks: [N, M, h, w] mask logits; all of an object that is not visible are far below 0.
-        ious: float32 [N, M] predicted IoU.
-        object_score: float32 [N] logits.
-        image_size: side of the network's square image, 4 h.
-        at_once: most objects whose masks are upsampled at once.
+        masks: [N, M, h, w] mask logits. All logits of an invisible object are far below 0.
+        ious: float32 [N, M], predicted IoU.
+        object_score: float32 [N], logits.
+        image_size: side of the network's square image in pixels, 4 h.
+        upsample_limit: maximum number of objects whose masks are upsampled at the same time.
     """
 
     masks: Tensor
     ious: Tensor
     object_score: Tensor
     image_size: int
-    at_once: int = 1 << 30
+    upsample_limit: int = 1 << 30
 
     def boxes(self) -> Tensor:
-        """Inclusive extents int64 [N, M, 4] = (x_min, y_min, x_max, y_max) in pixels of the square image; 0 where empty."""
+        """Return the boxes of the masks as int64 [N, M, 4].
+
+        A box is the inclusive extent (x_min, y_min, x_max, y_max) in pixels of the square image, and 0 for an empty mask.
+        """
         size = (self.image_size, self.image_size)
-        upsampled = (F.interpolate(part, size=size, mode="bilinear", align_corners=False) for part in torch.split(self.masks, self.at_once))
-        return torch.cat([mask_extents(part > 0) for part in upsampled])
+        batches = torch.split(self.masks, self.upsample_limit)
+        upsampled = (F.interpolate(batch, size=size, mode="bilinear", align_corners=False) for batch in batches)
+        return torch.cat([mask_extents(batch > 0) for batch in upsampled])
 
 
-def mask_extents(on: Tensor) -> Tensor:
-    """Inclusive extents int64 [..., 4] = (x_min, y_min, x_max, y_max) of bool masks [..., H, W]; 0 where empty."""
-    columns, lines = on.any(-2).long(), on.any(-1).long()
+def mask_extents(masks: Tensor) -> Tensor:
+    """Return the inclusive extents of bool masks [..., H, W] as int64 [..., 4].
 
-    def extent(line: Tensor) -> tuple[Tensor, Tensor]:
-        return line.argmax(-1), line.shape[-1] - 1 - line.flip(-1).argmax(-1)
+    The order is (x_min, y_min, x_max, y_max). An empty mask has the extent 0.
+    """
+    columns, rows = masks.any(-2).long(), masks.any(-1).long()
 
-    (x1, x2), (y1, y2) = extent(columns), extent(lines)
+    def extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+        return occupied.argmax(-1), occupied.shape[-1] - 1 - occupied.flip(-1).argmax(-1)
+
+    (x1, x2), (y1, y2) = extent(columns), extent(rows)
     return torch.stack((x1, y1, x2, y2), dim=-1) * columns.amax(-1)[..., None]
 
 
-def largest_part(on: Tensor, rounds: int = 2 * _GRID) -> Tensor:
-    """The largest connected part of bool masks [B, H, W], on a grid of at most 64 x 64 that is scaled back.
+def largest_component(masks: Tensor, rounds: int = 2 * _GRID) -> Tensor:
+    """Return the largest connected component of each bool mask [B, H, W].
 
-    Labels spread to neighbours a fixed number of times, so that no synchronisation is needed; a part that winds through more than
-    `rounds` cells counts as several.
+    Components are labeled on a grid of at most 64 x 64 cells, and the result is scaled back. Labels spread to their neighbors for a
+    fixed number of rounds, which avoids synchronization with the device.
+
+    Args:
+        masks: bool [B, H, W].
+        rounds: number of label spreading rounds. A component that winds through more cells counts as several components.
+
+    Returns:
+        bool [B, H, W].
     """
-    height, width = on.shape[-2:]
-    small = F.adaptive_max_pool2d(on.float()[:, None], (min(height, _GRID), min(width, _GRID)))
-    cells = small.shape[-2] * small.shape[-1]
-    numbers = torch.arange(1, cells + 1, device=on.device, dtype=torch.float32).view(1, 1, *small.shape[-2:])
-    labels = numbers * small
+    height, width = masks.shape[-2:]
+    occupied = F.adaptive_max_pool2d(masks.float()[:, None], (min(height, _GRID), min(width, _GRID)))
+    cells = occupied.shape[-2] * occupied.shape[-1]
+    cell_ids = torch.arange(1, cells + 1, device=masks.device, dtype=torch.float32).view(1, 1, *occupied.shape[-2:])
+    labels = cell_ids * occupied
     for _ in range(rounds):
-        labels = F.max_pool2d(labels, 3, stride=1, padding=1) * small
+        labels = F.max_pool2d(labels, 3, stride=1, padding=1) * occupied
     flat = labels.flatten(1).long()
-    counts = torch.zeros(on.shape[0], cells + 1, device=on.device).scatter_add_(1, flat, torch.ones_like(flat, dtype=torch.float32))
+    counts = torch.zeros(masks.shape[0], cells + 1, device=masks.device).scatter_add_(1, flat, torch.ones_like(flat, dtype=torch.float32))
     counts[:, 0] = 0
-    best = counts.argmax(1)
-    part = (labels == best.view(-1, 1, 1, 1)) & (small > 0)
-    return F.interpolate(part.float(), size=(height, width), mode="nearest")[:, 0].bool() & on
+    largest = counts.argmax(1)
+    component = (labels == largest.view(-1, 1, 1, 1)) & (occupied > 0)
+    return F.interpolate(component.float(), size=(height, width), mode="nearest")[:, 0].bool() & masks

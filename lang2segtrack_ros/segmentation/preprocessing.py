@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Images as networks take them: on the device, scaled, normalised with ImageNet's mean and deviation."""
+"""Input images of the networks: moved to the device, resized, and normalized with the mean and standard deviation of ImageNet."""
 
 from __future__ import annotations
 
@@ -16,29 +16,38 @@ IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 
 
-def normalised(color: NDArray[np.uint8], size: tuple[int, int], device: torch.device, number: torch.dtype = torch.float32) -> Tensor:
-    """An RGB uint8 [H, W, 3] image as [1, 3, *size] of type `number`: bilinear with antialiasing, rounded to whole values, normalised.
+def resize_and_normalize(
+    color: NDArray[np.uint8], size: tuple[int, int], device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return an image as a normalized tensor [1, 3, *size].
 
-    Rounding after the scaling is what PIL and OpenCV do, and lets a CPU scale in integers, ten times as fast.
+    The image is resized bilinearly with antialiasing, and its values are rounded to integers. PIL and OpenCV round after resizing too.
+    Rounding also lets a CPU resize in integers, which is ten times as fast.
+
+    Args:
+        color: RGB uint8 [H, W, 3].
+        size: height and width of the result in pixels.
+        device: device of the result.
+        dtype: type of the result.
     """
     pixels = torch.from_numpy(np.require(color, requirements=["C", "W"])).to(device).permute(2, 0, 1)[None]
     if pixels.shape[-2:] != size:
         source = pixels if device.type == "cpu" else pixels.float()
         scaled = F.interpolate(source, size=size, mode="bilinear", align_corners=False, antialias=True)
         pixels = scaled if device.type == "cpu" else scaled.round()
-    return normalise(pixels, number)
+    return normalize(pixels, dtype)
 
 
-def normalise(pixels: Tensor, number: torch.dtype = torch.float32) -> Tensor:
-    """Pixels [N, 3, H, W] of 0..255 with ImageNet's mean and deviation, as type `number`."""
-    mean, std = _statistics(pixels.device, number)
-    scaled = pixels.contiguous().to(number, copy=True)  # colours apart: the mean is taken off in half the time then
+def normalize(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Normalize pixels [N, 3, H, W] of 0..255 with the mean and standard deviation of ImageNet, and return them as `dtype`."""
+    mean, std = _statistics(pixels.device, dtype)
+    scaled = pixels.contiguous().to(dtype, copy=True)  # separate color planes halve the time to subtract the mean
     return scaled.div_(255.0).sub_(mean).div_(std)
 
 
 @lru_cache(maxsize=16)
-def _statistics(device: torch.device, number: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Mean and deviation, each [1, 3, 1, 1]; making tensors takes as long as using them."""
-    with torch.inference_mode(False):  # others may want gradients
-        mean, std = (torch.tensor(values, dtype=number, device=device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
+def _statistics(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the mean and the standard deviation, each [1, 3, 1, 1]. Creating these tensors takes as long as using them."""
+    with torch.inference_mode(False):  # training needs gradients through the cached tensors
+        mean, std = (torch.tensor(values, dtype=dtype, device=device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
     return mean, std

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Takes specks off masks: they cost little IoU, but one of them makes a box twice as large."""
+"""Removal of small regions from masks. A small region costs little IoU, but a single one can double the size of a box."""
 
 from __future__ import annotations
 
@@ -17,27 +17,36 @@ _KERNEL = np.ones((3, 3), np.uint8)
 
 
 def remove_small_regions(mask: NDArray[np.bool_], min_region_ratio: float, window: Window = WHOLE) -> Box | None:
-    """Takes the specks off a bool [H, W] mask, in place; returns the box of what is left.
+    """Remove small regions from a mask in place, and return the box of the remaining mask.
 
-    Holes and hairs of one pixel are closed and opened away; then every connected part goes that has fewer than 5 pixels or less than
-    `min_region_ratio` (0..1) of the largest part's. With 0 the mask stays as it is. Outside of `window` it must be empty.
+    A morphological closing and opening with a 3 x 3 kernel first removes holes and lines of one pixel. Then every connected region goes
+    that has fewer than 5 pixels, or less than `min_region_ratio` of the area of the largest region.
+
+    Args:
+        mask: bool [H, W], changed in place.
+        min_region_ratio: minimum area of a region relative to the largest one, 0..1. Set to 0 to keep the mask unchanged.
+        window: rows and columns to process. The mask must be empty outside this window.
+
+    Returns:
+        (x_min, y_min, x_max, y_max) in pixels, or None for an empty mask.
     """
     inside = mask[window]
     box = mask_box(np.ascontiguousarray(inside)) if inside.size else None
     if box is None:
         return None
     x, y, end_x, end_y = map(int, box)
-    place = inside[y:end_y, x:end_x]
+    cropped = inside[y:end_y, x:end_x]
     x, y = x + window[1].start, y + window[0].start
     if not min_region_ratio:
-        return float(x), float(y), float(x + place.shape[1]), float(y + place.shape[0])
-    framed = cv2.copyMakeBorder(place.view(np.uint8), 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
-    smooth = cv2.morphologyEx(cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _KERNEL), cv2.MORPH_OPEN, _KERNEL)
-    if len(cv2.findContours(smooth, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]) != 1:  # else one part without a hole, as nearly always
+        return float(x), float(y), float(x + cropped.shape[1]), float(y + cropped.shape[0])
+    padded = cv2.copyMakeBorder(cropped.view(np.uint8), 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
+    smooth = cv2.morphologyEx(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _KERNEL), cv2.MORPH_OPEN, _KERNEL)
+    # Most masks are a single region without a hole, which has exactly one contour and needs no labeling.
+    if len(cv2.findContours(smooth, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]) != 1:
         _, labels, stats, _ = cv2.connectedComponentsWithStats(smooth, connectivity=8, ltype=cv2.CV_16U)
         areas = stats[:, cv2.CC_STAT_AREA].copy()
         areas[0] = 0  # the background
         smooth = (areas >= max(MIN_PIXELS, min_region_ratio * areas.max()))[labels].view(np.uint8)
-    place[:] = smooth[2:-2, 2:-2]
-    left = mask_box(np.ascontiguousarray(place))
-    return (x + left[0], y + left[1], x + left[2], y + left[3]) if left is not None else None
+    cropped[:] = smooth[2:-2, 2:-2]
+    remaining = mask_box(np.ascontiguousarray(cropped))
+    return (x + remaining[0], y + remaining[1], x + remaining[2], y + remaining[3]) if remaining is not None else None

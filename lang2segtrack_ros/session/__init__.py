@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The order of work on a frame: where detector, tracker and identity meet."""
+"""The processing of each frame: a session combines detection, tracking and identity."""

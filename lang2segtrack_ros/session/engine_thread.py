@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one thread that owns a session and all its tensors. Needs no ROS.
+"""The thread that owns a session and all its tensors. It needs no ROS.
 
-Images wait in a slot for one: the newest replaces an older one that was not looked at, and the loss is counted. Everything else a
-session is asked for runs between two images and resolves a future.
+Images wait in a mailbox with one slot. A new image replaces a waiting older image, and a counter records the loss. All other requests
+to the session run between two images and resolve a future.
 """
 
 from __future__ import annotations
@@ -26,53 +26,72 @@ from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.results import FrameResult
 
 log = logging.getLogger(__name__)
-LOG_EVERY_S = 5.0
-"""The same failure of every image is logged once in a while; the counters have them all."""
-REST_S = 0.006
-"""After a frame, learning from it waits this long for the next image or request: the result is being published meanwhile."""
+LOG_INTERVAL_S = 5.0
+"""Minimum time in seconds between two log lines about the same failure. The counters include every failure."""
+UPDATE_DELAY_S = 0.006
+"""Idle time in seconds after a frame before the update of appearance models and history. The result is published meanwhile."""
 SHUTTING_DOWN = "the node is shutting down"
 MAX_CALLS = 64
-"""Requests that are carried out between two images; a flood of them does not stop the stream."""
+"""Maximum number of requests between two images, so that many requests cannot stop the stream."""
 Tag = TypeVar("Tag")
-Answer = TypeVar("Answer")
+Value = TypeVar("Value")
 
 
 @dataclass
 class EngineStatistics:
-    """Counters since the thread began, and how long images waited and were worked on."""
+    """Counters and durations since the start of the thread.
+
+    Attributes:
+        received: number of images that were offered.
+        processed: number of images with a result.
+        replaced: number of images that a newer image replaced in the mailbox.
+        failed: number of failed images by exception type.
+        last_error: message of the latest failure. Empty if no image failed.
+        failed_at: time of the latest failure in seconds on the clock of `time.monotonic`.
+        wait_durations: waiting times of images in the mailbox.
+        step_durations: processing times of images.
+    """
 
     received: int = 0
     processed: int = 0
     replaced: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     last_error: str = ""
-    failed_at: float = float("-inf")  # on the clock of time.monotonic
-    waited: Durations = field(default_factory=Durations)
-    steps: Durations = field(default_factory=Durations)
+    failed_at: float = float("-inf")
+    wait_durations: Durations = field(default_factory=Durations)
+    step_durations: Durations = field(default_factory=Durations)
 
 
 @dataclass
-class _Work:
-    """Long work, and the time it has taken of all the time since it began."""
+class _LongTask:
+    """A long task that runs piece by piece between images.
+
+    Attributes:
+        pieces: iterator that runs one piece of the task at each step.
+        share: returns the fraction of the thread's time that the task may use while images wait, 0..1.
+        future: resolves at the end of the task.
+        started: start time in seconds on the clock of `time.perf_counter`.
+        spent_s: run time of all pieces so far in seconds.
+    """
 
     pieces: Iterator[None]
     share: Callable[[], float]
     future: Future[None]
-    began: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=time.perf_counter)
     spent_s: float = 0.0
 
     def may_run(self, busy: bool) -> bool:
-        """Whether a piece may run now; `busy` when an image was just worked on, so that another one may wait already."""
-        return not busy or self.spent_s <= self.share() * (time.perf_counter() - self.began)
+        """Return True if a piece may run now. `busy` means that an image was just processed, so that the next may already wait."""
+        return not busy or self.spent_s <= self.share() * (time.perf_counter() - self.started)
 
 
 class EngineThread(Generic[Tag]):
-    """Runs a session.
+    """A thread that runs a session.
 
     Args:
-        session: from now on only this thread touches it.
-        on_result: called on this thread with each frame's tag, frame and result; must be quick.
-        on_wake: called on this thread whenever a future may have been resolved.
+        session: the session. From now on, only this thread may use it.
+        on_result: callback with the tag, the frame and the result of each frame. It runs on this thread and must return quickly.
+        on_wake: callback on this thread after futures may have been resolved.
     """
 
     def __init__(
@@ -82,10 +101,10 @@ class EngineThread(Generic[Tag]):
         self._on_result = on_result
         self._on_wake = on_wake
         self._condition = threading.Condition()
-        self._slot: tuple[Tag, Callable[[], Frame], float] | None = None  # the last: since when it waits
+        self._slot: tuple[Tag, Callable[[], Frame], float] | None = None  # tag, frame function, time of the offer
         self._calls: CallQueue[Session] = CallQueue(self._condition)
         self._handles: list[tuple[PromptHandle, Future[PromptHandle]]] = []
-        self._work: _Work | None = None
+        self._task: _LongTask | None = None
         self._closed = False
         self._update_due = False
         self.statistics = EngineStatistics()
@@ -93,25 +112,25 @@ class EngineThread(Generic[Tag]):
 
     @property
     def restarts(self) -> int:
-        """How often loops of this thread and the detector's had to be started again; the session goes on as it was."""
+        """Return how many times this thread and the detector thread had to restart their loops. The session keeps its state."""
         return self._thread.restarts + self._session.worker_restarts
 
     @property
     def last_errors(self) -> list[str]:
-        """What failed last: an image, the thread's loop, the detector."""
+        """Return the latest error of an image, of the thread loop, and of the detector, each only if there was one."""
         return list(filter(None, (self.statistics.last_error, self._thread.last_error, self._session.detector_error)))
 
     @property
     def metrics(self) -> dict[str, object]:
-        """What a user may want to know of images, objects, the detector and what waits, by name."""
+        """Return the metrics of images, objects, the detector and the queues by name, for diagnostics."""
         session, statistics = self._session, self.statistics
         return {
             "images_received": statistics.received,
             "images_processed": statistics.processed,
             "images_replaced": statistics.replaced,
             **{f"images_failed_{name}": count for name, count in sorted(statistics.failed.items())},
-            **statistics.waited.metrics("engine_wait"),
-            **statistics.steps.metrics("step"),
+            **statistics.wait_durations.metrics("engine_wait"),
+            **statistics.step_durations.metrics("step"),
             **session.detection_durations.metrics("detection"),
             "prompts_pending": session.waiting,
             "engine_calls_pending": len(self._calls),
@@ -124,63 +143,72 @@ class EngineThread(Generic[Tag]):
 
     @property
     def degraded_to(self) -> str:
-        """What is done to need less memory, empty when nothing is."""
+        """Return the degraded memory settings in words. Empty at full settings."""
         return self._session.degraded_to
 
     def offer(self, tag: Tag, frame: Callable[[], Frame]) -> None:
-        """Hands over an image; `frame` is called on the engine thread, as late as possible, and may look for depth then."""
+        """Put an image into the mailbox. It replaces an image that still waits there.
+
+        Args:
+            tag: any value that identifies the image; `on_result` receives it.
+            frame: function that returns the frame. The engine thread calls it as late as possible, so that late depth can arrive.
+        """
         with self._condition:
             self.statistics.received += 1
             self.statistics.replaced += self._slot is not None
             self._slot = (tag, frame, time.perf_counter())
             self._condition.notify()
 
-    def call(self, function: Callable[[Session], Answer]) -> Future[Answer]:
-        """Runs a function of the session between two images."""
+    def call(self, function: Callable[[Session], Value]) -> Future[Value]:
+        """Run a function on the session between two images, and return a future of its value."""
         return self._calls.put(function)
 
     def applied(self, handle: PromptHandle) -> Future[PromptHandle]:
-        """Resolves when an image has answered a prompt of this session."""
+        """Return a future that resolves after a frame has applied or refused a prompt of this session."""
         future: Future[PromptHandle] = Future()
-        self._begin(lambda _: self._handles.append((handle, future)), future)
+        self._call_for(lambda _: self._handles.append((handle, future)), future)
         return future
 
     def work(self, begin: Callable[[Session], Iterator[None]], share: Callable[[], float]) -> Future[None]:
-        """Runs long work on the session piece by piece, one work at a time.
+        """Run a long task on the session piece by piece. Only one long task runs at a time.
 
         Args:
-            begin: makes the pieces, on the engine thread.
-            share: of the thread's time that it may take while images wait, 0..1; between images it runs freely.
+            begin: function that returns the iterator over the pieces. The engine thread calls it and the iterator.
+            share: returns the fraction of the thread's time that the task may use while images wait, 0..1. The task has no limit while
+                no image waits.
+
+        Returns:
+            A future that resolves at the end of the task. It fails with RuntimeError if another long task is running.
         """
         future: Future[None] = Future()
 
         def start(session: Session) -> None:
-            if self._work is not None:
-                raise RuntimeError("other work is going on")
-            self._work = _Work(begin(session), share, future)
+            if self._task is not None:
+                raise RuntimeError("another long task is running: wait until it has finished")
+            self._task = _LongTask(begin(session), share, future)
 
-        self._begin(start, future)
+        self._call_for(start, future)
         return future
 
-    def _begin(self, function: Callable[[Session], None], future: Future[Any]) -> None:
-        """Runs what will resolve a future later; if it fails, the future does."""
+    def _call_for(self, function: Callable[[Session], None], future: Future[Any]) -> None:
+        """Run a function on the session between two images. If the function fails, fail `future` with its error."""
 
-        def refused(begun: Future[None]) -> None:
-            error = begun.exception()
+        def forward_error(call: Future[None]) -> None:
+            error = call.exception()
             if error is not None:
                 future.set_exception(error)
 
-        self.call(function).add_done_callback(refused)
+        self.call(function).add_done_callback(forward_error)
 
     def close(self) -> None:
-        """Ends the thread after the step it is in (see `SupervisedThread.join`); futures that wait are failed."""
+        """End the thread after the current step (see `SupervisedThread.join`), and fail all unresolved futures."""
         with self._condition:
             self._closed = True
             self._condition.notify()
         self._thread.join()
         self._calls.close(SHUTTING_DOWN)
-        late: list[Future[Any]] = [self._work.future] if self._work is not None else []
-        for future in [*late, *(future for _, future in self._handles)]:
+        task_futures: list[Future[Any]] = [self._task.future] if self._task is not None else []
+        for future in [*task_futures, *(future for _, future in self._handles)]:
             if not future.done():
                 future.set_exception(RuntimeError(SHUTTING_DOWN))
         self._session.close()
@@ -189,16 +217,16 @@ class EngineThread(Generic[Tag]):
     def _run(self) -> None:
         while True:
             with self._condition:
-                asked = self._condition.wait_for(
-                    lambda: self._closed or self._calls or self._slot is not None or self._work is not None,
-                    REST_S if self._update_due else None,
+                has_work = self._condition.wait_for(
+                    lambda: self._closed or self._calls or self._slot is not None or self._task is not None,
+                    UPDATE_DELAY_S if self._update_due else None,
                 )
                 if self._closed:
                     return
                 calls = self._calls.take(MAX_CALLS)
                 slot, self._slot = self._slot, None
             try:
-                if not asked:
+                if not has_work:
                     self._update_due = False
                     self._session.update_appearance()
                 for call in calls:
@@ -207,49 +235,49 @@ class EngineThread(Generic[Tag]):
                     self._step(*slot)
             finally:
                 for call in calls:
-                    if not call.future.done():  # the loop itself has failed
-                        call.future.set_exception(RuntimeError("the engine's thread failed before it came to this request: ask again"))
-                if self._settle() or calls:
+                    if not call.future.done():  # an exception ends this loop before the call ran
+                        call.future.set_exception(RuntimeError("the engine thread failed before it processed this request: send it again"))
+                if self._resolve_handles() or calls:
                     self._on_wake()
-            if self._work is not None and self._work.may_run(slot is not None):
-                self._continue(self._work)
+            if self._task is not None and self._task.may_run(slot is not None):
+                self._run_piece(self._task)
 
-    def _continue(self, work: _Work) -> None:
-        """One piece of long work."""
+    def _run_piece(self, task: _LongTask) -> None:
+        """Run one piece of a long task."""
         started = time.perf_counter()
         try:
-            next(work.pieces)
+            next(task.pieces)
         except StopIteration:
-            self._work = None
-            work.future.set_result(None)
-        except Exception as error:  # handed to whoever waits for the future
-            self._work = None
-            work.future.set_exception(error)
-        work.spent_s += time.perf_counter() - started
+            self._task = None
+            task.future.set_result(None)
+        except Exception as error:  # the future carries the error to its owner
+            self._task = None
+            task.future.set_exception(error)
+        task.spent_s += time.perf_counter() - started
 
     def _step(self, tag: Tag, make_frame: Callable[[], Frame], offered: float) -> None:
         started = time.perf_counter()
-        self.statistics.waited.add(started - offered)
+        self.statistics.wait_durations.add(started - offered)
         try:
             frame = make_frame()
             result = self._session.step(frame, update_appearance=False)
             self.statistics.processed += 1
-            self.statistics.steps.add(time.perf_counter() - started)
+            self.statistics.step_durations.add(time.perf_counter() - started)
             self._update_due = True
             self._on_result(tag, frame, result)
-        except Exception as error:  # one bad image must not end the stream; it is counted, logged and shown in diagnostics
-            self._failed(error)
+        except Exception as error:  # one bad image must leave the stream running; counters, log and diagnostics report it
+            self._record_failure(error)
 
-    def _failed(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         name, statistics, now = type(error).__name__, self.statistics, time.monotonic()
-        words = f"{name}: {error}"
-        if words != statistics.last_error or now - statistics.failed_at > LOG_EVERY_S:
+        message = f"{name}: {error}"
+        if message != statistics.last_error or now - statistics.failed_at > LOG_INTERVAL_S:
             log.exception("an image could not be processed", exc_info=error)
         statistics.failed[name] += 1
-        statistics.failed_at, statistics.last_error = now, words
+        statistics.failed_at, statistics.last_error = now, message
 
-    def _settle(self) -> bool:
-        """Resolves what an image has answered; whether there was anything."""
+    def _resolve_handles(self) -> bool:
+        """Resolve the futures of all finished prompts. Return True if there was one."""
         done = [item for item in self._handles if item[0].done]
         self._handles = [item for item in self._handles if not item[0].done]
         for handle, future in done:

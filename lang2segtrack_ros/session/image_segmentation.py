@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects by name on single images: no tracking, nothing remembered. Safe beside a session that uses the same networks."""
+"""Segmentation of named objects on single images, without tracking or state. A session may share the networks at the same time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lang2segtrack_ros.types.results import Track, TrackStatus
 from lang2segtrack_ros.types.rle import Rle
 
 MASK_PIXELS = 32_000_000
-"""Pixels of masks that are worked on at once; a large image with many objects is done in parts."""
+"""Maximum number of mask pixels in one batch. A large image with many objects is processed in several batches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +28,10 @@ class SegmentedObject:
     """One object on one image.
 
     Attributes:
-        label: one of the phrases asked for.
-        score: 0..1, the detector's.
-        predicted_iou: 0..1, the segmenter's own guess of the mask's IoU.
-        box: (x_min, y_min, x_max, y_max) around the mask in pixels, maxima exclusive; the detector's where the mask is empty.
+        label: one of the requested phrases.
+        score: confidence of the detector, 0..1.
+        predicted_iou: IoU of the mask as estimated by the segmenter, 0..1.
+        box: (x_min, y_min, x_max, y_max) around the mask in pixels, with exclusive maxima. The box of the detector if the mask is empty.
         mask: bool [H, W].
     """
 
@@ -43,13 +43,13 @@ class SegmentedObject:
 
     @cached_property
     def rle(self) -> Rle:
-        """The mask, run-length encoded."""
+        """Return the run-length encoded mask."""
         return Rle.encode(self.mask)
 
-    def as_track(self, number: int) -> Track:
-        """The object in the form that `rendering` paints."""
+    def as_track(self, track_id: int) -> Track:
+        """Return the object as a track with the given id, for the drawing functions of `io.rendering`."""
         state, unknown = TrackStatus.TRACKED, float("nan")
-        return Track(number, self.label, state, self.score, self.box, self.mask, self.predicted_iou, unknown, unknown, 0)
+        return Track(track_id, self.label, state, self.score, self.box, self.mask, self.predicted_iou, unknown, unknown, 0)
 
 
 def segment_images(
@@ -60,29 +60,35 @@ def segment_images(
     threshold: float | None = None,
     min_region_ratio: float = 0.05,
 ) -> list[list[SegmentedObject]]:
-    """Finds and segments objects on each image, best score first.
+    """Detect and segment objects on each image, in order of falling score.
 
     Args:
-        segmenter: from `weights.load_segmenter`.
-        detector: from `weights.load_detector`; looks at all images at once.
-        images: RGB uint8 [H, W, 3] each, of any sizes.
-        phrases: what to look for, see `prompts.split_phrases`.
-        threshold: least score, 0..1; None takes the detector's own.
-        min_region_ratio: specks smaller than this share of a mask's largest part are left out; 0 keeps them.
+        segmenter: from `models.loading.load_segmenter`.
+        detector: from `models.loading.load_detector`. It processes all images in one batch if it supports batches.
+        images: uint8 [H, W, 3] each, RGB. Sizes may differ.
+        phrases: names of the objects; see `types.prompts.split_phrases`.
+        threshold: minimum score of a detection, 0..1. None uses the default of the detector.
+        min_region_ratio: regions below this fraction of the area of the largest region of a mask are removed, 0..1. 0 keeps all.
 
     Raises:
-        PromptError: phrases the detector cannot take.
+        PromptError: the detector cannot process these phrases.
     """
-    least = detector.default_threshold if threshold is None else threshold
-    found = detect_batch(detector, images, phrases, [least] * len(phrases))
+    min_score = detector.default_threshold if threshold is None else threshold
+    found = detect_batch(detector, images, phrases, [min_score] * len(phrases))
     return [_segment(segmenter, image, detections, min_region_ratio) if detections else [] for image, detections in zip(images, found)]
 
 
 def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[SegmentedObject]) -> list[str]:
-    """What a user should know about an answer: words the detector does not know, phrases it did not find."""
-    told = vocabulary_notes(detector, phrases)
+    """Return notes for the user about words that the detector does not know and about phrases without a detection.
+
+    Args:
+        detector: the detector that produced the objects.
+        phrases: the requested phrases.
+        objects: the objects on all images.
+    """
+    notes = vocabulary_notes(detector, phrases)
     missing = [phrase for phrase in phrases if phrase not in {item.label for item in objects}]
-    return [*told, f"not found: {', '.join(missing)}"] if missing else told
+    return [*notes, f"not found: {', '.join(missing)}"] if missing else notes
 
 
 @torch.inference_mode()
@@ -91,18 +97,20 @@ def _segment(
 ) -> list[SegmentedObject]:
     height, width = image.shape[:2]
     features = segmenter.encode(segmenter.preprocess(image))
-    at_once = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_limit or len(detections)))
+    batch_size = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_limit or len(detections)))
     objects = []
-    for start in range(0, len(detections), at_once):
-        part = detections[start : start + at_once]
+    for start in range(0, len(detections), batch_size):
+        batch = detections[start : start + batch_size]
         scale = torch.tensor([segmenter.image_size / width, segmenter.image_size / height], dtype=segmenter.compute_dtype)
-        corners = torch.tensor([item.box for item in part], dtype=segmenter.compute_dtype).reshape(-1, 2, 2) * scale
-        rows = segmenter.batch_rows(len(part))
+        corners = torch.tensor([item.box for item in batch], dtype=segmenter.compute_dtype).reshape(-1, 2, 2) * scale
+        rows = segmenter.batch_rows(len(batch))
         points = corners.to(segmenter.device)[rows]
         labels = torch.tensor([[2, 3]], dtype=torch.int32, device=segmenter.device).expand(len(rows), -1)
-        decoded = segmenter.decode(segmenter.unconditioned(features, len(rows)), features, points, labels, multimask=False).first(len(part))
+        decoded = segmenter.decode(segmenter.unconditioned(features, len(rows)), features, points, labels, multimask=False).first(
+            len(batch)
+        )
         masks = image_masks(decoded.masks[:, 0], height, width).cpu().numpy()
         ious = decoded.ious[:, 0].clamp(0.0, 1.0).tolist()
-        for item, mask, iou in zip(part, masks, ious):
+        for item, mask, iou in zip(batch, masks, ious):
             objects.append(SegmentedObject(item.label, item.score, iou, remove_small_regions(mask, min_region_ratio) or item.box, mask))
     return objects

@@ -11,16 +11,16 @@ from lang2segtrack_ros.identity.track_registry import IdentityOptions
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """Options of a session; `track_node` has a parameter of the same name for each.
+    """Options of a session. `track_node` has a parameter of the same name for each option.
 
     Attributes:
         detect_every: frames between two detections for continuous text prompts.
-        max_objects: maximum number of objects; a prompt for one more is refused.
-        min_region_ratio: regions smaller than this share of a mask's largest region are removed, 0..1. 0 keeps all.
+        max_objects: maximum number of objects. A prompt for another object is refused.
+        min_region_ratio: regions below this fraction of the area of the largest region of a mask are removed, 0..1. 0 keeps all.
         lost_after_s: seconds without a mask after which an object is lost instead of occluded.
         remove_after_s: seconds without a mask after which an object is removed. 0 never removes it.
-        scene_cut_threshold: correlation of two images below which a scene cut is assumed, 0..1. 0 disables the check.
-        identity: the rules that keep an object's id.
+        scene_cut_threshold: correlation of two consecutive images below which a scene cut is assumed, 0..1. 0 disables the check.
+        identity: options of the rules that keep the id of an object.
     """
 
     detect_every: int = 5

@@ -1,14 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The engine: the order of work on a frame, where detector, tracker and identity meet.
+"""The engine: a session processes each frame with detection, tracking and identity in a fixed order.
 
     session = Session(load_segmenter("toy"), load_detector("toy"))
     session.prompt(TextPrompt("red circle. blue star."))
     for image in images:
         result = session.step(Frame(image))
 
-One thread works with a session. The detector may run on a thread of its own (`background=True`): its answer about frame t
-arrives at t + k, is matched with the tracks as they were on t, and new objects are caught up through the features of t .. t+k.
+One thread uses a session. The detector may run on its own thread (`background=True`). Its result for frame t then arrives at frame
+t + k. The session associates this result with the tracks of frame t, and propagates new objects through the features of t .. t + k.
 """
 
 from __future__ import annotations
@@ -50,27 +50,27 @@ from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
 
 log = logging.getLogger(__name__)
 MAX_CACHED_FRAMES = 32
-"""Features kept for catching up; when there are more, every second is let go."""
+"""Maximum number of frames whose features are cached for catching up. Above it, every second frame is dropped."""
 OUT_OF_MEMORY_RETRY_S = 2.0
-"""When nothing helped against too little memory, smaller settings are tried again only after so long."""
+"""Time in seconds after which the session tries smaller settings again, if the smallest settings did not fit."""
 MAX_WAITING = 256
-"""Prompts that may wait for a frame, or for the detector."""
+"""Maximum number of prompts that wait for a frame or for the detector."""
 SAME_MASK_IOU = 0.7
-"""What a user points at is an object that is followed already when their masks overlap so much."""
-MAX_PER_FRAME = 32
-"""Boxes, points and masks that are applied on one frame; more wait for the next ones."""
+"""IoU above which the mask of a new prompt counts as a mask of an object that is already tracked."""
+MAX_PROMPTS_PER_FRAME = 32
+"""Maximum number of prompts that one frame applies. More prompts wait for the next frames."""
 
 
 class Session:
-    """Follows named objects through a stream of frames.
+    """A tracker of named objects in a stream of frames.
 
     Args:
-        segmenter: from `weights.load_segmenter`.
-        detector: from `weights.load_detector`; None works without text prompts.
-        policy: memory policy, "samurai", "sam2", "distractor" or one of your own.
-        background: run the detector on its own thread instead of inside `step`.
+        segmenter: from `models.loading.load_segmenter`.
+        detector: from `models.loading.load_detector`. None disables text prompts.
+        policy: memory policy: "samurai", "sam2", "distractor", or a custom policy.
+        background: True runs the detector on its own thread instead of inside `step`.
         options: see `SessionOptions`.
-        history: what is kept of past frames for `refine_backward`; None keeps nothing.
+        history: storage of past frames for `refine_backward`. None stores nothing.
     """
 
     def __init__(
@@ -115,34 +115,35 @@ class Session:
         self.degraded_to = ""
 
     def prompt(self, prompt: Prompt, replace_prompt_id: int = 0) -> PromptHandle:
-        """Takes a prompt for the next frame; the handle tells what became of it.
+        """Queue a prompt for the next frame, and return the handle of its outcome.
 
         Args:
-            prompt: what to look for or follow.
-            replaces: the number of a continuous text prompt whose place a continuous text prompt takes; what both name is followed
-                on, and so are the objects of the old one that the new one does not name.
+            prompt: the prompt.
+            replace_prompt_id: id of a continuous text prompt that this continuous text prompt replaces. Confirmed objects of the old
+                prompt stay tracked. Tentative objects stay only if a continuous text prompt still names them. 0 replaces none.
 
         Raises:
-            PromptError: a text prompt without a detector, one the detector cannot read, or no prompt has that number.
+            PromptError: too many prompts wait, there is no detector for a text prompt, the detector cannot process the text, or
+                `replace_prompt_id` is invalid.
         """
         handle = PromptHandle(prompt)
         if self.waiting >= MAX_WAITING:
-            raise PromptError(f"{MAX_WAITING} prompts wait for an image already: ask again when they are answered")
+            raise PromptError(f"{MAX_WAITING} prompts already wait for an image: try again after the next images")
         if replace_prompt_id and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):
-            raise PromptError("only a continuous text prompt can take the place of another")
+            raise PromptError("only a continuous text prompt can replace another one: use mode continuous, or add the prompt as a new one")
         if isinstance(prompt, TextPrompt):
             if self.detector is None:
-                raise PromptError("there is no detector to look for names: load one, or use box, point and mask prompts and no text")
+                raise PromptError("there is no detector for text prompts: load a detector, or use box, point or mask prompts")
             handle.notes += vocabulary_notes(self.detector, prompt.phrases)
             if prompt.mode == "continuous":
                 handle.prompt_id = self._scheduler.add(prompt, replace_prompt_id)
-                self._end_prompt(handle.prompt_id, "another text prompt took its place before it was looked for")
+                self._refuse_handles(handle.prompt_id, "another text prompt replaced this one before its first detection")
         self._waiting.append(handle)
         return handle
 
     @property
     def counts(self) -> dict[str, int]:
-        """What has happened to objects and detections since the session began, by name."""
+        """Return the counters of identity events and failures since the start of the session, by name."""
         registry, crossings = self.registry, self._crossings
         return {
             "appearance_update_failures": self.appearance_update_failures,
@@ -158,44 +159,47 @@ class Session:
 
     @property
     def waiting(self) -> int:
-        """Prompts that wait for a frame, or for the detector; may be read on any thread."""
+        """Return the number of prompts that wait for a frame or for the detector. Any thread may read it."""
         pending = self._pending_detection
         return len(self._waiting) + len(self._scheduler.handles) + (len(pending.handles) if pending is not None else 0)
 
     @property
     def worker_restarts(self) -> int:
-        """How often the detector's thread had to be started again."""
+        """Return how many times the detector thread had to restart its loop."""
         return self._worker.restarts if self._worker is not None else 0
 
     @property
     def texts(self) -> dict[int, TextPrompt]:
-        """The continuous text prompts by number."""
+        """Return the continuous text prompts by id."""
         return self._scheduler.texts
 
     def remove_text(self, prompt_id: int) -> None:
-        """Stops looking for what a text prompt names; its tracks go on, but for those not announced yet.
+        """Remove a continuous text prompt. Its confirmed tracks stay, and its tentative tracks are removed.
+
+        Args:
+            prompt_id: id of the prompt; see `PromptHandle.prompt_id`.
 
         Raises:
-            PromptError: no prompt has this number.
+            PromptError: no prompt has this id.
         """
         self._scheduler.remove(prompt_id)
-        self._end_prompt(prompt_id, "the text prompt was removed before it was looked for")
+        self._refuse_handles(prompt_id, "the text prompt was removed before its first detection")
 
-    def _end_prompt(self, prompt_id: int, why: str) -> None:
-        """Answers those who wait for a first look for a text prompt that is no more."""
+    def _refuse_handles(self, prompt_id: int, reason: str) -> None:
+        """Refuse all handles that wait for the first detection of a removed or replaced text prompt."""
         pending = self._pending_detection
         for handles in (self._waiting, self._scheduler.handles, pending.handles if pending is not None else []):
             for handle in [item for item in handles if item.prompt_id == prompt_id]:
-                handle.finish([], [], why)
+                handle.finish([], [], reason)
                 handles.remove(handle)
 
     @property
     def phrases(self) -> tuple[str, ...]:
-        """What is looked for continuously."""
+        """Return the phrases of all continuous text prompts, without repeats."""
         return self._scheduler.phrases
 
     def remove(self, track_id: int) -> None:
-        """Forgets an object. Raises TrackerError when there is no such track."""
+        """Remove an object. Raise TrackerError if no track has this id."""
         last = self._last.by_id.get(track_id) if self._last else None
         self._forget(track_id)
         if last is not None:
@@ -207,12 +211,12 @@ class Session:
         self._crossings.forget(track_id)
 
     def reset(self) -> None:
-        """Forgets all objects and prompts; ids go on."""
+        """Remove all objects and prompts. Later objects and prompts get new ids."""
         for handle in [*self._waiting, *self._scheduler.handles, *(self._pending_detection.handles if self._pending_detection else [])]:
-            handle.finish([], [], "the session was reset before the prompt was applied")
+            handle.finish([], [], "the session was reset before the prompt was applied: send the prompt again")
         self._waiting.clear()
         self._scheduler.reset()
-        self._pending_detection = None  # the detector may still be at it; its answer will be nobody's
+        self._pending_detection = None  # the detector may still run; the session ignores its result
         self._removed = [self._as_removed(track) for track in self._last.tracks] if self._last else []
         self.tracker.reset()
         self.lifecycle.reset()
@@ -225,30 +229,34 @@ class Session:
             self.history.clear()
 
     def close(self) -> None:
-        """Ends the detector's thread and the history."""
+        """End the detector thread and close the history."""
         if self._worker is not None:
             self._worker.close()
         if self.history is not None:
             self.history.close()
 
     def step(self, frame: Frame, update_appearance: bool = True) -> FrameResult:
-        """Works on one frame: follows every object, applies waiting prompts on this very frame, looks for names when due.
+        """Process one frame: track every object, apply waiting prompts on this frame, and request a detection if it is due.
 
-        What fails leaves the session as it was: objects keep their memories, and prompts wait for the next frame, `MAX_ATTEMPTS` times.
-        Out of memory, it goes on with less (see `out_of_memory`) and still does this frame.
+        A frame that fails leaves the session unchanged. Objects keep their memories, and prompts wait for the next frame. A prompt is
+        refused after `MAX_ATTEMPTS` failed frames. If the device runs out of memory, the session reduces its settings and processes
+        the same frame again; see `session.degradation`.
 
-        With `remember=False` what the frame shows of the objects' looks is learnt, and the frame enters the history, at the next step, or
-        when `remember` is called: a result need not wait the milliseconds that takes.
+        Args:
+            frame: the frame.
+            update_appearance: True updates the appearance models of the objects and adds the frame to the history before the method
+                returns. False postpones both to the next `step` or to a call of `update_appearance`. The result is then available some
+                milliseconds earlier. Results are identical in both cases.
 
         Raises:
-            torch.OutOfMemoryError: not even the smallest settings fit.
+            torch.OutOfMemoryError: even the smallest settings do not fit into memory.
         """
         self.update_appearance()
         self._take_detection_result()
-        at_first: Snapshot | None = None
+        initial: Snapshot | None = None
         while True:
             before = self._snapshot()
-            at_first = at_first or before
+            initial = initial or before
             try:
                 result = self._step(frame)
             except Exception as error:
@@ -260,13 +268,15 @@ class Session:
                 if update_appearance:
                     self.update_appearance()
                 return result
-            # Out here the exception is gone, and with it the tensors that its frames held.
+            # Outside of the except block, Python has released the exception and the tensors in its frames.
             if time.monotonic() < self._out_of_memory_until or not self._degrade():
-                device, least = self.tracker.segmenter.device, describe(self.tracker.segmenter)
-                at_first.restore()  # less did not help, so when there is memory again nothing shall have been given up
+                device, settings = self.tracker.segmenter.device, describe(self.tracker.segmenter)
+                initial.restore()  # smaller settings did not help, so the session keeps its full settings for later
                 if time.monotonic() >= self._out_of_memory_until:
                     self._out_of_memory_until = time.monotonic() + OUT_OF_MEMORY_RETRY_S
-                    self._out_of_memory_error = f"out of memory on {device}, even with {least}: remove objects, or give the device memory"
+                    self._out_of_memory_error = (
+                        f"out of memory on {device}, even with {settings}: remove objects, or free memory on the device"
+                    )
                 raise torch.OutOfMemoryError(self._out_of_memory_error)
 
     def _snapshot(self) -> Snapshot:
@@ -284,7 +294,7 @@ class Session:
         return Snapshot(parts).with_others(self.tracker.snapshot(), self.registry.snapshot(), self._crossings.snapshot())
 
     def _count_failures(self, error: Exception) -> None:
-        """What was to be done on a frame that failed may be why: after some tries it is let go."""
+        """Count a failed frame for all waiting prompts and for the pending result, because one of them may be the cause."""
         self._waiting = [handle for handle in self._waiting if not handle.retries_exhausted(error, "the image")]
         self._scheduler.handles = [handle for handle in self._scheduler.handles if not handle.retries_exhausted(error, "the image")]
         pending = self._pending_detection
@@ -294,35 +304,35 @@ class Session:
                 self._abandon_pending_detection(pending, error)
 
     def _abandon_pending_detection(self, pending: PendingDetection, error: Exception) -> None:
-        """Lets go of a question to the detector; prompts that asked it ask again."""
+        """Drop a pending detection, and queue its prompts again until their retries are exhausted."""
         self._pending_detection = None
         self._scheduler.handles += [handle for handle in pending.handles if not handle.retries_exhausted(error, "the detection")]
 
     def _degrade(self) -> bool:
-        """Needs less memory from now on; False when it cannot."""
+        """Switch to settings with a lower memory use. Return False at the lowest settings."""
         tracker, pending = self.tracker, self._pending_detection
-        newcomers = len(pending.result.detections) if pending is not None and pending.result is not None else 0
+        new_objects = len(pending.result.detections) if pending is not None and pending.result is not None else 0
         if self.history is not None:
             self.history.drop_features()
-        smaller = degrade(tracker.segmenter, max(len(tracker.ids), newcomers))
+        smaller = degrade(tracker.segmenter, max(len(tracker.ids), new_objects))
         if smaller is None:
             return False
         if smaller.feature_size != tracker.segmenter.feature_size:
-            self._requeue_pending_detection()  # the images that an answer would be caught up with are of the old size
+            self._requeue_pending_detection()  # its cached features have the old size
         tracker.use(smaller)
         self._report_degradation(describe(smaller))
         return True
 
     def _requeue_pending_detection(self) -> None:
-        """Lets go of the question to the detector; prompts that wait for its answer ask again."""
+        """Drop the pending detection, and queue its prompts again."""
         if self._pending_detection is not None:
             self._scheduler.handles += self._pending_detection.handles
             self._pending_detection = None
 
-    def _report_degradation(self, what: str) -> None:
+    def _report_degradation(self, settings: str) -> None:
         self.degradations += 1
-        self.degraded_to = what
-        log.warning("out of memory: from now on %s", what)
+        self.degraded_to = settings
+        log.warning("out of memory: from now on %s", settings)
 
     def _step(self, frame: Frame) -> FrameResult:
         tracker = self.tracker
@@ -335,44 +345,45 @@ class Session:
             self._cache(features, frame)
         opened = tracker.begin(features, frame.height, frame.width)
         self._verify_identities(opened, frame)
-        self._apply_waiting(opened)
+        self._apply_prompts(opened)
         self._request_detection(opened, frame, features)
         tracks = self._correct_tracks(opened.commit(), frame, features)
         if self._pending_detection is not None and self._pending_detection.features[-1][0] == self._pending_detection.features[0][0]:
-            self._pending_detection.tracks = tracks  # the question was asked on this frame
+            self._pending_detection.tracks = tracks  # this frame submitted the request
         elapsed_ns = step_ns(self._last.stamp_ns, frame.stamp_ns) if self._last else 0
         tracks = self._update_lifecycle(tracks, elapsed_ns / 1e9)
-        gone, self._removed = self._removed, []
-        living = {track.id for track in tracks}
+        removed, self._removed = self._removed, []
+        ids = {track.id for track in tracks}
         result = FrameResult(
             stamp_ns=frame.stamp_ns,
             index=tracker.frame_index - 1,
             height=frame.height,
             width=frame.width,
-            tracks=tuple(sorted([*tracks, *(track for track in gone if track.id not in living)], key=lambda track: track.id)),
+            tracks=tuple(sorted([*tracks, *(track for track in removed if track.id not in ids)], key=lambda track: track.id)),
             detections=self._detections,
-            prompted=tuple(sorted({*self._prompted, *self._associator.spawned} & living)),
+            prompted=tuple(sorted({*self._prompted, *self._associator.spawned} & ids)),
         )
         self._pending_update = (frame, result, features if self.history is not None else None)
         self._last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
         return result
 
     def update_appearance(self) -> None:
-        """Learns from the latest frame what objects look like, and puts it into the history, where that has not been done yet.
+        """Update the appearance models of the objects from the latest frame, and add that frame to the history.
 
-        What fails here is logged and counted, and costs nothing else: the frame's result has been given already.
+        The method does nothing if `step` has already done both. A failure is logged and counted in `appearance_update_failures`. The
+        result of the frame stays valid.
         """
-        latest, self._pending_update = self._pending_update, None
-        if latest is None:
+        pending, self._pending_update = self._pending_update, None
+        if pending is None:
             return
         try:
-            self._update_appearance(*latest)
+            self._update_appearance(*pending)
         except Exception as error:
             self.appearance_update_failures += 1
-            words = f"{type(error).__name__}: {error}"
-            if words != self._last_update_error:
-                log.exception("an image could not be learnt from")
-            self._last_update_error = words
+            message = f"{type(error).__name__}: {error}"
+            if message != self._last_update_error:
+                log.exception("the update of the appearance models or of the history failed")
+            self._last_update_error = message
 
     def _update_appearance(self, frame: Frame, result: FrameResult, features: ImageFeatures | None) -> None:
         tracks = [track for track in result.tracks if track.id in self.tracker.ids]
@@ -383,20 +394,20 @@ class Session:
             self.history.add(frame, result, features)
 
     def backward(self, track_ids: Sequence[int] | None = None, past: Past | None = None, store: RecordFile | None = None) -> BackwardPass:
-        """A backward pass over the history as it is now, to be run piece by piece while the stream goes on; see `backward`.
+        """Return a backward pass over the current history. The caller can run it piece by piece while the stream continues.
 
         Args:
-            track_ids: the objects; None for all.
-            past: what to sweep over in place of the history.
-            store: where the pass keeps its records; None keeps them in memory.
+            track_ids: ids of the objects. None selects all.
+            past: frames for the pass. None uses the history.
+            store: file for the records of the pass. None keeps the records in memory.
 
         Raises:
-            RefinementError: there is no history, or none of these tracks is in it.
+            RefinementError: there is no history, or it contains none of these tracks.
         """
         self.update_appearance()
         past = self.history if past is None else past
         if past is None:
-            raise RefinementError("this session keeps no history: make it with history=FrameHistory(...)")
+            raise RefinementError("this session has no history: create it with history=FrameHistory(...)")
         tracker = self.tracker
         return BackwardPass(
             tracker.segmenter, tracker.policy, past, track_ids, tracker.min_region_ratio, self.lifecycle.lost_after_s, store=store
@@ -405,28 +416,30 @@ class Session:
     def refine_backward(
         self, track_ids: Sequence[int] | None = None, progress: Callable[[Progress], bool | None] | None = None
     ) -> Iterator[FrameResult]:
-        """One reverse sweep over the history for these objects, or all, then their merged traces, a result for each frame in time order.
+        """Run a backward pass over the history, and yield the merged results of all frames in time order.
 
-        `progress` is called for each frame of the sweep; when it returns False, the sweep ends and nothing is yielded.
+        Args:
+            track_ids: ids of the objects. None selects all.
+            progress: callback for each frame of the backward pass. If it returns False, the pass ends and yields no result.
 
         Raises:
-            RefinementError: as `backward`.
+            RefinementError: see `backward`.
         """
         return self.backward(track_ids).run(progress)
 
     @property
     def last(self) -> FrameResult | None:
-        """The latest result, without removed tracks; None before the first frame."""
+        """Return the latest result without removed tracks. None before the first frame."""
         return self._last
 
     def _verify_identities(self, opened: OpenFrame, frame: Frame) -> None:
-        """Hides objects that have to be recognised and are not; shares out the pixels of those that overlap."""
+        """Hide objects that failed their re-identification, and split the overlap of crossing objects by color."""
         if self._last is not None and (frame.height, frame.width) != (self._last.height, self._last.width):
-            self._crossings.reset()  # it, and the sizes the detector has seen, count in pixels
+            self._crossings.reset()  # crossings and detected areas are in pixels of the old image size
             self.registry.clear_detected_areas()
         if self._scene_cut.update(frame.color):
             self.scene_cuts += 1
-            self._requeue_pending_detection()  # what was found before the cut says nothing of what is seen now
+            self._requeue_pending_detection()  # a result from before the cut does not describe the new scene
             self.registry.require_reid(self.phrases)
             self._crossings.reset()
             self._scheduler.detect_now = True
@@ -437,88 +450,96 @@ class Session:
                 opened.split_overlap(pair, ownership)
 
     def _correct_tracks(self, tracks: list[Track], frame: Frame, features: ImageFeatures) -> list[Track]:
-        """The tracks of a finished frame, after those that have slipped onto another object, or off their own, were set right."""
+        """Reinitialize the tracks whose crossing shows an id switch, and return all tracks of the frame."""
         labels = {track.id: track.label for track in tracks}
         boxes = self._crossings.update(tracks, frame.color) if self.registry.options.resolve_crossings else {}
-        reseated = self._associator.reinitialize(features, frame, {key: BoxPrompt(box, labels[key]) for key, box in boxes.items()})
-        by_id = {track.id: track for track in reseated}
+        corrected = self._associator.reinitialize(features, frame, {key: BoxPrompt(box, labels[key]) for key, box in boxes.items()})
+        by_id = {track.id: track for track in corrected}
         return [by_id.get(track.id, track) for track in tracks]
 
     def _update_lifecycle(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
-        """The tracks with their states; those whose life is over are removed from the tracker."""
-        over = {
+        """Set the states of the tracks, and remove tracks that have ended from the tracker."""
+        ended = {
             *self.registry.update(tracks, elapsed_s, self.phrases),
             *self._associator.false_alarms,
             *self.registry.unconfirmable(self.phrases),
         }
-        over -= set(self._prompted)  # what a user has just pointed at is there
+        ended -= set(self._prompted)  # a prompt on this frame proves that the object exists
         self._associator.false_alarms.clear()
-        living = []
+        updated = []
         for track in self.lifecycle.update(tracks, elapsed_s):
-            if track.id in over or track.state is TrackStatus.REMOVED:
+            if track.id in ended or track.state is TrackStatus.REMOVED:
                 track = self._as_removed(track)
                 self._forget(track.id)
             elif not self.registry.is_confirmed(track.id):
                 track = replace(track, state=TrackStatus.TENTATIVE)
-            living.append(track)
-        return living
+            updated.append(track)
+        return updated
 
     @staticmethod
     def _as_removed(track: Track) -> Track:
         return replace(track, state=TrackStatus.REMOVED, score=0.0, box=None, mask=np.zeros_like(track.mask))
 
-    def _apply_waiting(self, opened: OpenFrame) -> None:
-        waiting, self._waiting = self._waiting[:MAX_PER_FRAME], self._waiting[MAX_PER_FRAME:]
-        later: list[PromptHandle] = []
+    def _apply_prompts(self, opened: OpenFrame) -> None:
+        waiting, self._waiting = self._waiting[:MAX_PROMPTS_PER_FRAME], self._waiting[MAX_PROMPTS_PER_FRAME:]
+        postponed: list[PromptHandle] = []
         added: dict[int, tuple[str, NDArray[np.bool_]]] = {}
         for handle in waiting:
             if isinstance(handle.prompt, TextPrompt):
                 self._scheduler.handles.append(handle)
                 continue
-            if handle.prompt.track_id in opened.prompted:  # a second correction of one object builds on the first one's mask
-                later.append(handle)
+            if handle.prompt.track_id in opened.prompted:  # a second correction builds on the mask of the first
+                postponed.append(handle)
                 continue
             try:
-                track_id, name, known = self._find_target(opened, handle.prompt, added)
+                track_id, name, exists = self._find_target(opened, handle.prompt, added)
             except (PromptError, TrackerError) as error:
                 handle.finish([], [], str(error))
             else:
-                if not known:
-                    self.registry.add(track_id, handle.prompt.label, found=False)
+                if not exists:
+                    self.registry.add(track_id, handle.prompt.label, from_detector=False)
                 label = self.registry.confirm_by_user(track_id, name)
-                self._crossings.forget(track_id)  # the user says where it is: whatever it was before, it is this now
+                self._crossings.forget(track_id)  # the prompt of the user overrides the color and motion models of the track
                 self._prompted.append(track_id)
                 handle.finish([track_id], [label])
-        self._waiting = later + self._waiting
+        self._waiting = postponed + self._waiting
 
     def _find_target(
         self, opened: OpenFrame, prompt: ObjectPrompt, added: dict[int, tuple[str, NDArray[np.bool_]]]
     ) -> tuple[int, str, bool]:
-        """Id and name of the object that a user points at, and whether it was known, in which case this is a correction of it.
+        """Start or correct the object of a prompt.
 
-        Who clicks at an object that is followed already does not mean another one, unless by another name: then the track may be on the
-        wrong object. `added` are names and masks of this frame's new objects.
+        A prompt on a tracked object corrects that object. A prompt with another name starts a new object, because the track may be on
+        the wrong object.
+
+        Args:
+            opened: the open frame.
+            prompt: a box, point or mask prompt.
+            added: names and masks of the objects that prompts have started on this frame, by id. New objects are added to it.
+
+        Returns:
+            The id and the name of the object, and True if the object existed before this prompt.
         """
         if prompt.track_id is not None:
             return opened.prompt(prompt), prompt.label, True
-        predicted = opened.predict(prompt, check_room=False)
+        predicted = opened.predict(prompt, check_capacity=False)
         mask = opened.mask_of(predicted)
-        shown = {track.id: (track.label, track.mask) for track in opened.tracks() if track.box is not None} | added
-        likely = {key: seen for key, (name, seen) in shown.items() if _same_name(name, prompt.label)}
-        same = find_duplicate(mask, likely, SAME_MASK_IOU)
-        if same is None:
-            self.tracker.check_room(len(opened.added))
+        visible = {track.id: (track.label, track.mask) for track in opened.tracks() if track.box is not None} | added
+        candidates = {key: other for key, (name, other) in visible.items() if _names_match(name, prompt.label)}
+        duplicate = find_duplicate(mask, candidates, SAME_MASK_IOU)
+        if duplicate is None:
+            self.tracker.check_capacity(len(opened.added))
             track_id = opened.accept(predicted)
             added[track_id] = prompt.label, mask
             return track_id, prompt.label, False
-        name, earlier = shown[same][0] or prompt.label, opened.prompted.get(same)
+        name, earlier = visible[duplicate][0] or prompt.label, opened.prompted.get(duplicate)
         if earlier is None:
-            opened.prompt(replace(prompt, track_id=same, label=name))
-        elif not earlier.prompt.label:  # the second prompt of one object on this frame brings but its name
-            opened.prompted[same] = replace(earlier, prompt=replace(earlier.prompt, label=name))
-        if same in added:
-            added[same] = name, added[same][1]
-        return same, name, True
+            opened.prompt(replace(prompt, track_id=duplicate, label=name))
+        elif not earlier.prompt.label:  # the second prompt for one object on this frame only adds the name
+            opened.prompted[duplicate] = replace(earlier, prompt=replace(earlier.prompt, label=name))
+        if duplicate in added:
+            added[duplicate] = name, added[duplicate][1]
+        return duplicate, name, True
 
     def _cache(self, features: ImageFeatures, frame: Frame) -> None:
         assert self._pending_detection is not None
@@ -528,22 +549,22 @@ class Session:
             del cached[1:-1:2]
 
     def _take_detection_result(self) -> None:
-        """Takes what the worker has to say, once a frame however often the frame is tried: it says everything once."""
-        taken = self._worker.take() if self._worker is not None else None
-        if taken is None:
+        """Take the result of the worker. `step` calls this once per frame, because the worker returns each result only once."""
+        result = self._worker.take() if self._worker is not None else None
+        if result is None:
             return
-        self._count_detection(taken)
+        self._count_detection(result)
         pending = self._pending_detection
         if pending is None or pending.result is not None:
-            return  # to a question that is nobody's any more
-        if taken.error is None:
-            pending.result = taken
+            return  # the session has dropped this request
+        if result.error is None:
+            pending.result = result
         else:
             self._pending_detection = None
-            self._on_detection_failure(taken.error, pending.handles)
+            self._on_detection_failure(result.error, pending.handles)
 
     def _catch_up(self) -> None:
-        """Places an answer about an earlier frame."""
+        """Associate the result for an earlier frame, and propagate new objects to the present."""
         pending = self._pending_detection
         if pending is None or pending.result is None:
             return
@@ -553,7 +574,7 @@ class Session:
         self._associator.catch_up(pending, pending.result, last)
 
     def _request_detection(self, opened: OpenFrame, frame: Frame, features: ImageFeatures) -> None:
-        """Asks the detector when a prompt is new or the interval is over."""
+        """Run or submit a detection if a prompt is new or its interval has passed."""
         self._scheduler.tick()
         if self.detector is None or (self._worker is not None and not self._worker.idle):
             return
@@ -562,36 +583,38 @@ class Session:
             return
         request = DetectionRequest(self.tracker.frame_index, frame.color, tuple(query.thresholds), tuple(query.thresholds.values()))
         if self._worker is None:
-            given = run_detection(self.detector, request)
-            self._count_detection(given)
-            if given.error is None:
-                self._detections = len(given.detections)
-                self._associator.associate(given, opened, opened.tracks(), query.handles)
+            result = run_detection(self.detector, request)
+            self._count_detection(result)
+            if result.error is None:
+                self._detections = len(result.detections)
+                self._associator.associate(result, opened, opened.tracks(), query.handles)
             else:
-                self._on_detection_failure(given.error, query.handles)
+                self._on_detection_failure(result.error, query.handles)
             return
         self._pending_detection = PendingDetection([], query.handles, [(self.tracker.frame_index, features, frame.height, frame.width)])
         self._worker.submit(request)
 
-    def _count_detection(self, given: DetectionResult) -> None:
+    def _count_detection(self, result: DetectionResult) -> None:
         self.detection_runs += 1
-        self.detection_durations.add(given.seconds)
-        if given.error is not None:
+        self.detection_durations.add(result.seconds)
+        if result.error is not None:
             self.detector_errors += 1
-            self.detector_error = f"detector: {type(given.error).__name__}: {given.error}"
+            self.detector_error = f"detector: {type(result.error).__name__}: {result.error}"
 
     def _on_detection_failure(self, error: Exception, handles: list[PromptHandle]) -> None:
-        """The detector has failed: prompts ask again; out of memory, it looks at smaller images."""
-        less = smaller_detector(self.detector) if is_out_of_memory(error) else None
-        if less is not None:
-            self.detector = less
+        """Queue the prompts of a failed detection again. If the detector ran out of memory, switch to smaller images."""
+        smaller = smaller_detector(self.detector) if is_out_of_memory(error) else None
+        if smaller is not None:
+            self.detector = smaller
             if self._worker is not None:
-                self._worker.use(less)
-            self._report_degradation("the detector looks at smaller images")
-        self._scheduler.handles += [handle for handle in handles if less is not None or not handle.retries_exhausted(error, "the detector")]
+                self._worker.use(smaller)
+            self._report_degradation("the detector uses smaller images")
+        self._scheduler.handles += [
+            handle for handle in handles if smaller is not None or not handle.retries_exhausted(error, "the detector")
+        ]
 
 
-def _same_name(one: str, other: str) -> bool:
-    """Whether two names may be one object's: alike, or one is missing."""
+def _names_match(one: str, other: str) -> bool:
+    """Return True if two names can belong to one object: the names are equal, or one of them is empty."""
     first, second = plain_name(one), plain_name(other)
     return not first or not second or first == second

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A toy frame and its truth as ROS messages, whoever's classes they are: rclpy's in the camera node, rosbags' in a bag.
+"""Conversion of a toy frame and its ground truth to ROS messages, independent of the message classes.
 
-Topics, encodings and frames are those of realsense2_camera.
+The camera node uses the classes of rclpy, a bag those of rosbags. Topics, encodings and frame ids follow realsense2_camera.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMESPACE, NODE_NAME = "/camera", "camera"
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of the camera: name below the node's own, kind of message, depth of the queue; all are reliable."""
+    """Topic of the camera: name below the node's own name, message type and queue depth. All topics are reliable."""
 
     name: str
     kind: str
@@ -31,7 +31,7 @@ class Topic:
 
     @property
     def path(self) -> str:
-        """The full name under the default namespace and node name."""
+        """Return the full name under the default namespace and node name."""
         return f"{NAMESPACE}/{NODE_NAME}/{self.name}"
 
 
@@ -45,21 +45,21 @@ DETECTIONS = Topic("truth/detections", "vision_msgs/msg/Detection2DArray", 30)
 DETECTIONS_3D = Topic("truth/detections_3d", "vision_msgs/msg/Detection3DArray", 30)
 LABEL_INFO = Topic("truth/label_info", "vision_msgs/msg/LabelInfo", 1, latched=True)
 FRAME_TOPICS = (INSTANCES, DETECTIONS, DETECTIONS_3D, INFO, COLOR, COMPRESSED, DEPTH_INFO, DEPTH)
-"""What comes with each frame; the truth first, so that it is there when an answer to the image is."""
+"""Topics of each frame. The ground truth comes first, so it has arrived before any result for the image."""
 
 
 class CameraMessages:
-    """Makes the messages of a scene.
+    """Message factory of a scene.
 
     Args:
-        library: whose classes.
-        scene: what is seen.
-        depth_encoding: 16UC1 (millimetres, 0 unknown) or 32FC1 (metres, NaN unknown).
+        library: message classes to use.
+        scene: scene that the camera shows.
+        depth_encoding: "16UC1" (millimeters, 0 for unknown) or "32FC1" (meters, NaN for unknown).
     """
 
     def __init__(self, library: MessageLibrary, scene: Scene, depth_encoding: str) -> None:
         self._make = library.make
-        self._numbers = library.numbers
+        self._to_field = library.to_field
         self._results = ResultMessages(library)
         self._scene = scene
         self._depth_encoding = depth_encoding
@@ -75,11 +75,14 @@ class CameraMessages:
         }
 
     def frame(self, topic: Topic, shot: SceneFrame, stamp_ns: int) -> Any:
-        """The message of one of `FRAME_TOPICS`."""
+        """Return the message of one topic of `FRAME_TOPICS`."""
         return self._makers[topic](shot, self._header(stamp_ns))
 
     def label_info(self) -> Any:
-        """Which label each value of `truth/instances` has: of all named bodies, also those that come later. Its stamp is 0."""
+        """Return the label of each value of `truth/instances`.
+
+        The message covers all named bodies, also those that appear later. Its stamp is 0.
+        """
         labels = {number: body.label for number, body in enumerate(self._scene.bodies, start=1) if body.label}
         return self._results.label_info(labels, self._header(0))
 
@@ -95,7 +98,7 @@ class CameraMessages:
 
     def _compressed(self, shot: SceneFrame, header: Any) -> Any:
         _, data = cv2.imencode(".jpg", cv2.cvtColor(shot.color, cv2.COLOR_RGB2BGR))
-        return self._make(COMPRESSED.kind, header=header, format="rgb8; jpeg compressed bgr8", data=self._numbers(data.ravel()))
+        return self._make(COMPRESSED.kind, header=header, format="rgb8; jpeg compressed bgr8", data=self._to_field(data.ravel()))
 
     def _camera_info(self, _: SceneFrame, header: Any) -> Any:
         camera = self._scene.camera
@@ -107,28 +110,28 @@ class CameraMessages:
             height=camera.height,
             width=camera.width,
             distortion_model="plumb_bob",
-            d=self._numbers(np.zeros(5)),
-            k=self._numbers(k.ravel()),
-            r=self._numbers(np.eye(3).ravel()),
-            p=self._numbers(np.column_stack([k, np.zeros(3)]).ravel()),
+            d=self._to_field(np.zeros(5)),
+            k=self._to_field(k.ravel()),
+            r=self._to_field(np.eye(3).ravel()),
+            p=self._to_field(np.column_stack([k, np.zeros(3)]).ravel()),
             binning_x=0,
             binning_y=0,
             roi=everything,
         )
 
     def _detections(self, shot: SceneFrame, header: Any) -> Any:
-        """Bodies that are seen: id = number, class_id = label, score = seen part of the whole silhouette."""
+        """Return the visible bodies: id = body number, class_id = label, score = visible fraction of the silhouette."""
         seen = [(truth, truth.box) for truth in shot.bodies.values() if truth.box is not None]
-        listed = [self._results.detection(truth.number, truth.label, truth.fraction, box, truth.center, header) for truth, box in seen]
-        return self._make(DETECTIONS.kind, header=header, detections=listed)
+        detections = [self._results.detection(truth.number, truth.label, truth.fraction, box, truth.center, header) for truth, box in seen]
+        return self._make(DETECTIONS.kind, header=header, detections=detections)
 
     def _detections_3d(self, shot: SceneFrame, header: Any) -> Any:
-        """All bodies that exist, also hidden ones; id, class_id and score as in 2-D."""
-        listed = []
+        """Return all existing bodies, also hidden ones. id, class_id and score are those of the 2-D detections."""
+        detections = []
         for truth in shot.bodies.values():
             x, y, z = truth.extent
             size = self._make("geometry_msgs/msg/Vector3", x=x, y=y, z=z)
             box = self._make("vision_msgs/msg/BoundingBox3D", center=self._results.pose(truth.center), size=size)
             results = [self._results.hypothesis(truth.label, truth.fraction, truth.center)]
-            listed.append(self._make("vision_msgs/msg/Detection3D", header=header, results=results, bbox=box, id=str(truth.number)))
-        return self._make(DETECTIONS_3D.kind, header=header, detections=listed)
+            detections.append(self._make("vision_msgs/msg/Detection3D", header=header, results=results, bbox=box, id=str(truth.number)))
+        return self._make(DETECTIONS_3D.kind, header=header, detections=detections)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A camera that shows the toy world with a RealSense's topics, encodings and frames, and tells the truth on the side."""
+"""Camera node that shows the toy world. Topics, encodings and frame ids are those of a RealSense; ground truth has its own topics."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
 
 
 class ToyCamera(Node):
-    """Publishes the demo scene or a suite of clips for ever, with the topics of `camera_messages`.
+    """Node that publishes the demo scene or a suite of clips without end, on the topics of `camera_messages`.
 
-    Parameters are the fields of `StreamOptions`. Stamps lie on a regular grid. A machine that is too slow for the rate sees every
-    frame, but later: the world waits, and slots of the grid stay empty.
+    The parameters are the fields of `StreamOptions`. Stamps lie on a regular grid. A machine that is too slow for the frame rate
+    still publishes every frame, but later: the scene waits, and slots of the grid stay empty.
 
     Attributes:
-        scene: what is seen.
-        index: number of the next frame.
-        published, left_out: frames so far; left out are those of the parameter `drop`.
+        scene: scene that the camera shows.
+        index: index of the next frame.
+        published, left_out: counts of published frames and of frames that the parameter `drop` left out.
 
     Raises:
-        StreamError: a parameter that is unknown or out of its range.
+        StreamError: A parameter is unknown or out of its range.
     """
 
     def __init__(self, node_name: str = NODE_NAME, **kwargs: Any) -> None:
@@ -50,20 +50,20 @@ class ToyCamera(Node):
         self._publisher(LABEL_INFO).publish(self._messages.label_info())
         self.index = self.published = self.left_out = 0
         self._slot = 0
-        self._began_ns: int | None = None
+        self._start_ns: int | None = None
         self._skip_dropped()
         self._timer = self.create_timer(self._options.period_ns / 1e9, self._publish)
 
     def _read_options(self) -> StreamOptions:
-        known = fields(StreamOptions)
-        given = {name for name in self._parameter_overrides if name != "use_sim_time" and not name.startswith("qos_overrides")}
-        strange = sorted(given - {item.name for item in known})
-        if strange:
-            raise StreamError(f"there is no parameter {', '.join(strange)}; there are: {', '.join(item.name for item in known)}")
+        options = fields(StreamOptions)
+        overrides = {name for name in self._parameter_overrides if name != "use_sim_time" and not name.startswith("qos_overrides")}
+        unknown = sorted(overrides - {option.name for option in options})
+        if unknown:
+            raise StreamError(f"unknown parameter {', '.join(unknown)}; the parameters are: {', '.join(option.name for option in options)}")
         values = {}
-        for item in known:  # of any type here, so that StreamOptions can say what is wrong, and take fps:=15
-            descriptor = ParameterDescriptor(description=item.metadata["text"], read_only=True, dynamic_typing=True)
-            values[item.name] = self.declare_parameter(item.name, item.default, descriptor).value
+        for option in options:  # dynamic typing lets StreamOptions report wrong types, and accepts fps:=15
+            descriptor = ParameterDescriptor(description=option.metadata["text"], read_only=True, dynamic_typing=True)
+            values[option.name] = self.declare_parameter(option.name, option.default, descriptor).value
         return StreamOptions(**values)
 
     def _publisher(self, topic: Topic) -> Any:
@@ -73,7 +73,7 @@ class ToyCamera(Node):
         )
 
     def _skip_dropped(self) -> None:
-        while not self._options.kept(self.index):
+        while not self._options.is_published(self.index):
             self.index += 1
             self._slot += 1
             self.left_out += 1
@@ -81,27 +81,27 @@ class ToyCamera(Node):
     def _publish(self) -> None:
         now = self.get_clock().now().nanoseconds
         period = self._options.period_ns
-        if self._began_ns is None:
-            self._began_ns = now - self._options.delay_ns(self.index) - self._slot * period
-        self._slot += max(0, (now - self._due_ns(self._began_ns)) // period)
-        stamp = self._began_ns + self._slot * period
-        shot = self.scene.render(self.index)
+        if self._start_ns is None:
+            self._start_ns = now - self._options.delay_ns(self.index) - self._slot * period
+        self._slot += max(0, (now - self._due_ns(self._start_ns)) // period)
+        stamp = self._start_ns + self._slot * period
+        frame = self.scene.render(self.index)
         for topic, publisher in self._frame_publishers.items():
             if publisher.get_subscription_count():
-                publisher.publish(self._messages.frame(topic, shot, stamp))
+                publisher.publish(self._messages.frame(topic, frame, stamp))
         self.index += 1
         self._slot += 1
         self.published += 1
         self._skip_dropped()
-        self._timer.timer_period_ns = max(1, self._due_ns(self._began_ns) - self.get_clock().now().nanoseconds)
+        self._timer.timer_period_ns = max(1, self._due_ns(self._start_ns) - self.get_clock().now().nanoseconds)
         self._timer.reset()
 
-    def _due_ns(self, began_ns: int) -> int:
-        return began_ns + self._slot * self._options.period_ns + self._options.delay_ns(self.index)
+    def _due_ns(self, start_ns: int) -> int:
+        return start_ns + self._slot * self._options.period_ns + self._options.delay_ns(self.index)
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs the camera until it is told to stop."""
+    """Run the camera until it is stopped. Return the exit code."""
     cv2.setNumThreads(1)
     rclpy.init(args=args)
     try:

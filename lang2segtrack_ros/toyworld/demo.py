@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo: toy camera, track_node and an outside client as separate processes on a real ROS graph, summed up in files."""
+"""Demo with toy camera, track_node and an external client as separate processes on a real ROS graph. Files hold a summary of the run."""
 
 from __future__ import annotations
 
@@ -21,16 +21,25 @@ REMAPPINGS = (
     "color/camera_info:=/camera/camera/color/camera_info",
     "depth/image_raw:=/camera/camera/aligned_depth_to_color/image_raw",
 )
-LEAST_IOU = 0.6
+MIN_MEAN_IOU = 0.6
 
 
 def run(out: Path, seconds: float = 20.0, fps: float = 15.0) -> int:
-    """Runs the demo; writes summary.json, overlay.mp4 and contact_sheet.png to `out`. 0 when all went as it should."""
-    began = time.monotonic()
+    """Run the demo and write summary.json, overlay.mp4 and contact_sheet.png.
+
+    Args:
+        out: folder for the files.
+        seconds: duration of the client's scenario.
+        fps: frame rate of the camera.
+
+    Returns:
+        The exit code: 0 when every check of the summary passed, else 1.
+    """
+    started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     for name in ("summary.json", "client.json", "overlay.mp4", "contact_sheet.png"):
         (out / name).unlink(missing_ok=True)
-    print("lang2segtrack demo: a toy camera, track_node and an outside client on a ROS graph of their own", flush=True)
+    print("lang2segtrack demo: a toy camera, track_node and an external client on an isolated ROS graph", flush=True)
     try:
         with isolated_environment() as environment, Processes(environment, out / "logs") as processes:
             print(f"  domain {environment['ROS_DOMAIN_ID']}, logs in {out / 'logs'}", flush=True)
@@ -41,10 +50,10 @@ def run(out: Path, seconds: float = 20.0, fps: float = 15.0) -> int:
             client = processes.start(
                 "client", [sys.executable, "-m", "lang2segtrack_ros.toyworld.demo_client", "--out", str(out), "--seconds", str(seconds)]
             )
-            _follow(processes, client)
+            _print_client_output(processes, client)
             processes.check()
             processes.stop()
-            summary = _summarise(out, processes, time.monotonic() - began)
+            summary = _summarize(out, processes, time.monotonic() - started)
     except GraphError as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
@@ -56,33 +65,33 @@ def run(out: Path, seconds: float = 20.0, fps: float = 15.0) -> int:
     return 1 if summary["problems"] else 0
 
 
-def _follow(processes: Processes, client: Any) -> None:
-    """Passes on what the client says until it ends."""
-    shown = 0
+def _print_client_output(processes: Processes, client: Any) -> None:
+    """Print the client's output line by line until the client ends."""
+    printed = 0
     while True:
-        ended = client.poll() is not None
-        said = processes.log("client")
-        whole = said.rfind("\n") + 1
-        print(said[shown:whole], end="", flush=True)
-        shown = max(shown, whole)
-        if ended:
+        has_ended = client.poll() is not None
+        output = processes.log("client")
+        complete = output.rfind("\n") + 1
+        print(output[printed:complete], end="", flush=True)
+        printed = max(printed, complete)
+        if has_ended:
             return
         processes.check()
         time.sleep(0.2)
 
 
-def _summarise(out: Path, processes: Processes, took_s: float) -> dict[str, Any]:
-    heard = json.loads((out / "client.json").read_text(encoding="utf-8"))
-    told = heard.pop("diagnostics")
+def _summarize(out: Path, processes: Processes, elapsed_s: float) -> dict[str, Any]:
+    client_report = json.loads((out / "client.json").read_text(encoding="utf-8"))
+    diagnostics = client_report.pop("diagnostics")
     published = re.search(r"frames published: (\d+)", processes.log("camera"))
     summary = {
         "frames_published": int(published.group(1)) if published else 0,
-        "frames_processed": int(told.get("images_processed", 0)),
-        "frames_dropped": int(told.get("images_replaced", 0)),
-        **heard,
-        "device": told.get("setup", "").rpartition("device ")[2],
-        "setup": told.get("setup", ""),
-        "seconds": round(took_s, 1),
+        "frames_processed": int(diagnostics.get("images_processed", 0)),
+        "frames_dropped": int(diagnostics.get("images_replaced", 0)),
+        **client_report,
+        "device": diagnostics.get("setup", "").rpartition("device ")[2],
+        "setup": diagnostics.get("setup", ""),
+        "seconds": round(elapsed_s, 1),
         "versions": {
             "lang2segtrack": __version__,
             "python": platform.python_version(),
@@ -101,27 +110,27 @@ def _version(name: str) -> str:
 
 
 def _problems(summary: dict[str, Any]) -> list[str]:
-    """What did not go as it should."""
+    """Return one sentence for each failed check of the summary."""
     problems = [f"{call['name']} failed: {call['message']}" for call in summary["services"] if not call["success"]]
     tracks = summary["tracks"]
     bodies = {track["body"]: track for track in tracks}
     for body in ("red circle", "blue star", "yellow square"):
         if body not in bodies:
-            problems.append(f"nothing followed the {body}")
+            problems.append(f"no track follows the {body}")
     problems += [
-        f"{track['label']}: a phrase's track follows the {track['body']}"
+        f"the track of the phrase {track['label']} follows the {track['body']}"
         for track in tracks
         if track["label"] in bodies and track["label"] != track["body"]
     ]
     mean = sum(track["mean_iou"] for track in tracks) / len(tracks) if tracks else 0.0
     summary["mean_iou"] = round(mean, 4)
-    if mean < LEAST_IOU:
-        problems.append(f"mean IoU is {mean:.2f}, less than {LEAST_IOU}")
+    if mean < MIN_MEAN_IOU:
+        problems.append(f"the mean IoU is {mean:.2f}; it must be at least {MIN_MEAN_IOU}")
     last = max((track["last_frame"] for track in tracks), default=0)
     if any(track["id"] == summary["removed_track"] and track["last_frame"] == last for track in tracks):
-        problems.append(f"track {summary['removed_track']} is still there after its removal")
+        problems.append(f"track {summary['removed_track']} is still published after its removal")
     problems += [
-        f"no message on {topic}"
+        f"no message arrived on {topic}"
         for topic in ("detections", "instance_masks", "label_info", "tracks", "overlay")
         if not summary["messages"].get(topic)
     ]
@@ -129,7 +138,7 @@ def _problems(summary: dict[str, Any]) -> list[str]:
 
 
 def _print_table(summary: dict[str, Any], out: Path) -> None:
-    published, processed, dropped = (summary[f"frames_{what}"] for what in ("published", "processed", "dropped"))
+    published, processed, dropped = (summary[f"frames_{kind}"] for kind in ("published", "processed", "dropped"))
     print(f"\n  frames: {published} published, {processed} processed, {dropped} replaced by newer ones")
     print(f"  latency from stamp to tracks: p50 {summary['latency_ms']['p50']} ms, p95 {summary['latency_ms']['p95']} ms")
     print("  messages: " + ", ".join(f"{topic} {count}" for topic, count in summary["messages"].items()))

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's outsider: it knows the node only by its topics and services, and the toy camera's truth.
+"""External client of the demo. It knows the node by its topics and services alone, and the toy camera by its ground truth.
 
-It asks for two objects by name, later for a third by box, removes that one, listens all the while and writes what it heard.
+The client prompts two objects by text and later a third by box, removes the third, and records all messages of the run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ START_S = 90.0
 
 
 class DemoClient(Node):
-    """Listens to all outputs and to the truth."""
+    """Node that records all outputs of track_node and the ground truth."""
 
     def __init__(self, out: Path) -> None:
         super().__init__("demo_client")
@@ -61,17 +61,17 @@ class DemoClient(Node):
         self._truth: dict[int, NDArray[np.uint16]] = {}
         self._waiting: dict[int, TrackArray] = {}
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        many = QoSProfile(depth=30)
-        self._listen(Image, f"{CAMERA}/truth/instances", self._on_truth, many)
-        self._listen(LabelInfo, f"{CAMERA}/truth/label_info", self._on_truth_labels, latched)
-        self._listen(TrackArray, "tracks", self._on_tracks, many)
-        self._listen(Detection2DArray, "detections", None, many)
-        self._listen(Image, "instance_masks", None, many)
-        self._listen(LabelInfo, "label_info", None, latched)
-        self._listen(Image, "overlay", self._on_overlay, many)
-        self._listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, many)
+        deep_queue = QoSProfile(depth=30)
+        self._subscribe(Image, f"{CAMERA}/truth/instances", self._on_truth, deep_queue)
+        self._subscribe(LabelInfo, f"{CAMERA}/truth/label_info", self._on_truth_labels, latched)
+        self._subscribe(TrackArray, "tracks", self._on_tracks, deep_queue)
+        self._subscribe(Detection2DArray, "detections", None, deep_queue)
+        self._subscribe(Image, "instance_masks", None, deep_queue)
+        self._subscribe(LabelInfo, "label_info", None, latched)
+        self._subscribe(Image, "overlay", self._on_overlay, deep_queue)
+        self._subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, deep_queue)
 
-    def _listen(self, msg_type: Any, topic: str, callback: Callable[[Any], None] | None, qos: QoSProfile) -> None:
+    def _subscribe(self, msg_type: Any, topic: str, callback: Callable[[Any], None] | None, qos: QoSProfile) -> None:
         def count(msg: Any) -> None:
             self.messages[topic] += 1
             if callback is not None:
@@ -109,7 +109,7 @@ class DemoClient(Node):
         self.video.write(image)
         if self.messages["overlay"] % self._sheet_stride == 0:
             self.sheet.append((time.monotonic() - self.started, image.copy()))
-        if len(self.sheet) > 8 * SHEET_FRAMES:  # thinned evenly, so that memory does not grow with the demo's length
+        if len(self.sheet) > 8 * SHEET_FRAMES:  # keep every second image, so memory is independent of the demo's length
             self.sheet = self.sheet[::2]
             self._sheet_stride *= 2
 
@@ -119,14 +119,14 @@ class DemoClient(Node):
                 self.diagnostics = {item.key: item.value for item in status.values}
 
     def body_box(self, label: str) -> tuple[float, float, float, float]:
-        """The box of a body on the latest frame, from the truth."""
+        """Return the box (x_min, y_min, x_max, y_max) in pixels of a body on the latest ground-truth frame."""
         number = next(key for key, name in self.truth_labels.items() if name == label)
         rows, columns = np.nonzero(self._truth[max(self._truth)] == number)
         return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 
 
-class Story:
-    """The order of events."""
+class Scenario:
+    """Scripted sequence of service calls and waits."""
 
     def __init__(self, client: DemoClient, seconds: float) -> None:
         self._client = client
@@ -136,12 +136,20 @@ class Story:
         self.removed_id = 0
         self.prompted: dict[str, list[int]] = {}
 
-    def say(self, sentence: str) -> None:
-        """Tells the user what happens now."""
+    def log(self, sentence: str) -> None:
+        """Print a sentence with the elapsed time."""
         print(f"  {time.monotonic() - self._client.started:5.1f} s  {sentence}", flush=True)
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Listens for a while, or until something is the case; whether it is."""
+        """Process messages for some seconds, or until a condition holds.
+
+        Args:
+            seconds: longest time to wait.
+            until: condition that ends the wait early.
+
+        Returns:
+            True when the condition held.
+        """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
@@ -150,12 +158,24 @@ class Story:
         return False
 
     def call(self, service_type: Any, name: str, **fields: Any) -> Any:
-        """Calls a service and notes how it went. Raises TimeoutError."""
+        """Call a service and record the outcome.
+
+        Args:
+            service_type: class of the service.
+            name: name of the service.
+            **fields: fields of the request.
+
+        Returns:
+            The response.
+
+        Raises:
+            TimeoutError: The service is not available or did not answer in time.
+        """
         client = self._client.create_client(service_type, name)
-        begun = time.monotonic()
+        started = time.monotonic()
         if not self.wait(START_S, client.service_is_ready):
-            raise TimeoutError(f"service {name} did not appear within {START_S:.0f} s")
-        begun = time.monotonic()
+            raise TimeoutError(f"service {name} was not available within {START_S:.0f} s")
+        started = time.monotonic()
         future = client.call_async(service_type.Request(**fields))
         if not self.wait(30.0, future.done):
             raise TimeoutError(f"service {name} did not answer within 30 s")
@@ -164,51 +184,55 @@ class Story:
             {
                 "name": name,
                 "success": bool(getattr(answer, "success", True)),
-                "ms": round((time.monotonic() - begun) * 1e3, 1),
+                "ms": round((time.monotonic() - started) * 1e3, 1),
                 "message": getattr(answer, "message", ""),
             }
         )
         return answer
 
     def run(self) -> None:
-        """All of it. Raises TimeoutError when the graph does not answer."""
-        self.say("waiting for camera and node")
+        """Run all steps.
+
+        Raises:
+            TimeoutError: The graph published no tracks, or a service did not answer in time.
+        """
+        self.log("waiting for the camera and the node")
         ready = self.wait(START_S, lambda: bool(self._client.truth_labels) and self._client.messages["tracks"] > 0)
         if not ready:
-            raise TimeoutError(f"no tracks were published within {START_S:.0f} s")
-        part = self._seconds / 6
-        self.say(f'/add_text_prompt "{TEXT}"')
+            raise TimeoutError(f"no tracks arrived within {START_S:.0f} s")
+        sixth = self._seconds / 6
+        self.log(f'/add_text_prompt "{TEXT}"')
         answer = self.call(AddTextPrompt, "add_text_prompt", text=TEXT)
         self.prompted["text"] = list(answer.track_ids)
-        self.say(f"-> {dict(zip(answer.track_ids, answer.labels))} {answer.message}")
-        self.wait(part)
+        self.log(f"-> {dict(zip(answer.track_ids, answer.labels))} {answer.message}")
+        self.wait(sixth)
         x1, y1, x2, y2 = self._client.body_box(BOXED_BODY)
-        self.say(f"/add_box_prompt ({x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f})")
+        self.log(f"/add_box_prompt ({x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f})")
         answer = self.call(AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label=BOX_LABEL)
         self.prompted["box"] = list(answer.track_ids)
-        self.say(f"-> {list(answer.track_ids)} {answer.message}")
-        self.wait(2 * part)
+        self.log(f"-> {list(answer.track_ids)} {answer.message}")
+        self.wait(2 * sixth)
         listed = self.call(ListTracks, "list_tracks")
-        self.say(f"/list_tracks -> {', '.join(f'{track.id} {track.label}' for track in listed.tracks)}")
+        self.log(f"/list_tracks -> {', '.join(f'{track.id} {track.label}' for track in listed.tracks)}")
         self.removed_id = next(iter(answer.track_ids), 0)
-        self.say(f"/remove_track {self.removed_id}")
+        self.log(f"/remove_track {self.removed_id}")
         self.call(RemoveTrack, "remove_track", track_id=self.removed_id)
-        self.wait(3 * part)
+        self.wait(3 * sixth)
         listed = self.call(ListTracks, "list_tracks")
-        self.say(f"/list_tracks -> {', '.join(f'{track.id} {track.label}' for track in listed.tracks)}")
+        self.log(f"/list_tracks -> {', '.join(f'{track.id} {track.label}' for track in listed.tracks)}")
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs the story; writes client.json, overlay.mp4 and contact_sheet.png to the folder given."""
+    """Run the scenario and write client.json, overlay.mp4 and contact_sheet.png. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args(args)
     rclpy.init()
     client = DemoClient(options.out)
-    story = Story(client, options.seconds)
+    scenario = Scenario(client, options.seconds)
     try:
-        story.run()
+        scenario.run()
     except TimeoutError as error:
         print(f"the demo failed: {error}", flush=True)
         return 1
@@ -223,14 +247,14 @@ def main(args: list[str] | None = None) -> int:
         "latency_ms": {f"p{q}": round(float(np.percentile(client.latency_ms, q)), 1) for q in (50, 95)},
         "tracks": client.identity.tracks(client.truth_labels),
         "id_switches": client.identity.switches,
-        "removed_track": story.removed_id,
-        "prompted": story.prompted,
+        "removed_track": scenario.removed_id,
+        "prompted": scenario.prompted,
         "services": client.calls,
         "diagnostics": client.diagnostics,
     }
     (options.out / "client.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
-    chosen = [client.sheet[int(index)] for index in np.linspace(0, len(client.sheet) - 1, SHEET_FRAMES)]
-    write_png(options.out / "contact_sheet.png", contact_sheet([image for _, image in chosen], [f"{at:.1f} s" for at, _ in chosen]))
+    selected = [client.sheet[int(index)] for index in np.linspace(0, len(client.sheet) - 1, SHEET_FRAMES)]
+    write_png(options.out / "contact_sheet.png", contact_sheet([image for _, image in selected], [f"{at:.1f} s" for at, _ in selected]))
     return 0
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS graph of one's own for demos and tests: a domain nobody else uses, processes that never outlive it."""
+"""Isolated ROS graph for demos and tests: a domain of its own, and processes that end together with it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ GRACE_S = 5.0
 
 
 class GraphError(RuntimeError):
-    """The graph could not be set up or a process of it failed; the message says which and shows its last words."""
+    """Error of a graph that could not be set up or whose process failed. The message names the process and ends with its output."""
 
 
 @contextlib.contextmanager
 def isolated_environment() -> Iterator[dict[str, str]]:
-    """Environment variables for a ROS domain that only this user of the function has, on this machine alone.
+    """Yield environment variables of a ROS domain that no other caller on this machine uses.
 
-    Large images arrive at once: Fast DDS gets the transports it needs for them, whatever the user has chosen.
+    Fast DDS is configured for large images whatever the user's environment says, so that they arrive without delay.
+
+    Raises:
+        GraphError: All domains are in use.
     """
     folder = Path(tempfile.gettempdir()) / "lang2segtrack-domains"
     folder.mkdir(mode=0o777, exist_ok=True)
@@ -46,16 +49,23 @@ def isolated_environment() -> Iterator[dict[str, str]]:
                 **{name: value for name, value in os.environ.items() if name not in transports.CHOICES},
                 "ROS_DOMAIN_ID": str(domain),
                 "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-                "ROS_LOCALHOST_ONLY": "1",  # the same for Humble
+                "ROS_LOCALHOST_ONLY": "1",  # the equivalent in Humble
                 **transports.large_images(os.environ),
                 "PYTHONUNBUFFERED": "1",
             }
         return
-    raise GraphError(f"all ROS domains from {DOMAINS[0]} to {DOMAINS[-1]} are in use by other demos or tests on this machine")
+    raise GraphError(f"other demos or tests on this machine use all ROS domains from {DOMAINS[0]} to {DOMAINS[-1]}: wait until one ends")
 
 
 def executable(name: str) -> list[str]:
-    """The command line that `ros2 run lang2segtrack NAME` would start. Raises GraphError when the package is not built."""
+    """Return the command line that `ros2 run lang2segtrack NAME` would start.
+
+    Args:
+        name: name of the executable.
+
+    Raises:
+        GraphError: The package is not built.
+    """
     for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
         path = Path(prefix) / "lib" / "lang2segtrack" / name
         if prefix and path.is_file():
@@ -64,11 +74,11 @@ def executable(name: str) -> list[str]:
 
 
 class Processes:
-    """Processes that are stopped together, in the reverse order of their start, whatever happens.
+    """Group of processes that are always stopped together, in the reverse order of their start.
 
     Args:
-        environment: of all of them.
-        logs: folder for what they print, one file each.
+        environment: environment variables of all processes.
+        logs: folder for one output file per process.
     """
 
     def __init__(self, environment: dict[str, str], logs: Path) -> None:
@@ -78,7 +88,7 @@ class Processes:
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Starts a process in a session of its own."""
+        """Start a process in its own session."""
         log = (self._logs / f"{name}.log").open("wb")
         process = subprocess.Popen(
             list(command), env=self._environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
@@ -87,17 +97,21 @@ class Processes:
         return process
 
     def log(self, name: str) -> str:
-        """What a process has printed so far."""
+        """Return the output of a process so far."""
         return (self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
     def check(self) -> None:
-        """Raises GraphError when a process has failed."""
+        """Check that no process has failed.
+
+        Raises:
+            GraphError: A process ended with an exit code other than 0.
+        """
         for name, process, _ in self._running:
             if process.poll() not in (None, 0):
-                raise GraphError(f"{name} ended with exit code {process.returncode}; its last words:\n{self.log(name)[-2000:]}")
+                raise GraphError(f"{name} ended with exit code {process.returncode}; its last output:\n{self.log(name)[-2000:]}")
 
     def stop(self) -> None:
-        """Interrupts every process that still runs, then kills what does not listen."""
+        """Interrupt every running process, then kill those that do not end within the grace period."""
         for _, process, _ in reversed(self._running):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tracks against the truth, frame by frame."""
+"""Comparison of tracks with ground truth, frame by frame."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.identity.association import mask_iou
 
 MATCH_IOU = 0.5
-"""A track is on a body that it overlaps at least this much."""
+"""Minimum IoU for a match of a track and a body."""
 MIN_PIXELS = 30
-"""Bodies of which fewer pixels are seen count as not visible."""
+"""Minimum number of visible pixels; a body with fewer counts as hidden."""
 
 
 @dataclass
 class IdentityCounter:
-    """Overlap of each track with the body it follows, and how often a body changed its track.
+    """Overlap of each track with its body, and number of changes of a body's track.
 
-    A track follows the body that it overlaps best over its whole life; frames on which it is elsewhere, or empty while the body
-    is visible, count with the overlap they have.
+    A track belongs to the body with the largest total overlap over all frames. Each visible frame of that body counts with the actual
+    IoU, also frames on which the mask is empty or covers another object.
     """
 
     frame: int = 0
@@ -36,7 +36,13 @@ class IdentityCounter:
     _ious: dict[int, list[dict[int, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, truth: NDArray[np.uint16], masks: dict[int, NDArray[np.bool_]], labels: dict[int, str]) -> None:
-        """One frame: truth [H, W] (0 background, else a body's number) and the bool [H, W] mask and the label of each track id."""
+        """Add one frame.
+
+        Args:
+            truth: uint16 [H, W]; 0 for background, else the number of a body.
+            masks: bool [H, W] of each track id.
+            labels: label of each track id.
+        """
         bodies = {int(body): truth == body for body in np.unique(truth) if body and np.count_nonzero(truth == body) >= MIN_PIXELS}
         best: dict[int, tuple[float, int]] = {}
         for track_id, mask in masks.items():
@@ -55,14 +61,18 @@ class IdentityCounter:
         self.frame += 1
 
     def tracks(self, names: dict[int, str]) -> list[dict[str, Any]]:
-        """One row for each track: id, label, body, first and last frame, mean IoU with its body; `names` are the bodies' names."""
+        """Return one row per track: id, label, body, first and last frame, mean IoU with its body.
+
+        Args:
+            names: names of the bodies by number.
+        """
         rows = []
         for track_id, history in sorted(self._ious.items()):
             total: Counter[int] = Counter()
             for ious in history:
                 total.update(ious)
             body = max(total, key=lambda number: total[number], default=0)
-            seen = [ious[body] for ious in history if body in ious]
+            overlaps = [ious[body] for ious in history if body in ious]
             rows.append(
                 {
                     "id": track_id,
@@ -70,7 +80,7 @@ class IdentityCounter:
                     "body": names.get(body, ""),
                     "first_frame": self._first[track_id],
                     "last_frame": self._last[track_id],
-                    "mean_iou": round(float(np.mean(seen)), 4) if seen else 0.0,
+                    "mean_iou": round(float(np.mean(overlaps)), 4) if overlaps else 0.0,
                 }
             )
         return rows

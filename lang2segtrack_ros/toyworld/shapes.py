@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The vocabulary of the toy world: colours and outlines."""
+"""Colors and outlines of the toy world."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ COLORS: dict[str, tuple[int, int, int]] = {
 }
 SHAPES = ("circle", "square", "triangle", "star", "cross", "heart")
 PILLAR = "pillar"
-"""An outline of half width 1 that is higher than any image; it has no name and hides what is behind it."""
+"""Outline of half width 1, higher than any image. It has no label and occludes bodies behind it."""
 
 
 def outline(shape: str) -> NDArray[np.float64]:
-    """Corners [K, 2] of a shape of radius about 1 around the origin. Raises KeyError for an unknown shape."""
+    """Return the corners [K, 2] of a shape with a radius of about 1 around the origin.
+
+    Args:
+        shape: name of the shape.
+
+    Raises:
+        KeyError: The shape is unknown.
+    """
     if shape == "circle":
         angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
         return np.stack([np.cos(angle), np.sin(angle)], axis=1) * 0.95
@@ -43,8 +50,8 @@ def outline(shape: str) -> NDArray[np.float64]:
         t = np.linspace(0, 2 * np.pi, 36, endpoint=False)
         x, y = 16 * np.sin(t) ** 3, -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
         corners = np.stack([x, y], axis=1) / 15.5
-        centred: NDArray[np.float64] = corners - corners.mean(axis=0)
-        return centred
+        centered: NDArray[np.float64] = corners - corners.mean(axis=0)
+        return centered
     if shape == PILLAR:
         return np.array([[-1, -60], [1, -60], [1, 60], [-1, 60]], float)
-    raise KeyError(f"no shape is called {shape}; there are {', '.join(SHAPES)}")
+    raise KeyError(f"unknown shape {shape}; the shapes are {', '.join(SHAPES)}")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a toy camera shows and how badly: the options of the camera node and of the bag writer, with their checks."""
+"""Options of the toy camera: content, frame rate and errors of the stream, with their checks. Camera node and bag writer share them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lang2segtrack_ros.toyworld.suites import SUITES, make_clip
 
 DEMO = "demo"
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
-_WIDEST = 2.5
-_JITTER_REACH = 3.0  # standard deviations beyond which no publication strays
-_IN_WORDS = {str: "a text", int: "a whole number", float: "a number"}
-_DROP, _DELAY = 1, 2  # separate random streams of one seed
+_MAX_ASPECT_RATIO = 2.5
+_MAX_DEVIATIONS = 3.0  # the jitter is clipped at this many standard deviations
+_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number"}
+_DROP_STREAM, _DELAY_STREAM = 1, 2  # separate random streams of one seed
 
 
 class StreamError(ValueError):
-    """An option of the toy camera that cannot be; the message names it and says what can."""
+    """Error of an invalid option of the toy camera. The message names the option and the allowed values."""
 
 
 def _option(default: Any, text: str, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
@@ -30,54 +30,63 @@ def _option(default: Any, text: str, low: float | None = None, high: float | Non
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """The toy camera's options; each field's metadata holds its description (`text`), range (`low`, `high`) or `choices`.
+    """Options of the toy camera. Each field's metadata holds its description (`text`), range (`low`, `high`) or `choices`.
 
     Raises:
-        StreamError: a value of the wrong type or out of its range.
+        StreamError: A value has the wrong type or is out of its range.
     """
 
-    suite: str = _option(DEMO, "What is shown: demo, or a suite of clips with one difficulty each.", choices=(DEMO, *SUITES))
-    seed: int = _option(4, "Which clip of the suite; also of drops and jitter.", 0, 2**31 - 1)
-    width: int = _option(640, "Pixels; between the height and 2.5 times it.", 32, 4096)
-    height: int = _option(480, "Pixels.", 32, 4096)
-    fps: float = _option(15.0, "Images a second.", 0.1, 240.0)
-    depth_encoding: str = _option("16UC1", "16UC1 (Z16: millimetres, 0 unknown) or 32FC1 (metres, NaN unknown).", choices=DEPTH_ENCODINGS)
-    drop: float = _option(0.0, "Share of frames that are left out, on all topics.", 0.0, 0.95)
+    suite: str = _option(DEMO, "Content: demo, or a suite of clips with one difficulty each.", choices=(DEMO, *SUITES))
+    seed: int = _option(4, "Seed of the clip, the drops and the jitter.", 0, 2**31 - 1)
+    width: int = _option(640, "Image width in pixels; 1 to 2.5 times the height.", 32, 4096)
+    height: int = _option(480, "Image height in pixels.", 32, 4096)
+    fps: float = _option(15.0, "Frame rate in images per second.", 0.1, 240.0)
+    depth_encoding: str = _option(
+        "16UC1", "16UC1 (Z16: millimeters, 0 for unknown) or 32FC1 (meters, NaN for unknown).", choices=DEPTH_ENCODINGS
+    )
+    drop: float = _option(0.0, "Fraction of frames that are left out, on all topics.", 0.0, 0.95)
     jitter_ms: float = _option(
-        0.0, "Standard deviation of the moment of publication; stamps stay regular, the mean delay is three times it.", 0.0, 1000.0
+        0.0,
+        "Standard deviation of the publication time in milliseconds. Stamps stay regular; the mean delay is three times this value.",
+        0.0,
+        1000.0,
     )
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value, rules = getattr(self, item.name), item.metadata
-            kinds = (int, float) if isinstance(item.default, float) else (type(item.default),)
-            if isinstance(value, bool) or not isinstance(value, kinds):
-                raise StreamError(f"{item.name} must be {_IN_WORDS[kinds[-1]]}, not {value!r}")
-            if rules["choices"] and value not in rules["choices"]:
-                raise StreamError(f'{item.name} is "{value}"; it must be one of: {", ".join(rules["choices"])}')
-            if rules["low"] is not None and not rules["low"] <= value <= rules["high"]:
-                raise StreamError(f"{item.name} is {value}; it must lie between {rules['low']:g} and {rules['high']:g}")
-        if not self.height <= self.width <= _WIDEST * self.height:
+        for option in fields(self):
+            value, limits = getattr(self, option.name), option.metadata
+            types = (int, float) if isinstance(option.default, float) else (type(option.default),)
+            if isinstance(value, bool) or not isinstance(value, types):
+                raise StreamError(f"{option.name} must be {_TYPE_NAMES[types[-1]]}, not {value!r}")
+            if limits["choices"] and value not in limits["choices"]:
+                raise StreamError(f'{option.name} is "{value}"; it must be one of: {", ".join(limits["choices"])}')
+            if limits["low"] is not None and not limits["low"] <= value <= limits["high"]:
+                raise StreamError(f"{option.name} is {value}; it must lie between {limits['low']:g} and {limits['high']:g}")
+        if not self.height <= self.width <= _MAX_ASPECT_RATIO * self.height:
             raise StreamError(
-                f"an image of {self.width} x {self.height} cannot be shown: the width must be 1 to {_WIDEST} times the height"
+                f"the image size is {self.width} x {self.height}; the width must be 1 to {_MAX_ASPECT_RATIO} times the height"
             )
 
     def scene(self) -> Scene:
-        """What is seen. Frames after the end of a clip go on: its paths are walked back and forth."""
+        """Return the scene. After the end of a clip its paths are followed back and forth."""
         if self.suite == DEMO:
             return demo_scene(self.width, self.height, self.seed)
         return make_clip(self.suite, self.seed, self.width, self.height).scene
 
     @property
     def period_ns(self) -> int:
-        """Nanoseconds from frame to frame."""
+        """Return the time between frames in nanoseconds."""
         return round(1e9 / self.fps)
 
-    def kept(self, index: int) -> bool:
-        """Whether a frame is published at all; a function of seed and frame number."""
-        return bool(np.random.default_rng([self.seed, index, _DROP]).random() >= self.drop)
+    def is_published(self, index: int) -> bool:
+        """Return False for a frame that `drop` leaves out. The result depends on seed and frame index alone."""
+        return bool(np.random.default_rng([self.seed, index, _DROP_STREAM]).random() >= self.drop)
 
     def delay_ns(self, index: int) -> int:
-        """From a frame's stamp to its publication, never negative; a function of seed and frame number."""
-        strayed = float(np.clip(np.random.default_rng([self.seed, index, _DELAY]).standard_normal(), -_JITTER_REACH, _JITTER_REACH))
-        return round((_JITTER_REACH + strayed) * self.jitter_ms * 1e6)
+        """Return the delay from a frame's stamp to its publication in nanoseconds.
+
+        The delay is never negative and depends on seed and frame index alone.
+        """
+        drawn = np.random.default_rng([self.seed, index, _DELAY_STREAM]).standard_normal()
+        deviation = float(np.clip(drawn, -_MAX_DEVIATIONS, _MAX_DEVIATIONS))
+        return round((_MAX_DEVIATIONS + deviation) * self.jitter_ms * 1e6)

@@ -1,14 +1,19 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every object remembers, in tensors whose size depends on the number of objects alone.
+"""The memories of all objects, in tensors whose size depends only on the number of objects.
 
-Per object: `RECENT` spatial memories of tracked frames, up to `ANCHORS` of frames that a policy wants to keep, up to `MAX_PROMPTED`
-of frames it was prompted on, one object pointer for each of the last `num_pointers - 1` frames and for each prompted frame, the
-motion model and its counters. Nothing grows with the length of the stream.
+The bank stores for each object:
 
-Why `RECENT` = 6 slots are enough: SAMURAI reads the newest six memories that pass its gates, and the previous frame's even when it
-does not pass. A memory that did not pass is read once, so its slot is the next one to be overwritten; otherwise the oldest is.
-Gates are decided when a memory is written, which makes the look-back O(1) where the reference scans the past on every frame.
+* `RECENT` spatial memories of tracked frames, up to `ANCHORS` of anchor frames, and up to `MAX_PROMPTED` of prompted frames;
+* one object pointer for each of the last `num_pointers - 1` frames, and one for each prompted frame;
+* the state of the motion model and its counters.
+
+No tensor grows with the length of the stream.
+
+`RECENT` = 6 slots are enough. SAMURAI reads the newest six memories that pass its gates. It also reads the memory of the previous frame
+if that memory failed the gates. A failed memory is read only once, so its slot is overwritten first, before the slot of the oldest
+memory. The gates are evaluated when a memory is written. The look-back is therefore O(1), while the reference scans the past on every
+frame.
 """
 
 from __future__ import annotations
@@ -27,26 +32,27 @@ TRACKED = RECENT + ANCHORS
 MAX_PROMPTED = 4
 AREAS = 10
 EMPTY = -1
-"""Frame number of a slot that holds nothing."""
+"""Frame number of an empty slot."""
 
 
 @dataclass
 class MemoryBank:
-    """The memories of N objects; objects come first in every tensor. S slots: recent, anchors, prompted.
+    """The memories of N objects, in S slots for each object: recent, anchors, prompted.
 
     Attributes:
-        features: [N, S, HW, 64], spatial memories, bfloat16 unless the segmenter says otherwise.
-        frames: int64 [N, S], the frame each slot was written on, EMPTY for none.
-        passed: bool [N, S], whether the memory passed the policy's gates.
-        pointers: float32 [N, P, C], object pointers: a ring over frames, then the prompted frames'.
-        pointer_frames: int64 [N, P], as `frames`.
-        filter_mean, filter_covariance: float64 [N, 8], [N, 4, 3], the motion model (see `kalman`).
-        has_filter: bool [N].
+        features: [N, S, HW, 64], spatial memories in the segmenter's `memory_dtype`, by default bfloat16.
+        frames: int64 [N, S], frame number of each slot, EMPTY for an empty slot.
+        passed: bool [N, S], True for memories that passed the gates of the policy.
+        pointers: float32 [N, P, C], object pointers: a ring buffer over frames, then those of prompted frames.
+        pointer_frames: int64 [N, P], frame number of each pointer, EMPTY for an empty slot.
+        filter_mean: float64 [N, 8], state of the motion model, see `kalman`.
+        filter_covariance: float64 [N, 4, 3], covariance of the motion model.
+        has_filter: bool [N], True for objects with an initialized motion model.
         stable: int64 [N], SAMURAI's count of steady frames.
         frames_unseen: int64 [N], frames since the object was last visible.
-        born: int64 [N], the frame of the first prompt.
-        areas: float32 [N, AREAS], areas of the latest masks that were not empty, in cells of the low-resolution logits; 0 for none.
-        distance: float32 [N] metres, NaN unknown, see `depth_gate`.
+        first_frame: int64 [N], frame number of the first prompt.
+        areas: float32 [N, AREAS], areas of the latest nonempty masks in cells of the low-resolution logits, 0 for missing values.
+        distance: float32 [N], distance from the camera in meters, NaN for unknown, see `depth_gate`.
     """
 
     features: Tensor
@@ -59,7 +65,7 @@ class MemoryBank:
     has_filter: Tensor
     stable: Tensor
     frames_unseen: Tensor
-    born: Tensor
+    first_frame: Tensor
     areas: Tensor
     distance: Tensor
 
@@ -74,25 +80,36 @@ class MemoryBank:
         memory_dtype: torch.dtype = torch.bfloat16,
         compute_dtype: torch.dtype = torch.float32,
     ) -> MemoryBank:
-        """A bank of `count` objects that remember nothing; `tokens` = HW, `hidden_dim` = C, `num_pointers` = pointers read on a frame."""
+        """Return a bank of objects without memories.
+
+        Args:
+            count: number of objects N.
+            tokens: number of stride-16 tokens HW.
+            memory_dim: channels of a spatial memory.
+            hidden_dim: channels C of an object pointer.
+            num_pointers: maximum number of pointers that are read on a frame, the current one included.
+            device: device of the tensors.
+            memory_dtype: type of the spatial memories.
+            compute_dtype: type of the pointers.
+        """
         slots = TRACKED + MAX_PROMPTED
         ring = num_pointers - 1 + MAX_PROMPTED
 
-        def whole(*shape: int, value: int = 0) -> Tensor:
+        def integers(*shape: int, value: int = 0) -> Tensor:
             return torch.full((count, *shape), value, dtype=torch.int64, device=device)
 
         return MemoryBank(
             features=torch.zeros(count, slots, tokens, memory_dim, dtype=memory_dtype, device=device),
-            frames=whole(slots, value=EMPTY),
+            frames=integers(slots, value=EMPTY),
             passed=torch.zeros(count, slots, dtype=torch.bool, device=device),
             pointers=torch.zeros(count, ring, hidden_dim, dtype=compute_dtype, device=device),
-            pointer_frames=whole(ring, value=EMPTY),
+            pointer_frames=integers(ring, value=EMPTY),
             filter_mean=torch.zeros(count, 8, dtype=torch.float64, device=device),
             filter_covariance=torch.zeros(count, 4, 3, dtype=torch.float64, device=device),
             has_filter=torch.zeros(count, dtype=torch.bool, device=device),
-            stable=whole(),
-            frames_unseen=whole(),
-            born=whole(),
+            stable=integers(),
+            frames_unseen=integers(),
+            first_frame=integers(),
             areas=torch.zeros(count, AREAS, device=device),
             distance=torch.full((count,), float("nan"), device=device),
         )
@@ -102,30 +119,36 @@ class MemoryBank:
 
     @property
     def ring(self) -> int:
-        """Number of pointer slots that are a ring over frames."""
+        """The number of pointer slots in the ring buffer over frames."""
         return int(self.pointers.shape[1]) - MAX_PROMPTED
 
     def append(self, other: MemoryBank) -> None:
-        """Adds the objects of another bank behind the present ones."""
+        """Append the objects of another bank."""
         joined = {item.name: torch.cat((getattr(self, item.name), getattr(other, item.name))) for item in fields(self)}
-        vars(self).update(joined)  # all or nothing: the device may run out of memory on the way
+        vars(self).update(joined)  # all fields or none: the device may run out of memory in the middle
 
     def copy(self) -> MemoryBank:
-        """Another bank with the same contents."""
+        """Return a copy of this bank."""
         return MemoryBank(*(getattr(self, item.name).clone() for item in fields(self)))
 
     def keep(self, rows: list[int]) -> None:
-        """Keeps the objects of the given rows, in that order."""
+        """Keep only the objects of the given rows, in that order."""
         index = torch.tensor(rows, dtype=torch.int64, device=self.frames.device)
         vars(self).update({item.name: getattr(self, item.name)[index] for item in fields(self)})
 
     def resized(self, old: int, new: int) -> MemoryBank:
-        """The bank for a network that works on images of another size: spatial memories [N, S, old * old, 64] become new * new.
+        """Return the bank for a network with another image size.
 
-        The motion model counts in pixels of the network's image, and starts anew.
+        Spatial memories are interpolated. The motion model restarts, because its unit is a pixel of the network's image.
+
+        Args:
+            old: side of the present stride-16 map, HW = old * old.
+            new: side of the new stride-16 map.
         """
         count, slots, _, width = self.features.shape
-        maps = self.features.cpu().float().reshape(count * slots, old, old, width).permute(0, 3, 1, 2)  # on the host: the device is full
+        maps = (
+            self.features.cpu().float().reshape(count * slots, old, old, width).permute(0, 3, 1, 2)
+        )  # on the host, because the device has no free memory
         scaled = F.interpolate(maps, size=(new, new), mode="bilinear", align_corners=False, antialias=True)
         features = scaled.flatten(2).transpose(1, 2).reshape(count, slots, new * new, width).to(self.features.dtype)
         return replace(
@@ -137,22 +160,30 @@ class MemoryBank:
         )
 
     def write_tracked(self, frame: int, features: Tensor, passed: Tensor, pointers: Tensor, where: Tensor) -> None:
-        """Stores a tracked frame of the objects `where` (bool [N]): features [N, HW, 64], gate verdicts [N], pointers [N, C]."""
+        """Write the memories of a tracked frame.
+
+        Args:
+            frame: frame number.
+            features: [N, HW, 64], spatial memories.
+            passed: bool [N], True for memories that passed the gates of the policy.
+            pointers: [N, C], object pointers.
+            where: bool [N], objects to write.
+        """
         recent = self.frames[:, :RECENT]
-        # The order in which slots are given away: a memory that failed its gates, an empty slot, the oldest.
+        # The slot to overwrite: first a memory that failed the gates, then an empty slot, then the oldest memory.
         order = torch.where(recent == EMPTY, EMPTY, torch.where(self.passed[:, :RECENT], recent, EMPTY - 1))
-        order = torch.where(recent == frame, EMPTY - 2, order)  # the frame is done again, because something after this had failed
+        order = torch.where(recent == frame, EMPTY - 2, order)  # a retry of a frame that failed after this write
         rows = torch.arange(len(self), device=recent.device)
         slot = order.argmin(dim=1)
         self.features[rows, slot] = torch.where(where[:, None, None], features, self.features[rows, slot])
         self.frames[rows, slot] = torch.where(where, frame, self.frames[rows, slot])
         self.passed[rows, slot] = torch.where(where, passed, self.passed[rows, slot])
-        place = frame % self.ring
-        self.pointers[:, place] = torch.where(where[:, None], pointers, self.pointers[:, place])
-        self.pointer_frames[:, place] = torch.where(where, frame, EMPTY)
+        ring_slot = frame % self.ring
+        self.pointers[:, ring_slot] = torch.where(where[:, None], pointers, self.pointers[:, ring_slot])
+        self.pointer_frames[:, ring_slot] = torch.where(where, frame, EMPTY)
 
     def write_anchor(self, frame: int, features: Tensor, where: Tensor) -> None:
-        """Stores an anchor of the objects `where` (bool [N]) in place of their oldest: features [N, HW, 64]."""
+        """Replace the oldest anchor of the objects `where` (bool [N]) by the spatial memories `features` [N, HW, 64] of a frame."""
         rows = torch.arange(len(self), device=self.frames.device)
         anchors = self.frames[:, RECENT:TRACKED]
         slot = RECENT + torch.where(anchors == frame, EMPTY - 1, anchors).argmin(dim=1)
@@ -161,18 +192,26 @@ class MemoryBank:
         self.passed[rows, slot] = self.passed[rows, slot] | where
 
     def write_motion(self, state: BoxState, has_filter: Tensor, stable: Tensor, where: Tensor) -> None:
-        """Stores the motion model and the steady frames (int64 [N]) of the objects `where` (bool [N])."""
+        """Write the motion model and the counts of steady frames (int64 [N]) of the objects `where` (bool [N])."""
         self.filter_mean = torch.where(where[:, None], state.mean, self.filter_mean)
         self.filter_covariance = torch.where(where[:, None, None], state.covariance, self.filter_covariance)
         self.has_filter = torch.where(where, has_filter, self.has_filter)
         self.stable = torch.where(where, stable, self.stable)
 
-    def note_areas(self, areas: Tensor) -> None:
-        """Remembers the latest areas [N], in cells; empty masks are not counted."""
+    def record_areas(self, areas: Tensor) -> None:
+        """Record the mask areas [N] of a frame, in cells. Empty masks are skipped."""
         self.areas = torch.where((areas > 0)[:, None], torch.cat((areas[:, None], self.areas[:, :-1]), dim=1), self.areas)
 
     def write_prompted(self, row: int, slot: int, frame: int, features: Tensor, pointer: Tensor) -> None:
-        """Stores a prompted frame of one object in prompt slot 0 <= slot < MAX_PROMPTED: features [HW, 64], pointer [C]."""
+        """Write the memory of a prompted frame of one object.
+
+        Args:
+            row: row of the object.
+            slot: prompt slot, 0 <= slot < MAX_PROMPTED.
+            frame: frame number.
+            features: [HW, 64], spatial memory.
+            pointer: [C], object pointer.
+        """
         self.features[row, TRACKED + slot] = features
         self.frames[row, TRACKED + slot] = frame
         self.passed[row, TRACKED + slot] = True

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""How masks are proposed: from what objects remember, and from what a user says. Stateless."""
+"""Prediction of masks from the memories of objects and from prompts. Stateless."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from torch import Tensor
 
 from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.segmentation.mask_prediction import OUTSIDE_LOGIT, MaskPrediction
-from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, joined
+from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.depth_gate import outside_depth_gate
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
 
 PROMPT_OBJECT_SCORE = 10.0
-"""Object score of a mask prompt: SAM 2 takes the user's word that the object is there."""
+"""Object score of a mask prompt. As in SAM 2, a mask prompt counts as proof that the object is visible."""
 
 
 @dataclass(frozen=True)
 class MemoryReadout:
-    """What memory says of N objects on an image: maps [N, C, f, f] for the decoder, the masks taken, the policy's verdict."""
+    """The prediction from memory for N objects on an image.
+
+    Attributes:
+        maps: [N, C, f, f], decoder maps conditioned on the memories.
+        prediction: the chosen masks.
+        choice: the choice of the policy.
+    """
 
     maps: Tensor
     prediction: MaskPrediction
@@ -34,49 +40,59 @@ class MemoryReadout:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Proposes masks with a network and a policy that chooses among candidates."""
+    """Mask predictor with a network and a policy that chooses among candidates."""
 
     segmenter: Sam2Segmenter
     policy: Policy
 
     def read_memory(self, features: ImageFeatures, bank: MemoryBank, frame: int, prompts: int) -> MemoryReadout:
-        """What memory says of a bank's objects on an image; `prompts` is the largest number of prompts that one of them had."""
-        used = min(prompts, MAX_PROMPTED)
+        """Predict the objects of a bank on an image from their memories.
+
+        Args:
+            features: the encoded image.
+            bank: the memories of the objects.
+            frame: frame number of the image.
+            prompts: largest number of prompts that one of the objects had.
+        """
+        prompt_slots = min(prompts, MAX_PROMPTED)
         maps, decoded = [], []
-        for part, rows in self.segmenter.batches(len(bank)):
-            count = part.stop - part.start
-            read = self._read(bank, frame, used, rows)
-            attended = self.segmenter.attend(features, read)
+        for batch, rows in self.segmenter.batches(len(bank)):
+            count = batch.stop - batch.start
+            memories = self._read(bank, frame, prompt_slots, rows)
+            attended = self.segmenter.attend(features, memories)
             decoded.append(self.segmenter.decode(attended, features).first(count))
             maps.append(attended[:count])
         prediction, choice = self._choose_by_policy(bank, frame, Decoded.join(decoded), features.depth)
-        return MemoryReadout(joined(maps), prediction, choice)
+        return MemoryReadout(concatenate(maps), prediction, choice)
 
-    def _read(self, bank: MemoryBank, frame: int, used: int, batch: Tensor) -> Memories:
-        """The memories of the objects `batch` (int64 [B]) that the policy reads, newest first, then those of `used` prompts; pointers."""
+    def _read(self, bank: MemoryBank, frame: int, prompt_slots: int, batch: Tensor) -> Memories:
+        """Gather the memories and pointers of the objects `batch` (int64 [B]).
+
+        The spatial memories are those that the policy reads, newest first, then those of `prompt_slots` prompts.
+        """
         segmenter = self.segmenter
         rows, valid = self.policy.recent_rows(bank, frame)
         newest_first = torch.where(valid, rows, rows.shape[1]).argsort(dim=1, stable=True)[:, :RECENT]
-        prompted = torch.arange(TRACKED, TRACKED + used, device=rows.device).expand(len(bank), -1)
-        slots = torch.cat((newest_first, prompted), dim=1)  # the slots that are read, of each object
-        oldest = torch.full_like(prompted, segmenter.num_memories - 1)
-        rows = torch.cat((rows.gather(1, newest_first), oldest), dim=1)
+        prompted = torch.arange(TRACKED, TRACKED + prompt_slots, device=rows.device).expand(len(bank), -1)
+        slots = torch.cat((newest_first, prompted), dim=1)  # the slots to read for each object
+        prompt_rows = torch.full_like(prompted, segmenter.num_memories - 1)
+        rows = torch.cat((rows.gather(1, newest_first), prompt_rows), dim=1)
         valid = torch.cat((valid.gather(1, newest_first), bank.frames.gather(1, prompted) != EMPTY), dim=1)
         memory = bank.features[batch[:, None], slots[batch]].to(segmenter.compute_dtype)
 
-        count = bank.ring + used
+        count = bank.ring + prompt_slots
         pointer_frames = bank.pointer_frames[batch, :count]
         ages = (frame - pointer_frames).abs()
-        current = ages < segmenter.num_pointers  # a restored ring may hold older ones
+        current = ages < segmenter.num_pointers  # a restored ring buffer may hold older pointers
         current[:, bank.ring :] = True
-        parts = segmenter.pointer_tokens
-        pointers = bank.pointers[batch, :count].reshape(len(batch), count * parts, segmenter.memory_dim)
-        pointer_position = segmenter.pointer_position(ages).repeat_interleave(parts, dim=1)
-        pointer_valid = ((pointer_frames != EMPTY) & current).repeat_interleave(parts, dim=1)
+        tokens = segmenter.pointer_tokens
+        pointers = bank.pointers[batch, :count].reshape(len(batch), count * tokens, segmenter.memory_dim)
+        pointer_position = segmenter.pointer_position(ages).repeat_interleave(tokens, dim=1)
+        pointer_valid = ((pointer_frames != EMPTY) & current).repeat_interleave(tokens, dim=1)
         return Memories(memory, segmenter.temporal_rows[rows[batch]], valid[batch], pointers, pointer_position, pointer_valid)
 
     def from_mask(self, features: ImageFeatures, prompt: MaskPrompt) -> MaskPrediction:
-        """SAM 2's way: the mask is the answer, the decoder is only asked for the pointer."""
+        """Return the prediction of a mask prompt. As in SAM 2, the prompt is the mask, and the decoder only gives the object pointer."""
         segmenter = self.segmenter
         size = (segmenter.image_size, segmenter.image_size)
         mask = torch.from_numpy(prompt.mask).to(segmenter.device)[None, None].to(segmenter.compute_dtype)
@@ -84,15 +100,17 @@ class Predictor:
             mask = (F.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=True) >= 0.5).to(segmenter.compute_dtype)
         low_size = (segmenter.mask_size, segmenter.mask_size)
         low_res_logits = F.interpolate(mask * 20.0 - 10.0, size=low_size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
-        decoded = segmenter.decode(segmenter.bare(features, 1), features, mask_logits=segmenter.mask_prompt_logits(mask), multimask=False)
-        yes = torch.ones(1, dtype=torch.bool, device=segmenter.device)
+        decoded = segmenter.decode(
+            segmenter.raw_maps(features, 1), features, mask_logits=segmenter.mask_prompt_logits(mask), multimask=False
+        )
+        visible = torch.ones(1, dtype=torch.bool, device=segmenter.device)
         one = torch.ones(1, dtype=segmenter.compute_dtype, device=segmenter.device)
         return MaskPrediction.of(
             low_res_logits,
             one,
             one * PROMPT_OBJECT_SCORE,
             one.double() * float("nan"),
-            yes,
+            visible,
             segmenter.point(decoded.tokens[:, 0], decoded.object_score > 0),
         )
 
@@ -103,21 +121,21 @@ class Predictor:
         height: int,
         width: int,
         frame: int,
-        fresh: MemoryBank,
+        new_bank: MemoryBank,
         row: int | None,
         readout: MemoryReadout | None,
     ) -> MaskPrediction:
-        """The mask of a box or of points on an image of the given size in pixels.
+        """Predict the mask of a box or of points on an image.
 
         Args:
             features: the encoded image.
-            prompt: the box or points.
-            height: of the image.
-            width: of the image.
-            frame: its number.
-            fresh: a bank of one object; the motion model of a new object that a single click started is written there.
-            row: the object that is corrected, as a row of `recalled`; None for a new one.
-            recalled: what memory says of the objects there are.
+            prompt: the box or the points.
+            height: height of the image in pixels.
+            width: width of the image in pixels.
+            frame: frame number of the image.
+            new_bank: a bank of one object. For a new object from a single click, the motion model is written there.
+            row: row of the corrected object in `readout`; None for a new object.
+            readout: the prediction from memory for the existing objects; None without objects.
         """
         segmenter = self.segmenter
         scale_x, scale_y = segmenter.image_size / width, segmenter.image_size / height
@@ -125,15 +143,15 @@ class Predictor:
             x1, y1, x2, y2 = prompt.box
             pixels = [(x1 * scale_x, y1 * scale_y), (x2 * scale_x, y2 * scale_y)]
             labels: Sequence[int] = (2, 3)
-        else:  # pixel centres stay pixel centres
+        else:  # pixel centers stay pixel centers
             pixels = [((x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5) for x, y in prompt.points]
             labels = prompt.labels
-        # A click on an object in view corrects what memory says of it; a box says it all anew.
+        # A click on a visible object refines the prediction from memory. A box replaces it.
         if row is not None and isinstance(prompt, PointPrompt) and readout is not None:
-            known = readout.prediction
+            from_memory = readout.prediction
             maps = readout.maps[row : row + 1]
-            visible = known.visible[row : row + 1, None, None, None]
-            logits = torch.where(visible, known.low_res_logits[row : row + 1, None].clamp(-32.0, 32.0), 0.0)
+            visible = from_memory.visible[row : row + 1, None, None, None]
+            logits = torch.where(visible, from_memory.low_res_logits[row : row + 1, None].clamp(-32.0, 32.0), 0.0)
         else:
             maps, logits = segmenter.unconditioned(features, 1), None
         decoded = segmenter.decode(
@@ -146,33 +164,35 @@ class Predictor:
         )
         if row is not None or len(labels) != 1:
             return self._choose_by_iou(decoded)
-        # A single click on a new object leaves three candidates, and SAMURAI's filter starts with the one taken.
-        prediction, choice = self._choose_by_policy(fresh, frame, decoded, None)
-        fresh.write_motion(choice.state, choice.has_filter, choice.stable, prediction.is_finite)
+        # A single click on a new object has three candidates. SAMURAI's filter starts with the chosen one.
+        prediction, choice = self._choose_by_policy(new_bank, frame, decoded, None)
+        new_bank.write_motion(choice.state, choice.has_filter, choice.stable, prediction.is_finite)
         return prediction
 
     def _choose_by_policy(self, bank: MemoryBank, frame: int, decoded: Decoded, depth: Tensor | None) -> tuple[MaskPrediction, Choice]:
-        """The candidate that the policy takes, for each object of a bank; nothing of it lies where depth [m, m] says otherwise."""
-        at_once = self.segmenter.batch_limit or len(bank)
+        """Return the candidate that the policy chooses for each object of a bank, with masks inside the gate of depth [m, m] in meters."""
+        upsample_limit = self.segmenter.batch_limit or len(bank)
         masks = self._masks(decoded)
         if depth is not None:
             masks = torch.where(
                 outside_depth_gate(depth, bank.distance, bank.frames_unseen)[:, None], masks.clamp(max=OUTSIDE_LOGIT), masks
             )
-        candidates = Candidates(masks, decoded.ious, decoded.object_score, self.segmenter.image_size, at_once)
+        candidates = Candidates(masks, decoded.ious, decoded.object_score, self.segmenter.image_size, upsample_limit)
         choice = self.policy.choose(bank, frame, candidates)
-        return self._take(decoded, candidates.masks, choice.index, choice.motion_score), choice
+        return self._select(decoded, candidates.masks, choice.index, choice.motion_score), choice
 
     def _choose_by_iou(self, decoded: Decoded) -> MaskPrediction:
-        """The candidate with the highest predicted IoU, for each object."""
+        """Return the candidate with the highest predicted IoU for each object."""
         unknown = torch.full_like(decoded.object_score, float("nan"), dtype=torch.float64)
-        return self._take(decoded, self._masks(decoded), decoded.ious.argmax(-1), unknown)
+        return self._select(decoded, self._masks(decoded), decoded.ious.argmax(-1), unknown)
 
     def _masks(self, decoded: Decoded) -> Tensor:
+        """Return the candidate masks, with all masks of invisible objects far below 0."""
         visible = decoded.object_score > self.policy.visible_above
         return torch.where(visible[:, None, None, None], decoded.masks, NO_OBJECT_LOGIT)
 
-    def _take(self, decoded: Decoded, masks: Tensor, index: Tensor, motion_score: Tensor) -> MaskPrediction:
+    def _select(self, decoded: Decoded, masks: Tensor, index: Tensor, motion_score: Tensor) -> MaskPrediction:
+        """Return the prediction of the candidates `index`, int64 [N]."""
         rows = torch.arange(len(index), device=index.device)
         visible = decoded.object_score > self.policy.visible_above
         pointers = self.segmenter.point(decoded.tokens[rows, index], visible)

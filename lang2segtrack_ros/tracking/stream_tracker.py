@@ -1,17 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Follows prompted objects through a stream, frame by frame.
+"""Tracking of prompted objects through a stream, frame by frame.
 
-A frame is worked on in three moves: `begin` encodes it and proposes a mask for every object, `OpenFrame.prompt` adds or
-corrects objects on this very frame, `OpenFrame.commit` writes the memories and gives the result. Nothing is changed before
-`commit`, so an exception on the way leaves the tracker as it was. `StreamTracker.step` does all three.
+A frame has three phases. `StreamTracker.begin` predicts a mask for every object on the encoded image. `OpenFrame.prompt` adds or
+corrects objects on this frame. `OpenFrame.commit` writes the memories and returns the result. The state changes only in `commit`, so an
+earlier exception leaves the tracker unchanged. `StreamTracker.step` runs all three phases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,8 +22,8 @@ from torch import Tensor
 from lang2segtrack_ros.runtime.snapshot import Snapshot
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.postprocess import make_tracks
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, joined
-from lang2segtrack_ros.tracking.depth_gate import distances
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, concatenate
+from lang2segtrack_ros.tracking.depth_gate import update_distances
 from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies.base import Policy
@@ -34,20 +34,46 @@ from lang2segtrack_ros.types.prompts import ObjectPrompt
 from lang2segtrack_ros.types.results import Track
 
 
+@dataclass(frozen=True)
+class _FrameUpdate:
+    """The computed effect of one frame on the tracker, for N objects.
+
+    Attributes:
+        ids: ids of the objects after the frame, existing objects first.
+        labels: labels by id.
+        prediction: masks and scores of the objects.
+        from_prompt: bool [N], True for masks from a prompt of this frame.
+        memories: [N, HW, 64], spatial memories.
+        is_finite: bool [N], False where the network returned NaN or infinity.
+        frames_unseen: int64 [N], frames since each object was last visible.
+        tracks: results in the order of `ids`.
+    """
+
+    ids: list[int]
+    labels: dict[int, str]
+    prediction: MaskPrediction
+    from_prompt: Tensor
+    memories: Tensor
+    is_finite: Tensor
+    frames_unseen: Tensor
+    tracks: list[Track]
+
+
 class StreamTracker:
-    """SAM 2 tracking of many objects on an endless stream, with memory that depends on the number of objects alone.
+    """SAM 2 tracker of many objects on an endless stream. Its memory use depends only on the number of objects.
+
+    All state is kept for each object separately, so objects do not influence each other. The batch of a frame changes results only by
+    rounding.
 
     Args:
         segmenter: the network.
-        policy: "sam2", "samurai" or a `policies.Policy`.
-        max_objects: more are refused.
-        min_region_ratio: parts of a mask smaller than this share of its largest part are specks and left out of results (see
-            `mask_filter`); 0 gives masks as the network does.
+        policy: name of a memory policy, such as "sam2" or "samurai", or a `policies.base.Policy`.
+        max_objects: maximum number of objects. The tracker refuses further ones.
+        min_region_ratio: minimum area of a region of a mask relative to its largest region, see `small_regions`. Smaller regions are
+            removed from results. Set to 0 to keep the masks of the network.
 
     Attributes:
-        on_logits: a hook for debugging, called on each frame with the ids of the objects and their mask logits [N, h, w]; None for none.
-
-    One object never influences another: all state is per object, and a frame's batch only changes results by rounding.
+        on_logits: debug hook, called on each frame with the ids of the objects and their mask logits [N, h, w]; None without a hook.
     """
 
     def __init__(
@@ -68,11 +94,11 @@ class StreamTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all objects; ids go on from where they were, so that no id ever means two things."""
+        """Remove all objects. The ids continue, so that an id never names two objects."""
         self.frame_index = 0
         self.ids: list[int] = []
         self._labels: dict[int, str] = {}
-        self._prompts_seen: dict[int, int] = {}
+        self._prompt_counts: dict[int, int] = {}
         self._pending.clear()
         self.bank = self._empty_bank(0)
 
@@ -89,59 +115,63 @@ class StreamTracker:
             compute_dtype=segmenter.compute_dtype,
         )
 
-    def fresh_bank(self) -> MemoryBank:
-        """The bank of one object that is born on this frame."""
+    def new_object_bank(self) -> MemoryBank:
+        """Return the bank of one object that starts on this frame."""
         bank = self._empty_bank(1)
-        bank.born += self.frame_index
+        bank.first_frame += self.frame_index
         return bank
 
     def reserve_id(self) -> int:
-        """The next id, > 0, never given twice."""
+        """Return the next id, > 0. An id is never given twice."""
         self._next_id += 1
         return self._next_id - 1
 
-    def unknown_id(self, track_id: int) -> str:
-        """A sentence about an id that is not tracked."""
-        known = ", ".join(str(known) for known in sorted(self.ids)) or "none"
-        return f"there is no track {track_id}; tracked now: {known}"
+    def unknown_id_message(self, track_id: int) -> str:
+        """Return the error sentence for an id that is not tracked."""
+        tracked = ", ".join(str(known_id) for known_id in sorted(self.ids)) or "none"
+        return f"there is no track {track_id}; tracked now: {tracked}"
 
-    def check_room(self, waiting: int = 0) -> None:
-        """Raises TrackerError when no object fits beside the present ones and `waiting` more."""
-        if len(self.ids) + waiting >= self.max_objects:
-            raise TrackerError(f"{self.max_objects} objects are tracked already and no more are allowed; remove one first")
+    def check_capacity(self, reserved: int = 0) -> None:
+        """Raise TrackerError when the tracker has no capacity for one more object besides `reserved` new ones."""
+        if len(self.ids) + reserved >= self.max_objects:
+            raise TrackerError(f"{self.max_objects} objects are tracked already, which is the maximum: remove one first")
 
     def add(self, prompt: ObjectPrompt) -> int:
-        """Takes a prompt for the next frame; returns the id that the object will have.
+        """Queue a prompt for the next frame, and return the id of its object.
 
         Raises:
-            TrackerError: it corrects an unknown object, or there is no room for another.
+            TrackerError: the prompt corrects an unknown object, or the tracker has no capacity for another object.
         """
         if prompt.track_id is not None and prompt.track_id not in self.ids:
-            raise TrackerError(self.unknown_id(prompt.track_id))
+            raise TrackerError(self.unknown_id_message(prompt.track_id))
         if prompt.track_id is None:
-            self.check_room(sum(item.track_id is None for _, item in self._pending))
+            self.check_capacity(sum(item.track_id is None for _, item in self._pending))
         track_id = self.reserve_id() if prompt.track_id is None else prompt.track_id
         self._pending.append((track_id, prompt))
         return track_id
 
     def remove(self, track_id: int) -> None:
-        """Forgets an object. Raises TrackerError when it is not tracked."""
-        pending = len(self._pending)
+        """Remove an object.
+
+        Raises:
+            TrackerError: the object is not tracked.
+        """
+        pending_count = len(self._pending)
         self._pending = [item for item in self._pending if item[0] != track_id]
         if track_id not in self.ids:
-            if len(self._pending) == pending:
-                raise TrackerError(self.unknown_id(track_id))
+            if len(self._pending) == pending_count:
+                raise TrackerError(self.unknown_id_message(track_id))
             return
-        rows = [row for row, known in enumerate(self.ids) if known != track_id]
+        rows = [row for row, known_id in enumerate(self.ids) if known_id != track_id]
         bank = copy(self.bank)
         bank.keep(rows)
-        self.bank = bank  # only now: memory may have run out on the way
+        self.bank = bank  # assigned last: the device may run out of memory before
         self.ids.remove(track_id)
-        del self._labels[track_id], self._prompts_seen[track_id]
+        del self._labels[track_id], self._prompt_counts[track_id]
 
     @torch.inference_mode()
     def encode(self, frame: Frame) -> ImageFeatures:
-        """Runs the image encoder on a frame; its depth goes with it where the policy looks at depth."""
+        """Run the image encoder on a frame. The result includes the depth if the policy uses it."""
         features = self.segmenter.encode(self.segmenter.preprocess(frame.color))
         if frame.depth is None or not self.policy.uses_depth:
             return features
@@ -151,17 +181,20 @@ class StreamTracker:
 
     @torch.inference_mode()
     def begin(self, features: ImageFeatures, height: int, width: int) -> OpenFrame:
-        """Proposes masks for all objects on an encoded image of the given size in pixels; changes nothing."""
+        """Predict the masks of all objects on an encoded image of the given size in pixels. The state does not change."""
         readout = None
         if self.ids:
-            readout = self.predictor.read_memory(features, self.bank, self.frame_index, max(self._prompts_seen.values()))
+            readout = self.predictor.read_memory(features, self.bank, self.frame_index, max(self._prompt_counts.values()))
         return OpenFrame(self, features, height, width, readout)
 
     def step(self, frame: Frame | NDArray[np.uint8]) -> list[Track]:
-        """One frame: follows all objects, applies the prompts given since the last frame, returns all objects by rising id.
+        """Process one frame: track all objects, and apply the prompts queued since the last frame.
+
+        Returns:
+            All objects in ascending order of ids.
 
         Raises:
-            PromptError: a waiting prompt does not fit the image; it is dropped and the frame does not count.
+            PromptError: a queued prompt does not fit the image. The tracker drops that prompt, and the frame does not count.
         """
         if not isinstance(frame, Frame):
             frame = Frame(frame)
@@ -176,34 +209,43 @@ class StreamTracker:
         return opened.commit()
 
     def use(self, segmenter: Sam2Segmenter) -> None:
-        """Goes on with the same network at another appetite or image size; what objects remember is scaled."""
+        """Continue with the same network at another batch limit or image size. The memories of the objects are rescaled."""
         if segmenter.feature_size != self.segmenter.feature_size:
             self.bank = self.bank.resized(self.segmenter.feature_size, segmenter.feature_size)
         self.segmenter = segmenter
         self.predictor = Predictor(segmenter, self.policy)
 
     def snapshot(self) -> Snapshot:
-        """Everything as it is between two frames. What a `commit` has written into objects' memories since stays, and is written anew."""
-        names = ("frame_index", "ids", "_labels", "_prompts_seen", "_pending", "bank")
+        """Return a snapshot of the state between two frames.
+
+        A snapshot does not undo the memories that a later `commit` wrote in place. The retry of the frame overwrites them.
+        """
+        names = ("frame_index", "ids", "_labels", "_prompt_counts", "_pending", "bank")
         return Snapshot([(self, names)], copied=(MemoryBank,))
 
     def fork(self) -> StreamTracker:
-        """An empty tracker on the same network and at the same frame, to catch up objects that are later `adopt`ed."""
+        """Return an empty tracker with the same network at the same frame, to catch up objects before `adopt` takes them over."""
         other = StreamTracker(self.segmenter, self.policy, self.max_objects, self.min_region_ratio)
         other.frame_index = self.frame_index
         return other
 
     def adopt(self, other: StreamTracker) -> None:
-        """Takes over the objects of a fork that has reached this tracker's frame; their ids must be this tracker's own."""
+        """Take over the objects of a fork. Their ids must come from this tracker.
+
+        Raises:
+            TrackerError: the fork is at another frame than this tracker.
+        """
         if other.frame_index != self.frame_index:
-            raise TrackerError(f"the fork is at frame {other.frame_index}, this tracker at {self.frame_index}")
+            raise TrackerError(
+                f"the fork is at frame {other.frame_index}, but this tracker is at frame {self.frame_index}: advance the fork first"
+            )
         self.bank.append(other.bank)
         self.ids.extend(other.ids)
         self._labels.update(other._labels)
-        self._prompts_seen.update(other._prompts_seen)
+        self._prompt_counts.update(other._prompt_counts)
 
     def preview(self, opened: OpenFrame) -> list[Track]:
-        """The objects as memory proposes them on an open frame; see `OpenFrame.tracks`."""
+        """Return the objects as predicted from memory on an open frame; see `OpenFrame.tracks`."""
         if opened.readout is None:
             return []
         prediction, bank = opened.readout.prediction, self.bank
@@ -214,61 +256,80 @@ class StreamTracker:
 
     @torch.inference_mode()
     def commit(self, opened: OpenFrame) -> list[Track]:
-        """Remembers an open frame; see `OpenFrame.commit`."""
+        """Write the memories of an open frame; see `OpenFrame.commit`."""
+        update = self._compute_update(opened)
+        if update is None:
+            self.frame_index += 1
+            return []
+        # All values are computed. From here on the state changes, and no step can fail.
+        self._write_update(opened, update)
+        if self.on_logits is not None:
+            self.on_logits(update.ids, update.prediction.low_res_logits)
+        return sorted(update.tracks, key=lambda track: track.id)
+
+    def _compute_update(self, opened: OpenFrame) -> _FrameUpdate | None:
+        """Compute the effect of an open frame on the tracker without any change of state; None without objects."""
         prompted, readout = opened.prompted, opened.readout
         added = [prompted[track_id] for track_id in opened.added]
         parts = [item.prediction for item in added]
         corrected = {item.row: item.prediction for item in prompted.values() if item.row is not None}
         if readout is not None:
-            known = readout.prediction
-            for row, prediction in corrected.items():
-                known = known.replaced(row, prediction)
-            parts.insert(0, known)
+            existing = readout.prediction
+            for row, row_prediction in corrected.items():
+                existing = existing.with_row(row, row_prediction)
+            parts.insert(0, existing)
         if not parts:
-            self.frame_index += 1
-            return []
-        whole = MaskPrediction.join(parts)
-        old = len(self.ids)
-        from_user = torch.zeros_like(whole.visible)
+            return None
+        prediction = MaskPrediction.join(parts)
+        from_prompt = torch.zeros_like(prediction.visible)
         if prompted:
-            from_user = torch.tensor([row in corrected for row in range(old)] + [True] * len(added), device=whole.iou.device)
-        written = []
-        for part, rows in self.segmenter.batches(len(whole.iou)):
-            memory = self.segmenter.encode_memory(opened.features, whole.low_res_logits[rows], whole.object_score[rows], from_user[rows])
-            written.append(memory[: part.stop - part.start])
-        memories = joined(written)
-        is_finite = whole.is_finite & memories.isfinite().flatten(1).all(1)
+            from_prompt = torch.tensor(
+                [row in corrected for row in range(len(self.ids))] + [True] * len(added), device=prediction.iou.device
+            )
+        memories = self._encode_memories(opened.features, prediction, from_prompt)
+        is_finite = prediction.is_finite & memories.isfinite().flatten(1).all(1)
         ids = self.ids + opened.added
         labels = {**self._labels, **{key: item.prompt.label or self._labels.get(key, "") for key, item in prompted.items()}}
         banks = [self.bank, *(item.bank for item in added)]
-        frames_unseen = whole.count_frames_unseen(torch.cat([bank.frames_unseen for bank in banks]))
+        frames_unseen = prediction.count_frames_unseen(torch.cat([bank.frames_unseen for bank in banks]))
         stable = torch.cat(([readout.choice.stable] if readout is not None else []) + [bank.stable for bank in banks[1:]])
-        tracks = make_tracks(ids, labels, whole, frames_unseen, stable, opened.height, opened.width, self.min_region_ratio)
+        tracks = make_tracks(ids, labels, prediction, frames_unseen, stable, opened.height, opened.width, self.min_region_ratio)
+        return _FrameUpdate(ids, labels, prediction, from_prompt, memories, is_finite, frames_unseen, tracks)
 
-        # All is computed: from here on the state changes, and nothing can fail.
-        if readout is not None:
-            choice, tracked = readout.choice, ~from_user[:old] & is_finite[:old]
-            self.bank.write_tracked(self.frame_index, memories[:old], choice.passed, whole.pointers[:old], tracked)
+    def _encode_memories(self, features: ImageFeatures, prediction: MaskPrediction, from_prompt: Tensor) -> Tensor:
+        """Encode the masks of all objects as spatial memories [N, HW, 64], batch by batch."""
+        encoded = []
+        for batch, rows in self.segmenter.batches(len(prediction.iou)):
+            memories = self.segmenter.encode_memory(
+                features, prediction.low_res_logits[rows], prediction.object_score[rows], from_prompt[rows]
+            )
+            encoded.append(memories[: batch.stop - batch.start])
+        return concatenate(encoded)
+
+    def _write_update(self, opened: OpenFrame, update: _FrameUpdate) -> None:
+        """Write a computed update into the tracker, and advance to the next frame."""
+        prediction, memories = update.prediction, update.memories
+        old_count = len(self.ids)
+        if opened.readout is not None:
+            choice, tracked = opened.readout.choice, ~update.from_prompt[:old_count] & update.is_finite[:old_count]
+            self.bank.write_tracked(self.frame_index, memories[:old_count], choice.passed, prediction.pointers[:old_count], tracked)
             if choice.anchor is not None:
-                self.bank.write_anchor(self.frame_index, memories[:old], choice.anchor & tracked)
-            self.bank.write_motion(choice.state, choice.has_filter, choice.stable, is_finite[:old])
-        for item in added:
-            self.bank.append(item.bank)
-        self.ids = ids
-        for track_id, item in prompted.items():
-            row = ids.index(track_id)
-            seen = self._prompts_seen.get(track_id, 0)
-            slot = seen if seen < MAX_PROMPTED else 1 + (seen - 1) % (MAX_PROMPTED - 1)  # the first prompt is never forgotten
-            self.bank.write_prompted(row, slot, self.frame_index, memories[row], whole.pointers[row])
-            self._prompts_seen[track_id] = seen + 1
+                self.bank.write_anchor(self.frame_index, memories[:old_count], choice.anchor & tracked)
+            self.bank.write_motion(choice.state, choice.has_filter, choice.stable, update.is_finite[:old_count])
+        for track_id in opened.added:
+            self.bank.append(opened.prompted[track_id].bank)
+        self.ids = update.ids
+        for track_id, item in opened.prompted.items():
+            row = update.ids.index(track_id)
+            count = self._prompt_counts.get(track_id, 0)
+            slot = count if count < MAX_PROMPTED else 1 + (count - 1) % (MAX_PROMPTED - 1)  # the first prompt is never overwritten
+            self.bank.write_prompted(row, slot, self.frame_index, memories[row], prediction.pointers[row])
+            self._prompt_counts[track_id] = count + 1
             if item.row is not None:
-                self.bank.stable[row] = 0  # the user said where it is: the motion model starts anew
-        self._labels = labels
-        self.bank.frames_unseen = frames_unseen
+                self.bank.stable[row] = 0  # the motion model restarts, because the prompt gives the position
+        self._labels = update.labels
+        self.bank.frames_unseen = update.frames_unseen
         if opened.features.depth is not None:
-            self.bank.distance = distances(opened.features.depth, whole.low_res_logits, self.bank.distance)
-        self.bank.note_areas((whole.low_res_logits > 0).flatten(1).sum(1).float())
+            self.bank.distance = update_distances(opened.features.depth, prediction.low_res_logits, self.bank.distance)
+        self.bank.record_areas((prediction.low_res_logits > 0).flatten(1).sum(1).float())
         self.frame_index += 1
-        if self.on_logits is not None:
-            self.on_logits(ids, whole.low_res_logits)
-        return sorted(tracks, key=lambda track: track.id)

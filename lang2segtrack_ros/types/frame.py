@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The input of the engine: one image with its time, and depth and camera where there are some."""
+"""The input of the engine: one image with its timestamp, optional depth and an optional camera model."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 
 class FrameError(ValueError):
-    """An image that the engine cannot work on; the message names what is wrong with it."""
+    """An image that the engine cannot process. The message names the fault."""
 
 
 @dataclass(frozen=True)
 class CameraModel:
-    """A calibrated camera, in the optical frame of REP-103 (x right, y down, z forward).
+    """A calibrated camera in the optical frame of REP-103 (x right, y down, z forward).
 
     Attributes:
         fx, fy: focal lengths in pixels.
-        cx, cy: principal point in pixels, (0, 0) being the centre of the top left pixel.
-        width, height: the image size in pixels that the four numbers belong to.
+        cx, cy: principal point in pixels. (0, 0) is the center of the top left pixel.
+        width, height: image size in pixels for which the intrinsics hold. 0 means any size.
         frame_id: name of the optical frame.
-        distortion: OpenCV's coefficients; empty for a pinhole camera.
-        fisheye: whether they are those of OpenCV's fisheye model (ROS: equidistant).
+        distortion: distortion coefficients of OpenCV. Empty for a pinhole camera.
+        fisheye: True if the coefficients belong to OpenCV's fisheye model (ROS: equidistant).
 
     Raises:
-        FrameError: focal lengths that are not positive, numbers that are not finite.
+        FrameError: a focal length is not positive, or a number is not finite.
     """
 
     fx: float
@@ -42,14 +42,23 @@ class CameraModel:
 
     def __post_init__(self) -> None:
         if not (self.fx > 0 and self.fy > 0 and np.isfinite([self.fx, self.fy, self.cx, self.cy]).all()):
-            raise FrameError(f"camera model has no valid focal length (fx={self.fx}, fy={self.fy}); is the camera calibrated?")
+            raise FrameError(
+                f"camera model has no valid intrinsics (fx={self.fx}, fy={self.fy}, cx={self.cx}, cy={self.cy}): calibrate the camera"
+            )
         if not np.isfinite(self.distortion).all():
-            raise FrameError(f"camera model has distortion coefficients that are not finite: {self.distortion}")
+            raise FrameError(f"camera model has distortion coefficients that are not finite: {self.distortion}: calibrate the camera")
 
     def resized(self, width: int, height: int) -> CameraModel:
-        """The same camera for its image scaled to another size. Raises FrameError when that has another shape.
+        """Return the same camera for its image scaled to another size.
 
-        Some drivers leave the size at 0: then the numbers are taken to be for this one.
+        Some drivers leave the size at 0. The intrinsics then count as those of the requested size.
+
+        Args:
+            width: new image width in pixels.
+            height: new image height in pixels.
+
+        Raises:
+            FrameError: the new aspect ratio differs by 1 % or more.
         """
         if self.width == 0 or self.height == 0:
             return replace(self, width=width, height=height)
@@ -57,8 +66,11 @@ class CameraModel:
             return self
         x, y = width / self.width, height / self.height
         if not 0.99 < x / y < 1.01:
-            raise FrameError(f"camera model is for {self.width} x {self.height} pixels, which is no scaled {width} x {height} image")
-        # Pixel edges stay pixel edges, so centres move by half a pixel's change.
+            raise FrameError(
+                f"camera model is for {self.width} x {self.height} pixels, but the image has {width} x {height}: "
+                "use a camera_info with the same aspect ratio"
+            )
+        # Scaling keeps pixel edges aligned. Pixel centers therefore shift by half a pixel.
         cx, cy = (self.cx + 0.5) * x - 0.5, (self.cy + 0.5) * y - 0.5
         return replace(self, fx=self.fx * x, fy=self.fy * y, cx=cx, cy=cy, width=width, height=height)
 
@@ -69,12 +81,12 @@ class Frame:
 
     Attributes:
         color: uint8 [H, W, 3], RGB.
-        stamp_ns: time of exposure in nanoseconds.
-        depth: float32 [h, w] in metres along the optical axis, NaN where unknown; its size may differ from the colour image's.
-        camera: the colour camera.
+        stamp_ns: exposure time in nanoseconds.
+        depth: float32 [h, w] in meters along the optical axis, NaN where unknown. Its size may differ from the size of the color image.
+        camera: camera model of the color image.
 
     Raises:
-        FrameError: the arrays have another type or shape, or no pixels.
+        FrameError: an array has the wrong dtype or shape, or has no pixels.
     """
 
     color: NDArray[np.uint8]
@@ -88,17 +100,17 @@ class Frame:
             got = f"{color.dtype} {list(color.shape)}" if isinstance(color, np.ndarray) else type(color).__name__
             raise FrameError(f"color must be a uint8 array [H, W, 3] in RGB order, not {got}")
         if color.shape[0] < 1 or color.shape[1] < 1:
-            raise FrameError(f"color has no pixels (height {color.shape[0]}, width {color.shape[1]})")
+            raise FrameError(f"color has no pixels (height {color.shape[0]}, width {color.shape[1]}): give an image with pixels")
         depth = self.depth
         if depth is not None and (depth.dtype != np.float32 or depth.ndim != 2 or depth.size == 0):
-            raise FrameError(f"depth must be a float32 array [h, w] in metres, not {depth.dtype} {list(depth.shape)}")
+            raise FrameError(f"depth must be a float32 array [h, w] in meters, not {depth.dtype} {list(depth.shape)}")
 
     @property
     def height(self) -> int:
-        """Rows of the colour image."""
+        """Return the number of rows of the color image."""
         return int(self.color.shape[0])
 
     @property
     def width(self) -> int:
-        """Columns of the colour image."""
+        """Return the number of columns of the color image."""
         return int(self.color.shape[1])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of a prompt, and of a question to the detector, on the way through a session."""
+"""The outcome of a prompt that was given to a session."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 from lang2segtrack_ros.types.prompts import Prompt
 
 MAX_ATTEMPTS = 3
-"""Frames on which a prompt is tried when something fails that is not the prompt's fault."""
+"""Maximum number of attempts for a prompt whose frames or detections fail for another reason than the prompt."""
 
 
 @dataclass(eq=False)
 class PromptHandle:
-    """What became of a prompt. Filled in by the frame that applies it.
+    """The outcome of one prompt. The session fills it in when a frame applies the prompt.
 
     Attributes:
         prompt: the prompt.
-        prompt_id: > 0, number of a continuous text prompt, by which it is changed and removed; 0 for other prompts.
-        done: True once it was applied or refused.
-        track_ids: the objects it made, found or corrected.
-        labels: one for each of track_ids.
-        error: why it was refused, empty when it was not.
-        notes: sentences the user should see, such as words the detector does not know.
-        failures: how often work on it has failed for a reason that was not the prompt's own.
+        prompt_id: id of a continuous text prompt, > 0. `replace_prompt_id` and `remove_text` take this id. 0 for other prompts.
+        done: True after the session applied or refused the prompt.
+        track_ids: ids of the objects that the prompt started, found or corrected.
+        labels: one label for each of `track_ids`.
+        error: reason of the refusal. Empty if the prompt was applied.
+        notes: sentences for the user, such as words that the detector does not know.
+        failures: number of failed attempts whose cause was not the prompt itself.
     """
 
     prompt: Prompt
@@ -37,14 +37,28 @@ class PromptHandle:
     notes: list[str] = field(default_factory=list)
     failures: int = 0
 
-    def retries_exhausted(self, error: Exception, what: str) -> bool:
-        """Counts a failure; True, and the prompt is answered, when it has had its tries."""
+    def retries_exhausted(self, error: Exception, operation: str) -> bool:
+        """Count a failed attempt, and refuse the prompt after `MAX_ATTEMPTS`.
+
+        Args:
+            error: the exception of this attempt.
+            operation: name of the failed operation for the message, such as "the detector".
+
+        Returns:
+            True if the prompt is done, so that no further attempt follows.
+        """
         self.failures += 1
         if self.failures >= MAX_ATTEMPTS:
-            going_on = "; it is looked for on" if self.prompt_id else ""
-            self.finish([], [], f"{what} failed {MAX_ATTEMPTS} times, the last time with {type(error).__name__}: {error}{going_on}")
+            continues = "; detection continues" if self.prompt_id else ""
+            self.finish([], [], f"{operation} failed {MAX_ATTEMPTS} times, the last time with {type(error).__name__}: {error}{continues}")
         return self.done
 
     def finish(self, track_ids: Sequence[int], labels: Sequence[str], error: str = "") -> None:
-        """The prompt is answered."""
+        """Store the outcome and mark the prompt as done.
+
+        Args:
+            track_ids: ids of the objects that the prompt started, found or corrected.
+            labels: one label for each of `track_ids`.
+            error: reason of the refusal. Empty if the prompt was applied.
+        """
         self.track_ids, self.labels, self.error, self.done = list(track_ids), list(labels), error, True

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a user can ask for: objects by name, by box, by points, by mask.
+"""The prompts of a user: objects by name, box, points or mask.
 
-Every prompt checks itself when it is made; `check_fits` checks it against the image it is about to be applied to.
-All coordinates are pixels of the input image: integer (x, y) is the centre of a pixel for points, boxes are edges
-(x_min, y_min, x_max, y_max) with the maxima exclusive, so that a box around a mask has the mask's width.
+Each prompt validates itself at construction. `check_fits` validates a prompt against the image to which it is applied.
+All coordinates are pixels of the input image. For points, an integer (x, y) is the center of a pixel.
+Boxes are edges (x_min, y_min, x_max, y_max) with exclusive maxima. A box around a mask therefore has the width of the mask.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ MAX_POINTS = 64
 
 
 class PromptError(ValueError):
-    """A prompt that cannot be followed; the message says what to change."""
+    """A prompt that the session refuses. The message says how to correct it."""
 
 
 def split_phrases(text: str) -> tuple[str, ...]:
-    """The phrases of a sentence, in order and without repeats: "Red mug. a box, red mug" gives ("red mug", "a box").
+    """Split a sentence into its phrases, in order and without repeats.
 
-    Dots, commas, semicolons and line ends separate; case and white space do not count.
+    "Red mug. a box, red mug" gives ("red mug", "a box"). The characters . , ; ? ! and line ends separate phrases.
+    Case and extra white space are ignored.
     """
     parts = map(plain_name, re.split(r"[.,;?!\n]", text))
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def plain_name(name: str) -> str:
-    """A name as text prompts look for it: case and white space do not count."""
+    """Return a name in lower case with single spaces, as text prompts compare it."""
     return " ".join(name.lower().split())
 
 
 def check_label(label: str) -> None:
-    """Raises PromptError for a label that is too long to be published with every image."""
+    """Raise PromptError if a label is too long to be published with every image."""
     if len(label) > MAX_TEXT_LENGTH:
-        raise PromptError(f"the label has {len(label)} characters; at most {MAX_TEXT_LENGTH} are kept: give a shorter name")
+        raise PromptError(f"the label has {len(label)} characters; the maximum is {MAX_TEXT_LENGTH}: give a shorter name")
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ class TextPrompt:
 
     Attributes:
         text: one or more phrases, "red mug. cardboard box."
-        mode: "continuous" keeps looking for new ones, "once" looks on one image.
-        threshold: least score of a detection, 0..1; None takes the detector's own.
-        every: frames from one look for it to the next; None takes the session's `detect_every`.
+        mode: "continuous" detects new objects again and again. "once" detects on one image.
+        threshold: minimum score of a detection, 0..1. None uses the default of the detector.
+        interval: frames between two detections for this prompt. None uses `detect_every` of the session.
+        phrases: the phrases of the text; see `split_phrases`.
 
     Raises:
-        PromptError: empty or overlong text, unknown mode, threshold outside 0..1, every below 1.
+        PromptError: the text is empty or too long, the mode is unknown, the threshold is outside 0..1, or the interval is below 1.
     """
 
     text: str
@@ -67,7 +69,7 @@ class TextPrompt:
 
     def __post_init__(self) -> None:
         if len(self.text) > MAX_TEXT_LENGTH:
-            raise PromptError(f"the text has {len(self.text)} characters; at most {MAX_TEXT_LENGTH} are read: name fewer objects")
+            raise PromptError(f"the text has {len(self.text)} characters; the maximum is {MAX_TEXT_LENGTH}: name fewer objects")
         phrases = split_phrases(self.text)
         if not any(re.search(r"\w", phrase) for phrase in phrases):
             raise PromptError('the text names no object; write phrases that end in a dot, such as "red mug. cardboard box."')
@@ -76,22 +78,22 @@ class TextPrompt:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise PromptError(f"threshold is {self.threshold}; it must lie between 0 and 1")
         if self.interval is not None and self.interval < 1:
-            raise PromptError(f"every is {self.interval}; a look comes at most once a frame, so it must be 1 or more")
+            raise PromptError(f"interval is {self.interval}; it counts frames and must be 1 or more")
         object.__setattr__(self, "phrases", phrases)
 
 
 @dataclass(frozen=True)
 class BoxPrompt:
-    """What is inside a box.
+    """The object inside a box.
 
     Attributes:
-        box: (x_min, y_min, x_max, y_max) in pixels, maxima exclusive.
-        label: name of the object, may be empty.
-        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already, under
-            this label or none.
+        box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima.
+        label: name of the object. May be empty.
+        track_id: id of an existing object to correct. None starts a new object. If the prompt covers a tracked object with the same
+            label, or one of the two has no label, None corrects that object.
 
     Raises:
-        PromptError: not four finite numbers, no area, or an overlong label.
+        PromptError: the box is not four finite numbers, the box has no area, or the label is too long.
     """
 
     box: tuple[float, float, float, float]
@@ -109,27 +111,28 @@ class BoxPrompt:
             )
 
     def check_fits(self, height: int, width: int) -> BoxPrompt:
-        """The box cut to the image. Raises PromptError when it lies outside."""
+        """Return the prompt with its box clipped to the image. Raise PromptError if the clipped box is below 1 pixel."""
         x1, y1, x2, y2 = self.box
-        cut = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
-        if cut[2] - cut[0] < 1 or cut[3] - cut[1] < 1:
-            raise PromptError(f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) lies outside the {width} x {height} image")
-        return BoxPrompt(cut, self.label, self.track_id)
+        clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
+        if clipped[2] - clipped[0] < 1 or clipped[3] - clipped[1] < 1:
+            raise PromptError(f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) lies outside the {width} x {height} image: give a box inside it")
+        return BoxPrompt(clipped, self.label, self.track_id)
 
 
 @dataclass(frozen=True)
 class PointPrompt:
-    """What is under points.
+    """The object under points.
 
     Attributes:
         points: (x, y) in pixels.
-        labels: for each point 1 (on the object) or 0 (not on it); empty means all on it.
-        label: name of the object, may be empty.
-        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already, under
-            this label or none.
+        labels: 1 (on the object) or 0 (off the object) for each point. Empty means that all points are on the object.
+        label: name of the object. May be empty.
+        track_id: id of an existing object to correct. None starts a new object. If the prompt covers a tracked object with the same
+            label, or one of the two has no label, None corrects that object.
 
     Raises:
-        PromptError: an overlong label, no points, too many, not finite, other labels than 0 and 1, none of them 1 for a new object.
+        PromptError: the label is too long, the number of points is outside 1..64, a point is not finite, a point label is neither 0
+            nor 1, or a new object has no point with label 1.
     """
 
     points: Sequence[tuple[float, float]]
@@ -142,37 +145,37 @@ class PointPrompt:
         if not 1 <= len(self.points) <= MAX_POINTS:
             raise PromptError(f"a point prompt takes 1 to {MAX_POINTS} points, not {len(self.points)}")
         if any(len(point) != 2 for point in self.points) or not np.isfinite(np.asarray(self.points, dtype=float)).all():
-            raise PromptError("every point is two finite numbers (x, y)")
+            raise PromptError("a point is not two finite numbers: give every point as (x, y)")
         labels = tuple(int(value) for value in self.labels) or (1,) * len(self.points)
         if len(labels) != len(self.points):
-            raise PromptError(f"{len(self.points)} points came with {len(labels)} labels; give one label for each, or none")
+            raise PromptError(f"{len(self.points)} points came with {len(labels)} labels; give one label for each point, or no labels")
         if set(labels) - {0, 1}:
-            raise PromptError("labels of points are 1 (on the object) or 0 (not on it)")
+            raise PromptError(f"labels of points are 1 (on the object) or 0 (off the object), not {sorted(set(labels) - {0, 1})}")
         if self.track_id is None and 1 not in labels:
-            raise PromptError("a new object needs at least one point on it (label 1)")
+            raise PromptError("a new object needs at least one point on it: give one point the label 1")
         object.__setattr__(self, "points", tuple((float(x), float(y)) for x, y in self.points))
         object.__setattr__(self, "labels", labels)
 
     def check_fits(self, height: int, width: int) -> PointPrompt:
-        """The prompt itself. Raises PromptError when a point lies off the image."""
+        """Return the prompt. Raise PromptError if a point lies off the image."""
         for x, y in self.points:
             if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
-                raise PromptError(f"the point ({x:g}, {y:g}) lies off the {width} x {height} image")
+                raise PromptError(f"the point ({x:g}, {y:g}) lies off the {width} x {height} image: give a point inside it")
         return self
 
 
 @dataclass(frozen=True, eq=False)
 class MaskPrompt:
-    """What a mask covers.
+    """The object that a mask covers.
 
     Attributes:
-        mask: bool [H, W], of the image's size.
-        label: name of the object, may be empty.
-        track_id: an existing object to correct; None starts a new one, unless this shows one that is followed already, under
-            this label or none.
+        mask: bool [H, W], of the size of the image.
+        label: name of the object. May be empty.
+        track_id: id of an existing object to correct. None starts a new object. If the prompt covers a tracked object with the same
+            label, or one of the two has no label, None corrects that object.
 
     Raises:
-        PromptError: not two-dimensional, empty, or an overlong label.
+        PromptError: the mask is not two-dimensional or has no pixel set, or the label is too long.
     """
 
     mask: NDArray[np.bool_]
@@ -185,13 +188,15 @@ class MaskPrompt:
         if mask.ndim != 2 or mask.size == 0:
             raise PromptError(f"a mask is a two-dimensional array, not one of shape {list(mask.shape)}")
         if not mask.any():
-            raise PromptError("the mask is empty: no pixel is set")
+            raise PromptError("the mask is empty: set at least one pixel")
         object.__setattr__(self, "mask", np.ascontiguousarray(mask.astype(bool)))
 
     def check_fits(self, height: int, width: int) -> MaskPrompt:
-        """The prompt itself. Raises PromptError when the mask has another size than the image."""
+        """Return the prompt. Raise PromptError if the mask and the image differ in size."""
         if self.mask.shape != (height, width):
-            raise PromptError(f"the mask is {self.mask.shape[1]} x {self.mask.shape[0]}, the image {width} x {height}; make them equal")
+            raise PromptError(
+                f"the mask is {self.mask.shape[1]} x {self.mask.shape[0]}, the image {width} x {height}: make the sizes equal"
+            )
         return self
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The output of the engine: what is known of every object on one image."""
+"""The output of the engine: the state of every object on one image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lang2segtrack_ros.types.rle import Box, Rle
 
 
 class TrackStatus(IntEnum):
-    """Where an object is in its life; the numbers are those of lang2segtrack/msg/Track."""
+    """The state of an object in its life cycle. The values equal the constants of lang2segtrack/msg/Track."""
 
     TENTATIVE = 0
     TRACKED = 1
@@ -25,13 +25,13 @@ class TrackStatus(IntEnum):
 
 
 class Source(str, Enum):
-    """Which pass over the images an object's mask comes from."""
+    """The pass over the images that produced a mask."""
 
     FORWARD = "forward"
     BACKWARD = "backward"
-    """From the backward pass, on an image before the one it was first prompted on."""
+    """The backward pass produced the mask, on an image before the first prompt for the object."""
     MERGED = "merged"
-    """From the backward pass, where the forward pass had lost the object or was not sure of it."""
+    """The backward pass produced the mask, because the forward pass had lost the object or was uncertain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,18 +39,18 @@ class Track:
     """One object on one image.
 
     Attributes:
-        id: > 0, stable for the object's life.
-        label: the phrase or name it was prompted with.
-        state: its place in the life cycle.
-        score: 0..1, how sure the tracker is of the mask: predicted IoU, 0 when nothing is visible.
-        box: (x_min, y_min, x_max, y_max) in pixels, maxima exclusive; None when nothing is visible.
+        id: id of the object, > 0. It stays the same for the whole life of the object.
+        label: phrase or name of the prompt.
+        state: state in the life cycle.
+        score: confidence of the mask, 0..1: the predicted IoU. 0 if the object is not visible.
+        box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima. None if the object is not visible.
         mask: bool [H, W].
-        predicted_iou: 0..1, the network's own guess of the mask's IoU.
-        object_score: logit; > 0 means visible.
-        motion_score: 0..1, IoU of the mask's box with the motion model's prediction; NaN while there is none.
-        stable_frames: frames for which the motion model has been steady.
-        frames_since_seen: 0 when visible on this image.
-        source: which pass the mask comes from; a stream's own results are all FORWARD.
+        predicted_iou: IoU of the mask as estimated by the network, 0..1.
+        object_score: logit of visibility. > 0 means visible.
+        motion_score: IoU between the box of the mask and the box predicted by the motion model, 0..1. NaN if there is no prediction.
+        stable_frames: number of consecutive frames with a stable motion model.
+        frames_since_seen: number of frames since the object was visible. 0 if it is visible on this image.
+        source: pass that produced the mask. Results of a live stream are always FORWARD.
     """
 
     id: int
@@ -68,21 +68,22 @@ class Track:
 
     @cached_property
     def rle(self) -> Rle:
-        """The mask, run-length encoded."""
+        """Return the run-length encoded mask."""
         return Rle.encode(self.mask, self.box)
 
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """What the engine knows after one image.
+    """The result of the engine for one image.
 
     Attributes:
-        stamp_ns: the image's time.
-        index: number of the image since the session began or was reset, from 0.
-        height, width: size of the image and of all masks.
-        tracks: every living object, by rising id, and once each that was removed since the last image.
-        detections: number of boxes the detector contributed to this image, None when none were due.
-        prompted: ids of the objects that a prompt started or corrected, or a detection started, on this image.
+        stamp_ns: timestamp of the image in nanoseconds.
+        index: number of the image since the start or the last reset of the session, from 0.
+        height, width: size of the image and of all masks in pixels.
+        tracks: all objects in order of their ids. An object that was removed since the previous image appears once more, as REMOVED.
+        detections: number of boxes from the detector that reached this image. None if no detection result arrived.
+        prompted: ids of the objects that a prompt started or corrected, or that a detection started, on this image.
+        by_id: the tracks by id.
     """
 
     stamp_ns: int
@@ -96,7 +97,7 @@ class FrameResult:
 
     @property
     def announced(self) -> tuple[Track, ...]:
-        """The tracks without those that are not confirmed yet."""
+        """Return the tracks except the tentative ones, which are not confirmed yet."""
         return tuple(track for track in self.tracks if track.state is not TrackStatus.TENTATIVE)
 
     def __post_init__(self) -> None:

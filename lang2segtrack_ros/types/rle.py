@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Masks: the box around one, and run-length encoding as COCO has it."""
+"""Bounding boxes of masks, and the run-length encoding of COCO."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Box = tuple[float, float, float, float]
 
 
 def mask_box(mask: NDArray[np.bool_]) -> Box | None:
-    """The box (x_min, y_min, x_max, y_max), maxima exclusive, around a bool [H, W] mask; None when it is empty."""
+    """Return the box (x_min, y_min, x_max, y_max) in pixels around a bool [H, W] mask, with exclusive maxima. None for an empty mask."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     return (float(x), float(y), float(x + width), float(y + height)) if width else None
 
 
 @dataclass(frozen=True)
 class Rle:
-    """A mask in COCO's compressed run-length encoding.
+    """A mask in the compressed run-length encoding of COCO.
 
     Attributes:
         height, width: size of the mask in pixels.
-        counts: the runs, column by column, as pycocotools writes them.
+        counts: the runs in column-major order, in the string format of pycocotools.
     """
 
     height: int
@@ -35,27 +35,32 @@ class Rle:
 
     @staticmethod
     def encode(mask: NDArray[np.bool_], box: Box | None = None) -> Rle:
-        """Encodes a bool [H, W] mask; `box` is the box around it where that is known.
+        """Encode a bool [H, W] mask.
 
-        The runs are found here and only written by pycocotools, whose encoder looks at every pixel of the image: twice as fast.
+        This function finds the runs inside the box, and pycocotools only compresses them. It is twice as fast as the encoder of
+        pycocotools, which reads every pixel of the image.
+
+        Args:
+            mask: bool [H, W].
+            box: box around the mask, if the caller knows it; see `mask_box`.
         """
         height, width = mask.shape
-        x, y, end_x, end_y = map(int, box or mask_box(np.ascontiguousarray(mask)) or (0, 0, 0, 0))  # elsewhere there is nothing to look at
-        columns, lines = end_x - x, end_y - y
-        stride = lines + (lines < height)  # a pixel more, so that runs end with the box; where it is as high as the image, they go on
-        pixels = np.zeros(columns * stride + 2, np.uint8)  # one more at each end, where the mask is over
+        x, y, end_x, end_y = map(int, box or mask_box(np.ascontiguousarray(mask)) or (0, 0, 0, 0))  # no pixel is set outside the box
+        columns, rows = end_x - x, end_y - y
+        stride = rows + (rows < height)  # an empty pixel ends each run at the box; in a box of full height, a run may continue
+        pixels = np.zeros(columns * stride + 2, np.uint8)  # one empty pixel at each end closes the first and the last run
         if columns:
-            part = cv2.transpose(np.ascontiguousarray(mask[y:end_y, x:end_x]).view(np.uint8))
-            pixels[1:-1].reshape(columns, stride)[:, :lines] = part
-        column, line = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), stride)
-        changes = (x + column) * height + y + line
+            inside = cv2.transpose(np.ascontiguousarray(mask[y:end_y, x:end_x]).view(np.uint8))
+            pixels[1:-1].reshape(columns, stride)[:, :rows] = inside
+        column, row = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), stride)
+        changes = (x + column) * height + y + row
         runs = np.diff(changes, prepend=0, append=height * width).tolist()
-        if len(runs) > 1 and not runs[-1]:  # nothing comes after the last corner
+        if len(runs) > 1 and not runs[-1]:  # the mask ends at the last pixel
             runs.pop()
-        coded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
-        return Rle(int(height), int(width), coded["counts"].decode("ascii"))
+        encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+        return Rle(int(height), int(width), encoded["counts"].decode("ascii"))
 
     def decode(self) -> NDArray[np.bool_]:
-        """The bool [H, W] mask."""
+        """Return the mask as a bool array [H, W]."""
         pixels: NDArray[np.uint8] = coco_mask.decode({"size": [self.height, self.width], "counts": self.counts.encode("ascii")})
         return pixels.astype(bool)

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Windows and pages in which a user watches tracking and gives prompts."""
+"""User interfaces that show the tracks and take prompts: a window, a video player and a web page. They need no ROS."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A source that is tracked while somebody looks on and prompts: what stands between `offline.track_source` and the window."""
+"""A player for a video source: it connects the forward pass of a recording to the prompt window."""
 
 from __future__ import annotations
 
@@ -24,8 +24,15 @@ from lang2segtrack_ros.viewers.window import Row
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer for the window."""
+class PromptReply:
+    """A response for the window.
+
+    Attributes:
+        success: True if the request was carried out.
+        message: error, or notes for the user.
+        track_ids: objects of the prompt.
+        labels: one label for each of `track_ids`.
+    """
 
     success: bool
     message: str = ""
@@ -34,14 +41,14 @@ class Reply:
 
 
 class Player:
-    """A `window.Tracker` and an `offline.Watcher`: the window calls it from one thread, the tracking from another.
+    """A `window.Tracker` and a `recordings.forward.Watcher`. The window and the forward pass use it from different threads.
 
     Args:
-        playing: whether to begin at once; else the first image waits for `toggle`.
+        playing: True to start at once, False to wait before the first image until `toggle`.
 
     Attributes:
         newest: see `window.Tracker`.
-        playing: whether images follow each other.
+        playing: False while the player is paused.
     """
 
     def __init__(self, playing: bool) -> None:
@@ -58,42 +65,42 @@ class Player:
         """See `window.Tracker`."""
         if self.playing:
             return ""
-        given = len(self._handles)
-        return f"{given} given: press Play" if given else "paused: click, draw a box or name things, then press Play"
+        prompts = len(self._handles)
+        return f"prompts given: {prompts}; press Play" if prompts else "paused: click an object, draw a box or type a name, then press Play"
 
     def toggle(self) -> None:
-        """Plays or pauses."""
+        """Play or pause."""
         with self._changed:
             self.playing = not self.playing
             self._changed.notify()
 
     def end(self) -> None:
-        """Nothing more is to be shown; what was tracked so far is kept."""
+        """End the forward pass. The results so far stay valid."""
         with self._changed:
             self._ended = True
             self._calls.close("tracking has ended")
             self._changed.notify()
 
     def prompt(self, prompt: TextPrompt | BoxPrompt | PointPrompt) -> Future[Any]:
-        """See `window.Tracker`; answered by the next image that is worked on."""
+        """See `window.Tracker`. The next processed image gives the response."""
         future: Future[Any] = Future()
 
-        def give(session: Session) -> None:
+        def add_prompt(session: Session) -> None:
             self._handles.append((session.prompt(prompt), future))
 
-        self._call(give, future)
+        self._call(add_prompt, future)
         return future
 
     def remove(self, track_id: int) -> Future[Any]:
         """See `window.Tracker`."""
         future: Future[Any] = Future()
 
-        def forget(session: Session) -> None:
+        def remove_track(session: Session) -> None:
             session.remove(track_id)
             self._rows = [row for row in self._rows if row.id != track_id]
-            future.set_result(Reply(True))
+            future.set_result(PromptReply(True))
 
-        self._call(forget, future)
+        self._call(remove_track, future)
         return future
 
     def tracks(self) -> Future[Sequence[Row]]:
@@ -103,19 +110,24 @@ class Player:
         return future
 
     def _call(self, function: Callable[[Session], None], future: Future[Any]) -> None:
-        """Run a function that resolves `future` later; if it fails, it resolves it now."""
+        """Queue a function for the session. The function resolves the future, unless it raises.
 
-        def failed(called: Future[None]) -> None:
-            error = called.exception()
-            if isinstance(error, ValueError):  # PromptError, TrackerError: the user can mend them
-                future.set_result(Reply(False, str(error)))
+        Args:
+            function: called with the session on the thread of the forward pass.
+            future: gets the error if the function raises.
+        """
+
+        def forward_error(call: Future[None]) -> None:
+            error = call.exception()
+            if isinstance(error, ValueError):  # PromptError and TrackerError, which the user can correct
+                future.set_result(PromptReply(False, str(error)))
             elif error is not None:
                 future.set_exception(error)
 
-        self._calls.put(function).add_done_callback(failed)
+        self._calls.put(function).add_done_callback(forward_error)
 
     def before(self, session: Session, frame: Frame) -> bool:
-        """See `offline.Watcher`: waits while paused, and passes on what the user wants."""
+        """See `recordings.forward.Watcher`. While paused, wait and run the queued calls."""
         if not self.playing:
             tracks = session.last.tracks if session.last is not None else ()
             self.newest = frame.color if not tracks else self.newest
@@ -123,18 +135,18 @@ class Player:
             with self._changed:
                 self._changed.wait_for(lambda: self.playing or self._ended or self._calls)
                 calls = self._calls.take()
-                go_on, ended = self.playing, self._ended
+                playing, ended = self.playing, self._ended
             for call in calls:
                 call.run(session)
             if ended:
                 return False
-            if go_on:
+            if playing:
                 return True
 
     def after(self, frame: Frame, result: FrameResult) -> None:
-        """See `offline.Watcher`."""
+        """See `recordings.forward.Watcher`."""
         self.newest = draw_overlay(frame.color, result.announced)
         self._rows = [Row(track.id, track.label, track.state, track.score, track.box is not None) for track in result.announced]
         for handle, future in [item for item in self._handles if item[0].done]:
             self._handles.remove((handle, future))
-            future.set_result(Reply(not handle.error, handle.error or "; ".join(handle.notes), handle.track_ids, handle.labels))
+            future.set_result(PromptReply(not handle.error, handle.error or "; ".join(handle.notes), handle.track_ids, handle.labels))

@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A window with the picture, to prompt with clicks, boxes and words; behind it a running node, or a tracker in this process.
+"""A window that shows the image and takes prompts by click, box and text. A `Tracker` connects it to a node or to this process.
 
-Tk comes with Python and has text fields; OpenCV's windows have none, and are missing from its headless builds.
+The window uses Tk, which comes with Python and has text fields. OpenCV's windows have no text fields, and its headless builds have no
+windows.
 """
 
 from __future__ import annotations
@@ -21,18 +22,28 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.io.rendering import hex_color
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import TrackStatus
-from lang2segtrack_ros.viewers.gestures import Fit, Place, is_box, prompt_of
+from lang2segtrack_ros.viewers.gestures import CanvasPoint, Fit, is_box, make_prompt
 
 NO_DISPLAY = 3
-"""Exit code where there is no screen."""
+"""Exit code if there is no display."""
 TICK_MS = 30
-LIST_S = 0.7
-BACKGROUND, PANEL, TEXT, GREY, RED = "#14171c", "#22262d", "#e8eaed", "#9aa0a6", "#f28b82"
+"""Period of the window's update, in milliseconds."""
+LIST_PERIOD_S = 0.7
+"""Pause between two requests for the list of tracks."""
+BACKGROUND, PANEL, TEXT, GRAY, RED = "#14171c", "#22262d", "#e8eaed", "#9aa0a6", "#f28b82"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the list of tracks."""
+    """A row of the list of tracks.
+
+    Attributes:
+        id: id of the track.
+        label: name of the object.
+        state: state of the track.
+        score: confidence, 0 to 1.
+        visible: True if the track has a mask on the newest image.
+    """
 
     id: int
     label: str
@@ -42,36 +53,36 @@ class Row:
 
 
 class Tracker(Protocol):
-    """What the window looks at and talks to. Futures raise a RuntimeError with a sentence when it cannot be asked.
+    """The source of images and the target of prompts. A future raises RuntimeError with a message if the tracker cannot be reached.
 
     Attributes:
-        newest: the picture, RGB uint8 [H, W, 3]; another object for another picture; None before the first.
-        problem: what is wrong with the pictures, as a sentence; empty when nothing is.
+        newest: newest image, RGB uint8 [H, W, 3]. Each image is a new array. None before the first image.
+        problem: a sentence about a problem with the images, empty if there is none.
     """
 
     newest: NDArray[np.uint8] | None
 
     @property
     def problem(self) -> str:
-        """See above."""
+        """A sentence about a problem with the images, empty if there is none."""
 
     def prompt(self, prompt: TextPrompt | BoxPrompt | PointPrompt) -> Future[Any]:
-        """Asks for objects; the answer has success, message, track_ids and labels."""
+        """Send a prompt. The response has success, message, track_ids and labels."""
 
     def remove(self, track_id: int) -> Future[Any]:
-        """Forgets an object; the answer has success and message."""
+        """Remove a track. The response has success and message."""
 
     def tracks(self) -> Future[Sequence[Row]]:
-        """What is tracked."""
+        """Request the list of tracks."""
 
 
 class PromptWindow:
-    """The window. All of it runs on Tk's thread, and nothing of it waits.
+    """The prompt window. It runs on Tk's thread and never blocks.
 
     Args:
-        root: Tk's root window, of which it takes possession.
-        tracker: where pictures come from and prompts go to.
-        stopped: asked all the time whether to end.
+        root: Tk's root window, which the prompt window then owns.
+        tracker: source of images and target of prompts.
+        stopped: returns True to close the window; called every `TICK_MS`.
     """
 
     def __init__(self, root: tk.Tk, tracker: Tracker, stopped: Callable[[], bool]) -> None:
@@ -79,18 +90,18 @@ class PromptWindow:
         self._tracker = tracker
         self._stopped = stopped
         self._drawn: NDArray[np.uint8] | None = None
-        self._drawn_size = (0, 0)
+        self._canvas_size = (0, 0)
         self._photo: tk.PhotoImage | None = None
-        self._press: Place | None = None
-        self._waiting: list[tuple[Future[Any], Callable[[Any], None]]] = []
-        self._listing: Future[Any] | None = None
-        self._listed_at = float("-inf")
+        self._press: CanvasPoint | None = None
+        self._requests: list[tuple[Future[Any], Callable[[Any], None]]] = []
+        self._list_request: Future[Any] | None = None
+        self._list_received_at = float("-inf")
         self._ids: list[int] = []
         self._problem = ""
-        self._lay_out()
+        self._build()
         self._tick()
 
-    def _lay_out(self) -> None:
+    def _build(self) -> None:
         root = self._root
         root.title("lang2segtrack")
         root.configure(background=BACKGROUND)
@@ -102,9 +113,9 @@ class PromptWindow:
         panel = tk.Frame(root, background=BACKGROUND, padx=10, pady=8)
         panel.grid(row=0, column=1, sticky="ns")
         panel.rowconfigure(5, weight=1)
-        self.words = self._entry(panel, 0, "Find by name, then Enter")
-        self.label = self._entry(panel, 2, "Name for the next click or box")
-        tk.Label(panel, text="Tracks", anchor="w", background=BACKGROUND, foreground=GREY).grid(row=4, sticky="we", pady=(8, 2))
+        self.text = self._entry(panel, 0, "Find by name, then Enter")
+        self.label = self._entry(panel, 2, "Label for the next click or box")
+        tk.Label(panel, text="Tracks", anchor="w", background=BACKGROUND, foreground=GRAY).grid(row=4, sticky="we", pady=(8, 2))
         self.tracks = tk.Listbox(
             panel, width=30, background=PANEL, foreground=TEXT, selectbackground="#3c4149", highlightthickness=0, activestyle="none"
         )
@@ -112,34 +123,34 @@ class PromptWindow:
         self.tracks.grid(row=5, sticky="ns")
         self.remove = tk.Button(panel, text="Remove the selected track", command=self._remove)
         self.remove.grid(row=6, sticky="we", pady=(8, 0))
-        self.status = tk.Label(root, anchor="w", background=BACKGROUND, foreground=GREY, padx=8, pady=4)
+        self.status = tk.Label(root, anchor="w", background=BACKGROUND, foreground=GRAY, padx=8, pady=4)
         self.status.grid(row=1, column=0, columnspan=2, sticky="we")
         self.canvas.bind("<ButtonPress-1>", self._on_press)
         self.canvas.bind("<B1-Motion>", self._on_motion)
         self.canvas.bind("<ButtonRelease-1>", self._on_release)
-        self.words.bind("<Return>", self._on_words)
+        self.text.bind("<Return>", self._on_text)
         self.tracks.bind("<Delete>", lambda _: self._remove())
-        root.bind("<Escape>", lambda _: self._forget_box())
-        self._tell("waiting for the first picture")
+        root.bind("<Escape>", lambda _: self._clear_box())
+        self._show_status("waiting for the first image")
 
     @staticmethod
     def _entry(panel: tk.Frame, row: int, text: str) -> tk.Entry:
-        tk.Label(panel, text=text, anchor="w", background=BACKGROUND, foreground=GREY).grid(row=row, sticky="we", pady=(4, 2))
+        tk.Label(panel, text=text, anchor="w", background=BACKGROUND, foreground=GRAY).grid(row=row, sticky="we", pady=(4, 2))
         entry = tk.Entry(panel, width=30, background=PANEL, foreground=TEXT, insertbackground=TEXT, relief="flat")
         entry.grid(row=row + 1, sticky="we", ipady=4)
         return entry
 
-    # Pictures
+    # Images
 
     def _tick(self) -> None:
         if self._stopped():
             self._root.destroy()
             return
         self._draw()
-        for future, then in [item for item in self._waiting if item[0].done()]:
-            self._waiting.remove((future, then))
-            self._settle(future, then)
-        self._list()
+        for future, on_success in [item for item in self._requests if item[0].done()]:
+            self._requests.remove((future, on_success))
+            self._finish_request(future, on_success)
+        self._update_list()
         self._root.after(TICK_MS, self._tick)
 
     def _fit(self) -> Fit | None:
@@ -149,20 +160,20 @@ class PromptWindow:
 
     def _draw(self) -> None:
         newest, size = self._tracker.newest, (self.canvas.winfo_width(), self.canvas.winfo_height())
-        if newest is None or min(size) < 2 or (newest is self._drawn and size == self._drawn_size):
+        if newest is None or min(size) < 2 or (newest is self._drawn and size == self._canvas_size):
             return
-        self._drawn, self._drawn_size = newest, size
+        self._drawn, self._canvas_size = newest, size
         fit = self._fit()
         assert fit is not None
-        way = cv2.INTER_AREA if fit.scale < 1 else cv2.INTER_LINEAR
-        picture = cv2.resize(newest, fit.size, interpolation=way)
-        data = b"P6 %d %d 255\n" % fit.size + picture.tobytes()
-        self._photo = tk.PhotoImage(data=data, format="PPM")  # kept, or Tk would forget it
-        self.canvas.delete("picture")
-        self.canvas.create_image(size[0] // 2, size[1] // 2, image=self._photo, tags="picture")
-        self.canvas.tag_lower("picture")
+        interpolation = cv2.INTER_AREA if fit.scale < 1 else cv2.INTER_LINEAR
+        image = cv2.resize(newest, fit.size, interpolation=interpolation)
+        data = b"P6 %d %d 255\n" % fit.size + image.tobytes()
+        self._photo = tk.PhotoImage(data=data, format="PPM")  # Tk keeps no reference, so the window must
+        self.canvas.delete("image")
+        self.canvas.create_image(size[0] // 2, size[1] // 2, image=self._photo, tags="image")
+        self.canvas.tag_lower("image")
 
-    # The mouse and the keys
+    # Mouse and keyboard
 
     def _on_press(self, event: Any) -> None:
         self._press = (event.x, event.y) if self._drawn is not None else None
@@ -173,74 +184,74 @@ class PromptWindow:
         if self._press is not None and is_box(self._press, (event.x, event.y)):
             self.canvas.create_rectangle(*self._press, event.x, event.y, outline="white", dash=(6, 4), width=2, tags="box")
 
-    def _forget_box(self) -> None:
+    def _clear_box(self) -> None:
         self._press = None
         self.canvas.delete("box")
 
     def _on_release(self, event: Any) -> None:
         press, fit = self._press, self._fit()
-        self._forget_box()
+        self._clear_box()
         if press is None or fit is None:
             return
         try:
-            prompt = prompt_of(press, (event.x, event.y), fit, self.label.get().strip())
+            prompt = make_prompt(press, (event.x, event.y), fit, self.label.get().strip())
         except PromptError as error:
-            self._tell(str(error), bad=True)
+            self._show_status(str(error), error=True)
             return
 
         self.label.delete(0, tk.END)
 
-        def done(response: Any) -> None:
-            self._tell(response.message or f"tracking it as {', '.join(str(number) for number in response.track_ids)}")
+        def on_success(response: Any) -> None:
+            self._show_status(response.message or f"tracked as {', '.join(str(number) for number in response.track_ids)}")
 
-        self._ask(self._tracker.prompt(prompt), done)
+        self._send(self._tracker.prompt(prompt), on_success)
 
-    def _on_words(self, _: Any) -> None:
+    def _on_text(self, _: Any) -> None:
         try:
-            prompt = TextPrompt(self.words.get())
+            prompt = TextPrompt(self.text.get())
         except PromptError as error:
-            self._tell(str(error), bad=True)
+            self._show_status(str(error), error=True)
             return
 
-        def done(response: Any) -> None:
+        def on_success(response: Any) -> None:
             found = ", ".join(f"{number} {label}" for number, label in zip(response.track_ids, response.labels))
-            self._tell(response.message or (f"found {found}" if found else "looking for it"))
+            self._show_status(response.message or (f"found {found}" if found else "not found yet; the search continues"))
 
-        self._ask(self._tracker.prompt(prompt), done)
+        self._send(self._tracker.prompt(prompt), on_success)
 
     def _remove(self) -> None:
         for index in self.tracks.curselection():  # type: ignore[no-untyped-call]
-            self._ask(self._tracker.remove(self._ids[index]), lambda _: self._tell("the track is removed"))
+            self._send(self._tracker.remove(self._ids[index]), lambda _: self._show_status("the track was removed"))
 
-    # The tracker
+    # Requests to the tracker
 
-    def _ask(self, future: Future[Any], then: Callable[[Any], None]) -> None:
-        self._waiting.append((future, then))
+    def _send(self, future: Future[Any], on_success: Callable[[Any], None]) -> None:
+        self._requests.append((future, on_success))
 
-    def _settle(self, future: Future[Any], then: Callable[[Any], None]) -> None:
+    def _finish_request(self, future: Future[Any], on_success: Callable[[Any], None]) -> None:
         try:
             response = future.result()
         except RuntimeError as error:
-            self._tell(str(error), bad=True)
+            self._show_status(str(error), error=True)
             return
         if response.success:
-            then(response)
+            on_success(response)
         else:
-            self._tell(response.message, bad=True)
+            self._show_status(response.message, error=True)
 
-    def _list(self) -> None:
-        if self._listing is not None and self._listing.done():
+    def _update_list(self) -> None:
+        if self._list_request is not None and self._list_request.done():
             try:
-                self._show_tracks(self._listing.result())
+                self._show_tracks(self._list_request.result())
                 problem = self._tracker.problem
             except RuntimeError as error:
                 problem = str(error)
             if problem != self._problem:
                 self._problem = problem
-                self._tell(problem or "live", bad=bool(problem))
-            self._listing, self._listed_at = None, time.monotonic()
-        if self._listing is None and time.monotonic() - self._listed_at > LIST_S:
-            self._listing = self._tracker.tracks()
+                self._show_status(problem or "live", error=bool(problem))
+            self._list_request, self._list_received_at = None, time.monotonic()
+        if self._list_request is None and time.monotonic() - self._list_received_at > LIST_PERIOD_S:
+            self._list_request = self._tracker.tracks()
 
     def _show_tracks(self, tracks: Sequence[Row]) -> None:
         selected = {self._ids[index] for index in self.tracks.curselection()}  # type: ignore[no-untyped-call]
@@ -254,5 +265,5 @@ class PromptWindow:
             if track.id in selected:
                 self.tracks.selection_set(index)
 
-    def _tell(self, sentence: str, bad: bool = False) -> None:
-        self.status.configure(text=sentence, foreground=RED if bad else GREY)
+    def _show_status(self, text: str, error: bool = False) -> None:
+        self.status.configure(text=text, foreground=RED if error else GRAY)

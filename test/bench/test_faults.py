@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every fault of `make faults` in short: one node for all of them, which must be the same one at the end."""
+"""A short version of each fault of `make faults`. One node runs them all and must survive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.faults.scenarios import SCENARIOS, Outcome, simulated_time
 from bench.faults.stopping import moments, stop
 from lang2segtrack_ros.toyworld.graph import isolated_environment
 
-WORDS = {
+EXPECTED_WORDS = {
     "camera_stops": "stopped publishing /color/image_raw",
     "camera_replaced": "nobody publishes /color/image_raw",
     "encoding": "skipped_unknown_encoding",
@@ -24,7 +24,7 @@ WORDS = {
     "detector_raises": "injected into the detector",
     "memory_objects": "out of memory: from now on 1 objects at once",
     "memory_images": "images at 128 px",
-    "memory_detector": "the detector looks at smaller images",
+    "memory_detector": "the detector uses smaller images",
     "memory_gone": "remove objects, or give the device memory",
 }
 
@@ -35,45 +35,45 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def around(logs: Path) -> Iterator[Rig]:
-    with rig(logs) as made:
-        yield made
+def test_rig(logs: Path) -> Iterator[Rig]:
+    with rig(logs) as new_rig:
+        yield new_rig
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-def test_the_node_survives(around: Rig, scenario: Callable[[Rig, bool], Outcome]) -> None:
-    """Objects are found again under their ids, prompts given during the fault are done, and diagnostics say what was wrong."""
-    process = around.process
-    outcome = scenario(around, False)
-    assert process.poll() is None, "the process must never end"
+def test_node_recovers_from_every_fault(test_rig: Rig, scenario: Callable[[Rig, bool], Outcome]) -> None:
+    """Objects keep their ids, prompts given during the fault are completed, and diagnostics report the fault."""
+    process = test_rig.process
+    outcome = scenario(test_rig, False)
+    assert process.poll() is None, "the process must survive"
     assert outcome.ids_kept, outcome
     assert outcome.prompts_kept, outcome
-    assert WORDS.get(scenario.__name__, "") in outcome.words
+    assert EXPECTED_WORDS.get(scenario.__name__, "") in outcome.words
 
 
-def test_nothing_leaked(around: Rig) -> None:
-    """After all the faults: no thread or file more than after a quiet round of the same work."""
-    around.begin()
-    before = around.usage()
-    around.begin()
-    after = around.usage()
+def test_faults_leak_no_threads_or_files(test_rig: Rig) -> None:
+    """After all faults, a round of the same work must add no thread and at most one file."""
+    test_rig.begin()
+    before = test_rig.usage()
+    test_rig.begin()
+    after = test_rig.usage()
     assert after.files <= before.files + 1
     assert after.threads <= before.threads + 1
 
 
-def test_simulated_time(tmp_path: Path) -> None:
-    with rig(tmp_path, "-p", "use_sim_time:=true") as around:
-        outcome = simulated_time(around, False)
+def test_node_handles_jumps_of_simulated_time(tmp_path: Path) -> None:
+    with rig(tmp_path, "-p", "use_sim_time:=true") as test_rig:
+        outcome = simulated_time(test_rig, False)
     assert outcome.ids_kept, outcome
-    assert outcome.prompts_kept, "no answer and no diagnostics while the clock stood still"
+    assert outcome.prompts_kept, "services and diagnostics must work while the clock stands still"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent_signal", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", moments(3))
-def test_a_signal_ends_the_process_at_any_moment(tmp_path: Path, how: signal.Signals, moment: str) -> None:
-    """While Python imports, while networks load, and in the middle of an image and of a detection that take for ever."""
+def test_signal_ends_the_process_at_any_moment(tmp_path: Path, sent_signal: signal.Signals, moment: str) -> None:
+    """Moments: during imports, while networks load, and during an image and a detection that never end."""
     with isolated_environment() as environment:
-        ended = stop(environment, tmp_path, moment, how)
+        ended = stop(environment, tmp_path, moment, sent_signal)
     assert ended.seconds < 2.0, ended
-    assert ended.left_behind == [], "no process of its group may outlive it"
+    assert ended.left_behind == [], "no process of its group may survive"
     assert "Traceback" not in ended.log

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command as a user types it, wrong words included."""
+"""The `lang2segtrack` command line, including invalid arguments."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def command(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Co
     )
 
 
-def test_help_and_version() -> None:
+def test_help_lists_commands_and_version_is_printed() -> None:
     assert "demo" in command("--help").stdout
     assert command("--version").stdout.startswith("lang2segtrack ")
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["weights"], ["weights", "fetch"], ["demo", "--seconds", "long"]])
-def test_wrong_words(arguments: list[str]) -> None:
+def test_invalid_arguments_print_the_usage(arguments: list[str]) -> None:
     done = command(*arguments)
     assert done.returncode == 2
     assert "usage:" in done.stderr
@@ -36,16 +36,16 @@ def test_weights_list_and_verify() -> None:
         assert name in listed
     verified = command("weights", "verify", "toy")
     assert verified.returncode == 0
-    assert verified.stdout.count("every tensor in its place") == 2
+    assert verified.stdout.count("all tensors load") == 2
 
 
-def test_weights_that_are_not_here(tmp_path: object) -> None:
+def test_missing_weights_are_reported_with_the_command_to_fetch_them(tmp_path: object) -> None:
     done = command("weights", "verify", "sam2.1-large", env={**os.environ, "LANG2SEGTRACK_WEIGHTS": str(tmp_path)})
     assert done.returncode == 1
     assert "lang2segtrack weights fetch sam2.1-large" in done.stdout
 
 
-def test_converting_what_is_no_checkpoint(tmp_path: object) -> None:
+def test_converting_a_missing_file_is_an_error(tmp_path: object) -> None:
     done = command("weights", "convert", f"{tmp_path}/none.pt", f"{tmp_path}/out")
     assert done.returncode == 1
     assert "none.pt cannot be read" in done.stderr

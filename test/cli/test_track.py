@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack track` as a user runs it: the files it leaves, and what it says when it cannot."""
+"""`lang2segtrack track` on the command line: its output files, and the message of every error."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def box(frame: SceneFrame, body: int) -> str:
     return ",".join(f"{value:g}" for value in body_box(frame, body))
 
 
-def test_backward_writes_whole_traces(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
-    """A box in the middle and a mask from a file of prompts: masks from the first image on, in every file."""
+def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
+    """Prompts on later images, one of them from a file, still give masks on all images in every output file."""
     write_png(folder.parent / "mask.png", np.repeat((frames[3].instances == 2).astype(np.uint8)[..., None] * 255, 3, axis=2))
     prompts = tmp_path / "prompts.yaml"
     prompts.write_text("- {at: 3, mask: mask.png, label: blue star}\n")
     out = tmp_path / "out"
-    words = ["track", str(folder), "--box", f"{box(frames[5], 1)}=red circle", "--at", "5", "--prompts", str(prompts), "--backward"]
-    assert main([*words, *TOY, "--out", str(out)]) == 0
+    arguments = ["track", str(folder), "--box", f"{box(frames[5], 1)}=red circle", "--at", "5", "--prompts", str(prompts), "--backward"]
+    assert main([*arguments, *TOY, "--out", str(out)]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["masks", "overlay.mp4", "trace.mp4", "tracks.jsonl", "tracks_mot.txt"]
     records = [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
     assert [record["frame"] for record in records] == list(range(COUNT))
@@ -58,77 +58,75 @@ def test_backward_writes_whole_traces(tmp_path: Path, folder: Path, frames: list
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
-        ([], "nothing to follow"),
+        ([], "there is no prompt"),
         (["--box", "1,2,3"], "--box takes 4 numbers"),
         (["--box", "900,900,950,950"], "lies outside the 320 x 240 image"),
         (["--box", "1,1,9,9", "--at", "50"], "there is a prompt for image 50, but the source ends after 8 images"),
         (["--text", "green triangle"], '"green triangle" was found on none of the 8 images'),
-        (["--mask", "none.png"], "the mask none.png cannot be read"),
-        (["--box", "1,1,9,9", "--model", "nobody"], "nobody"),
+        (["--mask", "none.png"], "the mask none.png is not a readable image"),
+        (["--box", "1,1,9,9", "--model", "unknown"], 'no segmenter is called "unknown"'),
         (["--prompts", "none.yaml"], "none.yaml"),
     ],
 )
-def test_what_cannot_be_done_is_said(
-    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+def test_error_is_reported_and_leaves_no_files(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    """Exit code 1, one sentence, nothing left behind."""
-    assert main(["track", str(folder), *TOY, *words, "--out", str(tmp_path / "out")]) == 1
-    assert sentence in capsys.readouterr().err
+    """The command prints one message, returns 1, and leaves no partial output."""
+    assert main(["track", str(folder), *TOY, *arguments, "--out", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
-def test_an_existing_folder_stays(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_output_folder_is_kept(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("kept")
+    (tmp_path / "out" / "user.txt").write_text("kept")
     assert main(["track", str(folder), "--box", "1,1,9,9", "--out", str(tmp_path / "out")]) == 1
     assert "--overwrite" in capsys.readouterr().err
-    assert (tmp_path / "out" / "mine.txt").exists()
+    assert (tmp_path / "out" / "user.txt").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
-        ("[: x", "is no YAML"),
+        ("[: x", "is not valid YAML"),
         ("text: cup", "must hold a list"),
         ("- {box: [1, 2, 3]}", "prompt 1 of"),
         ("- {text: cup}\n- {text: cup, box: [1, 1, 9, 9]}", "prompt 2 of"),
-        ("- {text: cup, colour: red}", "colour, which means nothing"),
+        ("- {text: cup, color: red}", "unknown keys: color"),
         ("- {at: -1, text: cup}", "at is -1"),
     ],
 )
-def test_a_file_of_prompts_that_is_wrong(
-    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], text: str, sentence: str
-) -> None:
+def test_invalid_prompt_file_is_reported(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
     (tmp_path / "prompts.yaml").write_text(text)
     assert main(["track", str(folder), "--prompts", str(tmp_path / "prompts.yaml"), "--out", str(tmp_path / "out")]) == 1
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_words_that_the_detector_does_not_know_are_told(tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Else a user would wonder why nothing is found, or why it is the wrong thing."""
+def test_words_unknown_to_the_detector_are_reported(tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Otherwise a user cannot see why the command finds no object, or a wrong one."""
     assert main(["track", str(folder), "--text", "red circle. blarg.", *TOY, "--out", str(tmp_path / "out")]) == 0
     assert [record.getMessage() for record in caplog.records if "does not know" in record.getMessage()] == [
-        "the detector does not know: blarg; what it finds for these words means little"
+        "the detector does not know: blarg; detections for these words are unreliable"
     ]
 
 
-def test_the_source_is_never_its_own_output(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With --overwrite it would be deleted, and whatever lies beside it."""
+def test_output_folder_must_not_contain_the_source(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --overwrite, the command would delete the source and all files beside it."""
     for out in (folder, folder.parent):
         assert main(["track", str(folder), "--box", "1,1,9,9", *TOY, "--out", str(out), "--overwrite"]) == 1
-        assert "holds the source itself" in capsys.readouterr().err
+        assert "contains the source" in capsys.readouterr().err
     assert len(list(folder.iterdir())) == COUNT
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("user data")
     assert main(["track", str(folder), "--box", "1,1,9,9", *TOY, "--out", str(tmp_path / "file"), "--overwrite"]) == 1
     assert "is a file" in capsys.readouterr().err
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text() == "user data"
 
 
-def test_images_of_several_sizes_and_files_that_are_none(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
-    """A macOS folder has a shadow of each file; a video has all images although one had another size."""
-    (folder / "._000.png").write_bytes(b"shadow")
+def test_folder_with_mixed_sizes_and_other_files(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
+    """macOS adds a "._" file for each file. The video contains all images, even one of another size."""
+    (folder / "._000.png").write_bytes(b"metadata")
     (folder / "inner.png").mkdir()
     write_png(folder / "1\u00b22.png", cv2.resize(frames[0].color, (160, 120)).astype(np.uint8))
     assert main(["track", str(folder), "--box", f"{box(frames[0], 1)}=circle", *TOY, "--out", str(tmp_path / "out")]) == 0

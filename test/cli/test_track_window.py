@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack track --window` on a virtual screen: a user looks at the first image, clicks, boxes, plays, and gets the files."""
+"""`lang2segtrack track --window` on a virtual screen: prompts on the first image, play, and the output files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from test.conftest import body_box
 from test.virtual_screen import MISSING, needs_screen, screen, xdotool
 
 COUNT = 12
-LONG = 900
+LONG_COUNT = 900
 SCALE = 800 / 320
 PLAY = ("1100", "620")
 RUN = "import sys; from lang2segtrack_ros.cli.main import main; sys.exit(main())"
@@ -33,34 +33,34 @@ def folder(tmp_path: Path, frames: list[SceneFrame]) -> Path:
     return tmp_path / "images"
 
 
-def started(display: str, folder: Path, *words: str) -> subprocess.Popen[str]:
-    command = [*TRACK, str(folder), "--window", "--device", "cpu", "--out", str(folder.parent / "out"), *words]
+def start(display: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [*TRACK, str(folder), "--window", "--device", "cpu", "--out", str(folder.parent / "out"), *arguments]
     process = subprocess.Popen(command, env={**os.environ, "DISPLAY": display}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     xdotool(display, "search", "--sync", "--name", "lang2segtrack")
-    time.sleep(1.0)  # until the first picture is drawn
+    time.sleep(1.0)  # until the window shows the first image
     return process
 
 
-def at(x: float, y: float) -> tuple[str, str]:
+def screen_point(x: float, y: float) -> tuple[str, str]:
     return str(round(x * SCALE)), str(round(y * SCALE))
 
 
 @needs_screen
-def test_click_box_and_play(folder: Path, frames: list[SceneFrame]) -> None:
-    """The first image waits for the user; both objects are followed from it on."""
+def test_click_and_box_before_play(folder: Path, frames: list[SceneFrame]) -> None:
+    """The player waits on the first image, so that the tracks start there."""
     with screen() as display:
-        process = started(display, folder)
+        process = start(display, folder)
         try:
             x1, y1, x2, y2 = body_box(frames[0], 1)
-            xdotool(display, "mousemove", *at((x1 + x2) / 2, (y1 + y2) / 2), "click", "1")
+            xdotool(display, "mousemove", *screen_point((x1 + x2) / 2, (y1 + y2) / 2), "click", "1")
             xdotool(display, "mousemove", "950", "108", "click", "1", "type", "star")
             x1, y1, x2, y2 = body_box(frames[0], 2)
-            xdotool(display, "mousemove", *at(x1, y1), "mousedown", "1")
-            xdotool(display, "mousemove", *at(x2, y2))
+            xdotool(display, "mousemove", *screen_point(x1, y1), "mousedown", "1")
+            xdotool(display, "mousemove", *screen_point(x2, y2))
             xdotool(display, "mouseup", "1")
-            folder_shots = os.environ.get("LANG2SEGTRACK_SCREENSHOTS")
-            if folder_shots:
-                name = str(Path(folder_shots) / "track_window.png")
+            screenshots = os.environ.get("LANG2SEGTRACK_SCREENSHOTS")
+            if screenshots:
+                name = str(Path(screenshots) / "track_window.png")
                 subprocess.run(["import", "-window", "root", name], env={**os.environ, "DISPLAY": display})
             assert process.poll() is None
             xdotool(display, "key", "F5")
@@ -75,14 +75,14 @@ def test_click_box_and_play(folder: Path, frames: list[SceneFrame]) -> None:
 
 
 @needs_screen
-def test_closing_the_window_keeps_what_was_tracked(folder: Path, frames: list[SceneFrame]) -> None:
-    """Named on the command line it plays at once; a signal in the middle ends it as closing the window does."""
-    for number in range(COUNT, LONG):  # there and back again, longer than it takes to send a signal
-        place = number % (2 * COUNT - 2)
-        (folder / f"{number:03}.png").symlink_to(folder / f"{min(place, 2 * COUNT - 2 - place):03}.png")
+def test_terminated_window_keeps_the_results(folder: Path, frames: list[SceneFrame]) -> None:
+    """With a prompt on the command line, the player starts at once. A signal ends it in the same way as a closed window."""
+    for number in range(COUNT, LONG_COUNT):  # forward and backward repeatedly, so that the signal arrives before the end
+        index = number % (2 * COUNT - 2)
+        (folder / f"{number:03}.png").symlink_to(folder / f"{min(index, 2 * COUNT - 2 - index):03}.png")
     box = ",".join(f"{value:g}" for value in body_box(frames[0], 1))
     with screen() as display:
-        process = started(display, folder, "--box", f"{box}=circle")
+        process = start(display, folder, "--box", f"{box}=circle")
         try:
             process.terminate()
             _, errors = process.communicate(timeout=60)
@@ -90,11 +90,11 @@ def test_closing_the_window_keeps_what_was_tracked(folder: Path, frames: list[Sc
             process.kill()
     assert process.returncode == 0, errors
     records = (folder.parent / "out" / "tracks.jsonl").read_text().splitlines()
-    assert 1 <= len(records) < LONG
+    assert 1 <= len(records) < LONG_COUNT
 
 
-def test_without_a_screen_it_says_so(folder: Path) -> None:
-    """Nor without Tk."""
+def test_missing_display_is_reported(folder: Path) -> None:
+    """The message names the missing display, or Tk if Tk is not installed."""
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
     command = [*TRACK, str(folder), "--window", "--device", "cpu", "--out", str(folder.parent / "out")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The detector's thread: one request at a time, every answer delivered once, errors included."""
+"""The detector thread processes one request at a time and delivers each result or error once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionWorker
 
 
 class GatedDetector:
-    """Answers when its gate is opened."""
+    """A detector that returns after its gate opens."""
 
     name = "gated"
     default_threshold = 0.5
@@ -37,7 +37,8 @@ def request(phrase: str) -> DetectionRequest:
     return DetectionRequest(3, np.zeros((4, 4, 3), np.uint8), (phrase,), (0.5,))
 
 
-def test_answers_once_and_is_busy_until_then() -> None:
+def test_worker_is_busy_until_its_result_is_taken() -> None:
+    """The worker must not overwrite a result that nobody has taken."""
     detector = GatedDetector()
     worker = DetectionWorker(detector)
     assert worker.idle
@@ -46,32 +47,33 @@ def test_answers_once_and_is_busy_until_then() -> None:
     assert worker.take() is None
     detector.gate.set()
     worker.wait(10)
-    assert not worker.idle, "an answer that was not taken keeps it from the next request"
-    run_detection = worker.take()
-    assert run_detection is not None
-    assert [item.label for item in run_detection.detections] == ["cup"]
+    assert not worker.idle, "the finished result is not taken yet"
+    result = worker.take()
+    assert result is not None
+    assert [item.label for item in result.detections] == ["cup"]
     assert worker.take() is None
     assert worker.idle
     worker.close()
 
 
-def test_an_error_is_an_answer() -> None:
+def test_detector_error_becomes_the_result() -> None:
+    """One failed detection must not end the thread."""
     detector = GatedDetector()
     detector.gate.set()
     worker = DetectionWorker(detector)
     worker.submit(request("boom"))
     worker.wait(10)
-    run_detection = worker.take()
-    assert run_detection is not None
-    assert str(run_detection.error) == "no memory"
+    result = worker.take()
+    assert result is not None
+    assert str(result.error) == "no memory"
     worker.submit(request("cup"))
     worker.wait(10)
-    assert worker.take() is not None, "the thread goes on after an error"
+    assert worker.take() is not None, "the thread continues after an error"
     worker.close()
 
 
 @pytest.mark.parametrize("with_request", [False, True])
-def test_closing_ends_the_thread(with_request: bool) -> None:
+def test_close_ends_the_thread(with_request: bool) -> None:
     detector = GatedDetector()
     worker = DetectionWorker(detector)
     if with_request:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Folders in the layouts of DAVIS and LaSOT, written here from a toy clip, run through the benchmark."""
+"""The benchmark on folders in the layouts of DAVIS and LaSOT, which the tests write from a toy clip."""
 
 from __future__ import annotations
 
@@ -60,34 +60,34 @@ def test_davis_command_writes_j_and_f(davis: Path, tmp_path: Path, capsys: pytes
     assert "shapes/2" in capsys.readouterr().out
 
 
-def test_davis_masks_are_followed(davis: Path, segmenter: Sam2Segmenter) -> None:
+def test_davis_masks_are_tracked(davis: Path, segmenter: Sam2Segmenter) -> None:
     (sequence,) = real_clips.davis_sequences(davis)
     scores = real_clips.run_davis(segmenter, sequence, "sam2")
     assert set(scores) == {1, 2}
-    assert all(j > 0.7 for j, _ in scores.values()), "true masks on frame 0, two frames later"
+    assert all(j > 0.7 for j, _ in scores.values()), "J of the two frames after a true mask"
 
 
-def test_lasot_boxes_are_followed_and_hidden_frames_left_out(lasot: Path, segmenter: Sam2Segmenter) -> None:
+def test_lasot_boxes_are_tracked_and_hidden_frames_skipped(lasot: Path, segmenter: Sam2Segmenter) -> None:
     (sequence,) = real_clips.lasot_sequences(lasot)
-    numbers = real_clips.run_lasot(segmenter, sequence, "samurai")
-    assert numbers["frames"] == FRAMES - 1
-    assert numbers["success"] > 0.7
-    assert numbers["precision"] == 1.0
+    metrics = real_clips.run_lasot(segmenter, sequence, "samurai")
+    assert metrics["frames"] == FRAMES - 1
+    assert metrics["success"] > 0.7
+    assert metrics["precision"] == 1.0
 
 
-def test_lasot_numbers_of_known_boxes() -> None:
-    """A box shifted by its width overlaps nothing; one shifted by 30 pixels misses the precision of 20."""
+def test_lasot_metrics_of_known_boxes() -> None:
+    """A missing box scores 0. A box shifted by 30 pixels misses the precision threshold of 20."""
     truth = np.array([[0, 0, 100, 100], [0, 0, 100, 100]], float)
-    found = np.array([[0, 0, 100, 100], [np.nan] * 4], float)
-    half = real_clips._one_pass(found, truth)
-    assert half["precision"] == 0.5
-    assert half["success"] == pytest.approx(0.5 * 20 / 21), "an IoU of 1 is above 20 of 21 thresholds"
+    predicted = np.array([[0, 0, 100, 100], [np.nan] * 4], float)
+    metrics = real_clips._one_pass(predicted, truth)
+    assert metrics["precision"] == 0.5
+    assert metrics["success"] == pytest.approx(0.5 * 20 / 21), "an IoU of 1 exceeds 20 of 21 thresholds"
     assert real_clips._one_pass(truth + np.array([30, 0, 0, 0]), truth)["precision"] == 0.0
 
 
 @pytest.mark.parametrize(
     ("kind", "words"), [("davis", "JPEGImages"), ("lasot", "groundtruth.txt")], ids=["davis without images", "lasot without boxes"]
 )
-def test_another_layout_is_told(kind: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_layout_is_reported(kind: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", kind, str(tmp_path), "--device", "cpu"]) == 1
     assert words in capsys.readouterr().err

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The toy world's own depth and truth: its bodies measured with true masks, so that only the geometry can be wrong."""
+"""Surface measurement on the toy world with its true masks, so that every error comes from the geometry code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lang2segtrack_ros.types.results import Track, TrackStatus
 
 
 @pytest.mark.parametrize("suite", ["easy", "crowd", "depth_only_difference"])
-def test_bodies_of_a_suite(suite: str) -> None:
-    """Of bodies seen whole, 95 of 100 within 2 cm or 2 %, and as wide and high within 15 %."""
-    centre_errors, extent_errors = [], []
+def test_surface_errors_stay_within_tolerance(suite: str) -> None:
+    """For 95 % of the fully visible bodies, the center is within 2 cm or 2 %, and the width and height are within 15 %."""
+    center_errors, extent_errors = [], []
     for seed in (900_001, 900_002, 900_003):
         clip = make_clip(suite, seed)
         for index in range(0, clip.length, 4):
@@ -25,10 +25,10 @@ def test_bodies_of_a_suite(suite: str) -> None:
                     continue
                 mask = frame.instances == number
                 x1, y1, x2, y2 = (float(value) for value in body.box or ())
-                known = Track(number, "", TrackStatus.TRACKED, 1.0, (x1, y1, x2, y2), mask, 1.0, 1.0, 1.0, 0)
-                centre, extent = errors(known, (), body, frame, clip.scene)
-                centre_errors.append(centre)
+                track = Track(number, "", TrackStatus.TRACKED, 1.0, (x1, y1, x2, y2), mask, 1.0, 1.0, 1.0, 0)
+                center, extent = errors(track, (), body, frame, clip.scene)
+                center_errors.append(center)
                 extent_errors.append(extent)
-    assert len(centre_errors) > 30
-    assert np.quantile(centre_errors, 0.95) <= 1.0
+    assert len(center_errors) > 30
+    assert np.quantile(center_errors, 0.95) <= 1.0
     assert np.quantile(extent_errors, 0.95) <= 0.15

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Backward passes on real toy networks and scenes whose truth is known."""
+"""Backward passes with the toy networks on scenes with ground truth."""
 
 from __future__ import annotations
 
@@ -27,49 +27,61 @@ PERIOD_NS = 66_666_667
 def play(
     session: Session, frames: Sequence[SceneFrame], prompts: dict[int, int], stop: int, start: int = 0
 ) -> dict[tuple[int, int], np.ndarray]:
-    """Steps through frames; `prompts` is body -> frame. Gives the forward masks by (track id, frame)."""
+    """Step through frames start .. stop - 1, and return the forward masks by (track id, frame).
+
+    Args:
+        session: the session.
+        frames: the rendered frames.
+        prompts: for each body, the frame of its box prompt.
+        stop: end of the range.
+        start: first frame.
+    """
     masks = {}
     for number in range(start, stop):
-        for body, at in sorted(prompts.items()):
-            if at == number:
+        for body, prompt_frame in sorted(prompts.items()):
+            if prompt_frame == number:
                 session.prompt(BoxPrompt(body_box(frames[number], body), f"body {body}"))
         for track in session.step(Frame(frames[number].color, number * PERIOD_NS)).tracks:
             masks[track.id, number] = track.mask
     return masks
 
 
-def test_late_objects_get_their_whole_past(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Named at frames 12 and 20: traces from frame 0 on, as good before the prompt as after it; each image encoded at most once."""
+def test_late_prompt_gives_a_trace_from_the_first_frame(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Users often prompt an object late. Its backward masks must be nearly as good as its forward masks.
+
+    The pass must also encode each image at most once.
+    """
     session = Session(segmenter, history=FrameHistory())
     play(session, frames, {1: 12, 2: 20}, 28)
-    work = session.backward()
-    assert [at.number for at in work.sweep()] == list(range(27, -1, -1))
-    results = list(work.results())
+    backward = session.backward()
+    assert [progress.number for progress in backward.sweep()] == list(range(27, -1, -1))
+    results = list(backward.results())
     assert [result.index for result in results] == list(range(28))
     assert [result.stamp_ns for result in results] == [number * PERIOD_NS for number in range(28)]
     for track_id, start in ((1, 12), (2, 20)):
-        assert all(track_id in result.by_id for result in results), "the trace is complete"
+        assert all(track_id in result.by_id for result in results), "the trace must be complete"
         overlap = [iou(result.by_id[track_id].mask, frames[result.index].instances == track_id) for result in results]
         assert np.mean(overlap[:start]) >= 0.9 * np.mean(overlap[start:])
         assert np.mean(overlap[:start]) > 0.8
         assert {result.by_id[track_id].source for result in results[:start]} == {Source.BACKWARD}
         assert {result.by_id[track_id].source for result in results[start:]} == {Source.FORWARD}
         assert {result.by_id[track_id].label for result in results} == {f"body {track_id}"}
-    assert work.encoded <= 21, "frames after the last start are not looked at, and no image twice"
-    assert work.reused == 0
+    assert backward.encoded <= 21, "the pass must skip frames after the last start, and encode no image twice"
+    assert backward.reused == 0
 
 
-def test_kept_features_are_not_encoded_again(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_kept_features_replace_encoding(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """A history with features saves the most expensive part of the pass."""
     session = Session(segmenter, history=FrameHistory(keep_features=True))
     play(session, frames, {1: 8}, 10)
-    work = session.backward()
-    results = list(work.run())
-    assert (work.encoded, work.reused) == (0, 9)
+    backward = session.backward()
+    results = list(backward.run())
+    assert (backward.encoded, backward.reused) == (0, 9)
     assert iou(results[0].by_id[1].mask, frames[0].instances == 1) > 0.8
 
 
 def pillar_scene() -> list[SceneFrame]:
-    """A circle that passes behind a nearer square and stands out again: hidden on some frames, cut on others."""
+    """Render a circle that passes behind a nearer square: fully occluded on some frames, partly on others."""
     bodies = (
         Body("red", "circle", (0.5, 0.5), (0.33, 0.0), (120, 70), (-1.2, 0.0), 0.17, 2.4),
         Body("blue", "square", (0.5, 0.5), radius_m=0.14, depth_m=1.0),
@@ -78,12 +90,12 @@ def pillar_scene() -> list[SceneFrame]:
     return [scene.render(index) for index in range(46)]
 
 
-def test_gaps_are_filled_and_nothing_gets_worse(segmenter: Sam2Segmenter) -> None:
-    """Around a full occlusion the merged trace is at least as good as the forward one, and hidden frames stay hidden."""
+def test_merged_trace_is_at_least_as_good_around_an_occlusion(segmenter: Sam2Segmenter) -> None:
+    """A wrong backward mask in a gap would make the trace worse than without the pass."""
     frames = pillar_scene()
-    seen = [int((frame.instances == 1).sum()) for frame in frames]
-    assert 0 in seen
-    assert min(seen[0], seen[-1]) > 500, "the scene must hide the circle and show it again"
+    visible = [int((frame.instances == 1).sum()) for frame in frames]
+    assert 0 in visible
+    assert min(visible[0], visible[-1]) > 500, "the scene must hide the circle and show it again"
     session = Session(segmenter, history=FrameHistory())
     forward = play(session, frames, {1: 0}, len(frames))
     results = list(session.refine_backward())
@@ -100,58 +112,66 @@ def test_gaps_are_filled_and_nothing_gets_worse(segmenter: Sam2Segmenter) -> Non
     assert sum(after[n] for n in merged) >= sum(before[n] for n in merged)
 
 
-def test_a_correction_mends_what_was_before_it(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """A track slips onto another object at frame 10 and is put right at 24: frames 10.. follow the correction back to where both agree."""
+def test_correction_replaces_the_wrong_masks_before_it(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """A track switches to another object at frame 10, and the user corrects it at frame 24.
+
+    The backward masks must replace the forward masks from frame 24 back to the switch.
+    """
     session = Session(segmenter, history=FrameHistory(), options=SessionOptions(identity=IdentityOptions(resolve_crossings=False)))
     play(session, frames, {1: 0, 2: 0}, 10)
-    session.tracker.ids.reverse()  # each remembers from now on what the other looked like
+    session.tracker.ids.reverse()  # swaps the memories of the two objects
     forward = play(session, frames, {}, 24, start=10)
     session.tracker.ids.reverse()
     session.prompt(BoxPrompt(body_box(frames[24], 1), track_id=1))
     play(session, frames, {}, 30, start=24)
-    assert all(iou(forward[1, number], frames[number].instances == 1) < 0.3 for number in range(11, 24)), "it has slipped"
+    assert all(iou(forward[1, number], frames[number].instances == 1) < 0.3 for number in range(11, 24)), (
+        "the track must follow the wrong object"
+    )
     results = {result.index: result.by_id[1] for result in session.refine_backward()}
     overlap = [iou(results[number].mask, frames[number].instances == 1) for number in range(11, 24)]
     assert np.mean(overlap) > 0.7
     assert {results[number].source for number in range(12, 24)} == {Source.MERGED}
 
 
-def test_only_what_was_asked_for(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_pass_is_limited_to_the_requested_tracks(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Other tracks cost time, and a track id that the history lacks is an error."""
     session = Session(segmenter, history=FrameHistory())
     play(session, frames, {1: 3, 2: 3}, 6)
     assert {track.id for result in session.refine_backward([2]) for track in result.tracks} == {2}
-    with pytest.raises(RefinementError, match="track 9 is seen on frames 0 to 5"):
+    with pytest.raises(RefinementError, match="track 9 is not visible on frames 0 to 5"):
         session.refine_backward([9])
 
 
-def test_nothing_to_refine_is_told(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_missing_or_empty_history_is_refused(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """An empty result would hide the mistake."""
     with pytest.raises(RefinementError, match="history=FrameHistory"):
         Session(segmenter).refine_backward()
     empty = Session(segmenter, history=FrameHistory())
-    with pytest.raises(RefinementError, match="no object is seen on the empty history"):
+    with pytest.raises(RefinementError, match="no object is visible in the empty history"):
         empty.refine_backward()
 
 
-def test_cancelled_yields_nothing(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_cancelled_pass_yields_nothing(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """A partial merge would look like a complete one."""
     session = Session(segmenter, history=FrameHistory())
     play(session, frames, {1: 6}, 8)
-    seen: list[int] = []
+    calls: list[object] = []
 
     def stop(progress: object) -> bool:
-        seen.append(1)
-        return len(seen) < 3
+        calls.append(progress)
+        return len(calls) < 3
 
     assert list(session.refine_backward(progress=stop)) == []
-    assert len(seen) == 3
+    assert len(calls) == 3
 
 
-def test_the_stream_goes_on_meanwhile(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Between frames of the sweep the session steps on and the history forgets: live tracks are as without it."""
+def test_live_tracking_is_unchanged_during_a_sweep(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """On a robot the stream continues between the steps of a sweep, and the history drops the frames of the sweep meanwhile."""
     alone, shared = (Session(segmenter, history=FrameHistory(max_seconds=0.8)) for _ in range(2))
     play(alone, frames, {1: 10}, 26)
     expected = alone.last
     play(shared, frames, {1: 10}, 14)
-    sweep = (work := shared.backward()).sweep()
+    sweep = (backward := shared.backward()).sweep()
     for number in range(14, 26):
         next(sweep, None)
         play(shared, frames, {}, number + 1, start=number)
@@ -160,14 +180,16 @@ def test_the_stream_goes_on_meanwhile(segmenter: Sam2Segmenter, frames: list[Sce
     assert last is not None
     assert expected is not None
     assert np.array_equal(last.by_id[1].mask, expected.by_id[1].mask)
-    known = [result.index for result in work.results()]
-    assert known == [], "all that the sweep was about has been forgotten"
-    again = list(shared.refine_backward())
-    assert [result.index for result in again] == shared.history.numbers() if shared.history else False
+    assert list(backward.results()) == [], "the history must have dropped all frames of the sweep"
+    second_pass = list(shared.refine_backward())
+    assert [result.index for result in second_pass] == shared.history.numbers() if shared.history else False
 
 
-def test_states_are_those_of_a_life_in_time_order(segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
-    """An object that is not there for the first three seconds is lost there, and a removed one ends without a trace of its removal."""
+def test_states_follow_the_lifecycle_in_time_order(segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """The merged trace needs the states that tracking in time order gives.
+
+    An object that is absent for the first three seconds must be lost there. A removed object must be absent from the end of the trace.
+    """
     empty = Scene((), scene.width, scene.height, scene.seed)
     shots = [*(empty.render(number) for number in range(6)), *frames[:4]]
     session = Session(segmenter, history=FrameHistory())
@@ -186,13 +208,13 @@ def test_states_are_those_of_a_life_in_time_order(segmenter: Sam2Segmenter, scen
     assert results[9].tracks == ()
 
 
-def test_it_goes_on_where_it_was_left(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """A sweep in pieces gives what one in a piece gives."""
+def test_interrupted_sweep_equals_uninterrupted_sweep(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """The node runs a sweep in pieces, between the images of the stream."""
     session = Session(segmenter, history=FrameHistory())
     play(session, frames, {1: 6, 3: 9}, 11)
     whole = list(BackwardPass(segmenter, "samurai", session.history, min_region_ratio=0.05).run()) if session.history else []
-    work = session.backward()
+    backward = session.backward()
     for _ in range(20):
-        next(iter(work.sweep()), None)
-    pieces = list(work.results())
+        next(iter(backward.sweep()), None)
+    pieces = list(backward.results())
     assert [[track.rle for track in result.tracks] for result in pieces] == [[track.rle for track in result.tracks] for result in whole]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results survive being written down; files of records survive being cut."""
+"""Results are equal after writing and reading, and a truncated file of records can be resumed."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ MASK[2:4, 3:7] = True
 
 
 def result(index: int = 3) -> FrameResult:
-    seen = Track(1, "red circle", TrackStatus.TRACKED, 0.9, (3.0, 2.0, 7.0, 4.0), MASK, 0.9, 5.0, math.nan, 4, 0, Source.MERGED)
+    visible = Track(1, "red circle", TrackStatus.TRACKED, 0.9, (3.0, 2.0, 7.0, 4.0), MASK, 0.9, 5.0, math.nan, 4, 0, Source.MERGED)
     hidden = Track(7, "", TrackStatus.LOST, 0.0, None, np.zeros_like(MASK), 0.1, -3.0, 0.5, 0, 12)
-    return FrameResult(5_000_000_001, index, 6, 8, (seen, hidden), prompted=(1,))
+    return FrameResult(5_000_000_001, index, 6, 8, (visible, hidden), prompted=(1,))
 
 
-def test_a_result_comes_back_as_it_was() -> None:
-    """All but the logits; a stamp needs all 64 bits, and NaN is no JSON."""
+def test_result_is_equal_after_writing_and_reading() -> None:
+    """A stamp needs all 64 bits, and JSON has no NaN."""
     line = dumps(frame_record(result()))
     assert b"NaN" not in line
-    back = read_frame(json.loads(line))
-    assert (back.stamp_ns, back.index, back.height, back.width, back.prompted) == (5_000_000_001, 3, 6, 8, (1,))
-    for track, other in zip(back.tracks, result().tracks):
+    restored = read_frame(json.loads(line))
+    assert (restored.stamp_ns, restored.index, restored.height, restored.width, restored.prompted) == (5_000_000_001, 3, 6, 8, (1,))
+    for track, other in zip(restored.tracks, result().tracks):
         assert np.array_equal(track.mask, other.mask)
         assert track.rle == other.rle
         for name in ("id", "label", "state", "score", "box", "source", "stable_frames", "frames_since_seen", "object_score"):
             assert getattr(track, name) == getattr(other, name), name
-    assert math.isnan(back.tracks[0].motion_score)
+    assert math.isnan(restored.tracks[0].motion_score)
 
 
-def test_a_file_finds_any_frame(tmp_path: Path) -> None:
-    """A backward pass writes falling numbers and leaves some out."""
+def test_record_file_returns_any_frame(tmp_path: Path) -> None:
+    """A backward pass appends falling frame numbers and skips some."""
     file = RecordFile(tmp_path / "deep" / "a.jsonl")
     for number in (9, 7, 4):
         file.append(frame_record(result(number)))
@@ -49,8 +49,8 @@ def test_a_file_finds_any_frame(tmp_path: Path) -> None:
     assert file.get(5) is None
 
 
-def test_a_file_goes_on_after_a_torn_line(tmp_path: Path) -> None:
-    """A killed process leaves half a line; what was noted as whole is kept, the rest written anew."""
+def test_record_file_resumes_after_an_incomplete_line(tmp_path: Path) -> None:
+    """A killed process can leave an incomplete line. The resumed file must keep the complete records and drop the rest."""
     path = tmp_path / "a.jsonl"
     file = RecordFile(path)
     for number in range(3):
@@ -60,7 +60,7 @@ def test_a_file_goes_on_after_a_torn_line(tmp_path: Path) -> None:
     path.write_bytes(whole[:-10])
     with pytest.raises(ValueError, match="holds 2 whole records, not 3"):
         RecordFile(path, keep=3)
-    again = RecordFile(path, keep=2)
-    again.append(frame_record(result(2)))
-    again.close()
+    resumed = RecordFile(path, keep=2)
+    resumed.append(frame_record(result(2)))
+    resumed.close()
     assert path.read_bytes() == whole

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Overlays show what is tracked and nothing else."""
+"""Overlays and contact sheets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from lang2segtrack_ros.types.rle import mask_box
 
 
 def make_track(mask: np.ndarray, track_id: int = 1, state: TrackStatus = TrackStatus.TRACKED, label: str = "cup") -> Track:
-    """A track with a given mask."""
+    """Return a track with the given mask."""
     return Track(track_id, label, state, 0.9, mask_box(mask), mask, 0.9, 5.0, float("nan"), 0)
 
 
-def test_overlay_paints_inside_the_mask_only() -> None:
+def test_overlay_changes_pixels_near_the_mask_only() -> None:
+    """Users judge masks by the overlay, so other pixels must stay as they are."""
     image = np.full((200, 200, 3), 100, np.uint8)
     mask = np.zeros((200, 200), bool)
     mask[60:160, 80:180] = True
@@ -31,24 +32,28 @@ def test_overlay_paints_inside_the_mask_only() -> None:
 
 
 @pytest.mark.parametrize("edge", [(slice(0, 5), slice(0, 5)), (slice(195, 200), slice(195, 200)), (slice(0, 200), slice(0, 200))])
-def test_overlay_at_the_border(edge: tuple[slice, slice]) -> None:
+def test_overlay_draws_masks_at_the_image_border(edge: tuple[slice, slice]) -> None:
+    """Contours, boxes and long labels reach beyond the border there."""
     mask = np.zeros((200, 200), bool)
     mask[edge] = True
     assert draw_overlay(np.zeros((200, 200, 3), np.uint8), [make_track(mask, label="a very long label " * 5)]).any()
 
 
-def test_removed_tracks_are_not_shown() -> None:
+def test_removed_tracks_are_not_drawn() -> None:
+    """A removed track stays in the result once, and has no mask."""
     image = np.full((50, 50, 3), 9, np.uint8)
     removed = make_track(np.zeros((50, 50), bool), state=TrackStatus.REMOVED)
     assert (draw_overlay(image, [removed]) == image).all()
 
 
-def test_palette_tells_neighbours_apart() -> None:
-    colours = [np.array(palette(number), float) for number in range(1, 20)]
-    assert min(np.abs(a - b).max() for a, b in pairwise(colours)) > 100
+def test_neighboring_ids_have_different_colors() -> None:
+    """Objects with successive ids often appear side by side."""
+    colors = [np.array(palette(track_id), float) for track_id in range(1, 20)]
+    assert min(np.abs(a - b).max() for a, b in pairwise(colors)) > 100
 
 
 def test_contact_sheet_has_every_image() -> None:
+    """The last row can be incomplete."""
     sheet = contact_sheet([np.full((10, 20, 3), value, np.uint8) for value in (50, 100, 150)], ["a", "b", "c"], columns=2)
     assert sheet.shape == (2 * 34, 40, 3)
     assert [int(sheet[30, 5, 0]), int(sheet[30, 25, 0]), int(sheet[64, 5, 0])] == [50, 100, 150]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Images come in order, and come back unchanged for falling numbers."""
+"""Sources stream images in order, and return equal images in reverse order."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ def video(path: Path, frames: list[SceneFrame], count: int = 30) -> Path:
     return path
 
 
-def test_a_video_is_read_backwards_as_it_was_forwards(tmp_path: Path, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In stretches of a few images, so that memory is that of a stretch."""
+def test_reverse_reading_of_a_video_gives_equal_images(tmp_path: Path, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backward pass reads a video in reverse. The source must hold only one chunk of images in memory."""
     monkeypatch.setattr(sources, "CHUNK_BYTES", 7 * 320 * 240 * 3)
     source = VideoSource(video(tmp_path / "a.mp4", frames))
     forward = [frame.color for frame in source.frames()]
     assert len(forward) == 30
     for number in reversed(range(30)):
-        back = source.read(number)
-        assert np.array_equal(back.color, forward[number])
-        assert back.stamp_ns == number * 80_000_000
+        image = source.read(number)
+        assert np.array_equal(image.color, forward[number])
+        assert image.stamp_ns == number * 80_000_000
         assert len(source._chunk) <= 8
 
 
-def test_a_seek_that_goes_astray_is_noticed(tmp_path: Path, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some codecs seek to a neighbour: here every seek lands one image too far."""
+def test_inexact_seek_is_detected(tmp_path: Path, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some codecs seek to a neighboring image. In this test every seek ends one image too far."""
     source = VideoSource(video(tmp_path / "a.mp4", frames))
     forward = [frame.color for frame in source.frames()]
     real = cv2.VideoCapture
 
-    class Astray:
+    class InexactCapture:
         def __init__(self, name: str) -> None:
             self._real = real(name)
 
@@ -52,13 +52,13 @@ def test_a_seek_that_goes_astray_is_noticed(tmp_path: Path, frames: list[SceneFr
         def __getattr__(self, name: str) -> object:
             return getattr(self._real, name)
 
-    monkeypatch.setattr(cv2, "VideoCapture", Astray)
+    monkeypatch.setattr(cv2, "VideoCapture", InexactCapture)
     assert np.array_equal(source.read(20).color, forward[20])
-    assert source.astray == 1
+    assert source.failed_seeks == 1
 
 
-def test_a_folder_counts_as_people_do(tmp_path: Path, frames: list[SceneFrame]) -> None:
-    """image10 comes after image9."""
+def test_folder_orders_numbers_by_value(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """In alphabetical order image10 would come before image9."""
     for number in (10, 9, 1):
         write_png(tmp_path / f"image{number}.png", frames[number].color)
     (tmp_path / "notes.txt").write_text("no image")
@@ -67,7 +67,8 @@ def test_a_folder_counts_as_people_do(tmp_path: Path, frames: list[SceneFrame]) 
     assert np.array_equal(source.read(1).color, frames[9].color)
 
 
-def test_what_is_no_source_is_said(tmp_path: Path) -> None:
+def test_invalid_source_is_refused(tmp_path: Path) -> None:
+    """The user must learn which part of the source is wrong."""
     with pytest.raises(SourceError, match="there is no image in"):
         open_source(str(tmp_path))
     with pytest.raises(SourceError, match='no file, folder or camera "nowhere"'):
@@ -76,5 +77,5 @@ def test_what_is_no_source_is_said(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be opened as a video"):
         open_source(str(tmp_path / "a.mp4"))
     (tmp_path / "b.png").write_bytes(b"nor this an image")
-    with pytest.raises(SourceError, match=r"b\.png is no image"):
+    with pytest.raises(SourceError, match=r"b\.png cannot be read as an image"):
         list(open_source(str(tmp_path)).frames())

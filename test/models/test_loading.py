@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Names to networks, and every way that can fail, with the sentence it fails with."""
+"""Loading of networks by name, and the error message of every failure."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(catalogue.TOY_FOLDER / "segmenter", tmp_path / "net"))
 
 
-def test_a_folder_loads_like_a_name(folder: Path, segmenter: Sam2Segmenter) -> None:
+def test_folder_loads_like_a_short_name(folder: Path, segmenter: Sam2Segmenter) -> None:
     other = load_segmenter(str(folder), device="cpu")
-    same = zip(segmenter.model.state_dict().values(), other.model.state_dict().values())
-    assert all(torch.equal(a, b) for a, b in same)
+    pairs = zip(segmenter.model.state_dict().values(), other.model.state_dict().values())
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_another_image_size(frames: list[SceneFrame]) -> None:
+def test_segmenter_tracks_at_another_image_size(frames: list[SceneFrame]) -> None:
     segmenter = load_segmenter("toy", device="cpu", image_size=256)
     assert segmenter.image_size == 256
     tracker = StreamTracker(segmenter)
@@ -53,8 +53,8 @@ def test_another_image_size(frames: list[SceneFrame]) -> None:
 
 
 @pytest.mark.parametrize("size", [100, 16, 33])
-def test_image_sizes_the_network_cannot_take(size: int) -> None:
-    with pytest.raises(WeightsError, match=f"image_size {size} does not suit"):
+def test_impossible_image_size_is_refused(size: int) -> None:
+    with pytest.raises(WeightsError, match=f"image_size {size} does not fit"):
         load_segmenter("toy", device="cpu", image_size=size)
 
 
@@ -69,17 +69,17 @@ def test_bfloat16_tracks_the_same_object(frames: list[SceneFrame], segmenter: Sa
     assert np.count_nonzero(masks[0] & masks[1]) / np.count_nonzero(masks[0] | masks[1]) > 0.85
 
 
-def test_weights_in_bfloat16_give_what_casting_them_on_every_frame_gives(frames: list[SceneFrame]) -> None:
-    """To the bit: encoding, attention, masks, memories and pointers; also at another size, and with prompts of all kinds."""
-    plain = load_segmenter("toy", device="cpu")
-    cast = load_segmenter("toy", device="cpu", dtype="bfloat16")
-    held = {name: value.dtype for name, value in cast.model.named_parameters() if value.dtype == torch.bfloat16}
-    assert sum(cast.model.get_parameter(name).numel() for name in held) > 0.8 * sum(value.numel() for value in cast.model.parameters())
+def test_bfloat16_weights_equal_casting_on_every_frame(frames: list[SceneFrame]) -> None:
+    """Encoding, attention, masks, memories and pointers stay equal to the last bit, also at another image size and for all prompt types."""
+    float32 = load_segmenter("toy", device="cpu")
+    bfloat16 = load_segmenter("toy", device="cpu", dtype="bfloat16")
+    cast = [value.numel() for value in bfloat16.model.parameters() if value.dtype == torch.bfloat16]
+    assert sum(cast) > 0.8 * sum(value.numel() for value in bfloat16.model.parameters())
     for size in (128, 192):
         results = []
-        for network in (plain, cast):
+        for network in (float32, bfloat16):
             sized = network if size == 192 else at_size(network, size)
-            sized._autocast = True  # for the plain one: float32 weights, cast on every frame
+            sized._autocast = True  # the float32 network then casts its weights on every frame
             tracker = StreamTracker(sized)
             tracker.add(BoxPrompt(body_box(frames[0], 1)))
             tracker.add(MaskPrompt(frames[0].instances == 2))
@@ -90,30 +90,30 @@ def test_weights_in_bfloat16_give_what_casting_them_on_every_frame_gives(frames:
                 tracker.step(frame.color)
                 rows.append(logits.stacked())
             results.append((rows, tracker.bank.pointers.clone()))
-        (expected, pointers), (found, others) = results
-        assert all((one == other).all() for one, other in zip(expected, found))
-        assert (pointers == others).all()
+        (expected_logits, expected_pointers), (actual_logits, actual_pointers) = results
+        assert all((expected == actual).all() for expected, actual in zip(expected_logits, actual_logits))
+        assert (expected_pointers == actual_pointers).all()
 
 
-def test_a_detector_in_bfloat16_gives_what_casting_its_weights_on_every_image_gives(frames: list[SceneFrame]) -> None:
-    plain = load_detector("toy", device="cpu")
-    plain._autocast = True
-    cast = load_detector("toy", device="cpu", dtype="bfloat16")
+def test_bfloat16_detector_equals_casting_on_every_image(frames: list[SceneFrame]) -> None:
+    float32 = load_detector("toy", device="cpu")
+    float32._autocast = True
+    bfloat16 = load_detector("toy", device="cpu", dtype="bfloat16")
     phrases = ("red circle", "blue star", "green cross")
-    found = [network.detect(frames[0].color, phrases, (0.3,) * 3) for network in (plain, cast)]
-    assert found[0] == found[1]
-    assert {item.label for item in found[0]} >= {"red circle", "blue star"}
+    detections = [network.detect(frames[0].color, phrases, (0.3,) * 3) for network in (float32, bfloat16)]
+    assert detections[0] == detections[1]
+    assert {item.label for item in detections[0]} >= {"red circle", "blue star"}
 
 
-def test_unknown_name() -> None:
+def test_unknown_name_lists_the_known_names() -> None:
     with pytest.raises(WeightsError, match=r'no segmenter is called "sam9".*sam2.1-tiny'):
         load_segmenter("sam9")
     with pytest.raises(WeightsError, match="grounding-dino-tiny"):
-        load_detector("./nowhere")
+        load_detector("./missing")
 
 
-@pytest.mark.parametrize(("device", "fault"), [("tpu9", "is no device"), ("cuda", "sees no GPU")])
-def test_device(device: str, fault: str) -> None:
+@pytest.mark.parametrize(("device", "fault"), [("tpu9", "is not a device"), ("cuda", "finds no GPU")])
+def test_unavailable_device_is_refused(device: str, fault: str) -> None:
     if device == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(WeightsError, match=fault):
@@ -121,38 +121,40 @@ def test_device(device: str, fault: str) -> None:
 
 
 @pytest.mark.parametrize(("device", "resolved"), [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1"), ("cuda:2", None)])
-def test_devices_of_a_machine_with_two_gpus(monkeypatch: pytest.MonkeyPatch, device: str, resolved: str | None) -> None:
-    """A device has one name, or nodes that say "cuda" and "cuda:0" would load the weights twice; one that is not there is told."""
+def test_devices_on_a_machine_with_two_gpus(monkeypatch: pytest.MonkeyPatch, device: str, resolved: str | None) -> None:
+    """Nodes with "cuda" and "cuda:0" must share the weights, so both names resolve to one device. A missing device is an error."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     if resolved is None:
-        with pytest.raises(WeightsError, match='device is "cuda:2" but there are 2 GPUs here'):
+        with pytest.raises(WeightsError, match='device is "cuda:2" but this machine has 2 GPUs'):
             resolve_device(device)
     else:
         assert resolve_device(device) == torch.device(resolved)
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((12, 0), torch.bfloat16)])
-def test_bfloat16_only_where_it_is_computed_in(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: torch.dtype) -> None:
-    """PyTorch says that a T4 can, and means that it emulates it."""
+def test_auto_dtype_is_bfloat16_only_with_hardware_support(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: torch.dtype
+) -> None:
+    """PyTorch reports bfloat16 support on a T4, although the GPU only emulates bfloat16."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert resolve_dtype("auto", torch.device("cuda:0")) is expected
     assert resolve_dtype("auto", torch.device("cpu")) is torch.float32
 
 
-def test_unknown_dtype() -> None:
+def test_unknown_dtype_is_refused() -> None:
     with pytest.raises(WeightsError, match="float32 or bfloat16"):
         load_segmenter("toy", device="cpu", dtype="float8")
 
 
-def test_a_detector_is_no_segmenter() -> None:
-    with pytest.raises(WeightsError, match=r'holds a "grounding-dino" model; as segmenter'):
+def test_detector_folder_is_refused_as_segmenter() -> None:
+    with pytest.raises(WeightsError, match=r'holds a "grounding-dino" model; a segmenter must be'):
         load_segmenter(str(catalogue.TOY_FOLDER / "detector"), device="cpu")
 
 
-def test_broken_files(folder: Path) -> None:
-    whole = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(whole[:1000])
+def test_broken_files_are_refused(folder: Path) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[:1000])
     with pytest.raises(WeightsError, match="cannot be loaded"):
         load_segmenter(str(folder), device="cpu")
     (folder / "config.json").write_text("{")
@@ -160,44 +162,45 @@ def test_broken_files(folder: Path) -> None:
         load_segmenter(str(folder), device="cpu")
 
 
-def test_a_missing_tensor_is_an_error_not_a_random_number(folder: Path) -> None:
+def test_missing_tensor_is_an_error(folder: Path) -> None:
+    """transformers alone would only warn and fill the tensor with random numbers."""
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(folder / "model.safetensors")
     del tensors["memory_attention.layer_norm.weight"]
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(WeightsError, match=r"1 tensors missing.*memory_attention.layer_norm.weight"):
+    with pytest.raises(WeightsError, match=r"1 tensors are missing.*memory_attention.layer_norm.weight"):
         load_segmenter(str(folder), device="cpu")
 
 
-def test_without_the_hub_the_message_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unreachable_hub_error_names_the_folder_to_fill(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port: refused at once, with or without a network
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port refuses connections at once, with or without a network
     code = f"{IMPORTS}\ntry:\n    load_segmenter('sam2.1-tiny')\nexcept WeightsError as e:\n    print(e)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout
-    assert "facebook/sam2.1-hiera-tiny cannot be fetched" in said
-    assert str(tmp_path / "sam2.1-tiny") in said
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout
+    assert "facebook/sam2.1-hiera-tiny cannot be fetched" in output
+    assert str(tmp_path / "sam2.1-tiny") in output
 
 
-def test_files_put_by_hand_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_manually_copied_files_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
     shutil.copytree(catalogue.TOY_FOLDER / "segmenter", tmp_path / "sam2.1-tiny", ignore=shutil.ignore_patterns(store.CHECKSUMS))
     assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
     assert load_segmenter("facebook/sam2.1-hiera-tiny", device="cpu").image_size == 192
 
 
-def test_a_torchvision_that_does_not_fit_is_named(tmp_path: Path) -> None:
-    """transformers would say "Could not import module 'Sam2VideoModel'"."""
+def test_incompatible_torchvision_is_named(tmp_path: Path) -> None:
+    """Without this check, transformers reports "Could not import module 'Sam2VideoModel'" and does not name torchvision."""
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     code = f"{IMPORTS}\ntry:\n    load_segmenter('toy')\nexcept WeightsError as e:\n    print(e)"
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
-    assert "torchvision does not fit torch" in said
-    assert "uninstall torchvision" in said
+    output = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    assert "torchvision does not fit torch" in output
+    assert "uninstall torchvision" in output
 
 
-def test_verify_finds_changed_and_missing_files(folder: Path) -> None:
+def test_verify_reports_changed_and_missing_files(folder: Path) -> None:
     assert store.verify(folder) == []
     (folder / "config.json").write_text("{}")
     (folder / "processor_config.json").unlink()
@@ -208,7 +211,7 @@ def test_verify_finds_changed_and_missing_files(folder: Path) -> None:
     assert "nothing to compare with" in store.verify(folder)[0]
 
 
-def test_the_built_in_checkpoints_are_small_and_whole() -> None:
+def test_built_in_checkpoints_are_small_and_pass_verification() -> None:
     size = sum(path.stat().st_size for path in catalogue.TOY_FOLDER.rglob("*") if path.is_file())
     assert size < 12_000_000
     for kind in ("segmenter", "detector"):
@@ -218,8 +221,8 @@ def test_the_built_in_checkpoints_are_small_and_whole() -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A hub that has the toy segmenter under a published name; what it does to a download is up to the test."""
-    served: dict[str, Any] = {"damage": lambda folder: None}
+    """A fake hub that serves the toy segmenter under a published name. A test may damage a download through `damage`."""
+    behavior: dict[str, Any] = {"damage": lambda folder: None}
     source = catalogue.TOY_FOLDER / "segmenter"
     digest = store.sha256(source / "model.safetensors")
     files = [
@@ -230,25 +233,25 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def download(hub_id: str, local_dir: Path, allow_patterns: list[str]) -> None:
         local_dir.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / "config.json", local_dir)
-        served["damage"](local_dir)
+        behavior["damage"](local_dir)
         if not (local_dir / "model.safetensors").exists():
             shutil.copy(source / "model.safetensors", local_dir)
 
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path / "weights"))
-    import transformers.utils.hub  # noqa: F401  (which imports what is replaced here)
+    import transformers.utils.hub  # noqa: F401  (it imports the names that the fixture replaces)
 
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: SimpleNamespace(model_info=lambda *_, **__: SimpleNamespace(siblings=files)))
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    return served
+    return behavior
 
 
-def test_a_download_that_was_broken_off_is_gone_on_with(hub: dict[str, Any]) -> None:
-    """A folder that holds but the configuration would be refused on every start from then on."""
+def test_interrupted_download_is_resumed(hub: dict[str, Any]) -> None:
+    """An incomplete folder must not count as a checkpoint. Otherwise every later start would fail."""
 
-    def broken_off(folder: Path) -> None:
+    def interrupt(folder: Path) -> None:
         raise KeyboardInterrupt
 
-    hub["damage"] = broken_off
+    hub["damage"] = interrupt
     with pytest.raises(KeyboardInterrupt):
         load_segmenter("sam2.1-tiny", device="cpu")
     assert catalogue.local_folder("sam2.1-tiny", "segmenter") is None
@@ -257,8 +260,8 @@ def test_a_download_that_was_broken_off_is_gone_on_with(hub: dict[str, Any]) -> 
     assert store.verify(catalogue.weights_home() / "sam2.1-tiny") == []
 
 
-def test_a_folder_is_filled_by_hand_after_a_download_that_failed(hub: dict[str, Any]) -> None:
-    """As the error says: behind a proxy that answers for the hub and lets no large file through."""
+def test_folder_can_be_filled_manually_after_a_failed_download(hub: dict[str, Any]) -> None:
+    """The error message asks for this, for example behind a proxy that blocks large files."""
 
     def blocked(folder: Path) -> None:
         raise OSError("blocked")
@@ -270,14 +273,15 @@ def test_a_folder_is_filled_by_hand_after_a_download_that_failed(hub: dict[str, 
     assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
 
 
-def test_a_file_that_is_not_the_hubs_is_not_used_the_next_time_either(hub: dict[str, Any]) -> None:
+def test_file_with_a_wrong_digest_is_deleted(hub: dict[str, Any]) -> None:
+    """Otherwise the next start would use the wrong file."""
     hub["damage"] = lambda folder: shutil.copy(catalogue.TOY_FOLDER / "detector" / "model.safetensors", folder)
     for _ in range(2):
-        with pytest.raises(WeightsError, match="was not the file on the hub, and is deleted"):
+        with pytest.raises(WeightsError, match="differed from the file on the hub and was deleted"):
             load_segmenter("sam2.1-tiny", device="cpu")
     hub["damage"] = lambda folder: None
     assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
 
 
-def test_the_kind_of_a_folder_is_its_own_word() -> None:
+def test_kind_of_a_folder_comes_from_its_config() -> None:
     assert [store.kind_of(str(catalogue.TOY_FOLDER / kind)) for kind in ("segmenter", "detector")] == ["segmenter", "detector"]

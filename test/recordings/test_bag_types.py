@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The definitions written down for bags are those of the package itself."""
+"""The vision_msgs definitions for bags equal those of the vision_msgs package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ MSG = Path(__file__).resolve().parents[2] / "underlay" / "vision_msgs" / "msg"
 
 
 @pytest.mark.parametrize("name", bag_types._VISION_MSGS)
-def test_vision_msgs(name: str) -> None:
+def test_definition_equals_vision_msgs(name: str) -> None:
+    """ROS tools can read the bags only if the definitions are equal."""
     kind = f"vision_msgs/msg/{name}"
     published = get_types_from_msg((MSG / f"{name}.msg").read_text(encoding="utf-8"), kind)
     assert get_types_from_msg(bag_types._VISION_MSGS[name], kind) == published

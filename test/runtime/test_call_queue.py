@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Calls to the thread that owns an object: each future resolves, whatever happens."""
+"""Call queue: each future resolves, even after errors and on shutdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def queue() -> CallQueue[list[int]]:
     return CallQueue(threading.Condition())
 
 
-def test_calls_run_in_their_order_with_the_owner(queue: CallQueue[list[int]]) -> None:
+def test_calls_run_in_order_on_the_owned_object(queue: CallQueue[list[int]]) -> None:
     owned: list[int] = []
     futures = [queue.put(lambda owner, number=number: owner.append(number) or len(owner)) for number in range(3)]  # type: ignore[misc]
     for call in queue.take(2):
@@ -26,15 +26,15 @@ def test_calls_run_in_their_order_with_the_owner(queue: CallQueue[list[int]]) ->
     assert len(queue) == 1
 
 
-def test_an_exception_reaches_the_caller(queue: CallQueue[list[int]]) -> None:
+def test_exception_reaches_the_caller(queue: CallQueue[list[int]]) -> None:
     future = queue.put(lambda owner: owner[7])
     queue.take()[0].run([])
     with pytest.raises(IndexError):
         future.result(0)
 
 
-def test_closing_fails_waiting_and_later_calls(queue: CallQueue[list[int]]) -> None:
-    """A caller would otherwise wait forever."""
+def test_close_fails_waiting_and_later_calls(queue: CallQueue[list[int]]) -> None:
+    """Otherwise a caller would wait forever."""
     waiting = queue.put(len)
     queue.close("the node is shutting down")
     later = queue.put(len)
@@ -44,7 +44,7 @@ def test_closing_fails_waiting_and_later_calls(queue: CallQueue[list[int]]) -> N
     assert queue.take() == []
 
 
-def test_the_owner_is_woken() -> None:
+def test_new_call_wakes_the_owner() -> None:
     condition = threading.Condition()
     queue: CallQueue[list[int]] = CallQueue(condition)
     with condition:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a running program tells of itself."""
+"""Metrics of a running process."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import sys
 import pytest
 import torch
 
-from lang2segtrack_ros.runtime.metrics import KEPT, Durations, Rates, memory
+from lang2segtrack_ros.runtime.metrics import WINDOW, Durations, Rates, memory
 
 
-def test_durations_tell_mean_and_worst_of_the_latest() -> None:
+def test_durations_report_mean_and_maximum_of_the_window() -> None:
     durations = Durations()
     assert durations.metrics("step") == {}
     durations.add(9.0)
-    for _ in range(KEPT - 1):
+    for _ in range(WINDOW - 1):
         durations.add(0.010)
-    durations.add(0.030)  # and the nine seconds are forgotten
+    durations.add(0.030)  # the nine seconds leave the window
     assert durations.metrics("step") == {"step_ms_mean": "10.2", "step_ms_max": "30.0"}
 
 
-def test_rates_are_of_the_time_between_two_looks() -> None:
+def test_rates_cover_the_time_between_two_updates() -> None:
     now = 10.0
     rates = Rates(lambda: now)
     now = 12.0
@@ -34,22 +34,22 @@ def test_rates_are_of_the_time_between_two_looks() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
-def test_memory_of_the_process_follows_what_it_holds() -> None:
+def test_process_memory_follows_an_allocation() -> None:
     before = float(memory("cpu")["memory_process_mb"])
-    with mmap.mmap(-1, 200_000_000) as held:  # not from the allocator, which may have as much to spare from tests before
-        held[:: mmap.PAGESIZE] = bytes([1]) * len(range(0, len(held), mmap.PAGESIZE))
+    with mmap.mmap(-1, 200_000_000) as pages:  # not from the allocator, which may hold enough free memory of earlier tests
+        pages[:: mmap.PAGESIZE] = bytes([1]) * len(range(0, len(pages), mmap.PAGESIZE))
         after = float(memory("cpu")["memory_process_mb"])
     assert 150 < after - before < 250
     assert after <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 + 1
 
 
-def test_a_gpu_that_has_failed_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exception would keep all of /diagnostics from being published, just when it has most to tell."""
+def test_failed_gpu_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception would stop /diagnostics at the moment when the user needs it most."""
 
     def failing(device: torch.device) -> tuple[int, int]:
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be ...")
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", failing)
-    told = memory("cuda:0")
-    assert float(told["memory_process_mb"]) > 0
-    assert told["memory_error"] == "CUDA error: an illegal memory access was encountered"
+    metrics = memory("cuda:0")
+    assert float(metrics["memory_process_mb"]) > 0
+    assert metrics["memory_error"] == "CUDA error: an illegal memory access was encountered"

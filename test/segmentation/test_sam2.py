@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network's functions against transformers' own modules, where they take another way, and for training."""
+"""The functions of the segmenter against the modules of transformers where they differ in computation, and their gradients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def features(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> ImageFeature
 
 
 def some_memories(segmenter: Sam2Segmenter, memory: torch.Tensor) -> Memories:
-    """Two memories, both `memory` [N, HW, 64], and no pointer."""
+    """Return two memories, both `memory` [N, HW, 64], without pointers."""
     count = memory.shape[0]
     none = torch.zeros(count, segmenter.pointer_tokens, segmenter.memory_dim)
     rows = segmenter.temporal_rows[torch.tensor([0, 6])].expand(count, -1, -1)
@@ -33,8 +33,8 @@ def some_memories(segmenter: Sam2Segmenter, memory: torch.Tensor) -> Memories:
     return Memories(torch.stack((memory, memory), dim=1), rows, valid, none, none, torch.zeros(none.shape[:2], dtype=torch.bool))
 
 
-def test_encode_equals_the_whole_feature_pyramid(segmenter: Sam2Segmenter, features: ImageFeatures, frames: list[SceneFrame]) -> None:
-    """Two convolutions are done as one, and the position code is made once."""
+def test_encode_equals_full_feature_pyramid(segmenter: Sam2Segmenter, features: ImageFeatures, frames: list[SceneFrame]) -> None:
+    """The segmenter merges two convolutions, and computes the position encoding only once."""
     with torch.inference_mode():
         expected = segmenter.model.get_image_features(segmenter.preprocess(frames[0].color), return_dict=True)
     for level, found in zip(expected.fpn_hidden_states, (*features.high, features.top)):
@@ -43,28 +43,28 @@ def test_encode_equals_the_whole_feature_pyramid(segmenter: Sam2Segmenter, featu
     torch.testing.assert_close(features.position, expected.fpn_position_encoding[-1][:, 0])
 
 
-def test_decode_without_a_prompt_equals_a_point_that_says_nothing(segmenter: Sam2Segmenter, features: ImageFeatures) -> None:
+def test_decode_without_prompt_equals_padding_point(segmenter: Sam2Segmenter, features: ImageFeatures) -> None:
     with torch.inference_mode():
         maps = segmenter.unconditioned(features, 3)
-        nothing = torch.zeros(3, 1, 2), torch.full((3, 1), -1, dtype=torch.int32)
-        expected, found = segmenter.decode(maps, features, *nothing), segmenter.decode(maps, features)
+        padding = torch.zeros(3, 1, 2), torch.full((3, 1), -1, dtype=torch.int32)
+        expected, found = segmenter.decode(maps, features, *padding), segmenter.decode(maps, features)
     torch.testing.assert_close(found.masks, expected.masks)
     torch.testing.assert_close(found.tokens, expected.tokens)
 
 
-def test_memorise_equals_the_memory_encoder(segmenter: Sam2Segmenter, features: ImageFeatures) -> None:
-    """The image's part is done once for all objects; the memory is rounded to bfloat16."""
+def test_encode_memory_equals_memory_encoder(segmenter: Sam2Segmenter, features: ImageFeatures) -> None:
+    """All objects share the projected image features, and the memory is rounded to bfloat16."""
     masks = torch.randn(3, segmenter.mask_size, segmenter.mask_size) * 5
     with torch.inference_mode():
         found = segmenter.encode_memory(features, masks, torch.ones(3), torch.zeros(3, dtype=torch.bool))
         size = (segmenter.image_size, segmenter.image_size)
         soft = torch.nn.functional.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False).sigmoid() * 20.0 - 10.0
-        expected = segmenter.model.memory_encoder(segmenter.bare(features, 3), soft)[0].flatten(2).transpose(1, 2)
+        expected = segmenter.model.memory_encoder(segmenter.raw_maps(features, 3), soft)[0].flatten(2).transpose(1, 2)
     torch.testing.assert_close(found.float(), expected, atol=1e-2, rtol=1e-2)
 
 
 def test_gradients_reach_the_whole_network(frames: list[SceneFrame]) -> None:
-    """Training goes through the same functions: every parameter that a tracked frame uses gets a gradient."""
+    """Training uses the same functions, so every parameter of a tracked frame needs a gradient."""
     trained = load_segmenter("toy", device="cpu")
     trained.model.requires_grad_(True)
     features = trained.encode(trained.preprocess(frames[0].color))
@@ -74,20 +74,22 @@ def test_gradients_reach_the_whole_network(frames: list[SceneFrame]) -> None:
     pointers = trained.point(decoded.tokens[:, 0], torch.ones(2, dtype=torch.bool))
     (decoded.masks.square().mean() + decoded.ious.sum() + decoded.object_score.sum() + pointers.square().mean()).backward()
     unused = ("prompt_encoder", "no_memory", "no_object", "occlusion", "mask_downsample", "temporal", "memory_temporal", "shared_image")
-    missed = [name for name, parameter in trained.model.named_parameters() if parameter.grad is None and not name.startswith(unused)]
-    assert missed == []
+    without_gradient = [
+        name for name, parameter in trained.model.named_parameters() if parameter.grad is None and not name.startswith(unused)
+    ]
+    assert without_gradient == []
 
 
-def test_rotation_is_the_same_in_real_and_complex_numbers(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled functions take the real way, the others the complex one, which is several times as fast on a CPU."""
+def test_rotation_is_equal_in_real_and_complex_arithmetic(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled functions use real arithmetic. The others use complex arithmetic, which is several times as fast on a CPU."""
     x = torch.randn(2, 1, 3, segmenter.feature_size**2, segmenter.hidden_dim)
     found = segmenter._rotate(x)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     torch.testing.assert_close(segmenter._rotate(x), found)
 
 
-def test_the_settings_of_sam_2_before_2_1(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Its pointers have no time code, and hidden objects no embedding of their own; the published sam2-hiera-* load like the others."""
+def test_settings_of_sam_2_0_are_supported(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """The published sam2-hiera-* models have no temporal encoding of pointers, and no embedding of occluded objects."""
     config = deepcopy(segmenter.model.config)
     config.enable_temporal_pos_encoding_for_object_pointers = config.enable_occlusion_spatial_embedding = False
     older = Sam2Segmenter(Sam2VideoModel(config).requires_grad_(False))

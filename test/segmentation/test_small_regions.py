@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Specks go, objects stay, at the borders too."""
+"""Small regions are removed, and objects stay, at the borders of the image too."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ def mask_of(*boxes: tuple[int, int, int, int]) -> np.ndarray:
 
 def without_small_regions(mask: np.ndarray, min_region_ratio: float) -> np.ndarray:
     kept = mask.copy()
-    assert remove_small_regions(kept, min_region_ratio) == mask_box(kept), "the box is that of what is left"
+    assert remove_small_regions(kept, min_region_ratio) == mask_box(kept), "the box must be that of the remaining mask"
     return kept
 
 
-def test_specks_go_and_large_parts_stay() -> None:
-    """An object behind a pole has two large parts; the third is noise."""
+def test_small_region_is_removed_and_large_regions_stay() -> None:
+    """An object behind a pole has two large regions. A third, small region is noise."""
     two = mask_of((5, 5, 25, 45), (30, 5, 50, 45))
     assert np.array_equal(without_small_regions(two | mask_of((70, 50, 75, 55)), 0.05), two)
     assert np.array_equal(without_small_regions(two | mask_of((70, 50, 75, 55)), 0.01), two | mask_of((70, 50, 75, 55)))
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 20), (60, 40, 80, 60), (0, 0, 80, 60), (0, 20, 80, 30)])
-def test_masks_at_the_border_keep_their_edges(box: tuple[int, int, int, int]) -> None:
+def test_mask_at_the_border_keeps_its_edges(box: tuple[int, int, int, int]) -> None:
     assert np.array_equal(without_small_regions(mask_of(box), 0.05), mask_of(box))
 
 
 @pytest.mark.parametrize("min_region_ratio", [0.0, 0.05])
-def test_only_the_window_is_looked_at(min_region_ratio: float) -> None:
-    """An object and a speck within it; boxes count from the image's corner."""
+def test_result_is_the_same_within_a_window(min_region_ratio: float) -> None:
+    """The window contains an object and a small region. The origin of the box is the corner of the image."""
     whole = mask_of((20, 15, 45, 40), (50, 42, 52, 43))
     window = np.s_[12:45, 18:60]
     kept = whole.copy()
@@ -47,24 +47,24 @@ def test_only_the_window_is_looked_at(min_region_ratio: float) -> None:
     assert remove_small_regions(np.zeros_like(whole), min_region_ratio, np.s_[0:0, 0:0]) is None
 
 
-def test_small_holes_are_closed_and_hairs_cut() -> None:
+def test_holes_and_lines_of_one_pixel_are_removed() -> None:
     holed = mask_of((10, 10, 40, 40))
     holed[20, 20] = False
-    hairy = mask_of((10, 10, 40, 40), (40, 20, 60, 21))
+    with_line = mask_of((10, 10, 40, 40), (40, 20, 60, 21))
     assert np.array_equal(without_small_regions(holed, 0.05), mask_of((10, 10, 40, 40)))
-    assert np.array_equal(without_small_regions(hairy, 0.05), mask_of((10, 10, 40, 40)))
+    assert np.array_equal(without_small_regions(with_line, 0.05), mask_of((10, 10, 40, 40)))
 
 
-def test_a_speck_in_the_hole_of_a_ring_goes_too() -> None:
+def test_small_region_in_the_hole_of_a_ring_is_removed() -> None:
     ring = mask_of((10, 10, 50, 50)) & ~mask_of((20, 20, 40, 40))
     assert np.array_equal(without_small_regions(ring | mask_of((28, 28, 31, 31)), 0.05), ring)
 
 
-def test_without_a_share_all_stays() -> None:
-    speck = mask_of((10, 10, 50, 50), (70, 50, 71, 51))
-    assert np.array_equal(without_small_regions(speck, 0.0), speck)
+def test_ratio_of_zero_keeps_the_mask() -> None:
+    mask = mask_of((10, 10, 50, 50), (70, 50, 71, 51))
+    assert np.array_equal(without_small_regions(mask, 0.0), mask)
 
 
-def test_nothing_and_next_to_nothing() -> None:
+def test_empty_and_tiny_masks_become_empty() -> None:
     assert not without_small_regions(mask_of(), 0.05).any()
     assert not without_small_regions(mask_of((3, 3, 5, 5)), 0.05).any()

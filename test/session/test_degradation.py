@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A session whose work fails half-way: out of memory, where CUDA would say so, and for any other reason. Nothing is lost."""
+"""A session keeps its state when a frame fails, out of memory or for another reason, and degrades its settings if necessary."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ OUT = "CUDA out of memory. Tried to allocate 2.00 GiB"
 
 
 def step(session: Session, frames: list[SceneFrame], index: int) -> FrameResult:
+    """Process one frame of a clip."""
     return session.step(Frame(frames[index].color, index * PERIOD_NS))
 
 
-def prompted(segmenter: Sam2Segmenter, frames: list[SceneFrame], bodies: int = 3) -> Session:
+def prompted_session(segmenter: Sam2Segmenter, frames: list[SceneFrame], bodies: int = 3) -> Session:
+    """Return a session with one box prompt for each of the first bodies."""
     session = Session(segmenter)
     for body in range(1, bodies + 1):
         session.prompt(BoxPrompt(body_box(frames[0], body)))
@@ -48,7 +50,18 @@ def prompted(segmenter: Sam2Segmenter, frames: list[SceneFrame], bodies: int = 3
 def raise_in(
     monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, when: Callable[..., bool], owner: type = Sam2Segmenter
 ) -> list[Any]:
-    """Makes a method raise where `when` says so of its arguments; the list gets one entry for each time."""
+    """Make a method raise an error if `when` returns True for its arguments.
+
+    Args:
+        monkeypatch: fixture that restores the method.
+        name: name of the method.
+        error: the error.
+        when: function of the arguments of the method, including the instance.
+        owner: class of the method.
+
+    Returns:
+        A list that receives the arguments of every call that raised.
+    """
     real = getattr(owner, name)
     raised: list[Any] = []
 
@@ -62,29 +75,27 @@ def raise_in(
     return raised
 
 
-def test_fewer_objects_at_once_give_the_same_masks(
-    segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Memory for one object only, from the fourth frame on: the frame on which it runs out is done all the same."""
-    calm, short = prompted(segmenter, frames), prompted(segmenter, frames)
-    wanted, found = LogitsProbe(calm.tracker), LogitsProbe(short.tracker)
+def test_smaller_batches_give_the_same_masks(segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the fourth frame on, memory suffices for one object only. The session still processes that frame."""
+    reference, limited = prompted_session(segmenter, frames), prompted_session(segmenter, frames)
+    reference_logits, limited_logits = LogitsProbe(reference.tracker), LogitsProbe(limited.tracker)
     expected = []
     for index in range(8):
-        step(calm, frames, index)
-        expected.append(wanted.stacked())
-    raise_in(monkeypatch, "attend", torch.OutOfMemoryError(OUT), lambda _, __, read: len(read.memory) > 1 and short_now)
+        step(reference, frames, index)
+        expected.append(reference_logits.stacked())
+    raise_in(monkeypatch, "attend", torch.OutOfMemoryError(OUT), lambda _, __, read: len(read.memory) > 1 and is_limited)
     for index in range(8):
-        short_now = index >= 3
-        result = step(short, frames, index)
+        is_limited = index >= 3
+        result = step(limited, frames, index)
         assert [track.id for track in result.tracks] == [1, 2, 3]
-        np.testing.assert_allclose(found.stacked(), expected[index], atol=1e-3)
-    assert short.degraded_to == "1 objects at once, images at 192 px"
-    assert segmenter.batch_limit == 0, "others that share the network are not touched"
+        np.testing.assert_allclose(limited_logits.stacked(), expected[index], atol=1e-3)
+    assert limited.degraded_to == "1 objects at once, images at 192 px"
+    assert segmenter.batch_limit == 0, "sessions that share the network keep their settings"
 
 
 def test_smaller_images_keep_ids_and_objects(segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The image encoder does not fit any more, which fewer objects cannot mend."""
-    session = prompted(segmenter, frames, 2)
+    """Smaller batches cannot help if the image encoder does not fit into memory."""
+    session = prompted_session(segmenter, frames, 2)
     for index in range(3):
         step(session, frames, index)
     raise_in(monkeypatch, "encode", torch.OutOfMemoryError(OUT), lambda self, _: self.image_size > 128)
@@ -96,10 +107,10 @@ def test_smaller_images_keep_ids_and_objects(segmenter: Sam2Segmenter, frames: l
         assert iou(track.mask, frames[11].instances == track.id) > 0.6
 
 
-def test_the_prompt_that_was_too_much_is_applied_on_the_same_frame(
+def test_prompt_that_exceeds_memory_is_applied_on_the_same_frame(
     segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = prompted(segmenter, frames, 3)
+    session = prompted_session(segmenter, frames, 3)
     step(session, frames, 0)
     handle = session.prompt(BoxPrompt(body_box(frames[1], 4), "late"))
     raised = raise_in(monkeypatch, "encode_memory", torch.OutOfMemoryError(OUT), lambda _, __, masks, *___: len(masks) > 3)
@@ -110,10 +121,11 @@ def test_the_prompt_that_was_too_much_is_applied_on_the_same_frame(
     assert len(handle.track_ids) == 1
 
 
-def test_nothing_left_to_save_is_told_and_nothing_is_lost(
+def test_smallest_settings_out_of_memory_raise_and_keep_the_state(
     segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = prompted(segmenter, frames, 2)
+    """The session must report the failure. It must also continue with full settings when memory is available again."""
+    session = prompted_session(segmenter, frames, 2)
     step(session, frames, 0)
     handle = session.prompt(BoxPrompt(body_box(frames[1], 3)))
     with monkeypatch.context() as patch:
@@ -124,12 +136,12 @@ def test_nothing_left_to_save_is_told_and_nothing_is_lost(
     assert not handle.done
     result = step(session, frames, 2)
     assert handle.done
-    assert session.degraded_to == "", "less did not help, so with memory again nothing has been given up"
+    assert session.degraded_to == "", "smaller settings did not help, so the session keeps its full settings"
     for track in result.tracks:
         assert iou(track.mask, frames[2].instances == track.id) > 0.6
 
 
-def test_a_detector_out_of_memory_looks_at_smaller_images(
+def test_detector_out_of_memory_uses_smaller_images(
     segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = load_detector("toy", device="cpu")
@@ -142,13 +154,13 @@ def test_a_detector_out_of_memory_looks_at_smaller_images(
         step(session, frames, index)
     assert len(raised) == 1
     assert sorted(handle.labels) == ["blue star", "red circle"]
-    assert session.degraded_to == "the detector looks at smaller images"
-    assert detector.shortest_edge == largest, "others that share the detector are not touched"
+    assert session.degraded_to == "the detector uses smaller images"
+    assert detector.shortest_edge == largest, "sessions that share the detector keep their settings"
 
 
 @pytest.mark.parametrize("function", ["encode", "attend", "decode", "encode_memory"])
 @pytest.mark.parametrize("failing", [1, 4, 6])
-def test_a_frame_that_fails_anywhere_leaves_no_trace(
+def test_failed_frame_leaves_the_session_unchanged(
     segmenter: Sam2Segmenter,
     detector: GroundingDinoDetector,
     frames: list[SceneFrame],
@@ -156,31 +168,33 @@ def test_a_frame_that_fails_anywhere_leaves_no_trace(
     function: str,
     failing: int,
 ) -> None:
-    """Frames with prompts, looks of the detector and plain ones: shown again, each gives what it would have given without the failure."""
+    """The repeated frame must give the same result as without the failure. The clip has frames with prompts, with detections, and plain."""
 
-    def run(spoil: bool) -> list[FrameResult]:
+    def run(with_failure: bool) -> list[FrameResult]:
         session = Session(segmenter, detector, options=SessionOptions(detect_every=3))
         session.prompt(TextPrompt("red circle. blue star."))
         results = []
         for index in range(9):
             if index == 4:
-                session.prompt(BoxPrompt(body_box(frames[index], 3), "pointed"))
-            if spoil and index == failing:
+                session.prompt(BoxPrompt(body_box(frames[index], 3), "boxed"))
+            if with_failure and index == failing:
                 with monkeypatch.context() as patch:
-                    raise_in(patch, function, RuntimeError("lightning"), lambda *_: True)
-                    with pytest.raises(RuntimeError, match="lightning"):
+                    raise_in(patch, function, RuntimeError("injected failure"), lambda *_: True)
+                    with pytest.raises(RuntimeError, match="injected failure"):
                         step(session, frames, index)
             results.append(step(session, frames, index))
         return results
 
-    for spoilt, calm in zip(run(True), run(False)):
-        assert [(track.label, track.state, track.box) for track in spoilt.tracks] == [
-            (track.label, track.state, track.box) for track in calm.tracks
+    for repeated, reference in zip(run(True), run(False)):
+        assert [(track.label, track.state, track.box) for track in repeated.tracks] == [
+            (track.label, track.state, track.box) for track in reference.tracks
         ]
 
 
-def asked(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> tuple[Session, PromptHandle]:
-    """A session whose detector has found on its own thread what a prompt named, on frame 0; the answer waits for frame 1."""
+def session_with_result(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> tuple[Session, PromptHandle]:
+    """Return a session with a finished background detection of frame 0. The result waits for frame 1."""
     session = Session(segmenter, detector, background=True)
     handle = session.prompt(TextPrompt("red circle.", "once"))
     step(session, frames, 0)
@@ -190,14 +204,14 @@ def asked(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: lis
 
 
 @pytest.mark.parametrize("function", ["encode", "decode", "encode_memory"])
-def test_an_answer_that_comes_on_a_frame_that_fails_is_not_lost(
+def test_detection_result_survives_a_failed_frame(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    """The detector's thread gives an answer once; whoever waited for it would wait for ever."""
-    session, handle = asked(segmenter, detector, frames)
+    """The worker delivers each result once. Without the result, the prompt would wait forever."""
+    session, handle = session_with_result(segmenter, detector, frames)
     with monkeypatch.context() as patch:
-        raise_in(patch, function, RuntimeError("lightning"), lambda *_: True)
-        with pytest.raises(RuntimeError, match="lightning"):
+        raise_in(patch, function, RuntimeError("injected failure"), lambda *_: True)
+        with pytest.raises(RuntimeError, match="injected failure"):
             step(session, frames, 1)
     assert not handle.done
     result = step(session, frames, 1)
@@ -208,13 +222,13 @@ def test_an_answer_that_comes_on_a_frame_that_fails_is_not_lost(
     assert (session.waiting, session.detection_runs) == (0, 1)
 
 
-def test_an_answer_on_which_every_frame_fails_is_let_go_and_asked_for_again(
+def test_detection_result_that_fails_every_frame_is_dropped_and_requested_again(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise one detection that nobody foresaw would end the stream."""
-    session, handle = asked(segmenter, detector, frames)
+    """One unexpected detection result must not stop the stream."""
+    session, handle = session_with_result(segmenter, detector, frames)
     with monkeypatch.context() as patch:
-        raise_in(patch, "catch_up", ArithmeticError("cursed"), lambda *_: True, Associator)
+        raise_in(patch, "catch_up", ArithmeticError("injected failure"), lambda *_: True, Associator)
         for _ in range(MAX_ATTEMPTS):
             with pytest.raises(ArithmeticError):
                 step(session, frames, 1)
@@ -228,58 +242,58 @@ def test_an_answer_on_which_every_frame_fails_is_let_go_and_asked_for_again(
     assert session.detection_runs == 2
 
 
-def test_a_prompt_on_which_every_frame_fails_is_let_go(
+def test_prompt_that_fails_every_frame_is_refused(
     segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise one prompt that nobody foresaw would end the stream."""
-    session = prompted(segmenter, frames, 1)
+    """One unexpected prompt must not stop the stream."""
+    session = prompted_session(segmenter, frames, 1)
     step(session, frames, 0)
     handle = session.prompt(BoxPrompt(body_box(frames[1], 2)))
-    raise_in(monkeypatch, "unconditioned", ArithmeticError("cursed"), lambda *_: True)
+    raise_in(monkeypatch, "unconditioned", ArithmeticError("injected failure"), lambda *_: True)
     for _ in range(MAX_ATTEMPTS):
         with pytest.raises(ArithmeticError):
             step(session, frames, 1)
-    assert "failed 3 times, the last time with ArithmeticError: cursed" in handle.error
+    assert "failed 3 times, the last time with ArithmeticError: injected failure" in handle.error
     assert len(step(session, frames, 2).tracks) == 1
 
 
-def test_the_way_down(segmenter: Sam2Segmenter) -> None:
-    """Objects first, then images, then no more; the weights are shared all the way."""
-    told, at = [], degrade(segmenter, 6)
-    while at is not None:
-        told.append(describe(at))
-        assert at.model.object_pointer_proj.proj_in.weight.data_ptr() == segmenter.model.object_pointer_proj.proj_in.weight.data_ptr()
-        at = degrade(at, 6)
+def test_degradation_reduces_batches_before_images(segmenter: Sam2Segmenter) -> None:
+    """Smaller batches keep the masks equal, so they come first. All steps share the weights."""
+    steps, smaller = [], degrade(segmenter, 6)
+    while smaller is not None:
+        steps.append(describe(smaller))
+        assert smaller.model.object_pointer_proj.proj_in.weight.data_ptr() == segmenter.model.object_pointer_proj.proj_in.weight.data_ptr()
+        smaller = degrade(smaller, 6)
     sizes = [f"1 objects at once, images at {size} px" for size in (192, 128, 96, 64)]
-    assert told == ["3 objects at once, images at 192 px", *sizes]
+    assert steps == ["3 objects at once, images at 192 px", *sizes]
 
 
-def test_a_detector_is_not_made_so_small_that_it_has_fewer_tokens_than_queries(detector: GroundingDinoDetector) -> None:
-    """The published networks choose the best 900 tokens of an image, and fail where there are not so many."""
-    small = copy(detector)
-    small.shortest_edge, small.longest_edge, small.model = 800, 1333, SimpleNamespace(config=copy(detector.model.config))
-    small.model.config.num_queries, small.model.config.num_feature_levels = 900, 4
-    edges, at = [], small.shrunk()
-    while at is not None:
-        edges.append(at.shortest_edge)
-        at = at.shrunk()
+def test_shrunk_detector_keeps_at_least_as_many_tokens_as_queries(detector: GroundingDinoDetector) -> None:
+    """The published networks select the best 900 tokens of an image, and fail on an image with fewer tokens."""
+    published = copy(detector)
+    published.shortest_edge, published.longest_edge, published.model = 800, 1333, SimpleNamespace(config=copy(detector.model.config))
+    published.model.config.num_queries, published.model.config.num_feature_levels = 900, 4
+    edges, smaller = [], published.shrunk()
+    while smaller is not None:
+        edges.append(smaller.shortest_edge)
+        smaller = smaller.shrunk()
     assert edges == [600, 450, 337, 252]
     for edge in edges:
         assert sum((edge // stride) ** 2 for stride in (8, 16, 32, 64)) >= 900
 
 
-def test_a_detection_that_failed_holds_no_tensors(detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    """Else the memory that it lacked would not be free when it is asked again."""
-    held: list[weakref.ref[Any]] = []
+def test_failed_detection_releases_its_tensors(frames: list[SceneFrame]) -> None:
+    """The next attempt needs this memory."""
+    references: list[weakref.ref[Any]] = []
 
     def detect(*_: Any) -> None:
         activation = torch.zeros(9)
-        held.append(weakref.ref(activation))
+        references.append(weakref.ref(activation))
         raise torch.OutOfMemoryError(OUT)
 
-    given = run_detection(SimpleNamespace(detect=detect), DetectionRequest(0, frames[0].color, ("red circle",), (0.3,)))  # type: ignore[arg-type]
-    assert isinstance(given.error, torch.OutOfMemoryError)
-    assert held[0]() is None
+    result = run_detection(SimpleNamespace(detect=detect), DetectionRequest(0, frames[0].color, ("red circle",), (0.3,)))  # type: ignore[arg-type]
+    assert isinstance(result.error, torch.OutOfMemoryError)
+    assert references[0]() is None
 
 
 @pytest.mark.parametrize(
@@ -297,5 +311,5 @@ def test_a_detection_that_failed_holds_no_tensors(detector: GroundingDinoDetecto
         (ValueError("out of memory"), False),
     ],
 )
-def test_what_counts_as_out_of_memory(error: Exception, out: bool) -> None:
+def test_out_of_memory_errors_are_recognized(error: Exception, out: bool) -> None:
     assert is_out_of_memory(error) is out

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The engine's thread: newest image wins, calls run between images, errors stay where they belong."""
+"""The engine thread keeps the newest image, runs calls between images, and reports each error to its caller."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from lang2segtrack_ros.types.results import FrameResult
 from test.conftest import body_box
 
 
-class Outcome:
-    """Collects results and lets the test wait for them."""
+class ResultCollector:
+    """A result callback that stores results and lets a test wait for them."""
 
     def __init__(self) -> None:
         self.tags: list[Any] = []
@@ -42,58 +42,60 @@ class Outcome:
         assert self.arrived.acquire(timeout=20)
 
 
-def test_newest_image_wins_and_the_loss_is_counted(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    outcome = Outcome()
-    engine = EngineThread[int](Session(segmenter), outcome)
-    inside, go = threading.Event(), threading.Event()
+def test_newest_image_replaces_a_waiting_one_and_is_counted(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    collector = ResultCollector()
+    engine = EngineThread[int](Session(segmenter), collector)
+    started, proceed = threading.Event(), threading.Event()
 
     def first() -> Frame:
-        inside.set()
-        assert go.wait(10)
+        started.set()
+        assert proceed.wait(10)
         return Frame(frames[0].color)
 
     engine.offer(0, first)
-    assert inside.wait(10)
+    assert started.wait(10)
     for tag in (1, 2, 3):
         engine.offer(tag, lambda tag=tag: Frame(frames[tag].color, tag))  # type: ignore[misc]
-    go.set()
-    outcome.wait()
-    outcome.wait()
+    proceed.set()
+    collector.wait()
+    collector.wait()
     engine.close()
-    assert outcome.tags == [0, 3]
-    assert outcome.results[1].stamp_ns == 3
+    assert collector.tags == [0, 3]
+    assert collector.results[1].stamp_ns == 3
     assert (engine.statistics.received, engine.statistics.processed, engine.statistics.replaced) == (4, 2, 2)
 
 
-def test_a_frame_is_learnt_from_after_its_result_and_before_the_next(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """The result does not wait for it; without another image it is done all the same, and a failure is counted and not the end."""
+def test_appearance_is_updated_after_a_result_and_before_the_next_one(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """The update must not delay the result and must not need another image. A failed update is counted, and the stream continues."""
     order: list[str] = []
 
-    class Told(Session):
-        def _update_appearance(self, frame: Frame, *more: Any) -> None:
-            order.append(f"learnt {frame.stamp_ns}")
-            super()._update_appearance(frame, *more)
+    class LoggingSession(Session):
+        def _update_appearance(self, frame: Frame, *rest: Any) -> None:
+            order.append(f"updated {frame.stamp_ns}")
+            super()._update_appearance(frame, *rest)
             if frame.stamp_ns == 1:
                 order.append("failed")
                 raise ValueError("no room")
 
-    outcome = Outcome()
-    engine = EngineThread[int](Told(segmenter), lambda tag, frame, result: (order.append(f"result {tag}"), outcome(tag, frame, result))[0])
+    collector = ResultCollector()
+    engine = EngineThread[int](
+        LoggingSession(segmenter), lambda tag, frame, result: (order.append(f"result {tag}"), collector(tag, frame, result))[0]
+    )
     for tag in (0, 1, 2):
         engine.offer(tag, lambda tag=tag: Frame(frames[tag].color, tag))  # type: ignore[misc]
-        outcome.wait()
+        collector.wait()
         deadline = time.monotonic() + 10
-        while f"learnt {tag}" not in order and time.monotonic() < deadline:
+        while f"updated {tag}" not in order and time.monotonic() < deadline:
             time.sleep(0.01)
     engine.close()
-    assert order == ["result 0", "learnt 0", "result 1", "learnt 1", "failed", "result 2", "learnt 2"]
+    assert order == ["result 0", "updated 0", "result 1", "updated 1", "failed", "result 2", "updated 2"]
     assert engine.metrics["appearance_update_failures"] == 1
     assert engine.statistics.processed == 3
 
 
-def test_prompts_resolve_with_the_image_that_answers_them(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    outcome = Outcome()
-    engine = EngineThread[int](Session(segmenter), outcome)
+def test_prompt_future_resolves_with_the_image_that_applies_it(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    collector = ResultCollector()
+    engine = EngineThread[int](Session(segmenter), collector)
     handle = engine.call(lambda session: session.prompt(BoxPrompt(body_box(frames[0], 1), "mine"))).result(timeout=20)
     future = engine.applied(handle)
     with pytest.raises(concurrent.futures.TimeoutError):
@@ -102,15 +104,15 @@ def test_prompts_resolve_with_the_image_that_answers_them(segmenter: Sam2Segment
     assert future.result(timeout=20).track_ids == [1]
     last = engine.call(lambda session: session.last).result(timeout=20)
     assert last is not None
-    assert last.tracks == outcome.results[0].tracks
+    assert last.tracks == collector.results[0].tracks
     with pytest.raises(PromptError, match="no detector"):
         engine.call(lambda session: session.prompt(TextPrompt("cup"))).result(timeout=20)
     engine.close()
 
 
-def test_a_failing_image_is_counted_and_the_next_one_works(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    outcome = Outcome()
-    engine = EngineThread[int](Session(segmenter), outcome)
+def test_failed_image_is_counted_and_the_next_one_is_processed(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    collector = ResultCollector()
+    engine = EngineThread[int](Session(segmenter), collector)
 
     def broken() -> Frame:
         raise RuntimeError("lens cap")
@@ -118,32 +120,33 @@ def test_a_failing_image_is_counted_and_the_next_one_works(segmenter: Sam2Segmen
     engine.offer(0, broken)
     engine.call(lambda session: None).result(timeout=20)
     engine.offer(1, lambda: Frame(np.ascontiguousarray(frames[1].color)))
-    outcome.wait()
+    collector.wait()
     engine.close()
     assert engine.statistics.failed == {"RuntimeError": 1}
     assert engine.statistics.last_error == "RuntimeError: lens cap"
-    assert outcome.tags == [1]
+    assert collector.tags == [1]
 
 
-def test_closing_fails_what_waits(segmenter: Sam2Segmenter) -> None:
+def test_close_fails_waiting_futures(segmenter: Sam2Segmenter) -> None:
+    """A caller must not wait forever for a closed engine."""
     woken = threading.Event()
-    engine = EngineThread[int](Session(segmenter), Outcome(), woken.set)
+    engine = EngineThread[int](Session(segmenter), ResultCollector(), woken.set)
     handle = engine.call(lambda session: session.prompt(BoxPrompt((0, 0, 9, 9)))).result(timeout=20)
     future = engine.applied(handle)
     engine.call(lambda session: None).result(timeout=20)
     engine.close()
-    for late in (future, engine.applied(handle)):
+    for unresolved in (future, engine.applied(handle)):
         with pytest.raises(RuntimeError, match="shutting down"):
-            late.result(timeout=0)
+            unresolved.result(timeout=0)
     with pytest.raises(RuntimeError, match="shutting down"):
         engine.call(lambda session: None).result(timeout=0)
     assert woken.is_set()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_long_work_keeps_its_share_while_images_wait(segmenter: Sam2Segmenter, frames: list[SceneFrame], share: float) -> None:
-    """An image waits after every image: work with no share gets one piece at most, work with all of it one after each image."""
-    during: list[int] = []
+def test_long_task_keeps_its_time_share_while_images_wait(segmenter: Sam2Segmenter, frames: list[SceneFrame], share: float) -> None:
+    """An image waits after every image. A share of 0 allows one piece at most, and a share of 1 allows one piece after each image."""
+    pieces_at_result: list[int] = []
     pieces = 0
     shown = 0
     ready = threading.Event()
@@ -151,7 +154,7 @@ def test_long_work_keeps_its_share_while_images_wait(segmenter: Sam2Segmenter, f
     def feed(*_: object) -> None:
         nonlocal shown
         ready.wait(10)
-        during.append(pieces)
+        pieces_at_result.append(pieces)
         shown += 1
         if shown < 8:
             engine.offer(shown, lambda: Frame(frames[0].color))
@@ -168,37 +171,39 @@ def test_long_work_keeps_its_share_while_images_wait(segmenter: Sam2Segmenter, f
     done = engine.work(work, lambda: share)
     second = engine.work(work, lambda: share)
     ready.set()
-    with pytest.raises(RuntimeError, match="other work"):
+    with pytest.raises(RuntimeError, match="another long task"):
         second.result(timeout=20)
     done.result(timeout=20)
     engine.close()
     assert pieces == 30
-    assert len(during) == 8
-    assert during[-1] <= 1 if share == 0 else during[-1] >= 7
+    assert len(pieces_at_result) == 8
+    assert pieces_at_result[-1] <= 1 if share == 0 else pieces_at_result[-1] >= 7
 
 
-def test_work_that_fails_or_is_left_behind_is_told(segmenter: Sam2Segmenter) -> None:
+def test_failed_or_unfinished_long_task_fails_its_future(segmenter: Sam2Segmenter) -> None:
+    """The owner of a long task must learn that no result will come."""
+
     def broken(_: Session) -> Iterator[None]:
         yield
-        raise ValueError("no way back")
+        raise ValueError("broken task")
 
     def endless(_: Session) -> Iterator[None]:
         while True:
             time.sleep(0.001)
             yield
 
-    engine = EngineThread[int](Session(segmenter), Outcome())
-    with pytest.raises(ValueError, match="no way back"):
+    engine = EngineThread[int](Session(segmenter), ResultCollector())
+    with pytest.raises(ValueError, match="broken task"):
         engine.work(broken, lambda: 1.0).result(timeout=20)
-    left = engine.work(endless, lambda: 1.0)
+    unfinished = engine.work(endless, lambda: 1.0)
     engine.call(lambda session: None).result(timeout=20)
     engine.close()
     with pytest.raises(RuntimeError, match="shutting down"):
-        left.result(timeout=0)
+        unfinished.result(timeout=0)
 
 
-def test_the_history_is_told_of_although_images_never_pause(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Each result brings the next image, as a camera does that is faster than the engine."""
+def test_history_metric_is_current_while_images_arrive_without_pause(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Each result triggers the next image, like a camera that is faster than the engine."""
     shown = iter(range(1, 7))
     done = threading.Event()
 
@@ -207,28 +212,28 @@ def test_the_history_is_told_of_although_images_never_pause(segmenter: Sam2Segme
         if index is None:
             done.set()
             return
-        told.append(engine.metrics["history"])
+        descriptions.append(engine.metrics["history"])
         engine.offer(index, lambda: Frame(frames[index].color, index))
 
-    told: list[Any] = []
+    descriptions: list[Any] = []
     engine = EngineThread[int](Session(segmenter, history=FrameHistory()), next_image)
-    assert str(engine.metrics["history"]).startswith("nothing is known yet")
+    assert str(engine.metrics["history"]).startswith("no frame is available yet")
     engine.offer(0, lambda: Frame(frames[0].color, 0))
     assert done.wait(20)
     engine.close()
-    assert told[-1] != told[1]
-    assert str(told[-1]).startswith("frames 0 to ")
+    assert descriptions[-1] != descriptions[1]
+    assert str(descriptions[-1]).startswith("frames 0 to ")
 
 
-def test_requests_that_a_failing_loop_took_along_are_answered(segmenter: Sam2Segmenter) -> None:
-    """`sys.exit` in one of them ends the loop, which is started again; the others were taken off the queue already."""
-    engine = EngineThread[int](Session(segmenter), Outcome())
-    held = threading.Event()
-    engine.call(lambda _: held.wait(10))
+def test_requests_of_a_failed_loop_fail_with_an_error(segmenter: Sam2Segmenter) -> None:
+    """`sys.exit` in one request ends the loop, which restarts. The other requests have already left the queue."""
+    engine = EngineThread[int](Session(segmenter), ResultCollector())
+    release = threading.Event()
+    engine.call(lambda _: release.wait(10))
     requests = [engine.call(lambda _: sys.exit(1)), engine.call(lambda _: 1)]
-    held.set()
+    release.set()
     for request in requests:
-        with pytest.raises(RuntimeError, match="ask again"):
+        with pytest.raises(RuntimeError, match="send it again"):
             request.result(timeout=10)
     assert engine.call(lambda _: 2).result(timeout=10) == 2
     engine.close()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects by name on single images, beside a tracker that must not notice."""
+"""Segmentation of named objects on single images, also while a tracker shares the networks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from test.logits import LogitsProbe
 PHRASES = ("red circle", "blue star")
 
 
-def test_masks_fit_the_truth(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+def test_masks_match_ground_truth(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
     found = segment_images(segmenter, detector, [frames[0].color, frames[30].color], PHRASES)
     for frame, objects in zip((frames[0], frames[30]), found):
         assert sorted(item.label for item in objects) == sorted(PHRASES)
@@ -41,22 +41,22 @@ def test_masks_fit_the_truth(segmenter: Sam2Segmenter, detector: GroundingDinoDe
             assert 0 <= item.predicted_iou <= 1
 
 
-def test_a_batch_gives_what_single_images_give(detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    """Also with sizes mixed: images that are of one size for the network go together, the order stays."""
+def test_batch_equals_single_images(detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """The detector groups images of mixed sizes by network input size. The order of the results must stay."""
     wide = np.concatenate((frames[9].color, frames[20].color), axis=1)
     images = [frames[0].color, wide, frames[30].color, frames[3].color]
-    together = detector.detect_batch(images, PHRASES, (0.3, 0.3))
-    for image, batch in zip(images, together):
-        alone = detector.detect(image, PHRASES, (0.3, 0.3))
-        assert [item.label for item in alone] == [item.label for item in batch]
-        for one, other in zip(alone, batch):
+    batches = detector.detect_batch(images, PHRASES, (0.3, 0.3))
+    for image, batch in zip(images, batches):
+        single = detector.detect(image, PHRASES, (0.3, 0.3))
+        assert [item.label for item in single] == [item.label for item in batch]
+        for one, other in zip(single, batch):
             assert one.box == pytest.approx(other.box, abs=0.05)
             assert one.score == pytest.approx(other.score, abs=1e-3)
 
 
-def test_detectors_without_batches_do_too(frames: list[SceneFrame], segmenter: Sam2Segmenter) -> None:
-    class One:
-        name, default_threshold = "one", 0.5
+def test_detector_without_batches_works(frames: list[SceneFrame], segmenter: Sam2Segmenter) -> None:
+    class SingleImageDetector:
+        name, default_threshold = "single", 0.5
 
         def check(self, phrases: object) -> list[str]:
             return []
@@ -64,12 +64,12 @@ def test_detectors_without_batches_do_too(frames: list[SceneFrame], segmenter: S
         def detect(self, color: np.ndarray, phrases: object, thresholds: object) -> list[Detection]:
             return [Detection("red circle", 0.9, body_box(frames[0], 1))]
 
-    assert len(detect_batch(One(), [frames[0].color] * 3, ["red circle"], [0.5])) == 3
-    ((item,),) = segment_images(segmenter, One(), [frames[0].color], ["red circle"])
+    assert len(detect_batch(SingleImageDetector(), [frames[0].color] * 3, ["red circle"], [0.5])) == 3
+    ((item,),) = segment_images(segmenter, SingleImageDetector(), [frames[0].color], ["red circle"])
     assert iou(item.mask, frames[0].instances == 1) > 0.6
 
 
-def test_many_objects_on_a_large_image_are_done_in_parts(
+def test_large_images_with_many_objects_are_processed_in_batches(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = segment_images(segmenter, detector, [frames[0].color], PHRASES)[0]
@@ -79,66 +79,68 @@ def test_many_objects_on_a_large_image_are_done_in_parts(
     assert all((one.mask == other.mask).all() for one, other in zip(whole, parts))
 
 
-def test_nothing_there(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
-    grey = np.full((120, 160, 3), 128, np.uint8)
-    assert segment_images(segmenter, detector, [grey], PHRASES) == [[]]
+def test_images_without_objects_give_no_masks(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
+    gray = np.full((120, 160, 3), 128, np.uint8)
+    assert segment_images(segmenter, detector, [gray], PHRASES) == [[]]
     assert segment_images(segmenter, detector, [], PHRASES) == []
     assert remarks(detector, ("red circle", "blarg"), []) == [
-        "the detector does not know: blarg; what it finds for these words means little",
+        "the detector does not know: blarg; detections for these words are unreliable",
         "not found: red circle, blarg",
     ]
 
 
-def test_a_tracker_does_not_notice(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    """The same clip with and without image requests from another thread: equal to the last bit."""
+def test_image_requests_leave_a_tracker_unchanged(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    """Tracking with and without image requests from another thread must be equal to the last bit."""
 
-    def follow(requests: ImageRequests | None) -> list[np.ndarray]:
+    def track(requests: ImageRequests | None) -> list[np.ndarray]:
         tracker = StreamTracker(segmenter)
         logits = LogitsProbe(tracker)
         tracker.add(BoxPrompt(body_box(frames[0], 1)))
-        masks, asked = [], []
+        masks, futures = [], []
         for frame in frames[:12]:
-            if requests is not None and len(asked) < 3:
-                asked.append(requests.ask(frame.color, TextPrompt("red circle. blue star.")))
+            if requests is not None and len(futures) < 3:
+                futures.append(requests.ask(frame.color, TextPrompt("red circle. blue star.")))
             tracker.step(Frame(frame.color))
             masks.append(logits.stacked())
-        assert all(len(future.result(60)[0]) == 2 for future in asked)
+        assert all(len(future.result(60)[0]) == 2 for future in futures)
         return masks
 
     requests = ImageRequests(segmenter, detector)
-    beside = follow(requests)
+    with_requests = track(requests)
     requests.close()
-    assert all((one == other).all() for one, other in zip(follow(None), beside))
+    assert all((one == other).all() for one, other in zip(track(None), with_requests))
 
 
-def test_requests_are_bounded_and_failures_told(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
-    grey, prompt = np.full((60, 80, 3), 128, np.uint8), TextPrompt("red circle")
+def test_image_requests_are_bounded_and_report_failures(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
+    gray, prompt = np.full((60, 80, 3), 128, np.uint8), TextPrompt("red circle")
     with pytest.raises(PromptError, match="there is no detector"):
-        ImageRequests(segmenter, None).ask(grey, prompt)
+        ImageRequests(segmenter, None).ask(gray, prompt)
     requests = ImageRequests(segmenter, detector)
-    asked = [requests.ask(grey, prompt) for _ in range(MAX_WAITING)]
-    with pytest.raises(BusyError, match="wait already"):  # noqa: PT012 (one or two of them may be done by now)
+    futures = [requests.ask(gray, prompt) for _ in range(MAX_WAITING)]
+    with pytest.raises(BusyError, match="already wait"):  # noqa: PT012 (one or two of the requests may be finished by now)
         for _ in range(3):
-            asked.append(requests.ask(grey, prompt))
+            futures.append(requests.ask(gray, prompt))
     requests.close()
-    assert all(future.done() for future in asked), "nobody is left waiting"
-    assert any(isinstance(future.exception(), BusyError) for future in asked)
+    assert all(future.done() for future in futures), "no request waits forever"
+    assert any(isinstance(future.exception(), BusyError) for future in futures)
     with pytest.raises(BusyError, match="shutting down"):
-        requests.ask(grey, prompt)
+        requests.ask(gray, prompt)
 
 
-def test_an_image_for_which_nothing_is_small_enough_changes_nothing_for_the_others(
+def test_image_that_never_fits_keeps_the_settings_for_other_images(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else one huge picture would have all later ones done at the smallest settings; what does help for one is kept."""
-    refused = {2000: 1000, 500: 1}  # height of an image: how often it does not fit
+    """One huge image must not force the smallest settings on all later images. Settings that helped one image are kept."""
+    failures_left = {2000: 1000, 500: 1}  # image height -> number of out-of-memory errors
 
-    def detect(self: GroundingDinoDetector, colors: list[np.ndarray], *more: Any) -> Any:
+    def detect(self: GroundingDinoDetector, colors: list[np.ndarray], *rest: Any) -> Any:
         height = colors[0].shape[0]
-        if refused.get(height, 0):
-            refused[height] -= 1
+        if failures_left.get(height, 0):
+            failures_left[height] -= 1
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(self, colors, *more)
+        return real(self, colors, *rest)
 
     real = GroundingDinoDetector.detect_batch
     monkeypatch.setattr(GroundingDinoDetector, "detect_batch", detect)
@@ -156,7 +158,7 @@ def test_an_image_for_which_nothing_is_small_enough_changes_nothing_for_the_othe
     assert requests.metrics["single_images_segmented"] == 2
 
 
-def test_the_file_is_a_coco_data_set(
+def test_results_file_is_a_coco_data_set(
     tmp_path: Path, segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
     writer = CocoWriter(tmp_path / "deep" / "results.json", PHRASES, "toy")

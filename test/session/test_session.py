@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The order of work on a frame, on real toy networks; each case is a wrong behaviour of the seed program or a promise to users."""
+"""Sessions with toy networks. Each case is a defect of the original program or a documented guarantee."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ PERIOD_NS = 66_666_667
 
 
 def step(session: Session, frames: Sequence[SceneFrame], index: int) -> FrameResult:
+    """Process one frame of a clip."""
     return session.step(Frame(frames[index].color, index * PERIOD_NS))
 
 
 def bodies(result: FrameResult, frame: SceneFrame) -> dict[int, int]:
-    """Track id -> body that its mask covers best, for visible tracks."""
+    """Return the body with the highest mask IoU for each visible track, by track id."""
     found = {}
     for track in result.tracks:
         if track.box is not None:
@@ -41,7 +42,7 @@ def bodies(result: FrameResult, frame: SceneFrame) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_text_becomes_tracks_with_its_labels(
+def test_text_prompt_starts_tracks_with_its_labels(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], background: bool
 ) -> None:
     session = Session(segmenter, detector, background=background)
@@ -54,16 +55,16 @@ def test_text_becomes_tracks_with_its_labels(
     assert handle.done
     assert sorted(handle.labels) == ["blue star", "red circle"]
     assert sorted(handle.track_ids) == [track.id for track in result.tracks]
-    wanted = {"red circle": 1, "blue star": 2}
-    assert bodies(result, frames[29]) == {track.id: wanted[track.label] for track in result.tracks}
+    body_of = {"red circle": 1, "blue star": 2}
+    assert bodies(result, frames[29]) == {track.id: body_of[track.label] for track in result.tracks}
 
 
-def test_a_slow_detector_delivers_masks_that_fit_the_present(
+def test_late_detection_gives_masks_on_the_current_frame(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
-    """The answer about frame 0 arrives twelve frames later: the new object must be where it is now, not where it was."""
+    """The result for frame 0 arrives twelve frames later. The new mask must show the current position of the object."""
 
-    class Slow:
+    class SlowDetector:
         name, default_threshold = "slow", detector.default_threshold
         check = staticmethod(detector.check)
 
@@ -73,7 +74,7 @@ def test_a_slow_detector_delivers_masks_that_fit_the_present(
                 time.sleep(0.005)
             return found
 
-    session = Session(segmenter, Slow(), background=True, options=SessionOptions(detect_every=1000))
+    session = Session(segmenter, SlowDetector(), background=True, options=SessionOptions(detect_every=1000))
     handle = session.prompt(TextPrompt("blue star."))
     first = None
     for index in range(16):
@@ -82,15 +83,17 @@ def test_a_slow_detector_delivers_masks_that_fit_the_present(
         if result.tracks and first is None:
             first = index
             assert iou(result.tracks[0].mask, frames[index].instances == 2) > 0.7
-            assert iou(result.tracks[0].mask, frames[0].instances == 2) < 0.6, "the scene must have moved for this test to mean something"
+            assert iou(result.tracks[0].mask, frames[0].instances == 2) < 0.6, "the object must move for this test to be valid"
         if index == 12 and session._worker is not None:
             session._worker.wait(5)
     session.close()
     assert first == 13
 
 
-def test_an_empty_first_detection_is_not_the_end(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, scene: Scene) -> None:
-    """In the seed program nothing was ever added after a first look that found nothing."""
+def test_object_that_appears_after_an_empty_detection_is_found(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, scene: Scene
+) -> None:
+    """The original program added no object after a first detection without results."""
     empty = Scene((), scene.width, scene.height, scene.seed)
     session = Session(segmenter, detector, options=SessionOptions(detect_every=3))
     handle = session.prompt(TextPrompt("red circle"))
@@ -98,14 +101,16 @@ def test_an_empty_first_detection_is_not_the_end(segmenter: Sam2Segmenter, detec
         assert session.step(Frame(empty.render(index).color)).tracks == ()
     assert handle.done
     assert not handle.error
-    assert "not found on this image: red circle; it is looked for on" in handle.notes
+    assert "not found on this image: red circle; detection continues" in handle.notes
     for index in range(4, 9):
         result = session.step(Frame(scene.render(index).color))
     assert [track.label for track in result.tracks] == ["red circle"]
 
 
-def test_looking_again_makes_no_duplicates(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    """New text while tracking made duplicates in the seed program, and so did every periodic look."""
+def test_repeated_detections_create_no_duplicates(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    """In the original program, new text during tracking created duplicates, and so did every periodic detection."""
     session = Session(segmenter, detector, options=SessionOptions(detect_every=2))
     session.prompt(TextPrompt("red circle"))
     for index in range(6):
@@ -114,11 +119,13 @@ def test_looking_again_makes_no_duplicates(segmenter: Sam2Segmenter, detector: G
     for index in range(6, 14):
         result = step(session, frames, index)
     assert sorted(track.label for track in result.tracks) == ["blue star", "red circle"]
-    assert sorted(handle.labels) == ["blue star", "red circle"], "the handle names the object that was there already, too"
+    assert sorted(handle.labels) == ["blue star", "red circle"], "the handle also lists the object that was already tracked"
 
 
-def test_no_detections_while_tracking(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    """The seed program crashed."""
+def test_empty_detections_while_tracking_are_harmless(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    """The original program crashed in this case."""
     session = Session(segmenter, detector, options=SessionOptions(detect_every=1))
     session.prompt(BoxPrompt(body_box(frames[0], 1), "mine"))
     session.prompt(TextPrompt("green triangle"))
@@ -128,7 +135,7 @@ def test_no_detections_while_tracking(segmenter: Sam2Segmenter, detector: Ground
     assert [track.label for track in result.tracks] == ["mine"]
 
 
-def test_once_looks_once(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+def test_once_prompt_detects_on_one_image(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
     session = Session(segmenter, detector, options=SessionOptions(detect_every=1))
     session.prompt(TextPrompt("red circle", mode="once"))
     assert step(session, frames, 0).detections == 1
@@ -136,7 +143,7 @@ def test_once_looks_once(segmenter: Sam2Segmenter, detector: GroundingDinoDetect
     assert session.phrases == ()
 
 
-def test_removed_is_told_once(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_removed_track_is_reported_once(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     session = Session(segmenter)
     session.prompt(BoxPrompt(body_box(frames[0], 1)))
     session.prompt(BoxPrompt(body_box(frames[0], 2)))
@@ -149,7 +156,7 @@ def test_removed_is_told_once(segmenter: Sam2Segmenter, frames: list[SceneFrame]
         session.remove(1)
 
 
-def test_reset_removes_all_and_refuses_what_waited(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_reset_removes_all_objects_and_refuses_waiting_prompts(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     session = Session(segmenter)
     session.prompt(BoxPrompt(body_box(frames[0], 1)))
     step(session, frames, 0)
@@ -161,7 +168,7 @@ def test_reset_removes_all_and_refuses_what_waited(segmenter: Sam2Segmenter, fra
     assert step(session, frames, 2).tracks == ()
 
 
-def test_a_bad_prompt_does_not_spoil_the_frame(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_invalid_prompt_leaves_the_frame_and_other_prompts_valid(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     session = Session(segmenter)
     bad = session.prompt(BoxPrompt((900, 900, 950, 950)))
     unknown = session.prompt(BoxPrompt((1, 1, 9, 9), track_id=12))
@@ -177,13 +184,13 @@ def test_text_without_a_detector_is_refused(segmenter: Sam2Segmenter) -> None:
         Session(segmenter).prompt(TextPrompt("cup"))
 
 
-def test_unknown_words_are_told(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
+def test_unknown_words_are_reported(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
     handle = Session(segmenter, detector).prompt(TextPrompt("shiny mug"))
     assert "does not know: shiny, mug" in handle.notes[0]
 
 
-def test_a_failing_detector_is_told_and_the_stream_goes_on(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    class Broken:
+def test_detector_failure_is_reported_and_tracking_continues(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    class BrokenDetector:
         name, default_threshold = "broken", 0.5
 
         def check(self, phrases: Sequence[str]) -> list[str]:
@@ -192,40 +199,42 @@ def test_a_failing_detector_is_told_and_the_stream_goes_on(segmenter: Sam2Segmen
         def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
             raise RuntimeError("lens cap")
 
-    session = Session(segmenter, Broken())
+    session = Session(segmenter, BrokenDetector())
     session.prompt(BoxPrompt(body_box(frames[0], 1)))
     handle = session.prompt(TextPrompt("cup"))
     assert len(step(session, frames, 0).tracks) == 1
-    assert not handle.done, "the prompt is tried again"
+    assert not handle.done, "the session retries the prompt"
     for index in (1, 2):
         assert len(step(session, frames, index).tracks) == 1
-    assert handle.error == "the detector failed 3 times, the last time with RuntimeError: lens cap; it is looked for on"
+    assert handle.error == "the detector failed 3 times, the last time with RuntimeError: lens cap; detection continues"
     assert session.detector_errors == 3
 
 
-def test_more_objects_than_allowed(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+def test_max_objects_limits_the_tracks_of_a_text_prompt(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
     session = Session(segmenter, detector, options=SessionOptions(max_objects=1))
     handle = session.prompt(TextPrompt("red circle. blue star. yellow square."))
     assert len(step(session, frames, 0).tracks) == 1
     assert len(handle.track_ids) == 1
 
 
-def test_lost_after_seconds_of_the_stamps(segmenter: Sam2Segmenter, scene: Scene) -> None:
-    """An object that vanishes is occluded, then lost; a clock that jumps by an hour counts as one step."""
+def test_lost_after_s_counts_seconds_of_the_timestamps(segmenter: Sam2Segmenter, scene: Scene) -> None:
+    """A vanished object is occluded first and lost later. A clock jump of one hour counts as one step."""
     empty = Scene((), scene.width, scene.height, scene.seed)
     first = scene.render(0)
     session = Session(segmenter, options=SessionOptions(lost_after_s=2.0))
     session.prompt(BoxPrompt(body_box(first, 1)))
     session.step(Frame(first.color, 0))
-    seen = [session.step(Frame(empty.render(index).color, index * 500_000_000)).tracks[0] for index in range(1, 3)]
-    assert [track.state for track in seen] == [TrackStatus.OCCLUDED] * 2
+    hidden = [session.step(Frame(empty.render(index).color, index * 500_000_000)).tracks[0] for index in range(1, 3)]
+    assert [track.state for track in hidden] == [TrackStatus.OCCLUDED] * 2
     jumped = session.step(Frame(empty.render(9).color, 3_600_000_000_000)).tracks[0]
     assert jumped.state is TrackStatus.LOST
     back = session.step(Frame(empty.render(9).color, 0)).tracks[0]
     assert back.state is TrackStatus.LOST
 
 
-def test_a_demo_of_a_hundred_frames_has_no_switch(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
+def test_demo_clip_of_100_frames_has_no_id_switch(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
     scene = demo_scene(320, 240)
     session = Session(segmenter, detector)
     session.prompt(TextPrompt("red circle. blue star. yellow square. purple cross."))
@@ -239,12 +248,12 @@ def test_a_demo_of_a_hundred_frames_has_no_switch(segmenter: Sam2Segmenter, dete
     assert len(first) == 4
 
 
-def test_more_phrases_than_the_detector_reads_take_turns(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Each prompt fits alone, all together do not: a flood of them must not end the search for every one."""
-    asked: list[tuple[str, ...]] = []
+def test_more_phrases_than_the_detector_reads_are_detected_in_turn(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Each prompt fits alone, but all prompts together do not. Every phrase must still be detected regularly."""
+    queries: list[tuple[str, ...]] = []
 
-    class Narrow:
-        name, default_threshold = "narrow", 0.5
+    class TwoPhraseDetector:
+        name, default_threshold = "two phrases", 0.5
 
         def check(self, phrases: Sequence[str]) -> list[str]:
             if len(phrases) > 2:
@@ -252,28 +261,30 @@ def test_more_phrases_than_the_detector_reads_take_turns(segmenter: Sam2Segmente
             return []
 
         def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
-            asked.append(tuple(phrases))
+            queries.append(tuple(phrases))
             return []
 
-    session = Session(segmenter, Narrow(), options=SessionOptions(detect_every=2))
+    session = Session(segmenter, TwoPhraseDetector(), options=SessionOptions(detect_every=2))
     handles = [session.prompt(TextPrompt(name)) for name in ("cup", "box. pen", "key", "mug", "hat")]
     for index in range(8):
         step(session, frames, index)
     assert all(handle.done and not handle.error for handle in handles)
-    assert {phrase for phrases in asked[4:] for phrase in phrases} == {"cup", "box", "pen", "key", "mug", "hat"}
-    assert all(len(phrases) <= 2 for phrases in asked)
+    assert {phrase for phrases in queries[4:] for phrase in phrases} == {"cup", "box", "pen", "key", "mug", "hat"}
+    assert all(len(phrases) <= 2 for phrases in queries)
 
 
-def test_pointing_at_what_is_followed_already(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    """A click at an object with a name is no second object. A box with another name is: the track may be on the wrong object."""
+def test_prompt_on_a_tracked_object_corrects_it_unless_the_name_differs(
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+) -> None:
+    """A click on a tracked object must not create a second object. A box with another name must, because the track may be wrong."""
     session = Session(segmenter, detector, options=SessionOptions(max_objects=2))
     found = session.prompt(TextPrompt("red circle. blue star."))
     for index in range(12):
         result = step(session, frames, index)
     by_label = dict(zip(found.labels, found.track_ids))
-    place = body_box(frames[12], 1)
-    middle = ((place[0] + place[2]) / 2, (place[1] + place[3]) / 2)
-    click = session.prompt(PointPrompt((middle,)))
+    box = body_box(frames[12], 1)
+    center = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    click = session.prompt(PointPrompt((center,)))
     step(session, frames, 12)
     assert (click.track_ids, click.labels) == ([by_label["red circle"]], ["red circle"])
 
@@ -286,7 +297,7 @@ def test_pointing_at_what_is_followed_already(segmenter: Sam2Segmenter, detector
     assert bodies(result, frames[23]) == {by_label["red circle"]: 1, by_label["blue star"]: 2}
 
 
-def test_an_object_without_a_name_gets_one(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_second_prompt_names_an_object_without_a_name(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     session = Session(segmenter)
     first = session.prompt(BoxPrompt(body_box(frames[0], 1)))
     step(session, frames, 0)
@@ -299,7 +310,7 @@ def test_an_object_without_a_name_gets_one(segmenter: Sam2Segmenter, frames: lis
     assert (third.track_ids, third.labels, track.label) == ([track.id], ["ball"], "ball")
 
 
-def test_of_two_prompts_on_one_image_the_second_brings_the_name(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_second_prompt_on_the_same_image_adds_the_name(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     session = Session(segmenter)
     handles = [session.prompt(BoxPrompt(body_box(frames[0], 1), label)) for label in ("", "ball", "plate")]
     tracks = step(session, frames, 0).tracks
@@ -307,10 +318,10 @@ def test_of_two_prompts_on_one_image_the_second_brings_the_name(segmenter: Sam2S
     assert [track.label for track in tracks] == ["ball", "plate"], "another name is another object"
 
 
-def test_what_a_user_has_just_pointed_at_is_no_false_alarm(
+def test_prompted_object_is_not_removed_as_a_false_alarm(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
-    """The detector's last word about it came on the same image."""
+    """The detector reports the object as a false alarm on the image of the prompt. The prompt of the user has priority."""
     session = Session(segmenter, detector, options=SessionOptions(detect_every=100, identity=IdentityOptions(min_hits=9)))
     session.prompt(TextPrompt("red circle."))
     (tentative,) = step(session, frames, 0).tracks
@@ -321,7 +332,7 @@ def test_what_a_user_has_just_pointed_at_is_no_false_alarm(
     assert track.box is not None
 
 
-def test_an_object_found_but_not_confirmed_is_announced_when_a_user_points_at_it(
+def test_user_prompt_confirms_a_tentative_object(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
     session = Session(segmenter, detector, options=SessionOptions(detect_every=100, identity=IdentityOptions(min_hits=9)))
@@ -334,26 +345,26 @@ def test_an_object_found_but_not_confirmed_is_announced_when_a_user_points_at_it
     assert track.label == "red circle"
 
 
-def test_two_objects_prompted_on_one_image_stay_two(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_two_objects_prompted_on_one_image_stay_separate(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     session = Session(segmenter)
     handles = [session.prompt(BoxPrompt(body_box(frames[0], body), "same")) for body in (1, 2, 1)]
     result = step(session, frames, 0)
-    first, second, again = (handle.track_ids for handle in handles)
-    assert first == again != second
+    first, second, repeated = (handle.track_ids for handle in handles)
+    assert first == repeated != second
     assert len(result.tracks) == 2
 
 
-def test_a_flood_of_prompts_is_bounded(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
-    """Nothing grows without end: neither what waits for an image, nor what is looked for."""
+def test_number_of_waiting_prompts_is_bounded(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
+    """Neither the queue of prompts nor the list of continuous text prompts may grow without limit."""
     session = Session(segmenter, detector, options=SessionOptions(detect_every=10_000))
     for _ in range(256):
         session.prompt(BoxPrompt(body_box(frames[0], 1)))
-    with pytest.raises(PromptError, match="256 prompts wait for an image already"):
+    with pytest.raises(PromptError, match="256 prompts already wait for an image"):
         session.prompt(BoxPrompt(body_box(frames[0], 1)))
-    assert len(step(session, frames, 0).tracks) == 1, "all point at one object"
-    assert session.waiting == 256 - 32, "the others wait for the next images"
+    assert len(step(session, frames, 0).tracks) == 1, "all prompts show one object"
+    assert session.waiting == 256 - 32, "the other prompts wait for the next images"
     session.reset()
     for _ in range(64):
         session.prompt(TextPrompt("red circle"))
-    with pytest.raises(PromptError, match="64 text prompts are looked for already"):
+    with pytest.raises(PromptError, match="64 text prompts are active"):
         session.prompt(TextPrompt("red circle"))

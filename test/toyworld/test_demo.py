@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo in short: the same processes and the same graph, six seconds of story."""
+"""A short demo with the same processes and the same graph: six seconds of the scenario."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import cv2
 from lang2segtrack_ros.toyworld import demo
 
 
-def test_demo_in_short(tmp_path: Path) -> None:
+def test_short_demo_passes_all_checks(tmp_path: Path) -> None:
     assert demo.run(tmp_path, seconds=6.0) == 0, (tmp_path / "logs" / "track_node.log").read_text()[-3000:]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["mean_iou"] >= 0.6

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Identity is counted as one would by hand."""
+"""Identity counts of cases that can be counted by hand."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TRUTH[5:15, 2:12] = 1
 TRUTH[5:15, 22:32] = 2
 
 
-def test_switches_and_overlap() -> None:
-    """Tracks 7 and 8 swap once, on the third of four frames: two bodies change their track."""
+def test_swapped_tracks_count_as_two_switches() -> None:
+    """Tracks 7 and 8 swap once, on the third of four frames, so two bodies change their track."""
     counter = IdentityCounter()
     first, second = TRUTH == 1, TRUTH == 2
     for masks in ({7: first, 8: second}, {7: first, 8: second}, {7: second, 8: first}, {7: second, 8: first}):
@@ -27,7 +27,7 @@ def test_switches_and_overlap() -> None:
     ]
 
 
-def test_half_a_mask_counts_half_and_a_lost_one_nothing() -> None:
+def test_mean_iou_counts_partial_and_empty_masks() -> None:
     counter = IdentityCounter()
     half = (TRUTH == 1).copy()
     half[5:10] = False
@@ -37,12 +37,12 @@ def test_half_a_mask_counts_half_and_a_lost_one_nothing() -> None:
     assert counter.switches == 0
 
 
-def test_a_gap_is_no_switch_but_a_new_id_after_it_is() -> None:
+def test_gap_keeps_the_id_but_a_new_id_is_a_switch() -> None:
     counter = IdentityCounter()
-    seen = TRUTH == 1
-    counter.add(TRUTH, {1: seen}, {})
+    visible = TRUTH == 1
+    counter.add(TRUTH, {1: visible}, {})
     counter.add(TRUTH, {}, {})
-    counter.add(TRUTH, {1: seen}, {})
+    counter.add(TRUTH, {1: visible}, {})
     assert counter.switches == 0
-    counter.add(TRUTH, {2: seen}, {})
+    counter.add(TRUTH, {2: visible}, {})
     assert counter.switches == 1

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The toy camera's options: refused in words, and a bad camera is bad in the same way each time."""
+"""Options of the toy camera: checks with clear errors, and deterministic drops and jitter."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from lang2segtrack_ros.toyworld.suites import SUITES
     ("values", "sentence"),
     [
         ({"suite": "crosing"}, 'suite is "crosing"; it must be one of: demo, easy, crossing'),
-        ({"suite": 3}, "suite must be a text, not 3"),
+        ({"suite": 3}, "suite must be a string, not 3"),
         ({"seed": -1}, "seed is -1; it must lie between 0"),
         ({"seed": 1.5}, "seed must be a whole number"),
         ({"seed": True}, "seed must be a whole number"),
         ({"fps": 0.0}, "fps is 0.0; it must lie between 0.1 and 240"),
         ({"fps": float("nan")}, "fps is nan"),
         ({"width": 8}, "width is 8"),
-        ({"width": 200}, "an image of 200 x 480 cannot be shown: the width must be 1 to 2.5 times the height"),
+        ({"width": 200}, "the image size is 200 x 480; the width must be 1 to 2.5 times the height"),
         ({"depth_encoding": "mono8"}, "one of: 16UC1, 32FC1"),
         ({"drop": 1.0}, "drop is 1.0; it must lie between 0 and 0.95"),
         ({"jitter_ms": -3}, "jitter_ms is -3"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(values: dict[str, Any], sentence: str) -> None:
+def test_invalid_option_is_rejected_by_name(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(StreamError, match=re.escape(sentence)):
         StreamOptions(**values)
 
 
-def test_whole_numbers_pass_for_numbers() -> None:
-    """`-p fps:=15` gives an int."""
+def test_integer_is_accepted_as_float() -> None:
+    """`-p fps:=15` yields an int."""
     assert StreamOptions(fps=20).period_ns == 50_000_000
 
 
 @pytest.mark.parametrize("suite", ["demo", *SUITES])
 @pytest.mark.parametrize(("width", "height"), [(96, 96), (240, 96)])
-def test_every_suite_fits_the_extreme_shapes_of_image(suite: str, width: int, height: int) -> None:
-    """Some suites search for a place for their objects: the search must end."""
+def test_every_suite_works_at_extreme_aspect_ratios(suite: str, width: int, height: int) -> None:
+    """Some suites search for positions of their objects; the search must end."""
     for seed in range(3):
         scene = StreamOptions(suite, seed, width, height).scene()
         assert scene.render(0).color.shape == (height, width, 3)
 
 
-def test_drops_are_a_share_and_the_same_each_time() -> None:
-    kept = [StreamOptions(seed=3, drop=0.3).kept(index) for index in range(2000)]
-    assert kept == [StreamOptions(seed=3, drop=0.3).kept(index) for index in range(2000)]
-    assert kept != [StreamOptions(seed=4, drop=0.3).kept(index) for index in range(2000)]
-    assert np.mean(kept) == pytest.approx(0.7, abs=0.04)
-    assert all(StreamOptions(seed=3).kept(index) for index in range(100))
+def test_drops_match_the_fraction_and_are_deterministic() -> None:
+    published = [StreamOptions(seed=3, drop=0.3).is_published(index) for index in range(2000)]
+    assert published == [StreamOptions(seed=3, drop=0.3).is_published(index) for index in range(2000)]
+    assert published != [StreamOptions(seed=4, drop=0.3).is_published(index) for index in range(2000)]
+    assert np.mean(published) == pytest.approx(0.7, abs=0.04)
+    assert all(StreamOptions(seed=3).is_published(index) for index in range(100))
 
 
-def test_jitter_has_the_deviation_asked_for_and_never_comes_before_the_stamp() -> None:
+def test_jitter_has_the_given_deviation_and_is_never_negative() -> None:
     options = StreamOptions(seed=3, jitter_ms=20.0)
     delays = np.array([options.delay_ns(index) for index in range(2000)]) / 1e6
     assert delays.min() >= 0
@@ -71,9 +71,9 @@ def test_jitter_has_the_deviation_asked_for_and_never_comes_before_the_stamp() -
 
 
 def test_drops_and_jitter_are_independent() -> None:
-    """Frames that are kept are not the late ones."""
+    """Published frames must have the same delays as dropped ones."""
     options = StreamOptions(drop=0.5, jitter_ms=10.0)
-    pairs = np.array([(options.kept(index), options.delay_ns(index)) for index in range(2000)], float)
+    pairs = np.array([(options.is_published(index), options.delay_ns(index)) for index in range(2000)], float)
     assert abs(np.corrcoef(pairs.T)[0, 1]) < 0.08
 
 

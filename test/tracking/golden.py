@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The golden traces and the network they were recorded on; see test/data/golden/README.md."""
+"""The golden traces and the network of their recording; see test/data/golden/README.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt,
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
 FRAMES = 40
 
-# Standard deviation of tensors that are no matrices.
+# Standard deviation of tensors other than matrices.
 _SPREAD = {
     r"positional_embedding$": 1.0,
     r"^prompt_encoder\.(point_embed|not_a_point_embed|no_mask_embed)\.weight$": 1.0,
@@ -36,7 +36,7 @@ _SPREAD = {
     r"^occlusion_spatial_embedding_parameter$": 0.5,
     r"^memory_encoder\.memory_fuser\.layers\.\d+\.scale$": 0.2,
 }
-# Factors that make the network depend on its memories: with plain random weights attention is flat and errors hide.
+# Factors that make the network depend on its memories. With plain random weights, the attention is uniform and hides errors.
 _SHARPEN = {
     r"^memory_attention\.layers\.\d+\.cross_attn_image\.[qk]_proj\.weight$": 2.0,
     r"^temporal_positional_encoding_projection_layer\.weight$": 2.0,
@@ -47,7 +47,7 @@ _SHARPEN = {
     r"^mask_decoder\.iou_prediction_head\.proj_out\.weight$": 14.0,
 }
 _HYPER = "mask_decoder.output_hypernetworks_mlps."
-# First elements of biases: objects always visible, masks sparse, IoU scores around the gates.
+# First elements of biases, for objects that are always visible, sparse masks, and IoU scores around the gates.
 _BIAS = {
     "mask_decoder.pred_obj_score_head.proj_out.bias": [4.0],
     "mask_decoder.upscale_conv2.bias": [4.0],
@@ -61,7 +61,7 @@ _SEED_SUFFIX = {"mask_decoder.iou_prediction_head.proj_out.weight": "#14153", f"
 
 
 def _tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of one tensor, from its name alone."""
+    """Return the values of one tensor. They depend only on its name and shape."""
     if name == "prompt_encoder.shared_embedding.positional_embedding":
         name = "shared_image_embedding.positional_embedding"  # one matrix under two names
     seed = zlib.crc32((name + _SEED_SUFFIX.get(name, "")).encode("ascii"))
@@ -87,7 +87,7 @@ def _tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def golden_segmenter() -> tuple[Sam2Segmenter, str]:
-    """The network of the traces, and the digest of its weights."""
+    """Return the network of the traces and the digest of its weights."""
     model = Sam2VideoModel(Sam2VideoConfig.from_dict(json.loads((FOLDER / "config.json").read_text()))).eval().requires_grad_(False)
     digest = hashlib.sha256()
     state = model.state_dict()
@@ -100,7 +100,7 @@ def golden_segmenter() -> tuple[Sam2Segmenter, str]:
 
 @dataclass(frozen=True)
 class Trace:
-    """One recorded run."""
+    """A recorded run of the reference."""
 
     name: str
     data: dict[str, np.ndarray]
@@ -109,12 +109,12 @@ class Trace:
         return self.data[key]
 
     def frames(self) -> np.ndarray:
-        """uint8 [40, 256, 256, 3], RGB."""
+        """Return the images, RGB uint8 [40, 256, 256, 3]."""
         stacked = cv2.imread(str(FOLDER / f"{self['clip']}.webp"))
         return cv2.cvtColor(stacked, cv2.COLOR_BGR2RGB).reshape(FRAMES, 256, 256, 3)
 
     def prompt(self) -> ObjectPrompt:
-        """The prompt of frame 0."""
+        """Return the prompt of frame 0."""
         if "prompt_mask" in self.data:
             return MaskPrompt(self["prompt_mask"] > 0)
         points, labels = self["prompt_points"], self["prompt_labels"]
@@ -124,12 +124,12 @@ class Trace:
         return PointPrompt([(float(x), float(y)) for x, y in points], labels.tolist())
 
     def memories(self, frame: int) -> list[tuple[int, int]]:
-        """(frame, temporal row) of the memories of tracked frames that were read, oldest first."""
+        """Return (frame, temporal row) of the memories of tracked frames that the reference read, oldest first."""
         pairs = zip(self["memory_frames"][frame].tolist(), self["memory_rows"][frame].tolist())
         return [(index, row) for index, row in pairs if index > 0]
 
 
 def load_trace(name: str) -> Trace:
-    """Trace A, B, C, D or E."""
+    """Load trace A, B, C, D or E."""
     with np.load(FOLDER / f"trace_{name}.npz") as data:
         return Trace(name, dict(data))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Candidates for tests of policies."""
+"""Candidates with recorded boxes, for tests of policies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lang2segtrack_ros.segmentation.candidates import Candidates
 
 @dataclass(frozen=True)
 class Recorded(Candidates):
-    """Candidates whose boxes are given."""
+    """Candidates with given boxes in place of boxes from masks."""
 
     extents: Tensor = field(default_factory=lambda: torch.zeros(0))
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Masks are cut where depth says that something else is there, and nowhere else."""
+"""The depth gate cuts masks only where depth shows another distance."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from lang2segtrack_ros.evaluation.prompted import follow
+from lang2segtrack_ros.evaluation.prompted import track_prompted
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.toyworld.suites import make_clip
-from lang2segtrack_ros.tracking.depth_gate import GATE_M, distances, outside_depth_gate
+from lang2segtrack_ros.tracking.depth_gate import GATE_M, outside_depth_gate, update_distances
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt
@@ -22,24 +22,24 @@ from test.conftest import body_box
 from test.logits import LogitsProbe
 
 NAN = float("nan")
-NO_ONE = torch.zeros(1, dtype=torch.int64)
+VISIBLE = torch.zeros(1, dtype=torch.int64)
 
 
 def plane(distance: float) -> torch.Tensor:
     return torch.full((12, 12), distance)
 
 
-def test_what_stands_behind_is_elsewhere() -> None:
+def test_background_is_outside_the_gate() -> None:
     depth = plane(2.0)
     depth[:, 6:] = 3.0
-    off = outside_depth_gate(depth, torch.tensor([2.0]), NO_ONE)[0]
+    off = outside_depth_gate(depth, torch.tensor([2.0]), VISIBLE)[0]
     assert not off[:, :6].any()
-    assert not off[:, 6].any(), "depth is wrong at edges: the cell beside stays"
+    assert not off[:, 6].any(), "depth is wrong at edges, so the adjacent cell stays"
     assert off[:, 7:].all()
 
 
-def test_the_unknown_is_nowhere_else() -> None:
-    """Neither cells without depth nor an object whose distance is not known."""
+def test_unknown_depth_and_unknown_distance_are_never_outside() -> None:
+    """The gate excludes no cells without depth, and no cells for an object of unknown distance."""
     depth = plane(3.0)
     depth[3:6] = NAN
     off = outside_depth_gate(depth, torch.tensor([2.0, NAN]), torch.zeros(2, dtype=torch.int64))
@@ -48,26 +48,26 @@ def test_the_unknown_is_nowhere_else() -> None:
     assert not off[1].any()
 
 
-def test_a_hidden_object_may_come_back_at_another_distance() -> None:
+def test_gate_grows_while_the_object_is_hidden() -> None:
     depth = plane(2.0 + 2 * GATE_M)
-    assert outside_depth_gate(depth, torch.tensor([2.0]), NO_ONE).all()
-    assert not outside_depth_gate(depth, torch.tensor([2.0]), NO_ONE + 10).any()
+    assert outside_depth_gate(depth, torch.tensor([2.0]), VISIBLE).all()
+    assert not outside_depth_gate(depth, torch.tensor([2.0]), VISIBLE + 10).any()
 
 
-def test_distance_follows_the_inside_of_the_mask() -> None:
-    """The rim may show what is in front; a mask without inside, or without depth, says nothing."""
+def test_distance_follows_the_core_of_the_mask() -> None:
+    """The rim may show an occluder. A mask without a core or without depth leaves the distance unchanged."""
     depth = plane(2.0)
     low = torch.full((3, 12, 12), -5.0)
     low[0, 2:9, 2:9] = 5.0
     depth[2, 2:9] = 1.0
     low[1, 5, 5] = 5.0
     low[2, 2:9, 2:9] = 5.0
-    assert distances(depth, low, torch.tensor([NAN, 1.5, 1.0])).tolist()[:2] == [2.0, 1.5]
-    assert 1.0 < distances(depth, low, torch.tensor([NAN, 1.5, 1.0]))[2] < 2.0
-    assert distances(plane(NAN), low, torch.tensor([1.0, 1.0, 1.0])).tolist() == [1.0, 1.0, 1.0]
+    assert update_distances(depth, low, torch.tensor([NAN, 1.5, 1.0])).tolist()[:2] == [2.0, 1.5]
+    assert 1.0 < update_distances(depth, low, torch.tensor([NAN, 1.5, 1.0]))[2] < 2.0
+    assert update_distances(plane(NAN), low, torch.tensor([1.0, 1.0, 1.0])).tolist() == [1.0, 1.0, 1.0]
 
 
-def test_without_depth_it_is_samurai(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_without_depth_the_policy_equals_samurai(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     trackers = [StreamTracker(segmenter, policy) for policy in ("samurai", "depth")]
     for tracker in trackers:
         tracker.add(BoxPrompt(body_box(frames[0], 1)))
@@ -78,13 +78,13 @@ def test_without_depth_it_is_samurai(segmenter: Sam2Segmenter, frames: list[Scen
         assert np.array_equal(one[1], other[1])
 
 
-def test_other_policies_do_not_look_at_depth(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_other_policies_ignore_depth(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     assert StreamTracker(segmenter, "samurai").encode(Frame(frames[0].color, 0, frames[0].depth_m)).depth is None
     assert StreamTracker(segmenter, "depth").encode(Frame(frames[0].color, 0, frames[0].depth_m)).depth is not None
 
 
-def test_look_alikes_at_different_distances_stay_apart(segmenter: Sam2Segmenter) -> None:
-    """Object-frames on which a track is more on the other object than on its own, by the tracker alone, which tells nobody apart."""
+def test_similar_objects_at_different_distances_keep_their_tracks(segmenter: Sam2Segmenter) -> None:
+    """Count the object-frames on which a track covers more of the other object. The tracker runs alone, without the identity rules."""
     wrong = {"samurai": 0, "depth": 0}
     for seed, policy in itertools.product((1, 3, 10), wrong):
         clip = make_clip("depth_only_difference", seed, 320, 240)
@@ -100,16 +100,16 @@ def test_look_alikes_at_different_distances_stay_apart(segmenter: Sam2Segmenter)
     assert wrong["depth"] < wrong["samurai"] / 4
 
 
-def test_with_depth_no_id_changes(segmenter: Sam2Segmenter) -> None:
-    """The numbers of the whole suite are in the model card."""
+def test_depth_policy_has_no_id_switches(segmenter: Sam2Segmenter) -> None:
+    """The model card lists the results of the whole suite."""
     clips = [make_clip("depth_only_difference", seed, 320, 240) for seed in (1, 5)]
-    deep = follow(segmenter, clips, "depth").summary()
-    assert deep["id_switches"] == 0
-    assert deep["J_visible"] > 0.55
+    summary = track_prompted(segmenter, clips, "depth").summary()
+    assert summary["id_switches"] == 0
+    assert summary["J_visible"] > 0.55
 
 
-def test_a_fork_looks_at_the_depth_of_its_own_frames(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Objects that a slow detector has found are caught up through kept features, and their depth with them."""
+def test_fork_uses_the_depth_of_its_own_frames(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Objects of a slow detector catch up through cached features, which must include the depth of their frames."""
     tracker = StreamTracker(segmenter, "depth")
     features = tracker.encode(Frame(frames[0].color, 0, frames[0].depth_m))
     fork = tracker.fork()
@@ -118,6 +118,6 @@ def test_a_fork_looks_at_the_depth_of_its_own_frames(segmenter: Sam2Segmenter, f
     opened.prompt(BoxPrompt(body_box(frames[0], 1)))
     opened.commit()
     assert fork.bank.distance.isfinite().all()
-    blind = fork.begin(replace(features, depth=None), 240, 320)
-    blind.commit()
-    assert fork.bank.distance.isfinite().all(), "a frame without depth forgets nothing"
+    without_depth = fork.begin(replace(features, depth=None), 240, 320)
+    without_depth.commit()
+    assert fork.bank.distance.isfinite().all(), "a frame without depth must keep the distances"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""SAMURAI as the reference does it: its recorded decisions replayed, and whole runs from pixels; and proof that both can fail."""
+"""SAMURAI against its reference: replayed decisions, whole runs from pixels, and mutations that both kinds of test must detect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from test.tracking.recorded import Recorded
 
 
 def read(policy: Policy, bank: MemoryBank, frame: int) -> list[tuple[int, int]]:
-    """(frame, temporal row) of the recent memories that the policy reads, oldest first."""
+    """Return (frame, temporal row) of the recent memories that the policy reads, oldest first."""
     rows, valid = policy.recent_rows(bank, frame)
     return sorted((int(bank.frames[0, slot]), int(rows[0, slot])) for slot in range(TRACKED) if valid[0, slot])
 
@@ -33,7 +33,7 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def replay(trace: Trace, policy: SamuraiPolicy) -> None:
-    """Feeds the recorded scores and boxes to our state machine, filter and gates; raises AssertionError at the first difference."""
+    """Feed the recorded scores and boxes to the state machine, filter and gates. Raise AssertionError at the first difference."""
     bank = MemoryBank.empty(1, 1, 64, 256, 16, torch.device("cpu"))
     for frame in range(FRAMES):
         if frame:
@@ -70,7 +70,7 @@ def replay(trace: Trace, policy: SamuraiPolicy) -> None:
 
 
 @pytest.mark.parametrize("name", list("ABCE"))
-def test_replay(name: str) -> None:
+def test_replay_equals_the_reference(name: str) -> None:
     replay(load_trace(name), SamuraiPolicy())
 
 
@@ -82,22 +82,22 @@ def test_replay(name: str) -> None:
         SamuraiPolicy(stable_iou=0.4),
         SamuraiPolicy(motion_weight=0.15),
     ],
-    ids=["gate", "warm-up", "steadiness", "weight"],
+    ids=["memory_iou", "stable_frames", "stable_iou", "motion_weight"],
 )
-def test_replay_notices_other_numbers(policy: SamuraiPolicy) -> None:
+def test_replay_detects_changed_parameters(policy: SamuraiPolicy) -> None:
     differs = []
     for name in "ABCE":
         try:
             replay(load_trace(name), policy)
         except AssertionError:
             differs.append(name)
-    assert differs, "no trace can tell this policy from SAMURAI"
+    assert differs, "no trace distinguishes this policy from SAMURAI"
 
 
 def run(trace: Trace, frames: int, limit: Callable[[int], float], policy: Policy | None = None) -> None:
-    """Runs from pixels. Raises AssertionError at the first difference above the limit for a frame."""
+    """Run the tracker on images. Raise AssertionError at the first difference above the limit of its frame."""
     segmenter, digest = golden_segmenter()
-    assert digest == str(trace["weights_sha256"]), "NumPy makes other random numbers than those the traces were recorded with"
+    assert digest == str(trace["weights_sha256"]), "NumPy generates other random numbers than at the time of the recording"
     tracker = StreamTracker(segmenter, policy or (Sam2Policy() if trace.name == "D" else SamuraiPolicy()))
     tracker.add(trace.prompt())
     logits = LogitsProbe(tracker)
@@ -114,20 +114,26 @@ def run(trace: Trace, frames: int, limit: Callable[[int], float], policy: Policy
             assert track.stable_frames == trace["stable_after"][frame], f"stable counter of frame {frame}"
 
 
-def usual(frame: int) -> float:
-    """How far the reference's own runs are apart with another number of threads, by frame.
+def default_limit(frame: int) -> float:
+    """Return the difference between two runs of the reference with different numbers of threads, by frame.
 
-    B and E are further apart: with AVX2 in place of AVX-512 alone, 5e-2 from frame 8 on, and 5e-2 from frame 18 on.
+    Traces B and E differ more. With AVX2 in place of AVX-512, B differs by 5e-2 from frame 8 on, and E by 5e-2 from frame 18 on.
     """
     return 3e-3 if frame < 3 else 1e-2 if frame < 10 else 5e-2
 
 
 @pytest.mark.parametrize(
     ("name", "frames", "limit"),
-    [("A", 40, usual), ("C", 40, usual), ("D", 40, usual), ("B", 10, lambda frame: 3e-2 if frame < 8 else 1e-1), ("E", 31, lambda _: 1e-1)],
+    [
+        ("A", 40, default_limit),
+        ("C", 40, default_limit),
+        ("D", 40, default_limit),
+        ("B", 10, lambda frame: 3e-2 if frame < 8 else 1e-1),
+        ("E", 31, lambda _: 1e-1),
+    ],
     ids=list("ACDBE"),
 )
-def test_free_run(name: str, frames: int, limit: Callable[[int], float]) -> None:
+def test_free_run_equals_the_reference(name: str, frames: int, limit: Callable[[int], float]) -> None:
     run(load_trace(name), frames, limit)
 
 
@@ -146,12 +152,12 @@ def older_pointers(segmenter: Sam2Segmenter, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mutate", [reversed_rows, larger_pointers, older_pointers])
-def test_free_run_notices_mutations(mutate: Callable[[Sam2Segmenter, pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_run_detects_mutations(mutate: Callable[[Sam2Segmenter, pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     mutate(golden_segmenter()[0], monkeypatch)
     with pytest.raises(AssertionError, match="logits of frame"):
-        run(load_trace("A"), 6, usual)
+        run(load_trace("A"), 6, default_limit)
 
 
-def test_free_run_notices_another_gate() -> None:
+def test_free_run_detects_a_changed_gate() -> None:
     with pytest.raises(AssertionError, match="memories of frame"):
-        run(load_trace("A"), 40, usual, replace(SamuraiPolicy(), memory_iou=0.55))
+        run(load_trace("A"), 40, default_limit, replace(SamuraiPolicy(), memory_iou=0.55))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The box filter against the recorded steps of SAMURAI's reference filter (dense 8 x 8 algebra in float64)."""
+"""The box filter against recorded steps of SAMURAI's reference filter, which uses dense 8 x 8 matrices in float64."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ GOLDEN = json.loads((Path(__file__).parent.parent / "data" / "kf_golden.json").r
 
 
 def relative(found: np.ndarray, expected: object) -> float:
-    wanted = np.array(expected)
-    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    reference = np.array(expected)
+    return float(np.abs(found - reference).max() / np.abs(reference).max())
 
 
-def test_every_recorded_step() -> None:
+def test_filter_equals_every_recorded_step() -> None:
     state: kalman.BoxState | None = None
     operations = []
     for operation, box, first, second in GOLDEN:
@@ -42,7 +42,7 @@ def test_every_recorded_step() -> None:
             state = kalman.update(state, measured)
         assert relative(state.mean[0].numpy(), first) < 1e-6
         assert relative(state.dense_covariance()[0].numpy(), second) < 1e-6
-    assert operations.count("update") == operations.count("predict") == 30, "the record must not be empty"
+    assert operations.count("update") == operations.count("predict") == 30, "the recording must not be empty"
 
 
 def test_boxes_do_not_influence_each_other() -> None:
@@ -56,6 +56,6 @@ def test_boxes_do_not_influence_each_other() -> None:
 
 
 def test_box_iou_of_empty_boxes_is_zero() -> None:
-    """An empty candidate is [0, 0, 0, 0]; the reference divides by a height of 1 there."""
+    """An empty candidate is [0, 0, 0, 0]. The reference divides by a height of 1 in this case."""
     iou = kalman.box_iou(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[[0.0, 0, 0, 0], [0, 0, 10, 5]]]))
     assert iou.tolist() == [[0.0, 0.5]]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which memories survive: six slots hold exactly what SAMURAI's unbounded list would be asked for."""
+"""The six memory slots hold exactly the memories that SAMURAI reads from its unbounded list."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def empty(count: int = 1) -> MemoryBank:
 
 
 def read(bank: MemoryBank, row: int, frame: int, policy: SamuraiPolicy | Sam2Policy) -> dict[int, int]:
-    """Frame -> temporal row of the memories that are read."""
+    """Return the temporal rows of the memories that the policy reads, by frame."""
     rows, valid = policy.recent_rows(bank, frame)
     return {int(bank.frames[row, slot]): int(rows[row, slot]) for slot in range(TRACKED) if valid[row, slot]}
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_samurai_reads_what_a_scan_of_the_whole_past_would(seed: int) -> None:
-    """The reference scans back, keeps what passed, adds the previous frame, and takes the newest six. Two objects, each its own way."""
+def test_samurai_reads_the_same_memories_as_a_scan_of_the_whole_past(seed: int) -> None:
+    """The reference scans back for passed memories, adds the previous frame, and takes the newest six. Two objects pass differently."""
     chance = random.Random(seed)
     bank = empty(2)
     history: list[list[bool]] = [[], []]
@@ -48,7 +48,7 @@ def test_samurai_reads_what_a_scan_of_the_whole_past_would(seed: int) -> None:
         for row in range(2):
             history[row].append(verdicts[row])
         write(bank, frame, verdicts)
-        for row in range(2):  # the features lie with their frame numbers
+        for row in range(2):  # the features must match their frame numbers
             for slot in range(RECENT):
                 if bank.frames[row, slot] != EMPTY:
                     assert float(bank.features[row, slot, 0, 0]) == int(bank.frames[row, slot])
@@ -61,7 +61,7 @@ def test_sam2_reads_the_last_six_frames_by_age() -> None:
         write(bank, frame, [True])
 
 
-def test_pointers_are_a_ring() -> None:
+def test_pointers_form_a_ring_buffer() -> None:
     bank = empty()
     for frame in range(40):
         write(bank, frame, [True])
@@ -69,7 +69,7 @@ def test_pointers_are_a_ring() -> None:
     assert bank.ring == 15
 
 
-def test_keep_and_append_move_whole_objects() -> None:
+def test_keep_and_append_move_all_fields_of_objects() -> None:
     bank = empty(3)
     write(bank, 0, [True, False, True])
     bank.stable += torch.tensor([1, 2, 3])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""SAMURAI's state machine, branch by branch, and the defects of its reference that ours must not have."""
+"""The state machine of SAMURAI, branch by branch, and defects of its reference that the policy must not repeat."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_first_frame_starts_the_filter_on_the_best_candidate() -> None:
     assert torch.allclose(bank.filter_mean[0, :4], kalman.measurement(torch.tensor([BOXES[1]]))[0])
 
 
-def test_warm_up_counts_steady_frames_and_starts_over_after_an_unsure_one() -> None:
+def test_warm_up_counts_steady_frames_and_restarts_after_an_uncertain_frame() -> None:
     bank = bank_of()
     for frame in range(1, 6):
         choose(bank, frame, [0.9, 0.1, 0.1])
@@ -63,53 +63,55 @@ def test_warm_up_counts_steady_frames_and_starts_over_after_an_unsure_one() -> N
     choose(bank, 6, [0.3, 0.1, 0.1])  # 0.3 itself is not above the threshold
     assert bank.stable.tolist() == [0]
     choose(bank, 7, [0.1, 0.9, 0.1])
-    assert torch.allclose(bank.filter_mean[0, :4], kalman.measurement(torch.tensor([BOXES[1]]))[0]), "the filter starts anew"
+    assert torch.allclose(bank.filter_mean[0, :4], kalman.measurement(torch.tensor([BOXES[1]]))[0]), "the filter must restart"
 
 
-def test_after_warm_up_motion_outweighs_a_slightly_better_stranger() -> None:
+def test_after_warm_up_motion_outweighs_a_slightly_better_distractor() -> None:
     bank = warmed()
     choice = choose(bank, 16, [0.80, 0.90, 0.1])
     assert int(choice.index) == 0, "0.75 * 0.80 + 0.25 * 1 beats 0.75 * 0.90 + 0"
     assert float(choice.motion_score) == pytest.approx(1.0, abs=0.05)
     choice = choose(warmed(14), 15, [0.80, 0.90, 0.1])
-    assert int(choice.index) == 1, "one frame earlier motion has no say"
+    assert int(choice.index) == 1, "one frame earlier, motion has no influence"
     assert torch.isnan(choice.motion_score).all()
 
 
-def test_gates_are_strict_and_all_needed() -> None:
+def test_memory_must_pass_all_gates_strictly() -> None:
     bank = bank_of()
     assert choose(bank, 2, [0.51, 0.1, 0.1]).passed.all()
     assert not choose(bank, 3, [0.5, 0.1, 0.1]).passed.any(), "0.5 itself does not pass"
     assert not choose(bank, 4, [0.9, 0.1, 0.1], score=0.0).passed.any(), "an object score of 0 does not pass"
-    assert not choose(warmed(), 16, [0.9, 0.1, 0.1], [[0, 0, 5, 5], *BOXES[1:]]).passed.any(), "no overlap with the motion does not pass"
+    assert not choose(warmed(), 16, [0.9, 0.1, 0.1], [[0, 0, 5, 5], *BOXES[1:]]).passed.any(), (
+        "a box without overlap with the motion does not pass"
+    )
 
 
-def test_the_first_tracked_frame_is_not_remembered() -> None:
-    """A quirk of the reference's scan that its traces fix; relative to the prompt, whatever frame that was on."""
+def test_first_tracked_frame_fails_the_gates() -> None:
+    """The traces require this property of the reference's scan. It is relative to the frame of the prompt."""
     bank = bank_of()
-    bank.born += 100
+    bank.first_frame += 100
     assert not choose(bank, 101, [0.9, 0.1, 0.1]).passed.any()
     assert choose(bank, 102, [0.9, 0.1, 0.1]).passed.all()
     bank = bank_of()
-    bank.born += 100
-    assert not choose(bank, 99, [0.9, 0.1, 0.1]).passed.any(), "in reversed time too"
+    bank.first_frame += 100
+    assert not choose(bank, 99, [0.9, 0.1, 0.1]).passed.any(), "the rule holds in reversed time too"
 
 
-def test_an_empty_mask_never_reaches_the_filter() -> None:
-    """The reference feeds it [0, 0, 0, 1]: its height went 255, 61, 1, -14.7 in three frames."""
+def test_empty_mask_never_updates_the_filter() -> None:
+    """The reference updates the filter with [0, 0, 0, 1]. Its height changed from 255 to 61, 1 and -14.7 in three frames."""
     bank = warmed(20)
     before = BoxState(bank.filter_mean.clone(), bank.filter_covariance.clone())
-    frames_unseen: Tensor | None = None
+    filter_mean: Tensor | None = None
     for frame in range(21, 24):
         choose(bank, frame, [0.9, 0.9, 0.9], [[0, 0, 0, 0]] * 3, score=-5.0)
         before = kalman.predict(before)
-        frames_unseen = bank.filter_mean
-    assert frames_unseen is not None
-    assert torch.allclose(frames_unseen, before.mean), "it coasts"
-    assert bank.stable.tolist() == [15], "a short absence does not end the motion's say"
+        filter_mean = bank.filter_mean
+    assert filter_mean is not None
+    assert torch.allclose(filter_mean, before.mean), "the filter must continue with its prediction"
+    assert bank.stable.tolist() == [15], "a short absence must not end the influence of motion"
 
 
-def test_a_long_absence_starts_the_filter_anew() -> None:
+def test_long_absence_restarts_the_filter() -> None:
     bank = warmed(20)
     for frame in range(21, 40):
         choose(bank, frame, [0.9, 0.9, 0.9], [[0, 0, 0, 0]] * 3, score=-5.0)
@@ -118,6 +120,6 @@ def test_a_long_absence_starts_the_filter_anew() -> None:
     assert torch.allclose(bank.filter_mean[0, :4], kalman.measurement(torch.tensor([BOXES[1]]))[0])
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_policy_name_is_refused() -> None:
     with pytest.raises(PluginError, match="sam2, samurai"):
         make_policy("sammy")

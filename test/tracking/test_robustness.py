@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that are none, shapes that stay, and no waiting for the device."""
+"""Robustness against NaN, static shapes for compilation, and steps without synchronization with the device."""
 
 from __future__ import annotations
 
@@ -36,17 +36,19 @@ def record(tracker: StreamTracker, frames: list[SceneFrame]) -> list[np.ndarray]
     return rows
 
 
-def spoiled(features: ImageFeatures) -> ImageFeatures:
+def with_nan(features: ImageFeatures) -> ImageFeatures:
     return ImageFeatures(features.high, features.top * float("nan"), features.position)
 
 
 @pytest.mark.parametrize("policy", ["sam2", "samurai", "distractor"])
-def test_nan_features_hide_for_one_frame_and_are_not_remembered(segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: str) -> None:
-    """One frame of NaN would otherwise stay in the memory for ever: everything after it would be NaN."""
+def test_nan_features_hide_objects_for_one_frame_and_write_no_memory(
+    segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: str
+) -> None:
+    """NaN in a memory would persist, and every later frame would be NaN too."""
     tracker = StreamTracker(segmenter, policy)
     follow(tracker, frames, (1, 2), 6)
     height, width = frames[6].color.shape[:2]
-    opened = tracker.begin(spoiled(tracker.encode(Frame(frames[6].color))), height, width)
+    opened = tracker.begin(with_nan(tracker.encode(Frame(frames[6].color))), height, width)
     assert [track.box for track in opened.commit()] == [None, None]
     for index in range(7, 12):
         tracks = tracker.step(frames[index].color)
@@ -56,14 +58,14 @@ def test_nan_features_hide_for_one_frame_and_are_not_remembered(segmenter: Sam2S
         assert torch.isfinite(tensor).all()
 
 
-def test_a_prompt_on_nan_features_is_refused(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_prompt_on_nan_features_is_refused(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
-    opened = tracker.begin(spoiled(tracker.encode(Frame(frames[0].color))), 240, 320)
-    with pytest.raises(TrackerError, match="no numbers"):
+    opened = tracker.begin(with_nan(tracker.encode(Frame(frames[0].color))), 240, 320)
+    with pytest.raises(TrackerError, match="NaN or infinity"):
         opened.prompt(BoxPrompt(body_box(frames[0], 1)))
 
 
-def test_forty_objects_where_thirty_two_are_allowed(segmenter: Sam2Segmenter) -> None:
+def test_objects_beyond_the_maximum_are_refused(segmenter: Sam2Segmenter) -> None:
     tracker = StreamTracker(segmenter)
     for index in range(32):
         tracker.add(BoxPrompt((index, 0, index + 20, 20)))
@@ -73,38 +75,41 @@ def test_forty_objects_where_thirty_two_are_allowed(segmenter: Sam2Segmenter) ->
     assert len(tracker.step(np.zeros((240, 320, 3), np.uint8))) == 32
 
 
-class Waits(TorchDispatchMode):
-    """Notes the operations that make the host wait for a GPU: reading a number, or an output whose size depends on values."""
+class SynchronizationRecorder(TorchDispatchMode):
+    """Recorder of the operations that make the host wait for a GPU.
+
+    These operations read a value, or their output has a size that depends on values.
+    """
 
     NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero", "item")
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[str] = []
+        self.operations: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         boolean_index = name == "index" and any(item is not None and item.dtype == torch.bool for item in args[1])
         if name in self.NAMES or boolean_index:
-            self.seen.append(name)
+            self.operations.append(name)
         return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("policy", ["sam2", "samurai", "distractor"])
-def test_a_step_never_waits_for_the_device(segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: str) -> None:
-    """All but the one copy at the end of a step, which is made with plain `cpu()`."""
+def test_step_never_waits_for_the_device(segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: str) -> None:
+    """The only exception is the one copy at the end of a step, which uses `cpu()`."""
     tracker = StreamTracker(segmenter, policy)
     follow(tracker, frames, (1, 2, 3), 3)
-    with Waits() as waits, torch.inference_mode():
+    with SynchronizationRecorder() as recorder, torch.inference_mode():
         tracker.step(frames[3].color)
-    assert waits.seen == []
-    with Waits() as waits:
+    assert recorder.operations == []
+    with SynchronizationRecorder() as recorder:
         torch.zeros(3)[torch.zeros(3) == 0].sum().item()
-    assert len(waits.seen) >= 2, "the detector of waits must see some"
+    assert len(recorder.operations) >= 2, "the recorder must detect known synchronizations"
 
 
 def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """fullgraph=True raises at a break. Three objects are padded to four; the third leaves on the way, and two need no padding."""
+    """fullgraph=True raises at a graph break. Three objects are padded to four. Later one object is removed, and two need no padding."""
     compiled = load_segmenter("toy", device="cpu")
     compiled.compile(backend="eager")
     results = []
@@ -119,8 +124,8 @@ def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: S
     assert [len(compiled.batch_rows(count)) for count in (1, 2, 3, 4, 5, 9, 17, 32)] == [1, 2, 4, 4, 8, 16, 32, 32]
 
 
-def test_compiled_functions_take_every_number_of_objects_and_kind_of_prompt(frames: list[SceneFrame]) -> None:
-    """PyTorch compiles a function for eight shapes, unless it is told otherwise, and raises at the ninth on every frame from then on."""
+def test_compiled_functions_support_every_number_of_objects_and_kind_of_prompt(frames: list[SceneFrame]) -> None:
+    """By default PyTorch compiles a function for eight shapes, and raises an error on every frame from the ninth shape on."""
     compiled = load_segmenter("toy", device="cpu")
     compiled.compile(backend="eager")
     tracker = StreamTracker(compiled)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The tracker against transformers' own session, against itself alone, and against misuse."""
+"""The tracker against the session of transformers, with many objects against single objects, and under misuse."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def preview_logits(opened: OpenFrame) -> dict[int, np.ndarray]:
     return dict(zip(opened.tracker.ids, opened.readout.prediction.low_res_logits.numpy()))
 
 
-def test_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Plain SAM 2, one object from a box: the same network, so the same logits, while ring buffers wrap twice."""
+def test_tracker_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Plain SAM 2 with one object from a box must give the same logits, while the ring buffers wrap twice."""
     prompt = box(frames, 0, 1)
     x1, y1, x2, y2 = prompt.box
     height, width = frames[0].color.shape[:2]
@@ -51,53 +51,53 @@ def test_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: li
             expected = segmenter.model(inference_session=session, frame=segmenter.preprocess(frame.color)[0]).pred_masks[0, 0]
         tracker.step(frame.color)
         worst = max(worst, float(np.abs(logits[1] - expected.numpy()).max()))
-    assert worst < 2e-2, f"differs by {worst}"  # memories are rounded to bfloat16, which lifts 1e-6 to 1e-3
+    assert worst < 2e-2, f"differs by {worst}"  # memories are rounded to bfloat16, which amplifies 1e-6 to 1e-3
 
 
 @pytest.fixture(scope="module")
 def exact() -> Sam2Segmenter:
-    """The toy network in float64.
+    """Return the toy network in float64.
 
-    In float32 another batch size rounds otherwise, and the recurrent memory makes 1e-7 into up to 1e-3 within 40 frames (4e-3 with
-    memories in bfloat16): a small leak from one object to another could hide in that. In float64 nothing can.
+    In float32, rounding depends on the batch size. The recurrent memory amplifies 1e-7 to up to 1e-3 within 40 frames, and to 4e-3 with
+    memories in bfloat16. These differences could hide a small influence of one object on another. In float64 they cannot.
     """
     return Sam2Segmenter(load_segmenter("toy", device="cpu").model.double(), dtype=torch.float64, memory_dtype=torch.float64)
 
 
 @pytest.mark.parametrize(("count", "policy", "length"), [(2, "sam2", 40), (2, "distractor", 40), (5, "samurai", 40), (16, "samurai", 40)])
 def test_objects_do_not_influence_each_other(exact: Sam2Segmenter, frames: list[SceneFrame], count: int, policy: str, length: int) -> None:
-    """Each object gives what it gives alone, while others are added, removed, and lost on the way."""
+    """The result of each object equals its result alone, while other objects are added, removed and lost."""
     corners = np.random.default_rng(count).integers(0, 180, (count, 2)).tolist()
     boxes = [body_box(frames[0], 1), *((x, y, x + 40.0, y + 40.0) for x, y in corners)][:count]
     together = StreamTracker(exact, policy)
     ids = [together.add(BoxPrompt(item)) for item in boxes]
     result = LogitsProbe(together)
-    seen: dict[int, list[np.ndarray]] = {track_id: [] for track_id in ids}
-    late = 0
+    recorded: dict[int, list[np.ndarray]] = {track_id: [] for track_id in ids}
+    added_id = 0
     for index, frame in enumerate(frames[:length]):
         if index == 5:
-            late = together.add(box(frames, 5, 3))
+            added_id = together.add(box(frames, 5, 3))
         if index == 8:
             together.remove(ids[-1])
         if index == 9:
-            together.remove(late)
+            together.remove(added_id)
         together.step(frame.color)
         for track_id in ids:
             if track_id in result:
-                seen[track_id].append(result[track_id])
+                recorded[track_id].append(result[track_id])
     for item, track_id in list(zip(boxes, ids))[:: max(1, count // 3)]:
         alone = StreamTracker(exact, policy)
         alone.add(BoxPrompt(item))
         logits = LogitsProbe(alone)
-        for index, expected in enumerate(seen[track_id]):
+        for index, expected in enumerate(recorded[track_id]):
             alone.step(frames[index].color)
             difference = np.abs(logits[1] - expected).max()
             assert difference < 1e-4, f"object {track_id} differs by {difference} on frame {index}"
 
 
 @pytest.mark.parametrize("kind", ["box", "point", "mask"])
-def test_prompts_start_on_their_own_frame(segmenter: Sam2Segmenter, frames: list[SceneFrame], kind: str) -> None:
-    """Prompted on frame 7, tracked from frame 7: the seed program put prompts on the frame before."""
+def test_prompt_takes_effect_on_its_own_frame(segmenter: Sam2Segmenter, frames: list[SceneFrame], kind: str) -> None:
+    """A prompt on frame 7 must start the track on frame 7. The earliest version applied prompts to the previous frame."""
     tracker = StreamTracker(segmenter)
     for frame in frames[:7]:
         assert tracker.step(frame.color) == []
@@ -119,7 +119,7 @@ def test_prompts_start_on_their_own_frame(segmenter: Sam2Segmenter, frames: list
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (320, 240), (213, 97)])
 def test_masks_have_no_offset(segmenter: Sam2Segmenter, width: int, height: int) -> None:
-    """A mask prompt of known edges comes back where it was, at any size and aspect: no half pixel lost in either direction."""
+    """The result of a mask prompt must have the same edges at any image size and aspect ratio, without an offset of half a pixel."""
     image = np.full((height, width, 3), 120, np.uint8)
     truth = np.zeros((height, width), bool)
     x1, y1, x2, y2 = width // 4, height // 4, 3 * width // 4, 3 * height // 4
@@ -135,25 +135,28 @@ def test_masks_have_no_offset(segmenter: Sam2Segmenter, width: int, height: int)
     assert abs(error[1] + error[3]) < 0.5, "shifted in y"
 
 
-def test_a_box_can_be_made_to_hold_its_mask(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """A detector's box has its object in it, whatever the network's mask shows beside it; the margin is a share of the box."""
+def test_mask_can_be_clipped_to_its_box(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """A detector's box contains its object, even if the network's mask extends beyond it. The margin is a ratio of the box size."""
     tracker = StreamTracker(segmenter)
     shot = frames[0]
     x_min, y_min, x_max, y_max = box(frames, 0, 1).box
     half = BoxPrompt((x_min, y_min, (x_min + x_max) / 2, y_max), "thing")
     opened = tracker.begin(tracker.encode(Frame(shot.color)), *shot.color.shape[:2])
-    free = opened.predict(half)
-    reach = [np.nonzero(opened.mask_of(item).any(0))[0].max() for item in (free, opened.confined(free, 0.5), opened.confined(free, 0.1))]
+    unclipped = opened.predict(half)
+    reach = [
+        np.nonzero(opened.mask_of(item).any(0))[0].max()
+        for item in (unclipped, opened.clip_to_box(unclipped, 0.5), opened.clip_to_box(unclipped, 0.1))
+    ]
     cell = shot.color.shape[1] / segmenter.mask_size
-    for share, last in zip((0.5, 0.1), reach[1:]):
-        assert last <= half.box[2] + share * (half.box[2] - x_min) + cell
-    assert reach[0] > reach[1] + cell or reach[1] > reach[2] + cell, "something was cut off"
+    for margin, last in zip((0.5, 0.1), reach[1:]):
+        assert last <= half.box[2] + margin * (half.box[2] - x_min) + cell
+    assert reach[0] > reach[1] + cell or reach[1] > reach[2] + cell, "the box must clip a part of the mask"
     click = opened.predict(PointPrompt((((x_min + x_max) / 2, (y_min + y_max) / 2),), (1,), "thing"))
-    assert opened.confined(click, 0.1) is click
+    assert opened.clip_to_box(click, 0.1) is click
 
 
-def test_pixels_of_two_objects_are_given_to_the_one_whose_they_are(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Above some row everything is the second one's, below nothing is decided; a third object is not asked."""
+def test_split_overlap_assigns_pixels_to_their_owner(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """The second object owns all pixels above a row, and the pixels below are undecided. A third object must stay unchanged."""
     tracker = StreamTracker(segmenter)
     for body in (1, 2, 1):
         tracker.add(box(frames, 0, body))
@@ -178,9 +181,7 @@ def test_pixels_of_two_objects_are_given_to_the_one_whose_they_are(segmenter: Sa
     np.testing.assert_array_equal(logits[1], after[1])
 
 
-def test_what_is_left_of_a_mask_that_was_anothers_is_hidden_and_what_is_confirmed_remembered(
-    segmenter: Sam2Segmenter, frames: list[SceneFrame]
-) -> None:
+def test_split_overlap_hides_a_lost_mask_and_stores_a_confirmed_one(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
     for body in (1, 2):
         tracker.add(box(frames, 0, body))
@@ -188,17 +189,17 @@ def test_what_is_left_of_a_mask_that_was_anothers_is_hidden_and_what_is_confirme
     image = frames[1].color
     opened = tracker.begin(tracker.encode(Frame(image)), *image.shape[:2])
     assert opened.readout is not None
-    nothing = replace(opened.readout.choice, passed=torch.zeros(2, dtype=torch.bool))
-    opened.readout = replace(opened.readout, choice=nothing)
+    failed = replace(opened.readout.choice, passed=torch.zeros(2, dtype=torch.bool))
+    opened.readout = replace(opened.readout, choice=failed)
     opened.split_overlap((1, 2), np.full(image.shape[:2], -1.0, np.float32))
     first, second = opened.tracks()
     assert first.box is None
     assert second.box is not None
     assert opened.readout.choice.passed.tolist() == [False, True]
-    assert opened.readout.prediction.is_finite.tolist() == [False, True], "what is not sound is not remembered"
+    assert opened.readout.prediction.is_finite.tolist() == [False, True], "the tracker must write no memory of a lost mask"
 
 
-def test_a_click_corrects_a_track_and_keeps_its_id(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_click_corrects_a_track_and_keeps_its_id(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
     track_id = tracker.add(box(frames, 0, 1))
     other = tracker.add(box(frames, 0, 2))
@@ -208,12 +209,12 @@ def test_a_click_corrects_a_track_and_keeps_its_id(segmenter: Sam2Segmenter, fra
     tracker.add(PointPrompt([((x1 + x2) / 2, (y1 + y2) / 2)], track_id=track_id))
     tracks = {track.id: track for track in tracker.step(frames[5].color)}
     assert set(tracks) == {track_id, other}
-    assert tracks[track_id].label == "body 1", "a correction without a label keeps the old one"
+    assert tracks[track_id].label == "body 1", "a correction without a label must keep the old label"
     assert iou(tracks[track_id].mask, frames[5].instances == 1) > 0.6
     tracker.step(frames[6].color)
 
 
-def test_a_box_moves_a_track_to_another_object(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_box_moves_a_track_to_another_object(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
     track_id = tracker.add(box(frames, 0, 1))
     tracker.step(frames[0].color)
@@ -236,7 +237,7 @@ def test_many_corrections_keep_the_first_prompt_and_constant_memory(segmenter: S
 
 
 def test_memory_does_not_grow(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
-    """Objects come and go for 120 frames; live tensors are as many and as large as after the first round."""
+    """Objects are added and removed over 120 frames. The number and the size of live tensors must stay as after the first round."""
 
     def live() -> tuple[int, int]:
         gc.collect()
@@ -245,22 +246,22 @@ def test_memory_does_not_grow(segmenter: Sam2Segmenter, frames: list[SceneFrame]
 
     tracker = StreamTracker(segmenter)
     sizes = []
-    for turn in range(6):
+    for iteration in range(6):
         ids = [tracker.add(box(frames, 0, body)) for body in (1, 2)]
         for index in range(20):
             tracker.step(frames[index].color)
         for track_id in ids:
             tracker.remove(track_id)
         sizes.append(live())
-        assert tracker.frame_index == 20 * (turn + 1)
+        assert tracker.frame_index == 20 * (iteration + 1)
     assert sizes[-1] == sizes[1]
 
 
-def test_an_exception_inside_a_step_changes_nothing(
+def test_exception_inside_a_step_leaves_the_state_unchanged(
     segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steady, shaken = StreamTracker(segmenter), StreamTracker(segmenter)
-    for tracker in (steady, shaken):
+    reference, interrupted = StreamTracker(segmenter), StreamTracker(segmenter)
+    for tracker in (reference, interrupted):
         tracker.add(box(frames, 0, 1))
         for frame in frames[:3]:
             tracker.step(frame.color)
@@ -272,16 +273,16 @@ def test_an_exception_inside_a_step_changes_nothing(
         with monkeypatch.context() as patch:
             patch.setattr(segmenter, name, broken)
             with pytest.raises(RuntimeError, match="out of memory"):
-                shaken.step(frames[3].color)
-    expected, found = LogitsProbe(steady), LogitsProbe(shaken)
+                interrupted.step(frames[3].color)
+    expected, found = LogitsProbe(reference), LogitsProbe(interrupted)
     for frame in frames[3:6]:
-        steady.step(frame.color)
-        shaken.step(frame.color)
+        reference.step(frame.color)
+        interrupted.step(frame.color)
         assert np.abs(expected[1] - found[1]).max() < 1e-3
-    assert shaken.frame_index == steady.frame_index
+    assert interrupted.frame_index == reference.frame_index
 
 
-def test_misuse_is_refused_with_a_sentence(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_misuse_is_refused_with_a_clear_message(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter, max_objects=2)
     with pytest.raises(TrackerError, match="there is no track 9; tracked now: none"):
         tracker.remove(9)
@@ -293,11 +294,11 @@ def test_misuse_is_refused_with_a_sentence(segmenter: Sam2Segmenter, frames: lis
     with pytest.raises(TrackerError, match="tracked now: 1, 2"):
         tracker.add(BoxPrompt((0, 0, 5, 5), track_id=77))
     tracker.remove(first)
-    again = tracker.add(box(frames, 1, 1))
-    assert again not in (1, 2), "ids are never used twice"
+    new_id = tracker.add(box(frames, 1, 1))
+    assert new_id not in (1, 2), "an id must not be used twice"
 
 
-def test_a_prompt_that_does_not_fit_is_dropped_and_the_rest_is_kept(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_prompt_outside_the_image_is_dropped_and_others_are_kept(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
     tracker.add(BoxPrompt((5000, 5000, 6000, 6000)))
     good = tracker.add(box(frames, 0, 1))
@@ -306,7 +307,7 @@ def test_a_prompt_that_does_not_fit_is_dropped_and_the_rest_is_kept(segmenter: S
     assert [track.id for track in tracker.step(frames[0].color)] == [good]
 
 
-def test_reset_forgets_objects_but_not_which_ids_were_used(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_reset_removes_objects_and_continues_the_ids(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
     first = tracker.add(box(frames, 0, 1))
     tracker.step(frames[0].color)
@@ -315,7 +316,7 @@ def test_reset_forgets_objects_but_not_which_ids_were_used(segmenter: Sam2Segmen
     assert tracker.add(box(frames, 2, 1)) > first
 
 
-def test_the_image_size_may_change_mid_stream(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_image_size_may_change_within_a_stream(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
     tracker.add(box(frames, 0, 1))
     tracker.step(frames[0].color)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames check what they are made of."""
+"""Frames and camera models validate their fields."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from lang2segtrack_ros.types.frame import CameraModel, Frame, FrameError
         [[0, 0, 0]],
     ],
 )
-def test_color_is_refused(color: object) -> None:
+def test_invalid_color_is_refused(color: object) -> None:
+    """The engine needs a uint8 RGB image with at least one pixel."""
     with pytest.raises(FrameError, match="color"):
         Frame(color)  # type: ignore[arg-type]
 
 
-def test_depth_is_refused_in_millimetres() -> None:
-    with pytest.raises(FrameError, match="in metres, not uint16"):
+def test_depth_in_millimeters_is_refused() -> None:
+    """Many drivers publish depth as uint16 in millimeters. The engine needs float32 in meters."""
+    with pytest.raises(FrameError, match="in meters, not uint16"):
         Frame(np.zeros((4, 4, 3), np.uint8), depth=np.zeros((4, 4), np.uint16))  # type: ignore[arg-type]
 
 
 def test_camera_without_calibration_is_refused() -> None:
-    with pytest.raises(FrameError, match="calibrated"):
+    """Uncalibrated drivers publish zero focal lengths."""
+    with pytest.raises(FrameError, match="calibrate the camera"):
         CameraModel(0.0, 0.0, 0.0, 0.0, 640, 480)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Prompts check themselves: what is refused, and that the sentence names the fault."""
+"""Prompts validate themselves, and each error message names the fault."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, 
     ("text", "phrases"),
     [
         ("red mug. cardboard box.", ("red mug", "cardboard box")),
-        ("Red Mug", ("red mug",)),  # a missing last dot and capitals are how people write
+        ("Red Mug", ("red mug",)),  # users often omit the last dot and write capitals
         ("a;b,c\nd", ("a", "b", "c", "d")),
-        ("cup.  cup . Cup.", ("cup",)),  # one phrase, however often and however written
-        ("what is this? a box!", ("what is this", "a box")),  # the network reads ? as a separator, so do we
+        ("cup.  cup . Cup.", ("cup",)),  # repeats, case and white space are ignored
+        ("what is this? a box!", ("what is this", "a box")),  # the network reads ? as a separator
         ("...", ()),
     ],
 )
-def test_split_phrases(text: str, phrases: tuple[str, ...]) -> None:
+def test_text_is_split_into_phrases(text: str, phrases: tuple[str, ...]) -> None:
     assert split_phrases(text) == phrases
 
 
@@ -32,20 +32,22 @@ def test_split_phrases(text: str, phrases: tuple[str, ...]) -> None:
     [
         ("", "names no object"),
         (" . . ", "names no object"),
-        ("-. +.", "names no object"),  # punctuation alone would reach the detector as an empty caption
+        ("-. +.", "names no object"),  # the detector would receive an empty caption
         ("x" * 10_240, "10240 characters"),
     ],
 )
-def test_text_is_refused(text: str, fault: str) -> None:
+def test_invalid_text_is_refused(text: str, fault: str) -> None:
     with pytest.raises(PromptError, match=fault):
         TextPrompt(text)
 
 
-def test_text_mode_and_threshold_are_checked() -> None:
+def test_invalid_mode_threshold_and_interval_are_refused() -> None:
     with pytest.raises(PromptError, match="once"):
         TextPrompt("cup", mode="sometimes")  # type: ignore[arg-type]
     with pytest.raises(PromptError, match="between 0 and 1"):
         TextPrompt("cup", threshold=1.5)
+    with pytest.raises(PromptError, match="interval is 0"):
+        TextPrompt("cup", interval=0)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +59,13 @@ def test_text_mode_and_threshold_are_checked() -> None:
         ((0, 0, math.inf, 5), "finite"),
     ],
 )
-def test_box_is_refused(box: tuple[float, float, float, float], fault: str) -> None:
+def test_invalid_box_is_refused(box: tuple[float, float, float, float], fault: str) -> None:
     with pytest.raises(PromptError, match=fault):
         BoxPrompt(box)
 
 
-def test_overlong_labels_are_refused() -> None:
-    """A label is published with every image."""
+def test_too_long_labels_are_refused() -> None:
+    """Every image publishes the labels, so their length must be bounded."""
     with pytest.raises(PromptError, match="10240 characters"):
         BoxPrompt((0, 0, 5, 5), "x" * 10_240)
     with pytest.raises(PromptError, match="10240 characters"):
@@ -72,17 +74,17 @@ def test_overlong_labels_are_refused() -> None:
         MaskPrompt(np.ones((2, 2), bool), "x" * 10_240)
 
 
-def test_box_is_cut_to_the_image() -> None:
+def test_box_is_clipped_to_the_image() -> None:
     assert BoxPrompt((-5, -5, 10, 700)).check_fits(480, 640).box == (0, 0, 10, 480)
 
 
 @pytest.mark.parametrize("box", [(700, 10, 800, 20), (-50, 10, -1, 20), (639.5, 0, 900, 10)])
-def test_box_outside_is_refused(box: tuple[float, float, float, float]) -> None:
+def test_box_outside_the_image_is_refused(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(PromptError, match="outside the 640 x 480 image"):
         BoxPrompt(box).check_fits(480, 640)
 
 
-def test_points() -> None:
+def test_point_prompts_are_validated() -> None:
     assert PointPrompt([(1, 2), (3, 4)]).labels == (1, 1)
     with pytest.raises(PromptError, match="1 to 64"):
         PointPrompt([])
@@ -92,13 +94,13 @@ def test_points() -> None:
         PointPrompt([(1, 2)], [2])
     with pytest.raises(PromptError, match="at least one point on it"):
         PointPrompt([(1, 2)], [0])
-    assert PointPrompt([(1, 2)], [0], track_id=3).labels == (0,)  # to correct a track, a point off it is enough
+    assert PointPrompt([(1, 2)], [0], track_id=3).labels == (0,)  # a point off the object is enough to correct a track
     with pytest.raises(PromptError, match="off the 640 x 480 image"):
         PointPrompt([(640, 10)]).check_fits(480, 640)
-    PointPrompt([(639.4, 0)]).check_fits(480, 640)  # still inside the last pixel
+    PointPrompt([(639.4, 0)]).check_fits(480, 640)  # the last pixel ends at 639.5
 
 
-def test_masks() -> None:
+def test_mask_prompts_are_validated() -> None:
     with pytest.raises(PromptError, match="empty"):
         MaskPrompt(np.zeros((4, 4), bool))
     with pytest.raises(PromptError, match="two-dimensional"):

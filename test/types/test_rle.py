@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results encode masks as COCO does, and box them."""
+"""Run-length encoding and bounding boxes of masks follow the conventions of COCO."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from lang2segtrack_ros.types.rle import Rle, mask_box
 
 @settings(max_examples=50, deadline=None)
 @given(arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40))))
-def test_rle_round_trip(mask: np.ndarray) -> None:
-    coded = Rle.encode(mask)
-    assert (coded.height, coded.width) == mask.shape
-    assert np.array_equal(coded.decode(), mask)
-    assert coded.counts == coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode(), "another reader's comparison of strings"
+def test_rle_round_trip_equals_pycocotools(mask: np.ndarray) -> None:
+    """Other programs compare the encoded strings, so the encoding must equal the one of pycocotools exactly."""
+    encoded = Rle.encode(mask)
+    assert (encoded.height, encoded.width) == mask.shape
+    assert np.array_equal(encoded.decode(), mask)
+    assert encoded.counts == coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
 
 
 def test_rle_is_column_major() -> None:
-    """A wrong order would survive the round trip, but no other COCO reader would understand it."""
+    """A row-major encoding would survive the round trip, but other COCO readers would decode it wrongly."""
     mask = np.zeros((2, 3), bool)
-    mask[0, 1] = True  # runs down the columns: 2 off, 1 on, 3 off
+    mask[0, 1] = True  # column-major runs: 2 off, 1 on, 3 off
     assert Rle.encode(mask).counts == "213"
 
 
-def test_box_of_a_mask() -> None:
+def test_mask_box_has_exclusive_maxima() -> None:
     mask = np.zeros((9, 12), bool)
     assert mask_box(mask) is None
     mask[2:5, 3] = mask[8, 11] = True

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The images of one topic of a bag: in order, and, a stretch at a time, again for falling numbers."""
+"""The images of one topic of a bag: streamed in order, and read again in reverse order, a chunk at a time."""
 
 from __future__ import annotations
 
@@ -15,56 +15,64 @@ import numpy as np
 from lang2segtrack_ros.io.image_messages import ConversionError, stamp_ns
 from lang2segtrack_ros.io.result_messages import IMAGE
 from lang2segtrack_ros.recordings.bag_types import BagError
-from lang2segtrack_ros.recordings.bags.messages import COMPRESSED, Messages
+from lang2segtrack_ros.recordings.bags.messages import COMPRESSED, MessageCodec
 from lang2segtrack_ros.recordings.bags.reading import BagInput
 from lang2segtrack_ros.types.frame import Frame
 
 CHUNK_BYTES = 64 << 20
-"""Images decoded ahead on the way back."""
+"""Size of the images that one read in reverse order decodes together."""
 
 
-def image_topic(bag: BagInput, wanted: str, messages: Messages) -> tuple[str, str]:
-    """Topic and type of the images to track; where none is named the only ones with colours, or the only ones at all that are no depth.
+def image_topic(bag: BagInput, requested: str, codec: MessageCodec) -> tuple[str, str]:
+    """Return topic and type of the images to track.
+
+    If no topic is requested, the only color topic is chosen. Without color topics, the only topic that shows no depth is chosen.
+
+    Args:
+        bag: the bag.
+        requested: topic; empty to choose one.
+        codec: decoder of images.
 
     Raises:
-        BagError: there is no such topic, or no images, or several topics of images and none was named.
+        BagError: the requested topic does not exist, the bag has no images, or several topics qualify.
     """
-    found = {item.topic: item.msgtype for item in bag.connections if item.msgtype in (IMAGE, COMPRESSED)}
-    listing = ", ".join(sorted(found)) or "none"
-    if wanted:
-        if wanted not in found:
-            others = {item.topic: item.msgtype for item in bag.connections}
-            why = f"is of type {others[wanted]}, not {IMAGE} or {COMPRESSED}" if wanted in others else "is not in the bag"
-            raise BagError(f"topic {wanted} {why}; topics of images: {listing}")
-        return wanted, found[wanted]
-    if not found:
-        topics = ", ".join(sorted(f"{item.topic} ({item.msgtype})" for item in bag.connections)) or "none"
-        raise BagError(f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}; its topics: {topics}")
-    usable: dict[bool, list[str]] = {True: [], False: []}  # whether they have colours: an infrared image has not, nor has one of ids
-    for topic, kind in sorted(found.items()):
+    topics = {item.topic: item.msgtype for item in bag.connections if item.msgtype in (IMAGE, COMPRESSED)}
+    listing = ", ".join(sorted(topics)) or "none"
+    if requested:
+        if requested not in topics:
+            all_topics = {item.topic: item.msgtype for item in bag.connections}
+            known = requested in all_topics
+            reason = f"is of type {all_topics[requested]}, not {IMAGE} or {COMPRESSED}" if known else "is not in the bag"
+            raise BagError(f"topic {requested} {reason}; image topics: {listing}")
+        return requested, topics[requested]
+    if not topics:
+        names = ", ".join(sorted(f"{item.topic} ({item.msgtype})" for item in bag.connections)) or "none"
+        raise BagError(f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}; its topics: {names}")
+    by_has_color: dict[bool, list[str]] = {True: [], False: []}  # infrared images and images of ids have no color
+    for topic, kind in sorted(topics.items()):
         first = next(bag.messages(topic), None)
-        if first is None or (kind == COMPRESSED and topic.rpartition("/")[0] in found) or "depth" in topic.lower():
+        if first is None or (kind == COMPRESSED and topic.rpartition("/")[0] in topics) or "depth" in topic.lower():
             continue
         try:
-            _, color = messages.image(kind, first[2])
+            _, color = codec.decode_image(kind, first[2])
         except ConversionError:
             continue
-        usable[bool((color != color[..., :1]).any())].append(topic)
-    chosen = usable[True] or usable[False]
-    if not chosen:
-        raise BagError(f"no topic begins with an image that can be tracked in; choose one with --topic: {listing}")
-    if len(chosen) > 1:
-        raise BagError(f"several topics hold images; choose one with --topic: {', '.join(chosen)}")
-    return chosen[0], found[chosen[0]]
+        by_has_color[bool((color != color[..., :1]).any())].append(topic)
+    candidates = by_has_color[True] or by_has_color[False]
+    if not candidates:
+        raise BagError(f"no topic begins with an image that can be used for tracking; choose one with --topic: {listing}")
+    if len(candidates) > 1:
+        raise BagError(f"several topics have images; choose one with --topic: {', '.join(candidates)}")
+    return candidates[0], topics[candidates[0]]
 
 
 @dataclass
 class ImageIndex:
-    """What is known of the topic's messages so far, eight bytes for each.
+    """An index of the topic's messages read so far, at most 16 bytes for each message.
 
     Attributes:
-        times: log times of all its messages, in nanoseconds.
-        frames: for each usable image, in order, which of the messages it is.
+        times: log times of all messages, in nanoseconds.
+        frames: for each usable image, in order, the number of its message.
         refused: number of images that cannot be used, by reason.
         example: a sentence for each reason.
     """
@@ -76,35 +84,49 @@ class ImageIndex:
 
 
 class BagImages:
-    """Reads the images of a topic."""
+    """A reader of the images of one topic.
 
-    def __init__(self, bag: BagInput, topic: str, messages: Messages) -> None:
+    Args:
+        bag: the bag.
+        topic: as in `image_topic`.
+        codec: decoder of images.
+
+    Attributes:
+        topic: the chosen topic.
+        index: the messages read so far.
+
+    Raises:
+        BagError: as `image_topic`.
+    """
+
+    def __init__(self, bag: BagInput, topic: str, codec: MessageCodec) -> None:
         self.bag = bag
-        self.topic, self._kind = image_topic(bag, topic, messages)
+        self.topic, self._kind = image_topic(bag, topic, codec)
         self.index = ImageIndex()
-        self._messages = messages
+        self._codec = codec
         self._chunk: dict[int, Frame] = {}
 
     @property
     def expected(self) -> int | None:
-        """How many messages the topic has, where the bag says so."""
+        """Number of messages of the topic; None if the bag does not give it."""
         return sum(item.msgcount for item in self.bag.connections if item.topic == self.topic) or None
 
     def decode(self, data: bytes) -> tuple[Any, Frame]:
-        """Header and image of a message. Raises ConversionError."""
-        header, color = self._messages.image(self._kind, data)
+        """Return header and image of a serialized message. Raises ConversionError."""
+        header, color = self._codec.decode_image(self._kind, data)
         return header, Frame(color, stamp_ns(header.stamp))
 
     def frames(self) -> Iterator[Frame]:
-        """The usable images that are not in the index yet; they are put there."""
-        known, index = len(self.index.times), self.index
+        """Yield the usable images that the index does not have yet, and add them to the index."""
+        index = self.index
+        indexed = len(index.times)
         for number, (_, time, data) in enumerate(self.bag.messages(self.topic)):
-            if number < known:
+            if number < indexed:
                 continue
             index.times.append(time)
             try:
                 if number and time < index.times[number - 1]:
-                    raise ConversionError("out_of_order", "an image was recorded before the one that stands before it in the bag")
+                    raise ConversionError("out_of_order", "an image has an earlier log time than the image before it in the bag")
                 _, frame = self.decode(data)
             except ConversionError as error:
                 index.refused[error.reason] += 1
@@ -114,22 +136,22 @@ class BagImages:
             yield frame
 
     def read(self, number: int) -> Frame:
-        """A usable image by its number in the index. Raises BagError when it is not found again."""
+        """Return a usable image by its number in the index. Raises BagError if the bag no longer has it."""
         if number not in self._chunk:
             size = next(iter(self._chunk.values())).color.nbytes if self._chunk else 0
-            self._chunk = {}  # let go before the next ones are made
+            self._chunk = {}  # free the memory before the next chunk is decoded
             self._read_chunk(max(0, number + 1 - (max(1, CHUNK_BYTES // size) if size else 4)), number)
         if number not in self._chunk:
-            raise BagError(f"image {number} of {self.topic} is not found again where it was: did the bag change?")
+            raise BagError(f"image {number} of {self.topic} is no longer at its position in the bag: did the bag change?")
         return self._chunk[number]
 
     def _read_chunk(self, begin: int, end: int) -> None:
         index = self.index
-        wanted = {index.frames[number]: number for number in range(begin, end + 1)}
+        requested = {index.frames[number]: number for number in range(begin, end + 1)}
         times = np.array(index.times)
-        start, stop = int(times[list(wanted)].min()), int(times[list(wanted)].max()) + 1
-        # Times may fall from one file of a bag to the next, so messages of a stretch of time need not stand side by side.
+        start, stop = int(times[list(requested)].min()), int(times[list(requested)].max()) + 1
+        # Log times may fall from one file of a bag to the next, so the messages of a time range may be far apart in the bag.
         inside = np.flatnonzero((times >= start) & (times < stop)).tolist()
         for message, (_, _, data) in zip(inside, self.bag.messages(self.topic, start, stop)):
-            if message in wanted:
-                self._chunk[wanted[message]] = self.decode(data)[1]
+            if message in requested:
+                self._chunk[requested[message]] = self.decode(data)[1]

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Many bags, one after the other or side by side on Ray (https://docs.ray.io), an engine for work on one machine or a cluster."""
+"""Jobs on many bags, one after another or in parallel on Ray (https://docs.ray.io).
+
+Ray is an engine for parallel work on one computer or on a cluster.
+"""
 
 from __future__ import annotations
 
@@ -15,61 +18,85 @@ from lang2segtrack_ros.recordings.bag_types import BagError
 from lang2segtrack_ros.recordings.bags.job import BagSummary
 
 Work = Callable[[Path, Path], BagSummary]
-"""Tracks through a bag, from a folder to a new one; must be picklable for Ray."""
+"""Function that tracks through a bag. Arguments: the bag and the new bag's folder. Ray requires that it can be pickled."""
 
 
 @dataclass(frozen=True)
-class Done:
-    """What became of a bag: its summary, or why there is none; `before` when an earlier run had finished it."""
+class BagOutcome:
+    """Outcome of the job on one bag.
+
+    Attributes:
+        source: the bag.
+        summary: summary of the job; None if the job failed or did not run.
+        error: the reason of a failure; empty for none.
+        already_done: True if the output existed before, so the job did not run.
+        seconds: duration of the job.
+    """
 
     source: Path
     summary: BagSummary | None = None
     error: str = ""
-    before: bool = False
+    already_done: bool = False
     seconds: float = 0.0
 
 
 def pair_up(sources: Sequence[Path], folder: Path) -> list[tuple[Path, Path]]:
-    """Each bag and its output below `folder`. Raises BagError when two would have the same."""
+    """Return each bag with its output folder.
+
+    Args:
+        sources: the bags.
+        folder: the folder of the outputs.
+
+    Raises:
+        BagError: two bags would have the same output, or a bag would be its own output.
+    """
     targets: dict[Path, Path] = {}
     for source in sources:
         target = folder / (source.stem if source.suffix in (".mcap", ".db3") else source.resolve().name)
         if target.resolve() == source.resolve():
-            raise BagError(f"{source} would be its own output: choose another --out")
+            raise BagError(f"{source} would be its own output: choose another folder with --out")
         if target in targets:
-            raise BagError(f"{targets[target]} and {source} would both become {target}: rename one, or run them apart")
+            raise BagError(f"{targets[target]} and {source} would both become {target}: rename one of them, or run them separately")
         targets[target] = source
     return [(source, target) for target, source in targets.items()]
 
 
-def attempt(work: Work, source: Path, target: Path) -> Done:
-    """One bag; its errors are its own."""
+def attempt(work: Work, source: Path, target: Path) -> BagOutcome:
+    """Run the job on one bag, and return its errors as part of the outcome.
+
+    Args:
+        work: the job.
+        source: the bag.
+        target: the new bag's folder; if it exists, the job does not run.
+    """
     if target.exists():
-        return Done(source, before=True)
+        return BagOutcome(source, already_done=True)
     began = time.monotonic()
     try:
         summary = work(source, target)
-    except Exception as error:  # the others go on; the table and the exit code tell
-        return Done(
+    except Exception as error:  # the other bags continue; the table and the exit code report this one
+        return BagOutcome(
             source, error=f"{error}" if isinstance(error, (ValueError, RuntimeError, OSError)) else f"{type(error).__name__}: {error}"
         )
-    return Done(source, summary, seconds=time.monotonic() - began)
+    return BagOutcome(source, summary, seconds=time.monotonic() - began)
 
 
-def one_by_one(work: Work, pairs: Sequence[tuple[Path, Path]]) -> Iterator[Done]:
-    """Each bag in turn, in this process."""
+def one_by_one(work: Work, pairs: Sequence[tuple[Path, Path]]) -> Iterator[BagOutcome]:
+    """Run the job on one bag after another, in this process, and yield the outcomes."""
     for source, target in pairs:
         yield attempt(work, source, target)
 
 
-def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address: str = "") -> Iterator[Done]:
-    """Bags side by side on Ray, as they finish. Files must lie where every worker sees them.
+def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address: str = "") -> Iterator[BagOutcome]:
+    """Run the job on several bags in parallel on Ray, and yield the outcomes as the jobs finish.
+
+    Every worker must be able to access the files under the same paths.
 
     Args:
-        work: what is done with a bag.
+        work: the job.
         pairs: bags and their outputs.
-        workers: at once, on this machine; each gets its part of the cores, and of the GPUs at most one.
-        address: of a running cluster, "auto" for the one this machine belongs to; empty starts Ray here and ends it again.
+        workers: number of parallel jobs. Each gets an equal part of the CPU cores and of the GPUs, but at most one GPU.
+        address: of a running Ray cluster; "auto" for the cluster of this computer. If it is empty, Ray runs only during this call.
 
     Raises:
         BagError: Ray is not installed, or does not answer.
@@ -77,15 +104,15 @@ def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address
     try:
         import ray
     except ImportError as error:
-        raise BagError(f"several bags at once need Ray ({error}): pip install 'ray>=2.30', or leave --workers at 1") from error
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers; nothing of ours is sent anywhere
+        raise BagError(f"parallel jobs need Ray ({error}): pip install 'ray>=2.30', or set --workers to 1") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default Ray sends usage statistics to its developers
     try:
         ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level="error")
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BagError(f"Ray does not answer at {address or 'this machine'}: {error}") from error
+        raise BagError(f"Ray does not answer at {address or 'this computer'}: {error}") from error
     try:
         total: dict[str, float] = ray.cluster_resources()
-        gpus = min(1.0, total.get("GPU", 0) / workers)  # 0 would hide a GPU that there is
+        gpus = min(1.0, total.get("GPU", 0) / workers)  # a request of 0 would hide an existing GPU from the job
         cores = max(1, int(total.get("CPU", 1) // workers))
         remote: Any = ray.remote(num_gpus=gpus, num_cpus=cores, max_retries=1)(_on_worker)
         waiting = {remote.remote(work, source, target, cores): source for source, target in pairs}
@@ -94,27 +121,27 @@ def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address
             source = waiting.pop(ready)
             try:
                 yield ray.get(ready)
-            except ray.exceptions.RayError as error:  # the worker died: out of memory, a machine that went away
-                yield Done(source, error=f"its worker was lost: {error}".splitlines()[0])
+            except ray.exceptions.RayError as error:  # the worker process died, or its computer left the cluster
+                yield BagOutcome(source, error=f"the Ray worker of this bag died: {error}".splitlines()[0])
     finally:
         ray.shutdown()
 
 
-def _on_worker(work: Work, source: Path, target: Path, cores: int) -> Done:
+def _on_worker(work: Work, source: Path, target: Path, cores: int) -> BagOutcome:
     import torch
 
     torch.set_num_threads(cores)
     return attempt(work, source, target)
 
 
-def table(rows: Sequence[Done]) -> str:
-    """All bags, one line each."""
+def table(rows: Sequence[BagOutcome]) -> str:
+    """Return a table of the outcomes as text, one line for each bag."""
     head = ("bag", "state", "images", "tracks", "filled", "not tracked", "seconds")
     lines: list[tuple[str, ...]] = [head]
     for row in rows:
         summary = row.summary
         if summary is None:
-            lines.append((row.source.name, "done before" if row.before else f"failed: {row.error}", "", "", "", "", ""))
+            lines.append((row.source.name, "done before" if row.already_done else f"failed: {row.error}", "", "", "", "", ""))
             continue
         counts = (summary.images, len(summary.labels), sum(summary.filled.values()), sum(summary.refused.values()), f"{row.seconds:.0f}")
         lines.append((row.source.name, "damaged" if summary.damage else "done", *map(str, counts)))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A bag's images, our results as serialised messages, and the definitions of both."""
+"""Serialized messages: decoding of a bag's images, encoding of results, and message definitions."""
 
 from __future__ import annotations
 
@@ -25,10 +25,18 @@ TYPES = {
     "tracks_refined": TRACKS,
     "overlay": IMAGE,
 }
+"""Message type of each result topic."""
 
 
 def definition(connection: Connection, store: Typestore) -> tuple[str, str]:
-    """Definition and type hash of an input's topic, for the output: its own where it has one, else the one we know, else none."""
+    """Return definition and type hash of an input topic, for the output bag.
+
+    The definition comes from the input, else from the store. If both have none, the definition is empty.
+
+    Args:
+        connection: the input topic.
+        store: message types of rosbags.
+    """
     kind, text = connection.msgtype, connection.msgdef.data
     if connection.msgdef.format == MessageDefinitionFormat.NONE:
         if kind not in store.fielddefs:
@@ -42,12 +50,12 @@ def definition(connection: Connection, store: Typestore) -> tuple[str, str]:
     return text, own.hash_rihs01(kind)
 
 
-class Messages:
-    """Reads images and serialises results; one for a whole bag.
+class MessageCodec:
+    """A decoder of images and an encoder of results, one for a whole bag.
 
     Attributes:
-        store: rosbags' types.
-        make: makes messages of results.
+        store: message types of rosbags.
+        make: converter from results to messages.
     """
 
     def __init__(self) -> None:
@@ -55,18 +63,27 @@ class Messages:
         self.store = library.typestore
         self.make = ResultMessages(library)
 
-    def image(self, kind: str, data: bytes) -> tuple[Any, NDArray[np.uint8]]:
-        """Header and RGB uint8 [H, W, 3] of a serialised Image or CompressedImage.
+    def decode_image(self, kind: str, data: bytes) -> tuple[Any, NDArray[np.uint8]]:
+        """Return header and RGB uint8 [H, W, 3] of a serialized Image or CompressedImage.
+
+        Args:
+            kind: the message type.
+            data: the serialized message.
 
         Raises:
             ConversionError: the image cannot be used.
         """
         try:
             message: Any = self.store.deserialize_cdr(data, kind)
-        except Exception as error:  # whatever a damaged message makes of the deserialiser
+        except Exception as error:  # the deserializer raises many types for a damaged message
             raise ConversionError("unreadable", f"an image message cannot be read: {type(error).__name__}: {error}") from error
         return message.header, image_to_rgb(message) if kind == IMAGE else compressed_to_rgb(message)
 
-    def bytes_of(self, topic: str, message: Any) -> bytes:
-        """A message of one of our topics, as it is stored."""
+    def encode(self, topic: str, message: Any) -> bytes:
+        """Return a serialized message of a result topic.
+
+        Args:
+            topic: its name in TYPES.
+            message: the message.
+        """
         return bytes(self.store.serialize_cdr(message, TYPES[topic]))

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of a rosbag2 recording, MCAP or SQLite, split, compressed, unfinished or damaged.
+"""Reader of rosbag2 recordings in MCAP or SQLite format: split, compressed, unfinished or damaged.
 
-A sound bag is read by rosbags. Where that refuses, each file is read from its beginning up to the damage, and the damage is told.
+rosbags reads intact bags. If rosbags refuses a bag, this module reads each file from its start up to the damage, and reports the damage.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ else:
 
 Message = tuple[Connection, int, bytes]
 MAGIC = b"\x89MCAP0\r\n"
-MCAP_END = b"\x02" + struct.pack("<QQQI", 20, 0, 0, 0) + MAGIC  # a footer that says there is no summary
+MCAP_END = b"\x02" + struct.pack("<QQQI", 20, 0, 0, 0) + MAGIC  # end marker with a footer that declares no summary section
 NO_DEFINITION = MessageDefinition(MessageDefinitionFormat.NONE, "")
 COMPRESSED_FILES = (".zst", ".zstd")
 ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
-"""Beginning of a message that was compressed by itself; a serialised one begins with 0."""
+"""First bytes of an individually compressed message; a serialized message begins with 0."""
 DATA_END, FOOTER, LAST_OPCODE = 0x0F, 0x02, 0x0F
 
 
-class _Shortened(io.RawIOBase):
-    """The sound beginning of an MCAP file, with an end put after it."""
+class _TruncatedMcap(io.RawIOBase):
+    """A file view of the intact first bytes of an MCAP file, followed by a valid end marker."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._file = path.open("rb")
         self._size = size
-        self._place = 0
+        self._position = 0
 
     def readable(self) -> bool:
         return True
@@ -58,19 +58,19 @@ class _Shortened(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size + len(MCAP_END)}[whence]
-        self._place = max(0, base + offset)
-        return self._place
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size + len(MCAP_END)}[whence]
+        self._position = max(0, base + offset)
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
-        if self._place < self._size:
-            self._file.seek(self._place)
-            data = self._file.read(min(len(buffer), self._size - self._place))
+        if self._position < self._size:
+            self._file.seek(self._position)
+            data = self._file.read(min(len(buffer), self._size - self._position))
         else:
-            begin = self._place - self._size
+            begin = self._position - self._size
             data = MCAP_END[begin : begin + len(buffer)]
         buffer[: len(data)] = data
-        self._place += len(data)
+        self._position += len(data)
         return len(data)
 
     def close(self) -> None:
@@ -79,40 +79,40 @@ class _Shortened(io.RawIOBase):
 
 
 class _DamagedMcap(McapReader):
-    """An MCAP file without a usable end: its whole records are read one after the other."""
+    """A reader for an MCAP file without a valid end; it scans the complete records in file order."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._sound = _sound_bytes(path)
-        self.damage = f"{path.name} ends or is damaged after {self._sound} of {path.stat().st_size} bytes"
+        self._intact_size = _intact_bytes(path)
+        self.damage = f"{path.name} ends or is damaged after {self._intact_size} of {path.stat().st_size} bytes"
 
     def open(self) -> None:
-        self.bio = io.BufferedReader(_Shortened(self.path, self._sound))  # type: ignore[arg-type]
+        self.bio = io.BufferedReader(_TruncatedMcap(self.path, self._intact_size))  # type: ignore[arg-type]
         self._open()
 
     def messages(self, connections: Collection[Connection], start: int | None = None, stop: int | None = None) -> Iterator[Message]:  # type: ignore[override]
         yield from self.messages_scan(connections, start, stop)
 
 
-def _sound_bytes(path: Path) -> int:
-    """Length of the whole records at the beginning of an MCAP file. Raises BagError when there are none."""
+def _intact_bytes(path: Path) -> int:
+    """Return the size of the complete records at the start of an MCAP file. Raises BagError if the file is not MCAP."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(8) != MAGIC:
-            raise BagError(f"{path} is no MCAP file")
+            raise BagError(f"{path} is not an MCAP file")
         while True:
-            place = file.tell()
+            position = file.tell()
             head = file.read(9)
             if len(head) < 9:
-                return place
+                return position
             opcode, length = struct.unpack("<BQ", head)
-            if opcode in (DATA_END, FOOTER) or not 1 <= opcode <= LAST_OPCODE or place + 9 + length > size:
-                return place
+            if opcode in (DATA_END, FOOTER) or not 1 <= opcode <= LAST_OPCODE or position + 9 + length > size:
+                return position
             file.seek(length, io.SEEK_CUR)
 
 
 class _DamagedSqlite:
-    """A SQLite file that rosbags refuses: its messages are read in the order they were written, up to the damage."""
+    """A reader for a SQLite file that rosbags refuses; it reads messages in the order they were written, up to the damage."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -121,17 +121,18 @@ class _DamagedSqlite:
 
     def open(self) -> None:
         try:
-            self._base = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
-            self._base.execute("PRAGMA writable_schema=ON")  # else SQLite refuses a file that is shorter than its header says
-            rows = self._base.execute("SELECT id, name, type, serialization_format, offered_qos_profiles FROM topics").fetchall()
+            self._database = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+            self._database.execute("PRAGMA writable_schema=ON")  # otherwise SQLite refuses a truncated file
+            rows = self._database.execute("SELECT id, name, type, serialization_format, offered_qos_profiles FROM topics").fetchall()
         except sqlite3.Error as error:
             raise BagError(f"{self.path} cannot be read: {error}") from error
-        for number, name, kind, form, qos in rows:
-            self.connections.append(Connection(number, name, kind, NO_DEFINITION, "", 0, ConnectionExtRosbag2(form, parse_qos(qos)), self))
+        for topic_id, name, kind, form, qos in rows:
+            ext = ConnectionExtRosbag2(form, parse_qos(qos))
+            self.connections.append(Connection(topic_id, name, kind, NO_DEFINITION, "", 0, ext, self))
 
     def messages(self, connections: Collection[Connection], start: int | None = None, stop: int | None = None) -> Iterator[Message]:
-        known = {connection.id: connection for connection in connections}
-        rows = self._base.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
+        by_id = {connection.id: connection for connection in connections}
+        rows = self._database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
         while True:
             try:
                 row = rows.fetchone()
@@ -139,20 +140,23 @@ class _DamagedSqlite:
                 raise ReaderError(str(error)) from error
             if row is None:
                 return
-            if row[0] in known and (start is None or row[1] >= start) and (stop is None or row[1] < stop):
-                yield known[row[0]], row[1], row[2]
+            if row[0] in by_id and (start is None or row[1] >= start) and (stop is None or row[1] < stop):
+                yield by_id[row[0]], row[1], row[2]
 
     def close(self) -> None:
-        self._base.close()
+        self._database.close()
 
 
 class _Sqlite(Sqlite3Reader):
-    """A SQLite file. rosbags refuses one with an empty definition, as rosbag2 leaves it when it does not find a topic's package."""
+    """A reader for SQLite files that also accepts empty message definitions.
+
+    rosbag2 writes an empty definition if it does not find the package of a topic. rosbags refuses such a file.
+    """
 
     def _open(self) -> None:
-        rest = Path(f"{self.path}-wal")
-        if rest.is_file() and rest.stat().st_size:
-            raise ReaderError(f"what was recorded last is still in {rest.name}")  # which rosbags would leave out without a word
+        log = Path(f"{self.path}-wal")
+        if log.is_file() and log.stat().st_size:
+            raise ReaderError(f"the latest messages are still in {log.name}")  # rosbags would silently omit them
         try:
             super()._open()
         except KeyError:
@@ -161,11 +165,13 @@ class _Sqlite(Sqlite3Reader):
     def _open_without_definitions(self) -> None:
         formats = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
         definitions: list[Any] = self._rows("SELECT topic_type, encoding, encoded_message_definition FROM message_definitions")
-        known = {kind: MessageDefinition(formats[encoding], text) for kind, encoding, text in definitions if encoding in formats}
+        by_type = {kind: MessageDefinition(formats[encoding], text) for kind, encoding, text in definitions if encoding in formats}
         self.schema = 4
         self.connections = [
-            Connection(number, name, kind, known.get(kind, NO_DEFINITION), digest, count, ConnectionExtRosbag2(form, parse_qos(qos)), self)
-            for number, name, kind, form, qos, digest, count in self._rows(
+            Connection(
+                topic_id, name, kind, by_type.get(kind, NO_DEFINITION), digest, count, ConnectionExtRosbag2(form, parse_qos(qos)), self
+            )
+            for topic_id, name, kind, form, qos, digest, count in self._rows(
                 "SELECT topics.id, name, type, serialization_format, offered_qos_profiles, type_description_hash, count(messages.id) "
                 "FROM topics LEFT JOIN messages ON topics.id == messages.topic_id GROUP BY topics.id ORDER BY topics.id"
             )
@@ -179,10 +185,14 @@ class _Sqlite(Sqlite3Reader):
 
 
 class _Folder(DirectoryReader):
+    """The directory reader of rosbags, with `_Sqlite` for SQLite files."""
+
     STORAGE_PLUGINS = MappingProxyType({**DirectoryReader.STORAGE_PLUGINS, "sqlite3": _Sqlite})
 
 
 class _Reader(Reader):
+    """The bag reader of rosbags, with `_Sqlite` for SQLite files."""
+
     STORAGE_PLUGINS = MappingProxyType({**Reader.STORAGE_PLUGINS, "dir": _Folder, ".db3": _Sqlite})
 
 
@@ -194,11 +204,13 @@ class BagInput:
 
     Attributes:
         connections: topics, types, QoS and definitions.
-        damage: sentences about what could not be read, as far as it is known; grows while reading.
-        message_count: messages in all; 0 when it is not known.
+        damage: a sentence for each damage found so far; the list may grow while messages are read.
+        message_count: total number of messages; 0 if it is unknown.
+        storage: "mcap" or "sqlite3".
+        compression: "message", "file" or another mode of rosbag2; empty for none, or if it is unknown.
 
     Raises:
-        BagError: nothing of it can be read.
+        BagError: the recording does not exist, or no message of it can be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -221,24 +233,26 @@ class BagInput:
             self._open_files(error)
         names = [item.name for item in _storage_files(path)]
         self.storage = "sqlite3" if any(".db3" in name for name in names) else "mcap"
-        found: dict[tuple[str, str], Connection] = {}
+        by_topic: dict[tuple[str, str], Connection] = {}
         for reader in self._readers:
             for connection in reader.connections:
-                known = found.setdefault((connection.topic, connection.msgtype), connection)
-                if known.msgdef.format == MessageDefinitionFormat.NONE:
-                    found[connection.topic, connection.msgtype] = connection
-        self.connections = list(found.values())
+                first = by_topic.setdefault((connection.topic, connection.msgtype), connection)
+                if first.msgdef.format == MessageDefinitionFormat.NONE:
+                    by_topic[connection.topic, connection.msgtype] = connection
+        self.connections = list(by_topic.values())
 
     def _open_files(self, reason: Exception) -> None:
-        """Each file by itself, damaged ones as far as they go."""
+        """Open each file of a bag that rosbags refuses; damaged files are readable up to the damage."""
         files = _storage_files(self.path)
         if not files:
-            raise BagError(f"{self.path} holds no recording: {reason}") from reason
+            raise BagError(f"{self.path} is not a recording: {reason}") from reason
         if self.path.is_dir():
-            self.damage.append(f"the bag is not whole ({reason}); its files are read one by one")
+            self.damage.append(f"the bag is incomplete ({reason}); its files are read one by one")
         for file in files:
             if file.suffix in COMPRESSED_FILES:
-                raise BagError(f"{file} is compressed, and the bag is damaged ({reason}): unpack it with zstd and try again") from reason
+                raise BagError(
+                    f"{file} is compressed, and the bag is damaged ({reason}): decompress the file with zstd and try again"
+                ) from reason
             reader: Any = _Reader(file)
             try:
                 reader.open()
@@ -246,14 +260,14 @@ class BagInput:
                 reader = _DamagedMcap(file) if file.suffix == ".mcap" else _DamagedSqlite(file)
                 try:
                     reader.open()
-                except (ReaderError, OSError, ValueError, LookupError, TypeError) as again:
-                    self.damage.append(f"nothing of {file.name} can be read: {again}")
+                except (ReaderError, OSError, ValueError, LookupError, TypeError) as second_error:
+                    self.damage.append(f"{file.name} cannot be read: {second_error}")
                     continue
-                self.damage.append(f"{reader.damage} ({error}); it is read up to there")
+                self.damage.append(f"{reader.damage} ({error}); it is read up to the damage")
             self._stack.callback(reader.close)
             self._readers.append(reader)
         if not self._readers:
-            raise BagError(f"nothing of {self.path} can be read: {'; '.join(self.damage)}")
+            raise BagError(f"{self.path} cannot be read: {'; '.join(self.damage)}")
 
     def __enter__(self) -> BagInput:
         return self
@@ -262,30 +276,36 @@ class BagInput:
         self._stack.close()
 
     def messages(self, topic: str | None = None, start: int | None = None, stop: int | None = None) -> Iterator[Message]:
-        """Messages with their log times, of one topic or all, from `start` on and before `stop`; ends at damage, which is noted."""
+        """Yield messages with their connection and log time. Reading of a file ends at its damage, which `damage` then reports.
+
+        Args:
+            topic: yield only messages of this topic; None for all topics.
+            start: yield only messages from this log time on, in nanoseconds; None for no bound.
+            stop: yield only messages before this log time, in nanoseconds; None for no bound.
+        """
         for reader in self._readers:
-            wanted = [item for item in reader.connections if topic in (None, item.topic)]
-            if not wanted:
+            selected = [item for item in reader.connections if topic in (None, item.topic)]
+            if not selected:
                 continue
             last = None
             try:
-                for connection, stamp, data in reader.messages(wanted, start, stop):
+                for connection, stamp, data in reader.messages(selected, start, stop):
                     last = stamp
-                    yield self._known(connection), stamp, zstd.decompress(data) if data[:4] == ZSTD_FRAME else bytes(data)
+                    yield self._merged_connection(connection), stamp, zstd.decompress(data) if data[:4] == ZSTD_FRAME else bytes(data)
             except (BagError, GeneratorExit):
                 raise
-            except Exception as error:  # SQLite, zstd and lz4 each have their own for damaged data
-                where = "at its beginning" if last is None else f"after the message of {last / 1e9:.3f} s"
-                sentence = f"{Path(reader.path).name} is damaged {where} ({error}); what follows in it is lost"
+            except Exception as error:  # SQLite, zstd and lz4 raise different types for damaged data
+                where = "at its start" if last is None else f"after the message of {last / 1e9:.3f} s"
+                sentence = f"{Path(reader.path).name} is damaged {where} ({error}); its later messages are lost"
                 if sentence not in self.damage:
                     self.damage.append(sentence)
 
-    def _known(self, connection: Connection) -> Connection:
+    def _merged_connection(self, connection: Connection) -> Connection:
         return next(item for item in self.connections if (item.topic, item.msgtype) == (connection.topic, connection.msgtype))
 
 
 def _storage_files(path: Path) -> list[Path]:
-    """The storage files of a bag, in the order they were written."""
+    """Return the storage files of a bag, in the order they were written."""
     if path.is_file():
         return [path]
     files = [item for item in path.iterdir() if re.search(r"\.(mcap|db3)(\.zstd?)?$", item.name)]

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""A point somebody clicks in a 3-D view (RViz's "Publish Point") as a point prompt on the camera's image.
+"""Point prompts from points clicked in a 3-D view, such as RViz's "Publish Point".
 
-Clicks are rare, so nothing is listened to before one comes: then camera_info and, for another frame than the camera's, transforms are
-subscribed until the point is placed or its time is over.
+Clicks are rare. The node therefore subscribes camera_info only after a click, and transforms if the point is in a frame other than
+the camera's. It unsubscribes as soon as the point has its pixel or the waiting time is over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from geometry_msgs.msg import PointStamped
 from numpy.typing import NDArray
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
 from lang2segtrack_ros.geometry.rays import project, rays
@@ -28,6 +27,7 @@ from lang2segtrack_ros.io.image_messages import ConversionError
 from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.inputs.transforms import Transforms
 from lang2segtrack_ros.ros.support import conversions
+from lang2segtrack_ros.ros.support.interfaces import CLICKED_POINT, COLOR_INFO
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.types.frame import CameraModel, FrameError
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
@@ -36,13 +36,18 @@ from lang2segtrack_ros.types.prompts import PointPrompt
 WAIT_S = 2.0
 """A click waits this long for camera_info and transforms."""
 MAX_WAITING = 8
-LEAST_Z = 0.01  # metres in front of the camera
-ROUND_TRIP = 0.02  # a distorted pixel must look back along its ray this closely, at a distance of 1
+MIN_Z = 0.01  # meters in front of the camera
+ROUND_TRIP = 0.02  # maximum distance, in the plane z = 1, between the ray of a distorted pixel and the point
 
 
 @dataclass(frozen=True)
 class View:
-    """The image that clicks are meant for: its frame, "" for unknown, its (height, width), None before the first."""
+    """The image that clicks refer to.
+
+    Attributes:
+        frame_id: frame of the image, "" if unknown.
+        size: (height, width) in pixels, None before the first image.
+    """
 
     frame_id: str
     size: tuple[int, int] | None
@@ -52,44 +57,44 @@ class View:
 class _Click:
     point: NDArray[np.float64]
     frame_id: str
-    until: float
+    deadline: float
 
 
 def pixel_of(point: NDArray[np.float64], camera: CameraModel) -> tuple[float, float]:
-    """Column and row at which a camera sees a point.
+    """Return the column and row at which a camera sees a point.
 
     Args:
-        point: float64 [3], metres in the camera's optical frame.
-        camera: with the size of its image.
+        point: float64 [3], meters in the camera's optical frame.
+        camera: camera model with the size of its image.
 
     Raises:
         ConversionError: `behind_camera` or `outside_image`.
     """
     x, y, z = (float(value) for value in point)
-    if z < LEAST_Z:
+    if z < MIN_Z:
         raise ConversionError("behind_camera", f"the point ({x:.3f}, {y:.3f}, {z:.3f}) m lies behind the camera {camera.frame_id}")
     single = np.array([[x], [y], [z]], np.float32)
     column, row = (float(value[0]) for value in project(single[0], single[1], single[2], camera))
-    outside = ConversionError("outside_image", f"the camera looks past the point ({x:.3f}, {y:.3f}, {z:.3f}) m in {camera.frame_id}")
+    outside = ConversionError("outside_image", f"the point ({x:.3f}, {y:.3f}, {z:.3f}) m in {camera.frame_id} lies outside the image")
     if not (-0.5 <= column < camera.width - 0.5 and -0.5 <= row < camera.height - 0.5):
         raise outside
-    if camera.distortion:  # polynomials fold what lies far outside back into the image
-        seen = rays(camera)[round(row), round(column)]
-        if np.hypot(*(seen - (x / z, y / z))) > ROUND_TRIP + 1 / min(camera.fx, camera.fy):
+    if camera.distortion:  # distortion polynomials fold points far outside back into the image
+        ray = rays(camera)[round(row), round(column)]
+        if np.hypot(*(ray - (x / z, y / z))) > ROUND_TRIP + 1 / min(camera.fx, camera.fy):
             raise outside
     return column, row
 
 
 class ClickedPoints:
-    """Subscribes `clicked_point` and prompts.
+    """Subscriber of `clicked_point` that turns each point into a point prompt.
 
     Args:
-        node: whose subscriptions they are.
-        group: their callback group.
-        view: the image as of now.
-        engine: the engine as of now.
-        counted: refused clicks are counted here, as `clicked_point_` and the reason.
-        warn: told about each of them with a key and a sentence.
+        node: node that owns the subscriptions.
+        group: callback group of the subscriptions.
+        view: returns the current image's view.
+        engine: returns the current engine, or None.
+        counters: counts refused clicks as `clicked_point_` and the reason.
+        warn: called with a key and a sentence for each refused click.
     """
 
     def __init__(
@@ -98,57 +103,57 @@ class ClickedPoints:
         group: CallbackGroup,
         view: Callable[[], View],
         engine: Callable[[], EngineThread[Any] | None],
-        counted: Counter[str],
+        counters: Counter[str],
         warn: Callable[[str, str], None],
     ) -> None:
         self._node = node
         self._group = group
         self._view = view
         self._engine = engine
-        self._counted = counted
+        self._counters = counters
         self._warn = warn
         self._waiting: list[_Click] = []
         self._info: CameraInfo | None = None
         self._infos: QosMatchingSubscription | None = None
         self._transforms: Transforms | None = None
-        self._clicks = node.create_subscription(PointStamped, "clicked_point", self._on_click, QoSProfile(depth=10), callback_group=group)
+        self._clicks = CLICKED_POINT.subscribe(node, self._on_click, group)
 
-    def follow(self) -> None:
-        """Lets go of clicks whose time is over; to be called now and then."""
-        self._settle()
+    def match_publishers(self) -> None:
+        """Match the publishers' QoS and refuse clicks that have waited too long. Call this periodically."""
+        self._process_waiting()
         if self._infos is not None:
-            self._infos.follow()
+            self._infos.match_publishers()
         if not self._waiting:
-            self._stop_listening()
+            self._unsubscribe()
 
     def close(self) -> None:
-        """Ends the subscriptions."""
+        """Destroy the subscriptions."""
         self._waiting.clear()
-        self._stop_listening()
+        self._unsubscribe()
         self._node.destroy_subscription(self._clicks)
 
     def _on_click(self, msg: PointStamped) -> None:
         frame = msg.header.frame_id.lstrip("/")
         point = np.array([msg.point.x, msg.point.y, msg.point.z])
         if not frame:
-            self._refuse(ConversionError("no_frame", "the point names no frame: set header.frame_id"))
+            self._refuse(ConversionError("no_frame", "the point has no frame: set header.frame_id"))
         elif not np.isfinite(point).all():
-            self._refuse(ConversionError("not_finite", f"the point is {point.tolist()}: not three finite numbers"))
+            self._refuse(ConversionError("not_finite", f"the point is {point.tolist()}: send three finite numbers"))
         elif len(self._waiting) == MAX_WAITING:
-            self._refuse(ConversionError("too_many", f"{MAX_WAITING} clicked points wait for camera_info or transforms already"))
+            self._refuse(ConversionError("too_many", f"{MAX_WAITING} clicked points already wait for camera_info or transforms"))
         else:
             self._waiting.append(_Click(point, frame, time.monotonic() + WAIT_S))
-            self._listen()
-            self._settle()
+            self._subscribe()
+            self._process_waiting()
 
-    def _listen(self) -> None:
+    def _subscribe(self) -> None:
         if self._infos is None:
-            self._infos = QosMatchingSubscription(self._node, CameraInfo, "color/camera_info", self._on_info, self._group)
-            self._infos.follow()
+            self._infos = QosMatchingSubscription(self._node, COLOR_INFO, self._on_info, self._group)
+            self._infos.match_publishers()
         if self._transforms is None:
-            self._transforms = Transforms(self._node, self._group, self._settle)
+            self._transforms = Transforms(self._node, self._group, self._process_waiting)
 
-    def _stop_listening(self) -> None:
+    def _unsubscribe(self) -> None:
         for source in (self._infos, self._transforms):
             if source is not None:
                 source.close()
@@ -156,34 +161,34 @@ class ClickedPoints:
 
     def _on_info(self, msg: CameraInfo) -> None:
         self._info = msg
-        self._settle()
+        self._process_waiting()
 
-    def _settle(self) -> None:
-        """Places every click that can be placed now."""
+    def _process_waiting(self) -> None:
+        """Prompt with every click whose pixel can be computed now."""
         waiting, self._waiting = self._waiting, []
         for click in waiting:
             try:
-                pixel = self._place(click)
+                pixel = self._pixel(click)
             except ConversionError as error:
-                if error.reason in ("no_camera_info", "no_transform") and time.monotonic() < click.until:
+                if error.reason in ("no_camera_info", "no_transform") and time.monotonic() < click.deadline:
                     self._waiting.append(click)
                 else:
                     self._refuse(error)
                 continue
-            self._give(click, pixel)
+            self._prompt(click, pixel)
 
-    def _place(self, click: _Click) -> tuple[float, float]:
+    def _pixel(self, click: _Click) -> tuple[float, float]:
         assert self._infos is not None
         assert self._transforms is not None
         if self._info is None:
-            raise ConversionError("no_camera_info", f"no camera_info within {WAIT_S:g} s: {self._infos.silence_explained()}")
+            raise ConversionError("no_camera_info", f"no camera_info within {WAIT_S:g} s: {self._infos.explain_silence()}")
         view = self._view()
         camera = conversions.camera_model(self._info)
         target = view.frame_id.lstrip("/") or camera.frame_id.lstrip("/")
         try:
             camera = camera.resized(view.size[1], view.size[0]) if view.size is not None else camera
         except FrameError as error:
-            raise ConversionError("wrong_camera_info", f"{self._infos.topic} does not fit the colour image: {error}") from error
+            raise ConversionError("wrong_camera_info", f"{self._infos.topic} does not fit the color image: {error}") from error
         if click.frame_id == target:
             return pixel_of(click.point, camera)
         motion = self._transforms.motion(click.frame_id, target)
@@ -195,30 +200,30 @@ class ClickedPoints:
             )
         return pixel_of(motion.rotation @ click.point + motion.translation, camera)
 
-    def _give(self, click: _Click, pixel: tuple[float, float]) -> None:
-        told = f"clicked point {np.round(click.point, 3).tolist()} in {click.frame_id} is pixel ({pixel[0]:.0f}, {pixel[1]:.0f})"
+    def _prompt(self, click: _Click, pixel: tuple[float, float]) -> None:
+        description = f"clicked point {np.round(click.point, 3).tolist()} in {click.frame_id} is pixel ({pixel[0]:.0f}, {pixel[1]:.0f})"
         engine = self._engine()
         if engine is None:
-            self._refuse(ConversionError("not_configured", "the node is not configured"))
+            self._refuse(ConversionError("not_configured", "the node is not configured: run the configure and activate transitions"))
             return
 
-        def fails(finished: Future[Any]) -> bool:
+        def has_failed(finished: Future[Any]) -> bool:
             error = finished.exception()
             problem = str(error) if error is not None else finished.result().error
             if problem:
-                self._refuse(ConversionError("refused", f"{told}: {problem}"))
+                self._refuse(ConversionError("refused", f"{description}: {problem}"))
             return bool(problem)
 
-        def taken(given: Future[PromptHandle]) -> None:  # on the engine's thread, like the next one
-            if not fails(given):
-                engine.applied(given.result()).add_done_callback(applied)
+        def on_accepted(accepted: Future[PromptHandle]) -> None:  # runs on the engine's thread, as does the next one
+            if not has_failed(accepted):
+                engine.applied(accepted.result()).add_done_callback(on_applied)
 
-        def applied(finished: Future[PromptHandle]) -> None:
-            if not fails(finished):
-                self._node.get_logger().info(f"{told}: object {', '.join(str(number) for number in finished.result().track_ids)}")
+        def on_applied(finished: Future[PromptHandle]) -> None:
+            if not has_failed(finished):
+                self._node.get_logger().info(f"{description}: object {', '.join(str(number) for number in finished.result().track_ids)}")
 
-        engine.call(lambda session: session.prompt(PointPrompt([pixel]))).add_done_callback(taken)
+        engine.call(lambda session: session.prompt(PointPrompt([pixel]))).add_done_callback(on_accepted)
 
     def _refuse(self, error: ConversionError) -> None:
-        self._counted[f"clicked_point_{error.reason}"] += 1
-        self._warn(f"clicked point {error.reason}", f"clicked point left out ({error.reason}): {error}")
+        self._counters[f"clicked_point_{error.reason}"] += 1
+        self._warn(f"clicked point {error.reason}", f"clicked point refused ({error.reason}): {error}")

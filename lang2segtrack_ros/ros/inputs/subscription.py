@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Subscriptions whose QoS follows the publisher, and the watch over whether anything arrives."""
+"""Subscriptions that match the publisher's QoS and explain why no message arrives."""
 
 from __future__ import annotations
 
@@ -14,32 +14,38 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from lang2segtrack_ros.ros.support import transports
+from lang2segtrack_ros.ros.support.interfaces import Topic
 
 DEPTH = 2  # frames wait in the engine's mailbox, not in DDS
 
 
 class QosMatchingSubscription:
-    """One subscription that is made anew when the publisher's reliability or durability asks for it.
+    """A subscription that is recreated when the publishers' reliability or durability requires it.
 
-    A best-effort subscription receives from everybody, but large images arrive reliably only over a reliable one; a reliable one
-    receives nothing from a best-effort publisher. So with `qos` "auto" it is reliable exactly when all publishers are, and gets what
-    was published before (a camera_info that is sent once, say) exactly when all publishers keep it.
+    A best-effort subscription receives from every publisher, but large images arrive reliably only over a reliable subscription.
+    A reliable subscription receives nothing from a best-effort publisher. With `qos` "auto", the subscription is therefore reliable
+    exactly if all publishers are reliable. It is transient local exactly if all publishers are: then it also gets earlier messages,
+    such as a camera_info that is sent once.
 
     Args:
-        node: whose subscription it is.
-        msg_type, topic, callback, group: as for `Node.create_subscription`.
+        node: node that owns the subscription.
+        topic: declaration of the topic.
+        callback: called with each message.
+        group: callback group of the subscription.
         qos: "auto", "reliable" or "best_effort".
+
+    Attributes:
+        topic: resolved name of the topic.
+        last_arrival: time.monotonic of the last message, None before the first.
     """
 
-    def __init__(
-        self, node: Node, msg_type: Any, topic: str, callback: Callable[[Any], None], group: CallbackGroup, qos: str = "auto"
-    ) -> None:
+    def __init__(self, node: Node, topic: Topic, callback: Callable[[Any], None], group: CallbackGroup, qos: str = "auto") -> None:
         self._node = node
-        self._type = msg_type
+        self._declared = topic
         self._callback = callback
         self._group = group
         self._qos = qos
-        self.topic = node.resolve_topic_name(topic)
+        self.topic = node.resolve_topic_name(topic.name)
         self.last_arrival: float | None = None
         self._started = time.monotonic()
         self._reliable = qos == "reliable"
@@ -50,14 +56,14 @@ class QosMatchingSubscription:
         reliability = ReliabilityPolicy.RELIABLE if self._reliable else ReliabilityPolicy.BEST_EFFORT
         durability = DurabilityPolicy.TRANSIENT_LOCAL if self._latched else DurabilityPolicy.VOLATILE
         profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability, durability=durability)
-        return self._node.create_subscription(self._type, self.topic, self._receive, profile, callback_group=self._group)
+        return self._node.create_subscription(self._declared.message, self.topic, self._receive, profile, callback_group=self._group)
 
     def _receive(self, msg: Any) -> None:
         self.last_arrival = time.monotonic()
         self._callback(msg)
 
-    def follow(self) -> None:
-        """Matches the publishers' QoS; to be called now and then."""
+    def match_publishers(self) -> None:
+        """Match the publishers' QoS. Call this periodically."""
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         if self._qos != "auto" or not publishers:
             return
@@ -70,41 +76,38 @@ class QosMatchingSubscription:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the last message, or since the subscription was made."""
+        """Seconds since the last message, or since the subscription was created."""
         return time.monotonic() - (self.last_arrival if self.last_arrival is not None else self._started)
 
-    def silence_explained(self) -> str:
-        """Why nothing may be arriving, in a sentence that names both sides."""
+    def explain_silence(self) -> str:
+        """Return a sentence on why no message may be arriving. It names both sides and the fix."""
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         if not publishers:
             return f"nobody publishes {self.topic}: start the camera, or remap the topic"
-        mine = "reliable" if self._reliable else "best effort"
-        deaf = [
+        own_qos = "reliable" if self._reliable else "best effort"
+        incompatible = [
             f"{info.node_namespace.rstrip('/')}/{info.node_name}"
             for info in publishers
             if self._reliable and info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
         ]
-        if deaf:
+        if incompatible:
             return (
-                f"QoS mismatch on {self.topic}: this node subscribes {mine}, {', '.join(deaf)} publishes best effort, "
-                "so nothing arrives: set image_qos to auto or best_effort"
+                f"QoS mismatch on {self.topic}: this node subscribes {own_qos}, {', '.join(incompatible)} publishes best effort, "
+                "so no message arrives: set image_qos to auto or best_effort"
             )
-        others = sorted({info.topic_type for info in publishers} - {_type_name(self._type)})
+        expected = self._declared.type_name
+        others = sorted({info.topic_type for info in publishers} - {expected})
         if others:
-            expected = _type_name(self._type)
             return f"{self.topic} carries {', '.join(others)}, this node expects {expected}: remap the topic or set image_transport"
         names = ", ".join(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers)
         if self.last_arrival is not None:
-            return f"{names} has stopped publishing {self.topic}, {self.silent_s:.0f} s ago: is the camera still running?"
+            return f"{names} stopped publishing {self.topic} {self.silent_s:.0f} s ago: check that the camera is still running"
         return (
-            f"{names} publishes {self.topic} and the QoS fits ({mine}), yet nothing arrives: is the camera running? "
-            f"Large images are lost on Fast DDS's default transports; for others, on both sides: {transports.advice(os.environ)}"
+            f"{names} publishes {self.topic} with a compatible QoS ({own_qos}), but no message arrives: check that the camera is running. "
+            "Fast DDS's default transports lose large images; set other transports for both sides: "
+            f"{transports.advice(os.environ)}"
         )
 
     def close(self) -> None:
-        """Ends the subscription."""
+        """Destroy the subscription."""
         self._node.destroy_subscription(self._subscription)
-
-
-def _type_name(msg_type: Any) -> str:
-    return f"{msg_type.__module__.split('.')[0]}/msg/{msg_type.__name__}"

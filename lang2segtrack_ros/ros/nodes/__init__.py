@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes, one a file."""
+"""The nodes, one per file."""

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`component_container`: a process into which our nodes are loaded at run time, and out of which they are unloaded.
+"""`component_container`: a process that loads and unloads this package's nodes at run time.
 
-It answers the services of rclcpp_components' containers (composition_interfaces), so `ros2 component load` and launch_ros'
-ComposableNode work on Python nodes. Every node has a thread of its own, as in `component_container_isolated`; cameras that use the
-same networks share one set of weights (`weights.sharing`).
+It offers the services of rclcpp_components' containers (composition_interfaces). `ros2 component load` and launch_ros' ComposableNode
+therefore work with these Python nodes. Every node has its own thread, as in `component_container_isolated`. Nodes with the same networks
+share one set of weights (`models.cache`).
 """
 
 from __future__ import annotations
@@ -38,16 +38,24 @@ PLUGINS = {
     "lang2segtrack::WebNode": "lang2segtrack_ros.ros.nodes.web_node:WebNode",
     "lang2segtrack::ToyCamera": "lang2segtrack_ros.toyworld.camera_node:ToyCamera",
 }
-"""What can be loaded, and the class that stands for it; imported when it is asked for."""
+"""Name of a plugin -> its class, which is imported on the first load."""
 EXTRA_ARGUMENTS = ("use_intra_process_comms", "forward_global_arguments")
 
 
 class LoadError(RuntimeError):
-    """Why a node was not loaded, as a sentence."""
+    """Reason why a node could not be loaded, as a sentence."""
 
 
 class Component:
-    """A loaded node with a thread of its own: what keeps one node busy does not hold up another."""
+    """A loaded node with its own thread, so that a busy node does not delay the others.
+
+    Args:
+        node: the node. The component destroys it in `close`.
+
+    Attributes:
+        node: the node.
+        name: fully qualified name of the node.
+    """
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -62,32 +70,36 @@ class Component:
         while not self._closing.is_set():
             try:
                 self._executor.spin_once()
-            except Exception:  # of one callback of one node: it must not end the others
+            except Exception:  # a failing callback of one node must not end the others
                 self.node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")
         self._executor.shutdown()
 
     def close(self, shut_down: bool = True) -> None:
-        """Ends the thread, then the node; a lifecycle node is shut down first, which gives memory back, unless the process ends anyway."""
+        """End the thread, then destroy the node.
+
+        Args:
+            shut_down: True to shut a lifecycle node down first, which returns its memory. Not needed if the process ends anyway.
+        """
         self._closing.set()
         self._executor.wake()
         self._thread.join()
         try:
             if shut_down and isinstance(self.node, LifecycleNode):
                 self.node.trigger_shutdown()
-        except Exception as error:  # it was shut down already, by its own services
-            self.node.get_logger().info(f"not shut down again: {_sentence(error)}")
+        except Exception as error:  # already shut down through its own services
+            self.node.get_logger().info(f"could not shut the node down: {_one_line(error)}")
         finally:
             self.node.destroy_node()
 
 
 class ComponentManager(Node):
-    """The container's services: `~/_container/load_node`, `~/_container/unload_node`, `~/_container/list_nodes`.
+    """Node with the container's services: `~/_container/load_node`, `~/_container/unload_node`, `~/_container/list_nodes`.
 
-    `load_node` answers when the node is there, and a lifecycle node with `autostart` is active; a node that cannot start is not kept.
+    `load_node` responds after the node was created and a lifecycle node with `autostart` is active. A node that cannot start is destroyed.
 
     Attributes:
-        components: the loaded nodes by their unique ids, which begin at 1 and are never given twice.
-        loading: whether a node is being loaded.
+        components: loaded nodes by unique id. Ids start at 1 and are never reused.
+        loading: True while a node is being loaded.
     """
 
     def __init__(self, node_name: str = "ComponentManager", **kwargs: Any) -> None:
@@ -95,7 +107,7 @@ class ComponentManager(Node):
         self.components: dict[int, Component] = {}
         self.loading = False
         self._ids = itertools.count(1)
-        changes = MutuallyExclusiveCallbackGroup()  # loading takes long; meanwhile the list is still answered
+        changes = MutuallyExclusiveCallbackGroup()  # loading takes long; list_nodes responds meanwhile
         self.create_service(LoadNode, "~/_container/load_node", self._on_load, callback_group=changes)
         self.create_service(UnloadNode, "~/_container/unload_node", self._on_unload, callback_group=changes)
         self.create_service(ListNodes, "~/_container/list_nodes", self._on_list, callback_group=MutuallyExclusiveCallbackGroup())
@@ -108,31 +120,31 @@ class ComponentManager(Node):
             self.components[response.unique_id] = component
             response.full_node_name = component.name
             response.success = True
-            self.get_logger().info(f"loaded {component.name} ({request.plugin_name}) as number {response.unique_id}")
+            self.get_logger().info(f"loaded {component.name} ({request.plugin_name}) as id {response.unique_id}")
         except LoadError as error:
-            self.get_logger().error(f"{request.plugin_name} was not loaded: {error}")
+            self.get_logger().error(f"could not load {request.plugin_name}: {error}")
             response.error_message = str(error)
-        except Exception as error:  # whatever it is, the other nodes go on, and the caller hears of it
-            self.get_logger().error(f"{request.plugin_name} was not loaded:\n{traceback.format_exc()}")
-            response.error_message = _sentence(error)
+        except Exception as error:  # the other nodes continue, and the caller gets the error
+            self.get_logger().error(f"could not load {request.plugin_name}:\n{traceback.format_exc()}")
+            response.error_message = _one_line(error)
         finally:
             self.loading = False
         return response
 
     def _make(self, request: LoadNode.Request) -> Node:
-        """The node of a request, ready to be spun. Raises LoadError."""
+        """Create and start the node of a request. Raises LoadError."""
         if request.package_name != PACKAGE:
-            raise LoadError(f'Could not find package "{request.package_name}" here: this container loads nodes of {PACKAGE}')
+            raise LoadError(f'Could not find package "{request.package_name}": this container loads only nodes of {PACKAGE}')
         if request.plugin_name not in PLUGINS:
-            known = ", ".join(PLUGINS)
-            raise LoadError(f'Failed to find class with the requested plugin name "{request.plugin_name}"; {PACKAGE} has: {known}')
+            plugins = ", ".join(PLUGINS)
+            raise LoadError(f'Failed to find class with the requested plugin name "{request.plugin_name}"; {PACKAGE} has: {plugins}')
         arguments = self._arguments(request)
         module, _, name = PLUGINS[request.plugin_name].partition(":")
         try:
             make: Callable[..., Node] = getattr(import_module(module), name)
             node = make(context=self.context, **arguments)
-        except Exception as error:  # a bad name, remap rule or parameter, in rclpy's many exceptions, or a library that is missing
-            raise LoadError(f"Component constructor threw an exception: {_sentence(error)}") from error
+        except Exception as error:  # a wrong name, remap rule or parameter, or a missing library; rclpy has many exception classes
+            raise LoadError(f"Component constructor threw an exception: {_one_line(error)}") from error
         try:
             self._prepare(node, request)
         except BaseException:
@@ -141,22 +153,24 @@ class ComponentManager(Node):
         return node
 
     def _arguments(self, request: LoadNode.Request) -> dict[str, Any]:
-        """A request as arguments of a node's constructor; names and remap rules go the way of a command line's."""
+        """Return the arguments of the node's constructor. Names and remap rules are passed like a command line. Raises LoadError."""
         rules = list(request.remap_rules)
         rules += [f"__node:={request.node_name}"] if request.node_name else []
         rules += [f"__ns:={request.node_namespace}"] if request.node_namespace else []
         try:
             parameters = [Parameter.from_parameter_msg(parameter) for parameter in request.parameters]
             extra = {item.name: item for item in map(Parameter.from_parameter_msg, request.extra_arguments)}
-        except Exception as error:  # a type that is none
-            raise LoadError(f"a parameter cannot be read: {_sentence(error)}") from error
+        except Exception as error:  # an invalid parameter type
+            raise LoadError(f"a parameter cannot be read: {_one_line(error)}") from error
         for name, item in extra.items():
             if name not in EXTRA_ARGUMENTS:
-                self.get_logger().warning(f"extra argument {name} means nothing here; known: {', '.join(EXTRA_ARGUMENTS)}")
+                self.get_logger().warning(f"extra argument {name} is ignored; supported: {', '.join(EXTRA_ARGUMENTS)}")
             elif item.type_ != Parameter.Type.BOOL:
                 raise LoadError(f"Extra component argument '{name}' must be a boolean")
         if "use_intra_process_comms" in extra and extra["use_intra_process_comms"].value:
-            self.get_logger().warning("rclpy has no intra-process communication: messages between these nodes go through the middleware")
+            self.get_logger().warning(
+                "use_intra_process_comms has no effect: rclpy sends messages between nodes of one process through the middleware"
+            )
         return {
             "cli_args": ["--ros-args", *itertools.chain.from_iterable(("-r", rule) for rule in rules)],
             "use_global_arguments": bool("forward_global_arguments" in extra and extra["forward_global_arguments"].value),
@@ -164,17 +178,17 @@ class ComponentManager(Node):
         }
 
     def _prepare(self, node: Node, request: LoadNode.Request) -> None:
-        """Checks a new node against the others, sets its log level and starts it. Raises LoadError."""
+        """Check the name of a new node, set its log level and start it. Raises LoadError."""
         full_name = node.get_fully_qualified_name()
         for number, component in self.components.items():
             if component.name == full_name:
-                raise LoadError(f"{full_name} is loaded already, as number {number}: give another node name or namespace")
+                raise LoadError(f"{full_name} is already loaded with id {number}: choose another node name or namespace")
         if request.log_level:
             try:
                 node.get_logger().set_level(LoggingSeverity(request.log_level))
             except ValueError as error:
                 levels = ", ".join(f"{level.value} {level.name}" for level in LoggingSeverity if level.value)
-                raise LoadError(f"log level {request.log_level} is none; there are: {levels}") from error
+                raise LoadError(f"log level {request.log_level} does not exist; choose from: {levels}") from error
         autostart: Callable[[], bool] | None = getattr(node, "autostart", None)
         if autostart is not None and not autostart():
             raise LoadError(f"{full_name} could not start: {getattr(node, 'problem', '') or 'see its log'}")
@@ -182,16 +196,16 @@ class ComponentManager(Node):
     def _on_unload(self, request: UnloadNode.Request, response: UnloadNode.Response) -> UnloadNode.Response:
         component = self.components.pop(request.unique_id, None)
         if component is None:
-            known = ", ".join(map(str, self.components)) or "none"
-            response.error_message = f"No node found with unique_id: {request.unique_id}; loaded: {known}"
+            loaded = ", ".join(map(str, self.components)) or "none"
+            response.error_message = f"No node found with unique_id: {request.unique_id}; loaded: {loaded}"
             return response
         try:
             component.close()
             response.success = True
             self.get_logger().info(f"unloaded {component.name}")
-        except Exception as error:  # likewise
-            self.get_logger().error(f"{component.name} was not unloaded in order:\n{traceback.format_exc()}")
-            response.error_message = _sentence(error)
+        except Exception as error:  # the other nodes continue, and the caller gets the error
+            self.get_logger().error(f"{component.name} was unloaded with an error:\n{traceback.format_exc()}")
+            response.error_message = _one_line(error)
         return response
 
     def _on_list(self, _: ListNodes.Request, response: ListNodes.Response) -> ListNodes.Response:
@@ -201,26 +215,33 @@ class ComponentManager(Node):
         return response
 
     def destroy_node(self) -> None:
-        """Ends all components, then the container."""
+        """Close all components, then destroy the container."""
         while self.components:
             self.components.popitem()[1].close(shut_down=False)
         super().destroy_node()
 
 
-def _sentence(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join((str(error) or type(error).__name__).split())
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Runs a container until it is told to stop."""
+    """Run a container until the process is told to stop.
+
+    Args:
+        args: command line.
+
+    Returns:
+        exit code: 0, or 1 if the container could not start.
+    """
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
     stopping = threading.Event()
     configure_process()
     try:
-        # rclpy's own handlers would shut the context down under the executors of all threads, which they do not always survive.
+        # rclpy's own handlers would shut down the context while the executors of all threads use it, which can crash them.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         manager = ComponentManager()
-    except Exception as error:  # a wrong command line, in rclpy's many exceptions
+    except Exception as error:  # a wrong command line; rclpy has many exception classes
         print(f"component_container could not start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
@@ -233,7 +254,7 @@ def main(args: Sequence[str] | None = None) -> int:
         executor.spin_once(timeout_sec=0.1)
     loading = manager.loading
     manager.destroy_node()
-    if loading:  # nothing stops a network that is being loaded, and there is nothing to save
+    if loading:  # loading a network cannot be interrupted, and there is no data to save
         os._exit(0)
     executor.shutdown()
     rclpy.try_shutdown()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`prompt_window`: a window on a running track_node, which it knows by its services and topics."""
+"""`prompt_window`: a desktop window that shows a running track_node and sends prompts. It uses only track_node's topics and services."""
 
 from __future__ import annotations
 
@@ -29,11 +29,16 @@ from lang2segtrack_ros.ros.support.process import spin
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.viewers.window import NO_DISPLAY, PromptWindow, Row
 
-PARAMETERS = ParameterTable((Parameter("max_rate", 20.0, "Pictures a second at most.", 0.1, 120.0),))
+PARAMETERS = ParameterTable((Parameter("max_rate", 20.0, "Maximum rate of shown images in Hz.", 0.1, 120.0),))
 
 
 class WindowNode(Node):
-    """The ROS side, see `window.Tracker`: keeps the newest picture. Spins on a thread of its own."""
+    """ROS side of the window, see `window.Tracker`. Spins on a thread of its own.
+
+    Attributes:
+        newest: newest image, RGB uint8 [H, W, 3]. None before the first.
+        view: source of the images.
+    """
 
     def __init__(self, node_name: str = "prompt_window", **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
@@ -46,7 +51,7 @@ class WindowNode(Node):
         self._shown_at = float("-inf")
         group = MutuallyExclusiveCallbackGroup()
         self.view = LiveView(self, group, lambda: time.monotonic() - self._shown_at >= self._period, self._show)
-        self.create_timer(0.25, lambda: self.view.follow(True), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(0.25, lambda: self.view.update(True), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _show(self, color: NDArray[np.uint8], source: str) -> None:
         self._shown_at = time.monotonic()
@@ -54,56 +59,63 @@ class WindowNode(Node):
 
     @property
     def problem(self) -> str:
-        """See `window.Tracker`."""
-        return self.view.problem or ("no overlay comes; this is the camera alone" if self._source == CAMERA else "")
+        """Reason why no overlay arrives. Empty if overlays arrive."""
+        return self.view.problem or ("no overlay arrives: this is the camera's image" if self._source == CAMERA else "")
 
     def prompt(self, prompt: ViewerPrompt) -> Future[Any]:
-        """See `window.Tracker`."""
+        """Send a prompt. The future gets the service's response or a TrackerError."""
         return self._client.prompt(prompt)
 
     def remove(self, track_id: int) -> Future[Any]:
-        """See `window.Tracker`."""
+        """Remove a track. The future gets the service's response or a TrackerError."""
         return self._client.remove(track_id)
 
     def tracks(self) -> Future[Sequence[Row]]:
-        """See `window.Tracker`."""
+        """List the tracks. The future gets their rows or a TrackerError."""
         rows: Future[Sequence[Row]] = Future()
 
-        def answered(asked: Future[Any]) -> None:
-            error = asked.exception()
+        def on_response(response: Future[Any]) -> None:
+            error = response.exception()
             if error is not None:
                 rows.set_exception(error)
                 return
-            listed = asked.result().tracks
+            listed = response.result().tracks
             rows.set_result([Row(int(t.id), t.label, TrackStatus(t.state), t.score, t.bbox.size_x > 0) for t in listed])
 
-        self._client.tracks().add_done_callback(answered)
+        self._client.tracks().add_done_callback(on_response)
         return rows
 
     def destroy_node(self) -> None:
-        """Fails what waits, then ends the node."""
+        """Fail the open requests, then destroy the node."""
         self._client.close()
         super().destroy_node()
 
 
 def main(args: list[str] | None = None) -> int:
-    """Shows the window until it is closed or told to end; 3 without a display, 1 when the node could not start."""
+    """Show the window until it is closed or the process is told to stop.
+
+    Args:
+        args: command line.
+
+    Returns:
+        exit code: 0, 3 without a display, or 1 if the node could not start.
+    """
     try:
         root = tk.Tk()
     except tk.TclError as error:
         print(
-            f"prompt_window needs a display, and there is none ({error}): run it where there is a screen, or use the web page instead "
+            f"prompt_window needs a display, and there is none ({error}): run it on a machine with a screen, or use the web page instead "
             "(ros2 run lang2segtrack web_node)",
             file=sys.stderr,
         )
         return NO_DISPLAY
     stop = threading.Event()
-    for how in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(how, lambda *_: stop.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = WindowNode()
-    except Exception as error:  # a wrong command line or a parameter of a wrong type, in rclpy's many exceptions
+    except Exception as error:  # a wrong command line or parameter type; rclpy has many exception classes
         print(f"prompt_window could not start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`web_node`: a web page to look at the overlay and to prompt with taps, boxes and words, also from a phone.
+"""`web_node`: a web page that shows the overlay and sends prompts from taps, boxes and words, also on a phone.
 
-It knows track_node only by its topics and services, and loads no network.
+It uses only track_node's topics and services and loads no network.
 """
 
 from __future__ import annotations
@@ -30,31 +30,39 @@ from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.viewers.web.access import Access, RefusedError
 from lang2segtrack_ros.viewers.web.bodies import PagePrompt
 from lang2segtrack_ros.viewers.web.pictures import Pictures
-from lang2segtrack_ros.viewers.web.server import Answer, PageServer
+from lang2segtrack_ros.viewers.web.server import PageServer, TrackerResponse
 
 TOKEN_VARIABLE = "LANG2SEGTRACK_WEB_TOKEN"
 STATE_AGE_S = 0.3
-"""The list of tracks is asked for at most this often, however many look."""
+"""Minimum time between two requests for the list of tracks, for any number of viewers."""
 
 PARAMETERS = ParameterTable(
     (
-        Parameter("address", "127.0.0.1", "IP address to listen on; one that other machines reach, such as 0.0.0.0, needs a token."),
-        Parameter("port", 8080, "TCP port to listen on; 0 takes a free one and tells it in the log.", 0, 65535),
-        Parameter("token", "", f"What whoever opens the page must know; empty takes {TOKEN_VARIABLE} from the environment, if set."),
-        Parameter("allowed_hosts", "", "Names of this machine in browsers, beside its host name and IP addresses, with commas between."),
-        Parameter("max_rate", 15.0, "Pictures a second at most, for each viewer.", 0.1, 120.0),
-        Parameter("jpeg_quality", 80, "Quality of the pictures; less is smaller.", 1, 100),
-        Parameter("max_connections", 32, "More connections are turned away; a browser takes up to six.", 1, 1000),
+        Parameter("address", "127.0.0.1", "IP address to listen on. An address that other machines reach, such as 0.0.0.0, needs a token."),
+        Parameter("port", 8080, "TCP port to listen on. Set to 0 to use a free port, which the log shows.", 0, 65535),
+        Parameter(
+            "token",
+            "",
+            f"Secret that a browser must send to open the page. If empty, the environment variable {TOKEN_VARIABLE} is used.",
+        ),
+        Parameter("allowed_hosts", "", "More names of this machine in browsers, separated by commas. Its host name and IPs always work."),
+        Parameter("max_rate", 15.0, "Maximum rate of images for each viewer in Hz.", 0.1, 120.0),
+        Parameter("jpeg_quality", 80, "JPEG quality of the images. Lower values make them smaller.", 1, 100),
+        Parameter("max_connections", 32, "Maximum number of connections. A browser opens up to six. Further ones are refused.", 1, 1000),
     )
 )
 
 
 class WebNode(Node):
-    """Serves the page from when it is made until it is destroyed.
+    """Node that serves the page from its creation until it is destroyed.
+
+    Attributes:
+        pictures: newest image for the viewers.
+        server: HTTP server of the page.
 
     Raises:
-        AccessError: parameters that would let strangers in.
-        OSError: the address or port cannot be had.
+        AccessError: the parameters would give everybody access.
+        OSError: the address or port is not available.
     """
 
     def __init__(self, node_name: str = "web_node", **kwargs: Any) -> None:
@@ -75,12 +83,12 @@ class WebNode(Node):
         self._state: dict[str, Any] = {}
         self._state_at = float("-inf")
         self.create_timer(
-            0.25, lambda: self._view.follow(self.pictures.watched), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            0.25, lambda: self._view.update(self.pictures.watched), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self.create_timer(1.0, self._report, callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.server.start()
-        needed = ", with #token=... behind it" if self.server.access.token else ""
-        self.get_logger().info(f"the page is at {self.server.url}{needed}")
+        hint = ", followed by #token=..." if self.server.access.token else ""
+        self.get_logger().info(f"the page is at {self.server.url}{hint}")
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
@@ -90,29 +98,34 @@ class WebNode(Node):
         access = Access(self._value("address"), self._value("token") or os.environ.get(TOKEN_VARIABLE, ""), hosts)
         return PageServer(self._value("port"), access, self, self._value("max_connections"))
 
-    # See `web.server.Robot`; on the server's threads
+    # Interface of `web.server.Robot`, called on the server's threads
 
-    def prompt(self, prompt: PagePrompt) -> Answer:
-        """Asks for objects."""
+    def prompt(self, prompt: PagePrompt) -> TrackerResponse:
+        """Send a prompt and return the service's response."""
         response = self._wait(self._tracker.prompt(prompt))
-        return Answer(response.success, response.message, tuple(int(number) for number in response.track_ids))
+        return TrackerResponse(response.success, response.message, tuple(int(number) for number in response.track_ids))
 
-    def remove(self, kind: str, number: int) -> Answer:
-        """Forgets an object or what is looked for."""
+    def remove(self, kind: str, number: int) -> TrackerResponse:
+        """Remove a track or a text prompt.
+
+        Args:
+            kind: "track_id" or "prompt_id".
+            number: the id.
+        """
         response = self._wait(self._tracker.remove(number) if kind == "track_id" else self._tracker.remove_text(number))
-        return Answer(response.success, response.message)
+        return TrackerResponse(response.success, response.message)
 
     def state(self) -> dict[str, Any]:
-        """What is tracked and looked for, and what is wrong."""
-        with self._state_lock:  # who waits here takes the answer of who was first
+        """Return tracks, text prompts and the current problem, for JSON."""
+        with self._state_lock:  # callers that wait here share the first caller's response
             if time.monotonic() - self._state_at > STATE_AGE_S:
-                self._state = self._ask_state()
+                self._state = self._request_state()
                 self._state_at = time.monotonic()
             return self._state
 
-    def _ask_state(self) -> dict[str, Any]:
+    def _request_state(self) -> dict[str, Any]:
         try:
-            listed = self._wait(self._tracker.tracks())
+            response = self._wait(self._tracker.tracks())
         except RefusedError as error:
             return {"tracks": [], "looking_for": [], "problem": str(error)}
         tracks = [
@@ -124,20 +137,20 @@ class WebNode(Node):
                 "score": round(float(track.score), 3),
                 "color": hex_color(track.id),
             }
-            for track in listed.tracks
+            for track in response.tracks
         ]
-        texts = [{"id": int(text.prompt_id), "text": ", ".join(text.phrases)} for text in listed.text_prompts]
+        texts = [{"id": int(text.prompt_id), "text": ", ".join(text.phrases)} for text in response.text_prompts]
         return {"tracks": tracks, "looking_for": texts, "problem": self._view.problem}
 
     @staticmethod
     def _wait(future: Future[Any]) -> Any:
         try:
-            return future.result(LIMIT_S + 2.0)  # the client gives up before
+            return future.result(LIMIT_S + 2.0)  # the client's own limit is shorter
         except TrackerError as error:
             status = HTTPStatus.GATEWAY_TIMEOUT if error.reason == "no_answer" else HTTPStatus.SERVICE_UNAVAILABLE
             raise RefusedError(status, error.reason, str(error)) from error
         except (TimeoutError, concurrent.futures.TimeoutError) as error:  # two classes before Python 3.11
-            raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, "no_answer", "web_node itself is stuck: see its log") from error
+            raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, "no_answer", "web_node itself hangs: see its log") from error
 
     def _report(self) -> None:
         counts = self.server.counts()
@@ -154,12 +167,12 @@ class WebNode(Node):
         )
 
     def destroy_node(self) -> None:
-        """Ends the server, then the node."""
+        """Close the server, then destroy the node."""
         self._tracker.close()
         self.server.close()
         super().destroy_node()
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Serves until it is told to stop, and ends the process; exit code 1 when it could not start."""
+    """Serve until the process is told to stop, then end it. The exit code is 1 if the node could not start."""
     run_node("web_node", WebNode, args)

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results as Foxglove's image annotations: outlines, boxes and captions that the viewer paints itself, over any image of the camera.
+"""Results as Foxglove image annotations: outlines, boxes and captions that the viewer draws over any image of the camera.
 
-Only where the package foxglove_msgs is installed.
+Available only if the package foxglove_msgs is installed.
 """
 
 from __future__ import annotations
@@ -17,31 +17,28 @@ from std_msgs.msg import Header
 
 from lang2segtrack_ros.io.rendering import caption, hidden_caption, outlines, palette
 from lang2segtrack_ros.ros.support.conversions import RosMessages
+from lang2segtrack_ros.ros.support.interfaces import ANNOTATIONS
 from lang2segtrack_ros.types.results import FrameResult, Track
 
-KIND = "foxglove_msgs/msg/ImageAnnotations"
 LINE_LOOP = 2
 FONT_SHARE = 1 / 30
-"""A caption's height, of the image's."""
+"""Height of a caption relative to the height of the image."""
 TOLERANCE = 1.0
-"""Pixels by which an outline may differ from the mask's."""
-GREY = (200, 200, 200)
+"""Maximum distance in pixels between an outline and the mask's border."""
+GRAY = (200, 200, 200)
 _library = RosMessages()
 _make = _library.make
 
 
-def annotations_class() -> Any:
-    """The class of the messages; None where foxglove_msgs is not installed, or but in part."""
-    try:
-        return _library.message_class(KIND)
-    except (ImportError, AttributeError):
-        return None
-
-
 def annotations_message(result: FrameResult, header: Header) -> Any:
-    """The announced tracks as foxglove_msgs/ImageAnnotations, in their colours.
+    """Return the announced tracks as foxglove_msgs/ImageAnnotations.
 
-    Around each visible one two lines, its box and its outline, and "id label score" above it; at the lower rim the hidden ones.
+    Each visible track gets its box, its outlines and the caption "id label score" above the box, all in the track's color. One caption
+    at the lower border of the image lists the hidden tracks.
+
+    Args:
+        result: result of one frame.
+        header: header of the frame's image.
     """
     visible = [track for track in result.announced if track.box is not None]
     font = max(8.0, result.height * FONT_SHARE)
@@ -49,13 +46,13 @@ def annotations_message(result: FrameResult, header: Header) -> Any:
     texts: list[Any] = []
     for track in visible:
         color, box = palette(track.id), _box(track)
-        lines += [_loop(box, color, 1.0, header), *(_loop(rim, color, 2.0, header) for rim in _outlines(track))]
+        lines += [_loop(box, color, 1.0, header), *(_loop(outline, color, 2.0, header) for outline in _outlines(track))]
         x, y = box[0]
         texts.append(_text(caption(track), x, max(y, font), font, color, header))
     hidden = hidden_caption(result.announced)
     if hidden:
-        texts.append(_text(hidden, 2.0, result.height - 2.0, font, GREY, header))
-    return _make(KIND, points=lines, texts=texts)
+        texts.append(_text(hidden, 2.0, result.height - 2.0, font, GRAY, header))
+    return _make(ANNOTATIONS.type_name, points=lines, texts=texts)
 
 
 def _box(track: Track) -> NDArray[np.float64]:
@@ -65,7 +62,7 @@ def _box(track: Track) -> NDArray[np.float64]:
 
 
 def _outlines(track: Track) -> list[NDArray[np.float64]]:
-    """Corners [N, 2] of each part of the mask; 0, 0 is the corner of the image's first pixel, not its middle."""
+    """Return corners [N, 2] of each region of the mask. (0, 0) is the corner of the image's first pixel, not its center."""
     return [np.asarray(cv2.approxPolyDP(part, TOLERANCE, True).reshape(-1, 2) + 0.5, np.float64) for part in outlines(track)]
 
 

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results to messages, on a thread of its own, and only for topics that somebody listens to.
+"""Publisher of results, on a thread of its own and only for topics with subscribers.
 
-Masks go first. What needs depth waits aside until the depth image is there, or has had its time; results that come meanwhile are not
-held up by it.
+Masks are published first. 3-D output waits in a second queue until the depth image has arrived or its waiting time is over. It does not
+delay later results.
 """
 
 from __future__ import annotations
@@ -16,18 +16,23 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray, LabelInfo
 
-from lang2segtrack.msg import TrackArray
 from lang2segtrack_ros.io.rendering import draw_overlay
 from lang2segtrack_ros.io.result_messages import LabelBook
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
-from lang2segtrack_ros.ros.outputs.annotations import annotations_class, annotations_message
-from lang2segtrack_ros.ros.outputs.spatial_outputs import SPATIAL_TOPICS, SpatialOutputs
+from lang2segtrack_ros.ros.outputs.annotations import annotations_message
+from lang2segtrack_ros.ros.outputs.spatial_outputs import SpatialOutputs
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
+from lang2segtrack_ros.ros.support.interfaces import (
+    ANNOTATIONS,
+    DETECTIONS,
+    INSTANCE_MASKS,
+    LABEL_INFO,
+    OVERLAY,
+    TRACKS,
+    Topic,
+)
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
 from lang2segtrack_ros.types.frame import Frame
@@ -35,65 +40,54 @@ from lang2segtrack_ros.types.results import FrameResult
 
 log = logging.getLogger(__name__)
 QUEUE = 2
-"""Results that wait to be published; the oldest is dropped, and counted, when the network is slower than the engine."""
+"""Maximum number of results that wait for publishing. If the network is slower than the engine, the oldest is dropped and counted."""
 WAITING_FOR_DEPTH = 8
-"""Results that wait for their depth image, likewise."""
+"""Maximum number of results that wait for their depth image. Further results drop the oldest, which is counted."""
 
-TOPICS: tuple[tuple[str, str, str], ...] = (
-    ("detections", "vision_msgs/Detection2DArray", "Visible objects: `id` is the track id, `class_id` the label, `score` the confidence."),
-    ("instance_masks", "sensor_msgs/Image", "mono16, each pixel the id of the object there, 0 for none; 65535 for all ids from there on."),
-    ("label_info", "vision_msgs/LabelInfo", "Latched: which label each id in `instance_masks` has."),
-    ("tracks", "lang2segtrack/TrackArray", "Every object, also hidden ones: state, scores, box and run-length encoded mask."),
-    ("overlay", "sensor_msgs/Image", "rgb8, the image with masks, boxes, ids and labels painted on."),
-    (
-        "annotations",
-        "foxglove_msgs/ImageAnnotations",
-        "For Foxglove to paint, with the image's stamp: outlines, boxes, captions. Only where foxglove_msgs is installed.",
-    ),
-    *SPATIAL_TOPICS,
-)
 Item = tuple[Header, Frame, FrameResult]
-"""A result, the frame it is of, and that frame's header."""
+"""Header of an image, the image, and its result."""
 
 
 class Outputs:
-    """The node's publishers and the thread that feeds them.
+    """Publishers of the node's results and the thread that feeds them.
 
     Args:
-        node: whose publishers they are.
-        publish_tf, tf_prefix, warn: see `SpatialOutputs`.
+        node: node that owns the publishers.
+        publish_tf: see `SpatialOutputs`.
+        tf_prefix: see `SpatialOutputs`.
+        warn: see `SpatialOutputs`.
+
+    Attributes:
+        overlay_opacity: opacity of the masks on the overlay, 0..1.
+        depth_wait_s: maximum time that 3-D output waits for depth, in seconds.
+        depth_source: source of depth, None without depth.
+        published: number of messages by topic.
+        failed_at: time.monotonic of the last result that could not be published.
     """
 
     def __init__(self, node: Node, publish_tf: bool, tf_prefix: str, warn: Callable[[str, str], None]) -> None:
         self._node = node
-        reliable = QoSProfile(depth=5)
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._detections = node.create_publisher(Detection2DArray, "detections", reliable)
-        self._masks = node.create_publisher(Image, "instance_masks", reliable)
-        self._label_info = node.create_publisher(LabelInfo, "label_info", latched)
-        self._tracks = node.create_publisher(TrackArray, "tracks", reliable)
-        self._overlay = node.create_publisher(Image, "overlay", reliable)
-        annotations = annotations_class()
-        self._annotations = node.create_publisher(annotations, "annotations", reliable) if annotations is not None else None
+        topics = (DETECTIONS, INSTANCE_MASKS, LABEL_INFO, TRACKS, OVERLAY, ANNOTATIONS)
+        self._publishers: dict[Topic, Any] = {topic: topic.advertise(node) for topic in topics}
         self.overlay_opacity = 0.5
         self.depth_wait_s = 0.05
         self.depth_source: DepthSource | None = None
         self.published: Counter[str] = Counter()
         self._dropped = 0
         self._dropped_spatial = 0
-        self._waited, self._masks_took, self._spatial_took = Durations(), Durations(), Durations()
+        self._wait_durations, self._publish_durations, self._spatial_durations = Durations(), Durations(), Durations()
         self.spatial = SpatialOutputs(node, publish_tf, tf_prefix, warn, self._count)
         self._last_error = ""
         self._labels = LabelBook()
         self._condition = threading.Condition()
-        self._queue: deque[tuple[float, Item]] = deque()  # since when, what
-        self._waiting: deque[tuple[float, Item]] = deque()  # until when, what
-        self.failed_at = float("-inf")  # on the clock of time.monotonic
+        self._queue: deque[tuple[float, Item]] = deque()  # (time of arrival, item)
+        self._waiting: deque[tuple[float, Item]] = deque()  # (deadline, item)
+        self.failed_at = float("-inf")
         self._closed = False
         self._thread = SupervisedThread("lang2segtrack-publisher", self._run)
 
     def put(self, header: Header, frame: Frame, result: FrameResult) -> None:
-        """Hands over a result; never blocks."""
+        """Queue a result for publishing. Never blocks."""
         with self._condition:
             if len(self._queue) == QUEUE:
                 self._queue.popleft()
@@ -103,21 +97,21 @@ class Outputs:
 
     @property
     def restarts(self) -> int:
-        """How often the thread's loop had to be started again."""
+        """Number of restarts of the thread's loop."""
         return self._thread.restarts
 
     @property
     def last_errors(self) -> list[str]:
-        """What failed last: a result, the thread's loop."""
+        """Last errors of publishing a result and of the thread's loop, without empty ones."""
         return list(filter(None, (self._last_error, self._thread.last_error)))
 
     @property
     def metrics(self) -> dict[str, object]:
-        """What a user may want to know of what is published, what waits and what is not, by name."""
+        """Durations and numbers of published, waiting and dropped results, for diagnostics."""
         return {
-            **self._waited.metrics("publish_wait"),
-            **self._masks_took.metrics("publish"),
-            **self._spatial_took.metrics("publish_3d"),
+            **self._wait_durations.metrics("publish_wait"),
+            **self._publish_durations.metrics("publish"),
+            **self._spatial_durations.metrics("publish_3d"),
             "results_pending": len(self._queue),
             "results_pending_depth": len(self._waiting),
             "results_dropped": self._dropped,
@@ -127,17 +121,17 @@ class Outputs:
         }
 
     def wake(self) -> None:
-        """Tells that a depth image has arrived."""
+        """Wake the thread after a depth image has arrived."""
         with self._condition:
             self._condition.notify()
 
     def close(self) -> None:
-        """Ends the thread and the publishers."""
+        """End the thread and destroy the publishers."""
         with self._condition:
             self._closed = True
             self._condition.notify()
         self._thread.join()
-        for publisher in (self._detections, self._masks, self._label_info, self._tracks, self._overlay, self._annotations):
+        for publisher in self._publishers.values():
             if publisher is not None:
                 self._node.destroy_publisher(publisher)
         self.spatial.close()
@@ -145,38 +139,38 @@ class Outputs:
     def _run(self) -> None:
         while True:
             with self._condition:
-                while not (self._closed or self._queue or self._ripe()):
+                while not (self._closed or self._queue or self._depth_wait_is_over()):
                     self._condition.wait(max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None)
                 if self._closed:
                     return
-                since, item = self._queue.popleft() if self._queue else (None, self._waiting.popleft()[1])
-            began = time.perf_counter()
+                queued_at, item = self._queue.popleft() if self._queue else (None, self._waiting.popleft()[1])
+            started = time.perf_counter()
             try:
-                if since is not None:
-                    self._waited.add(began - since)
+                if queued_at is not None:
+                    self._wait_durations.add(started - queued_at)
                     self._publish(*item)
-                    self._masks_took.add(time.perf_counter() - began)
+                    self._publish_durations.add(time.perf_counter() - started)
                     self._wait_for_depth(item)
                 elif (source := self.depth_source) is not None:
                     self.spatial.publish(*item, source)
-                    self._spatial_took.add(time.perf_counter() - began)
+                    self._spatial_durations.add(time.perf_counter() - started)
             except Exception as error:
-                if not self._node.context.ok():  # shutting down: nobody is left to publish to
+                if not self._node.context.ok():  # shutting down: there is no graph to publish to
                     return
-                # One result that cannot be published must not end the thread; it shows in diagnostics.
+                # One result that cannot be published must not end the thread. Diagnostics show the error.
                 self._last_error = f"{type(error).__name__}: {error}"
                 self.failed_at = time.monotonic()
-                log.exception("a result could not be published")
+                log.exception("could not publish a result")
 
-    def _ripe(self) -> bool:
-        """Whether the oldest result that waits for depth need not wait any longer."""
+    def _depth_wait_is_over(self) -> bool:
+        """Return True if the oldest result that waits for depth can be processed now."""
         if not self._waiting:
             return False
-        (until, (header, _, _)), source = self._waiting[0], self.depth_source
-        return source is None or time.monotonic() >= until or source.settled(header)
+        (deadline, (header, _, _)), source = self._waiting[0], self.depth_source
+        return source is None or time.monotonic() >= deadline or source.is_settled(header)
 
     def _wait_for_depth(self, item: Item) -> None:
-        if self.depth_source is None or not self.spatial.wanted:
+        if self.depth_source is None or not self.spatial.is_needed:
             return
         if len(self._waiting) == WAITING_FOR_DEPTH:
             self._waiting.popleft()
@@ -186,22 +180,22 @@ class Outputs:
     def _publish(self, header: Header, frame: Frame, result: FrameResult) -> None:
         tracks = result.announced
         if self._labels.update(result):
-            self._send("label_info", self._label_info, MESSAGES.label_info(self._labels.labels, header))
-        if self._detections.get_subscription_count():
-            self._send("detections", self._detections, MESSAGES.detections(tracks, header))
-        if self._tracks.get_subscription_count():
-            self._send("tracks", self._tracks, MESSAGES.tracks(result.tracks, header))
-        if self._masks.get_subscription_count():
-            self._send("instance_masks", self._masks, MESSAGES.instance_masks(result, header))
-        if self._overlay.get_subscription_count():
-            painted = draw_overlay(frame.color, tracks, self.overlay_opacity)
-            self._send("overlay", self._overlay, MESSAGES.image(painted, "rgb8", header))
-        if self._annotations is not None and self._annotations.get_subscription_count():
-            self._send("annotations", self._annotations, annotations_message(result, header))
+            self._send(LABEL_INFO, MESSAGES.label_info(self._labels.labels, header))
+        messages: tuple[tuple[Topic, Callable[[], Any]], ...] = (
+            (DETECTIONS, lambda: MESSAGES.detections(tracks, header)),
+            (TRACKS, lambda: MESSAGES.tracks(result.tracks, header)),
+            (INSTANCE_MASKS, lambda: MESSAGES.instance_masks(result, header)),
+            (OVERLAY, lambda: MESSAGES.image(draw_overlay(frame.color, tracks, self.overlay_opacity), "rgb8", header)),
+            (ANNOTATIONS, lambda: annotations_message(result, header)),
+        )
+        for topic, make in messages:
+            publisher = self._publishers[topic]
+            if publisher is not None and publisher.get_subscription_count():
+                self._send(topic, make())
 
-    def _send(self, name: str, publisher: Any, message: Any) -> None:
-        publisher.publish(message)
-        self._count(name)
+    def _send(self, topic: Topic, message: Any) -> None:
+        self._publishers[topic].publish(message)
+        self._count(topic.name)
 
     def _count(self, name: str) -> None:
         self.published[name] += 1

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects in space on their topics. Works out nothing that nobody listens to."""
+"""Publishers of objects in 3-D. Nothing is computed without a subscriber."""
 
 from __future__ import annotations
 
@@ -10,114 +10,109 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection3DArray
-from visualization_msgs.msg import MarkerArray
 
 from lang2segtrack_ros.geometry.surface import measure
 from lang2segtrack_ros.io.image_messages import ConversionError
 from lang2segtrack_ros.ros.inputs.depth import DepthSource, RegisteredDepth
 from lang2segtrack_ros.ros.outputs import spatial_messages
-from lang2segtrack_ros.ros.outputs.spatial_messages import PlacedTrack
+from lang2segtrack_ros.ros.outputs.spatial_messages import TrackSurface
+from lang2segtrack_ros.ros.support.interfaces import DETECTIONS_3D, MARKERS, OBJECT_FRAMES, OBJECTS_CLOUD, Topic
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.results import FrameResult
 
-SPATIAL_TOPICS: tuple[tuple[str, str, str], ...] = (
-    (
-        "detections_3d",
-        "vision_msgs/Detection3DArray",
-        "Visible objects that depth shows: `results[0].pose` is the centre of the visible surface, `bbox` the box around it.",
-    ),
-    ("markers", "visualization_msgs/MarkerArray", "For RViz: a box, the id and the label of each of them."),
-    ("objects_cloud", "sensor_msgs/PointCloud2", "Points of the objects: x, y, z, rgb, id; at most 12,000 for each."),
-    ("/tf", "tf2_msgs/TFMessage", "With `publish_tf`: a frame at the centre of each object."),
-)
-
-
 CLEAR_AFTER_S = 1.0
-"""Markers are taken back when there has been no depth for so long."""
+"""Markers are deleted after this long without depth."""
 
 
 class SpatialOutputs:
-    """Publishers of `SPATIAL_TOPICS`.
+    """Publishers of `detections_3d`, `markers`, `objects_cloud` and the objects' frames on /tf.
 
     Args:
-        node: whose publishers they are.
-        publish_tf: whether to publish a TF frame for each object.
-        tf_prefix: name of these frames, before the id.
-        warn: called with a key and a sentence when there is no depth to be had.
-        sent: called with the name of a topic after each message.
+        node: node that owns the publishers.
+        publish_tf: True publishes a TF frame for each object.
+        tf_prefix: start of the name of these frames. The track id follows.
+        warn: called with a key and a sentence if an image has no depth.
+        on_sent: called with the name of the topic after each message.
+
+    Attributes:
+        skipped: number of images and objects without 3-D output, by reason.
     """
 
-    def __init__(self, node: Node, publish_tf: bool, tf_prefix: str, warn: Callable[[str, str], None], sent: Callable[[str], None]) -> None:
+    def __init__(
+        self, node: Node, publish_tf: bool, tf_prefix: str, warn: Callable[[str, str], None], on_sent: Callable[[str], None]
+    ) -> None:
         self._node = node
         self._tf_prefix = tf_prefix
         self._warn = warn
-        self._sent = sent
-        reliable = QoSProfile(depth=5)
-        self._detections = node.create_publisher(Detection3DArray, "detections_3d", reliable)
-        self._markers = node.create_publisher(MarkerArray, "markers", reliable)
-        self._cloud = node.create_publisher(PointCloud2, "objects_cloud", reliable)
-        self._tf = node.create_publisher(TFMessage, "/tf", QoSProfile(depth=100)) if publish_tf else None
-        self._publishers = [publisher for publisher in (self._detections, self._markers, self._cloud, self._tf) if publisher is not None]
+        self._on_sent = on_sent
+        self._publishers: dict[Topic, Any] = {topic: topic.advertise(node) for topic in (DETECTIONS_3D, MARKERS, OBJECTS_CLOUD)}
+        self._publish_tf = publish_tf
+        if publish_tf:
+            self._publishers[OBJECT_FRAMES] = OBJECT_FRAMES.advertise(node)
         self.skipped: Counter[str] = Counter()
-        self._shown = False  # whether markers are to be seen
-        self._shown_at = 0.0
+        self._markers_visible = False
+        self._markers_sent_at = 0.0
 
     @property
-    def wanted(self) -> bool:
-        """Whether anybody listens, or TF is to be published."""
-        return self._tf is not None or any(publisher.get_subscription_count() for publisher in self._publishers)
+    def is_needed(self) -> bool:
+        """True if any topic has a subscriber, or TF is published."""
+        return self._publish_tf or any(publisher.get_subscription_count() for publisher in self._publishers.values())
 
     def publish(self, header: Header, frame: Frame, result: FrameResult, source: DepthSource) -> None:
-        """Measures the objects of a result and publishes them; nothing, but a count and a warning, when there is no depth for it."""
+        """Measure the objects of a result and publish them. Without depth, count and warn instead.
+
+        Args:
+            header: header of the image.
+            frame: the image. Its own depth is used if the policy has already read it.
+            result: result of the image.
+            source: source of the image's depth.
+        """
         try:
-            if frame.depth is not None and frame.camera is not None:  # the policy has looked at it already
-                seen = RegisteredDepth(frame.depth, frame.camera)
+            if frame.depth is not None and frame.camera is not None:
+                registered = RegisteredDepth(frame.depth, frame.camera)
             else:
-                seen = source.find(header, result.height, result.width)
+                registered = source.find(header, result.height, result.width)
         except ConversionError as error:
             self.skipped[error.reason] += 1
             self._warn(f"3-D {error.reason}", f"no 3-D output for this image ({error.reason}): {error}")
-            if self._shown and time.monotonic() - self._shown_at > CLEAR_AFTER_S:
-                self._show([], header)  # RViz would show the last ones for ever
+            if self._markers_visible and time.monotonic() - self._markers_sent_at > CLEAR_AFTER_S:
+                self._send_markers([], header)  # RViz would show the last markers forever
             return
         objects = []
         for track in result.announced:
             if track.box is None:
                 continue
             others = (other.mask for other in result.tracks if other is not track and other.box is not None)
-            surface = measure(track.mask, track.box, seen.depth, seen.camera, others)
+            surface = measure(track.mask, track.box, registered.depth, registered.camera, others)
             if surface is None:
                 self.skipped["object_without_depth"] += 1
             else:
-                objects.append(PlacedTrack(track, surface))
-        self._send(header, frame, objects)
+                objects.append(TrackSurface(track, surface))
+        self._send_all(header, frame, objects)
 
-    def _send(self, header: Header, frame: Frame, objects: Sequence[PlacedTrack]) -> None:
-        messages: tuple[tuple[str, Any, Callable[[], Any]], ...] = (
-            ("detections_3d", self._detections, lambda: spatial_messages.detections_3d_message(objects, header)),
-            ("objects_cloud", self._cloud, lambda: spatial_messages.cloud_message(objects, frame.color, header)),
+    def _send_all(self, header: Header, frame: Frame, objects: Sequence[TrackSurface]) -> None:
+        messages: tuple[tuple[Topic, Callable[[], Any]], ...] = (
+            (DETECTIONS_3D, lambda: spatial_messages.detections_3d_message(objects, header)),
+            (OBJECTS_CLOUD, lambda: spatial_messages.cloud_message(objects, frame.color, header)),
         )
-        for name, publisher, make in messages:
-            if publisher.get_subscription_count():
-                publisher.publish(make())
-                self._sent(name)
-        self._show(objects, header)
-        if self._tf is not None and objects:
-            self._tf.publish(spatial_messages.transforms_message(objects, header, self._tf_prefix))
-            self._sent("/tf")
+        for topic, make in messages:
+            if self._publishers[topic].get_subscription_count():
+                self._send(topic, make())
+        self._send_markers(objects, header)
+        if self._publish_tf and objects:
+            self._send(OBJECT_FRAMES, spatial_messages.transforms_message(objects, header, self._tf_prefix))
 
-    def _show(self, objects: Sequence[PlacedTrack], header: Header) -> None:
-        if self._markers.get_subscription_count():
-            self._markers.publish(spatial_messages.markers_message(objects, header))
-            self._sent("markers")
-            self._shown, self._shown_at = bool(objects), time.monotonic()
+    def _send_markers(self, objects: Sequence[TrackSurface], header: Header) -> None:
+        if self._publishers[MARKERS].get_subscription_count():
+            self._send(MARKERS, spatial_messages.markers_message(objects, header))
+            self._markers_visible, self._markers_sent_at = bool(objects), time.monotonic()
+
+    def _send(self, topic: Topic, message: Any) -> None:
+        self._publishers[topic].publish(message)
+        self._on_sent(topic.name)
 
     def close(self) -> None:
-        """Ends the publishers."""
-        for publisher in self._publishers:
+        """Destroy the publishers."""
+        for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Single images, segmented on a thread of their own: the tracker never waits for them. Needs no ROS."""
+"""Segmentation of single images on a thread of its own, so that the tracker never waits for it. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -25,19 +25,23 @@ from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 log = logging.getLogger(__name__)
 MAX_WAITING = 4
 BATCH = 16
-"""Objects that were too many at once when memory ran out."""
+"""Number of objects per batch from which degradation starts when memory runs out."""
 Answer = tuple[list[SegmentedObject], str]
 
 
 class BusyError(RuntimeError):
-    """Too many images wait already."""
+    """Refusal of a request: too many images wait, or the node is shutting down."""
 
 
 class ImageRequests:
-    """Answers one request after the other.
+    """Queue of images that are segmented one after the other.
 
-    The networks keep nothing between calls, so this thread and the tracker's may use them side by side; on a GPU this one has its own
-    stream, so that the tracker's work is not queued behind it.
+    The networks keep no state between calls, so this thread and the tracker's thread may use them at the same time. On a GPU this thread
+    has its own stream, so the tracker's work does not queue behind it.
+
+    Args:
+        segmenter: SAM 2.
+        detector: open-vocabulary detector, None to refuse all requests.
     """
 
     def __init__(self, segmenter: Sam2Segmenter, detector: Detector | None) -> None:
@@ -47,37 +51,41 @@ class ImageRequests:
         self._waiting: deque[tuple[NDArray[np.uint8], TextPrompt, Future[Answer]]] = deque()
         self._closed = False
         self._answered = 0
-        self._took = Durations()
+        self._durations = Durations()
         self._thread = SupervisedThread("lang2segtrack-images", self._run)
 
     def ask(self, image: NDArray[np.uint8], prompt: TextPrompt) -> Future[Answer]:
-        """Objects on an RGB uint8 [H, W, 3] image, and a sentence for the user, which may be empty.
+        """Queue an image. The future gets the objects and a sentence for the user, which may be empty.
+
+        Args:
+            image: RGB uint8 [H, W, 3].
+            prompt: names of the objects.
 
         Raises:
-            PromptError: there is no detector, or it cannot take the phrases.
+            PromptError: there is no detector, or the detector cannot read the phrases.
             BusyError: too many images wait.
         """
         if self._detector is None:
-            raise PromptError("there is no detector to look for names: set the parameter detector and start the node again")
+            raise PromptError("there is no detector for object names: set the parameter detector and restart the node")
         self._detector.check(prompt.phrases)
         future: Future[Answer] = Future()
         with self._condition:
             if self._closed:
                 raise BusyError("the node is shutting down")
             if len(self._waiting) >= MAX_WAITING:
-                raise BusyError(f"{MAX_WAITING} images wait already: ask again when one is answered")
+                raise BusyError(f"{MAX_WAITING} images already wait: try again after one of them is segmented")
             self._waiting.append((image, prompt, future))
             self._condition.notify()
         return future
 
     @property
     def metrics(self) -> dict[str, object]:
-        """What a user may want to know of single images, by name."""
+        """Number of segmented and waiting images and their durations, for diagnostics."""
         counts = {"single_images_segmented": self._answered, "single_images_pending": len(self._waiting)}
-        return {**counts, **self._took.metrics("single_image")}
+        return {**counts, **self._durations.metrics("single_image")}
 
     def close(self) -> None:
-        """Ends the thread after the image it is at; those that wait are failed."""
+        """End the thread after its current image. Fail the waiting requests."""
         with self._condition:
             self._closed = True
             self._condition.notify()
@@ -93,17 +101,17 @@ class ImageRequests:
                     if self._closed:
                         return
                     image, prompt, future = self._waiting.popleft()
-                began = time.perf_counter()
+                started = time.perf_counter()
                 try:
                     answer = self._answer(image, prompt)
-                    self._took.add(time.perf_counter() - began)
+                    self._durations.add(time.perf_counter() - started)
                     self._answered += 1
                     future.set_result(answer)
-                except Exception as error:  # handed to whoever waits for the future
+                except Exception as error:  # passed on to the caller that waits for the future
                     future.set_exception(error)
 
-    def _segmented(self, image: NDArray[np.uint8], prompt: TextPrompt) -> list[list[SegmentedObject]]:
-        """Out of memory, it is tried again with less; what did for this image does for all later ones."""
+    def _segment(self, image: NDArray[np.uint8], prompt: TextPrompt) -> list[list[SegmentedObject]]:
+        """Segment an image. If memory runs out, retry with smaller settings and keep those that work for all later images."""
         assert self._detector is not None
         segmenter, detector = self._segmenter, self._detector
         while True:
@@ -117,14 +125,14 @@ class ImageRequests:
                     self._segmenter, self._detector = segmenter, detector
                     log.warning("out of memory: single images are from now on segmented with %s", describe(segmenter))
                 return objects
-            less, smaller = smaller_detector(detector), degrade(segmenter, BATCH)
-            if less is None and smaller is None:
-                raise PromptError("out of memory for this image, even at the smallest settings: send a smaller one, or free memory")
-            detector, segmenter = less or detector, smaller or segmenter
+            detector_step, segmenter_step = smaller_detector(detector), degrade(segmenter, BATCH)
+            if detector_step is None and segmenter_step is None:
+                raise PromptError("out of memory for this image, even at the smallest settings: send a smaller image, or free memory")
+            detector, segmenter = detector_step or detector, segmenter_step or segmenter
 
     def _answer(self, image: NDArray[np.uint8], prompt: TextPrompt) -> Answer:
         assert self._detector is not None
-        (objects,) = self._segmented(image, prompt)
+        (objects,) = self._segment(image, prompt)
         for item in objects:
             _ = item.rle  # encoded here, not on the executor's thread
         return objects, "; ".join(remarks(self._detector, prompt.phrases, objects))

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's services: requests to prompts, prompts to the engine, answers back, without ever blocking the executor."""
+"""Services of track_node.
+
+Each callback turns a request into a prompt or a call of the engine, waits for the result without blocking the executor, and responds.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from typing import Any, Protocol, TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -31,42 +33,33 @@ from lang2segtrack.srv import (
 )
 from lang2segtrack_ros.io.image_messages import ConversionError, image_to_rgb
 from lang2segtrack_ros.ros.services.image_requests import BusyError, ImageRequests
+from lang2segtrack_ros.ros.support import interfaces
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
+from lang2segtrack_ros.ros.support.interfaces import Service
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.prompts import MAX_POINTS, BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 
 REPLY_S = 3.0
-"""A prompt that no image has answered for this long is answered as kept."""
-TAKEN_S = 6.0
-"""The engine takes a prompt between two images: a large network on a CPU works on one for so long."""
+"""If no image has applied a prompt for this long, the service responds that the prompt is kept."""
+ACCEPT_S = 6.0
+"""Maximum time until the engine accepts a prompt, between two images. A large network on a CPU takes that long for one image."""
 IMAGE_REPLY_S = 600.0
-"""An image that is not segmented after this long is answered as failed; a large detector on a CPU may take minutes."""
-REQUESTS = QoSProfile(depth=1000)
-"""The usual ten are lost from the eleventh on when many ask at once, and their callers wait for ever."""
+"""Maximum time for a single image. A large detector on a CPU may take minutes."""
 T = TypeVar("T")
-
-SERVICES: tuple[tuple[str, str, str], ...] = (
-    (
-        "add_text_prompt",
-        "lang2segtrack/AddTextPrompt",
-        "Find objects by name, or change what is looked for; answers after the first look.",
-    ),
-    ("remove_text_prompt", "lang2segtrack/RemoveTextPrompt", "Look for it no longer; its objects stay."),
-    ("add_box_prompt", "lang2segtrack/AddBoxPrompt", "Track what is in a box, or correct a track."),
-    ("add_point_prompt", "lang2segtrack/AddPointPrompt", "Track what is under points, or correct a track with points on and off it."),
-    ("add_mask_prompt", "lang2segtrack/AddMaskPrompt", "Track what a mask covers, or correct a track."),
-    ("remove_track", "lang2segtrack/RemoveTrack", "Forget one object."),
-    ("list_tracks", "lang2segtrack/ListTracks", "What is tracked and looked for."),
-    ("segment_image", "lang2segtrack/SegmentImage", "Objects by name on one image: labels, scores, boxes, masks; tracking goes on."),
-    ("refine_backward", "lang2segtrack/RefineBackward", "Whole traces, back through what the node remembers; see also the action."),
-    ("reset", "std_srvs/Trigger", "Forget all objects and prompts."),
-)
 
 
 class ServiceNode(Protocol):
-    """What the services need of the node."""
+    """The attributes of a node that the services use.
+
+    Attributes:
+        engine: engine of the configured node, otherwise None.
+        image_requests: queue of single images of the configured node, otherwise None.
+        images_seen: True after the first image.
+        detection_threshold: default threshold of detections. 0 uses the detector's own.
+        last_header: header of the last processed image.
+    """
 
     engine: EngineThread[Header] | None
     image_requests: ImageRequests | None
@@ -74,17 +67,25 @@ class ServiceNode(Protocol):
     detection_threshold: float
     last_header: Header
 
-    def no_engine(self) -> str:
-        """Why there is no engine now, as a sentence."""
+    def explain_no_engine(self) -> str:
+        """Return a sentence on why the node has no engine, with the fix."""
         ...
 
-    def waiting_for(self) -> str:
-        """What the node waits for when no image comes, as a sentence."""
+    def explain_waiting(self) -> str:
+        """Return a sentence on why no image arrives."""
         ...
 
 
 class Services:
-    """Offers the services of `SERVICES` on a node."""
+    """The services of a node, except `refine_backward` (see `Refinement`).
+
+    Args:
+        node: node that owns the services.
+        host: the same node, as the services see it.
+
+    Attributes:
+        failed: number of unexpected failures by service.
+    """
 
     def __init__(self, node: LifecycleNode, host: ServiceNode) -> None:
         self._node = node
@@ -93,29 +94,40 @@ class Services:
         self._waiting: list[tuple[float, Future[None]]] = []
         self._guard_group = ReentrantCallbackGroup()
         self._guard = node.create_guard_condition(lambda: None, self._guard_group)
-        self._group = ReentrantCallbackGroup()  # one service that waits must not hold up the others
-        offered: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
-            (AddTextPrompt, "add_text_prompt", self._add_text),
-            (RemoveTextPrompt, "remove_text_prompt", self._remove_text),
-            (AddBoxPrompt, "add_box_prompt", self._add_box),
-            (AddPointPrompt, "add_point_prompt", self._add_point),
-            (AddMaskPrompt, "add_mask_prompt", self._add_mask),
-            (RemoveTrack, "remove_track", self._remove),
-            (ListTracks, "list_tracks", self._list),
-            (SegmentImage, "segment_image", self._segment),
-            (Trigger, "reset", self._reset),
+        self._group = ReentrantCallbackGroup()  # a service that waits must not block the others
+        callbacks: dict[Service, Callable[..., Any]] = {
+            interfaces.ADD_TEXT_PROMPT: self._add_text,
+            interfaces.REMOVE_TEXT_PROMPT: self._remove_text,
+            interfaces.ADD_BOX_PROMPT: self._add_box,
+            interfaces.ADD_POINT_PROMPT: self._add_point,
+            interfaces.ADD_MASK_PROMPT: self._add_mask,
+            interfaces.REMOVE_TRACK: self._remove,
+            interfaces.LIST_TRACKS: self._list,
+            interfaces.SEGMENT_IMAGE: self._segment,
+            interfaces.RESET: self._reset,
+        }
+        for service, callback in callbacks.items():
+            self.offer(service, callback)
+
+    def offer(self, service: Service, callback: Callable[..., Any]) -> None:
+        """Create a service whose callback always responds, also after an exception.
+
+        Args:
+            service: declaration of the service.
+            callback: coroutine function of request and response.
+        """
+        self._node.create_service(
+            service.kind,
+            service.name,
+            self._always_responding(service.name, callback),
+            qos_profile=service.qos,
+            callback_group=self._group,
         )
-        for service_type, name, callback in offered:
-            self.offer(service_type, name, callback)
 
-    def offer(self, service_type: Any, name: str, callback: Callable[..., Any]) -> None:
-        """Another service of the node, which answers whatever happens."""
-        self._node.create_service(service_type, name, self._answering(name, callback), qos_profile=REQUESTS, callback_group=self._group)
+    def _always_responding(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a callback that responds to every request. An exception would end the executor and leave the caller waiting forever."""
 
-    def _answering(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
-        """A callback that answers whatever happens: an exception would end the executor and leave the caller waiting for ever."""
-
-        async def answer(request: Any, response: Any) -> Any:
+        async def respond(request: Any, response: Any) -> Any:
             try:
                 return await callback(request, response)
             except Exception as error:
@@ -123,76 +135,81 @@ class Services:
                 self._node.get_logger().error(f"{name} failed:\n{traceback.format_exc()}")
                 empty = type(response)()
                 if hasattr(empty, "message"):
-                    empty.message = f"{name} failed, and nothing was changed: {type(error).__name__}: {error}"
+                    empty.message = f"{name} failed and changed nothing: {type(error).__name__}: {error}"
                 return empty
 
-        return answer
+        return respond
 
     @property
     def metrics(self) -> dict[str, object]:
-        """What a user may want to know of services, by name."""
+        """Number of waiting and failed services, for diagnostics."""
         failed = {f"service_failures_{name}": count for name, count in sorted(self.failed.items())}
         return {"services_pending": len(self._waiting), **failed}
 
     def wake(self) -> None:
-        """Lets the executor look at the services that wait; may be called from any thread."""
+        """Wake the executor for waiting services. May be called from any thread."""
         self._guard.trigger()
 
     def expire(self) -> None:
-        """Lets go of answers that are overdue; to be called now and then on the executor."""
+        """Resume services whose waiting time is over. Call this periodically on the executor's thread."""
         now = time.monotonic()
         waiting, self._waiting = self._waiting, []
-        for until, future in waiting:
+        for deadline, future in waiting:
             if future.done():
                 continue
-            if now > until:
+            if now > deadline:
                 future.set_result(None)
             else:
-                self._waiting.append((until, future))
+                self._waiting.append((deadline, future))
 
     async def finished(self, work: concurrent.futures.Future[T], limit_s: float = REPLY_S) -> bool:
-        """Waits until a future of another thread is done, at most so long; whether it is."""
+        """Wait for a future of another thread. Return True if it is done in time.
+
+        Args:
+            work: the future.
+            limit_s: maximum time to wait, in seconds.
+        """
         bridge: Future[None] = Future()
 
-        def done(_: Any) -> None:
+        def on_done(_: Any) -> None:
             if not bridge.done():
                 bridge.set_result(None)
             self.wake()
 
         self._waiting.append((time.monotonic() + limit_s, bridge))
-        work.add_done_callback(done)
+        work.add_done_callback(on_done)
         await bridge
         return work.done()
 
     async def _prompt(self, make: Callable[[], Prompt], response: Any, replace_prompt_id: int = 0) -> Any:
         engine = self._host.engine
         if engine is None:
-            response.message = self._host.no_engine()
+            response.message = self._host.explain_no_engine()
             return response
         try:
             prompt = make()
         except (PromptError, ConversionError) as error:
             response.message = str(error)
             return response
-        taken = engine.call(lambda session: session.prompt(prompt, replace_prompt_id))
+        accepted = engine.call(lambda session: session.prompt(prompt, replace_prompt_id))
         try:
-            if not await self.finished(taken, TAKEN_S):
-                response.message = "the engine is still busy with an image; the prompt is taken after it, unless it is refused"
+            if not await self.finished(accepted, ACCEPT_S):
+                response.message = "the engine is still busy with an image: it accepts or refuses the prompt after this image"
                 return response
-            handle = taken.result()
+            handle = accepted.result()
             if hasattr(response, "prompt_id"):
                 response.prompt_id = handle.prompt_id
-            # Before the first image there is nothing to wait for.
+            # Before the first image there is no result to wait for.
             applied = engine.applied(handle) if self._host.images_seen else None
-            answered = applied is not None and await self.finished(applied)
-            if applied is not None and answered:
+            was_applied = applied is not None and await self.finished(applied)
+            if applied is not None and was_applied:
                 applied.result()
-        except Exception as error:  # refused by the session, or shutting down; either way a sentence for the caller
+        except Exception as error:  # refused by the session, or shutting down
             response.message = str(error)
             return response
-        if not answered:
+        if not was_applied:
             response.success = True
-            response.message = f"kept, and applied to the next image ({self._host.waiting_for()})"
+            response.message = f"kept, and applied to the next image ({self._host.explain_waiting()})"
             return response
         return self._fill(response, handle)
 
@@ -218,13 +235,13 @@ class Services:
         return await self._prompt(lambda: BoxPrompt(box, request.label, request.track_id or None), response)
 
     async def _add_point(self, request: AddPointPrompt.Request, response: AddPointPrompt.Response) -> Any:
-        points = [(point.x, point.y) for point in request.points[: MAX_POINTS + 1]]  # one too many is refused as well as a million
+        points = [(point.x, point.y) for point in request.points[: MAX_POINTS + 1]]  # one too many is refused as a million would be
         return await self._prompt(lambda: PointPrompt(points, list(request.labels), request.label, request.track_id or None), response)
 
     async def _add_mask(self, request: AddMaskPrompt.Request, response: AddMaskPrompt.Response) -> Any:
         def make() -> Prompt:
             if request.mask.encoding not in ("mono8", "8UC1"):
-                raise PromptError(f'the mask\'s encoding is "{request.mask.encoding}"; send mono8 or 8UC1')
+                raise PromptError(f'the mask\'s encoding is "{request.mask.encoding}": send mono8 or 8UC1')
             return MaskPrompt(image_to_rgb(request.mask)[:, :, 0] > 0, request.label, request.track_id or None)
 
         return await self._prompt(make, response)
@@ -232,11 +249,11 @@ class Services:
     async def _call(self, response: Any, function: Callable[[Session], None]) -> Any:
         engine = self._host.engine
         if engine is None:
-            response.message = self._host.no_engine()
+            response.message = self._host.explain_no_engine()
             return response
         work = engine.call(function)
         if not await self.finished(work):
-            response.message = "the engine is still busy with an image; the request is carried out after it"
+            response.message = "the engine is still busy with an image: it carries out the request after this image"
             return response
         error = work.exception()
         response.success = error is None
@@ -271,7 +288,7 @@ class Services:
     async def _segment(self, request: SegmentImage.Request, response: SegmentImage.Response) -> Any:
         requests = self._host.image_requests
         if requests is None:
-            response.message = self._host.no_engine()
+            response.message = self._host.explain_no_engine()
             return response
         try:
             threshold = float(request.threshold) or self._host.detection_threshold or None
@@ -280,11 +297,11 @@ class Services:
             response.message = str(error)
             return response
         if not await self.finished(work, IMAGE_REPLY_S):
-            response.message = f"the image was not segmented within {IMAGE_REPLY_S:.0f} s"
+            response.message = f"the image was not segmented within {IMAGE_REPLY_S:.0f} s: use a smaller network, or a GPU"
             return response
         try:
             objects, response.message = work.result()
-        except Exception as failure:  # out of memory, or shutting down; either way a sentence for the caller
+        except Exception as failure:  # out of memory, or shutting down
             response.message = f"{type(failure).__name__}: {failure}"
             return response
         response.success = True

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""track_node's services for a node that people look at and prompt through. May be called from any thread; bounded in number and time."""
+"""Client of track_node's services, for viewers. Callable from any thread; limited in the number and duration of requests."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from vision_msgs.msg import Point2D
 
-from lang2segtrack.srv import AddBoxPrompt, AddPointPrompt, AddTextPrompt, ListTracks, RemoveTextPrompt, RemoveTrack
+from lang2segtrack_ros.ros.support.interfaces import (
+    ADD_BOX_PROMPT,
+    ADD_POINT_PROMPT,
+    ADD_TEXT_PROMPT,
+    LIST_TRACKS,
+    REMOVE_TEXT_PROMPT,
+    REMOVE_TRACK,
+    Service,
+)
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, TextPrompt
 
 LIMIT_S = 10.0
+"""A request without a response for this long fails."""
 MAX_WAITING = 8
-"""Requests under way. Services queue ten, and lose the oldest of more without a word."""
-SERVICES = {
-    AddTextPrompt: "add_text_prompt",
-    AddBoxPrompt: "add_box_prompt",
-    AddPointPrompt: "add_point_prompt",
-    RemoveTrack: "remove_track",
-    RemoveTextPrompt: "remove_text_prompt",
-    ListTracks: "list_tracks",
-}
+"""Maximum number of open requests. A service queues ten and silently drops the oldest of more."""
+USED_SERVICES = (ADD_TEXT_PROMPT, ADD_BOX_PROMPT, ADD_POINT_PROMPT, REMOVE_TRACK, REMOVE_TEXT_PROMPT, LIST_TRACKS)
 SETTLE_S = 0.4
-"""A service is used when it has been there this long: its way back is found a little later, and answers without one are dropped."""
+"""A service is used after it was available this long. DDS discovers the response path a little later and drops responses before that."""
 ViewerPrompt = Union[TextPrompt, BoxPrompt, PointPrompt]
 
 
 class TrackerError(RuntimeError):
-    """track_node could not be asked; the message says why. `reason` is a word for it."""
+    """Failure of a request to track_node. The message says why.
+
+    Attributes:
+        reason: one of "busy", "no_tracker", "failed", "no_answer", "closing".
+    """
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -43,54 +49,55 @@ class TrackerError(RuntimeError):
 
 
 class TrackerClient:
-    """Clients of `SERVICES`. Requests are sent on the executor's thread, whoever makes them.
+    """Clients of `USED_SERVICES`. Requests from any thread are sent on the executor's thread.
 
     Args:
-        node: whose clients they are.
+        node: node that owns the clients.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._group = ReentrantCallbackGroup()
-        self._clients = {kind: node.create_client(kind, name, callback_group=self._group) for kind, name in SERVICES.items()}
+        self._clients = {service: node.create_client(service.kind, service.name, callback_group=self._group) for service in USED_SERVICES}
         self._lock = threading.Lock()
-        self._orders: deque[tuple[Any, Any, Future[Any]]] = deque()
-        self._sent: list[tuple[float, Any, Any, Future[Any]]] = []  # until when, client, rclpy's future, ours
+        self._requests: deque[tuple[Any, Any, Future[Any]]] = deque()
+        self._sent: list[tuple[float, Any, Any, Future[Any]]] = []  # (deadline, client, rclpy's future, caller's future)
         self._ready_since: dict[str, float] = {}
         self._guard = node.create_guard_condition(self._send, self._group)
         self._watch = node.create_timer(0.25, self._on_watchdog, callback_group=self._group, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def prompt(self, prompt: ViewerPrompt) -> Future[Any]:
-        """Asks for objects; the future gets the service's response or a TrackerError."""
+        """Send a prompt. The future gets the service's response or a TrackerError."""
         if isinstance(prompt, TextPrompt):
-            return self._call(AddTextPrompt, AddTextPrompt.Request(text=prompt.text, mode=prompt.mode))
+            return self._call(ADD_TEXT_PROMPT, text=prompt.text, mode=prompt.mode)
         common = {"label": prompt.label, "track_id": prompt.track_id or 0}
         if isinstance(prompt, BoxPrompt):
             sides = dict(zip(("x_min", "y_min", "x_max", "y_max"), prompt.box))
-            return self._call(AddBoxPrompt, AddBoxPrompt.Request(**sides, **common))
+            return self._call(ADD_BOX_PROMPT, **sides, **common)
         points = [Point2D(x=x, y=y) for x, y in prompt.points]
-        return self._call(AddPointPrompt, AddPointPrompt.Request(points=points, labels=list(prompt.labels), **common))
+        return self._call(ADD_POINT_PROMPT, points=points, labels=list(prompt.labels), **common)
 
     def remove(self, track_id: int) -> Future[Any]:
-        """Forgets an object; likewise."""
-        return self._call(RemoveTrack, RemoveTrack.Request(track_id=track_id))
+        """Remove a track. The future gets the service's response or a TrackerError."""
+        return self._call(REMOVE_TRACK, track_id=track_id)
 
     def remove_text(self, prompt_id: int) -> Future[Any]:
-        """Looks for something no longer; likewise."""
-        return self._call(RemoveTextPrompt, RemoveTextPrompt.Request(prompt_id=prompt_id))
+        """Remove a text prompt. The future gets the service's response or a TrackerError."""
+        return self._call(REMOVE_TEXT_PROMPT, prompt_id=prompt_id)
 
     def tracks(self) -> Future[Any]:
-        """What is tracked and looked for; likewise."""
-        return self._call(ListTracks, ListTracks.Request())
+        """List tracks and text prompts. The future gets the service's response or a TrackerError."""
+        return self._call(LIST_TRACKS)
 
-    def _call(self, kind: Any, request: Any) -> Future[Any]:
+    def _call(self, service: Service, **fields: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        request = service.kind.Request(**fields)
         with self._lock:
-            full = len(self._orders) + len(self._sent) >= MAX_WAITING
-            if not full:
-                self._orders.append((self._clients[kind], request, future))
-        if full:
-            future.set_exception(TrackerError("busy", f"{MAX_WAITING} requests wait for track_node already; try again in a moment"))
+            is_full = len(self._requests) + len(self._sent) >= MAX_WAITING
+            if not is_full:
+                self._requests.append((self._clients[service], request, future))
+        if is_full:
+            future.set_exception(TrackerError("busy", f"{MAX_WAITING} requests already wait for track_node: try again in a moment"))
         else:
             self._guard.trigger()
         return future
@@ -99,34 +106,34 @@ class TrackerClient:
         return str(self._node.resolve_service_name(client.srv_name))
 
     def _send(self) -> None:
-        """Sends what can be sent, and refuses what has no service."""
+        """Send the requests of available services. Fail the requests of missing services."""
         with self._lock:
-            orders, self._orders = list(self._orders), deque()
-        for client, request, future in orders:
+            requests, self._requests = list(self._requests), deque()
+        for client, request, future in requests:
             if not client.service_is_ready():
                 sentence = f"there is no service {self._name(client)}: start track_node in this namespace, or remap the service"
                 future.set_exception(TrackerError("no_tracker", sentence))
                 continue
             with self._lock:
                 if time.monotonic() - self._ready_since.get(client.srv_name, float("inf")) < SETTLE_S:
-                    self._orders.append((client, request, future))
+                    self._requests.append((client, request, future))
                     continue
-                answer = client.call_async(request)
-                self._sent.append((time.monotonic() + LIMIT_S, client, answer, future))
-            answer.add_done_callback(lambda done, future=future: self._pass_on(done, future))
+                response = client.call_async(request)
+                self._sent.append((time.monotonic() + LIMIT_S, client, response, future))
+            response.add_done_callback(lambda done, future=future: self._pass_on(done, future))
 
-    def _pass_on(self, answer: Any, future: Future[Any]) -> None:
+    def _pass_on(self, response: Any, future: Future[Any]) -> None:
         with self._lock:
             self._sent = [item for item in self._sent if item[3] is not future]
         if not future.done():
-            error = answer.exception()
+            error = response.exception()
             if error is not None:
-                future.set_exception(TrackerError("failed", f"track_node's answer could not be read: {error}"))
+                future.set_exception(TrackerError("failed", f"could not read track_node's response: {error}"))
             else:
-                future.set_result(answer.result())
+                future.set_result(response.result())
 
     def _on_watchdog(self) -> None:
-        """Sees which services are there, sends what waited for them, and gives up what has waited too long for its answer."""
+        """Update the available services, send the requests that waited for them, and fail overdue requests."""
         now = time.monotonic()
         for client in self._clients.values():
             if client.service_is_ready():
@@ -137,16 +144,16 @@ class TrackerClient:
         with self._lock:
             overdue = [item for item in self._sent if now > item[0]]
             self._sent = [item for item in self._sent if now <= item[0]]
-        for _, client, answer, future in overdue:
-            client.remove_pending_request(answer)
-            sentence = f"{self._name(client)} did not answer within {LIMIT_S:g} s: is track_node stuck?"
+        for _, client, response, future in overdue:
+            client.remove_pending_request(response)
+            sentence = f"{self._name(client)} did not respond within {LIMIT_S:g} s: check whether track_node hangs"
             future.set_exception(TrackerError("no_answer", sentence))
 
     def close(self) -> None:
-        """Fails what waits, for ever after."""
+        """Fail all open requests. Call this once, before the node ends."""
         with self._lock:
-            waiting = [item[2] for item in self._orders] + [item[3] for item in self._sent]
-            self._orders.clear()
+            waiting = [item[2] for item in self._requests] + [item[3] for item in self._sent]
+            self._requests.clear()
             self._sent.clear()
         for future in waiting:
             if not future.done():

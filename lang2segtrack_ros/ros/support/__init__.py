@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters, process settings, transports and message conversion."""
+"""Declared interfaces and parameters, process settings, transports and message conversion."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a node's parameters are declared: one table from which it, its checks and its documentation are made."""
+"""Table of a node's parameters, from which declarations, checks and documentation are made."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ class Parameter:
     """One parameter.
 
     Attributes:
-        name, default, description: as `ros2 param describe` shows them; the default's type is the parameter's.
-        low, high: inclusive range of a number.
-        choices: allowed texts, empty for any.
-        dynamic: whether it may change while the node works.
+        name: name of the parameter.
+        default: default value. Its type is the parameter's type.
+        description: effect, unit and special value, as `ros2 param describe` shows them.
+        low: minimum of a number, inclusive.
+        high: maximum of a number, inclusive.
+        choices: allowed texts. Empty allows any text.
+        dynamic: True if the parameter may change while the node is configured.
     """
 
     name: str
@@ -34,20 +37,20 @@ class Parameter:
     dynamic: bool = False
 
     def problem(self, value: Any) -> str:
-        """What is wrong with a value, empty when nothing is."""
+        """Return a sentence on why a value is not allowed, or an empty text if it is allowed."""
         kind = type(self.default)
-        number = kind is float and type(value) is int
-        if type(value) is not kind and not number:
+        is_integer_for_float = kind is float and type(value) is int
+        if type(value) is not kind and not is_integer_for_float:
             return f"{self.name} must be a {kind.__name__}, not {value!r}"
         if self.low is not None and self.high is not None and not self.low <= value <= self.high:
-            return f"{self.name} is {value}; it must lie between {self.low:g} and {self.high:g}"
+            return f"{self.name} is {value}: it must be between {self.low:g} and {self.high:g}"
         if self.choices and value not in self.choices:
-            return f'{self.name} is "{value}"; it must be one of: {", ".join(self.choices)}'
+            return f'{self.name} is "{value}": it must be one of: {", ".join(self.choices)}'
         return ""
 
     @property
     def allowed(self) -> str:
-        """The allowed values in words."""
+        """Allowed values for the documentation."""
         if self.choices:
             return ", ".join(f"`{choice}`" for choice in self.choices)
         return f"{self.low:g} to {self.high:g}" if self.low is not None and self.high is not None else ""
@@ -58,8 +61,8 @@ class ParameterTable:
 
     Args:
         parameters: the parameters.
-        renamed: old names and the parameters that they are aliases of. A value under an old name is used, with a warning.
-        removed: names of parameters that are gone, with the reason.
+        renamed: old name -> new name. A value given under an old name is used, with a warning.
+        removed: name of a removed parameter -> reason.
     """
 
     def __init__(
@@ -71,11 +74,16 @@ class ParameterTable:
         self.by_name: Mapping[str, Parameter] = {parameter.name: parameter for parameter in parameters}
 
     def declare(self, node: Node, read_only: bool = False) -> None:
-        """Declares all of them with their descriptions and ranges; `read_only` fixes at start those that are not dynamic."""
+        """Declare all parameters on a node, with descriptions, ranges and the values given under old names.
+
+        Args:
+            node: the node.
+            read_only: True to make every parameter read-only that is not dynamic.
+        """
         from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
-        given = getattr(node, "_parameter_overrides", {})
-        aliases = {new: given[old].value for old, new in self.renamed.items() if old in given}
+        overrides = getattr(node, "_parameter_overrides", {})
+        renamed_values = {new: overrides[old].value for old, new in self.renamed.items() if old in overrides}
         for parameter in self.parameters:
             descriptor = ParameterDescriptor(description=parameter.description, additional_constraints=", ".join(parameter.choices))
             descriptor.read_only = read_only and not parameter.dynamic
@@ -84,30 +92,31 @@ class ParameterTable:
                     descriptor.floating_point_range = [FloatingPointRange(from_value=parameter.low, to_value=parameter.high)]
                 else:
                     descriptor.integer_range = [IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high), step=1)]
-            node.declare_parameter(parameter.name, aliases.get(parameter.name, parameter.default), descriptor)
+            node.declare_parameter(parameter.name, renamed_values.get(parameter.name, parameter.default), descriptor)
 
     def check(self, values: Mapping[str, Any]) -> str:
-        """The first problem among parameter values, empty when there is none."""
+        """Return the first problem among values by parameter name, or an empty text if all are allowed."""
         return next(filter(None, (self.by_name[name].problem(value) for name, value in values.items() if name in self.by_name)), "")
 
     def warn_unknown_parameters(self, node: Node) -> None:
-        """Log a warning for each given parameter that has another name now, is gone, or does not exist."""
+        """Log a warning for each given parameter that was renamed, was removed, or does not exist."""
         given = set(getattr(node, "_parameter_overrides", {}))
         for old in sorted(given & set(self.renamed)):
-            used = "both were given, and the new one is used" if self.renamed[old] in given else "its value is used; write the new name"
-            node.get_logger().warning(f"parameter `{old}` is now `{self.renamed[old]}`: {used}")
-        for old in sorted(given & set(self.removed)):
-            node.get_logger().warning(f"parameter `{old}` no longer exists: {self.removed[old]}")
-        ours = {*self.by_name, *self.renamed, *self.removed, "use_sim_time"}
-        strange = sorted(name for name in given - ours if not name.startswith(("qos_overrides", "start_")))
-        if strange:
-            node.get_logger().warning(f"there is no parameter {', '.join(strange)}; see docs/interfaces.md or ros2 param list")
+            new = self.renamed[old]
+            used = f"both names were given, and the value of `{new}` is used" if new in given else "its value is used; write the new name"
+            node.get_logger().warning(f"parameter `{old}` is now `{new}`: {used}")
+        for name in sorted(given & set(self.removed)):
+            node.get_logger().warning(f"parameter `{name}` no longer exists: {self.removed[name]}")
+        expected = {*self.by_name, *self.renamed, *self.removed, "use_sim_time"}
+        unknown = sorted(name for name in given - expected if not name.startswith(("qos_overrides", "start_")))
+        if unknown:
+            node.get_logger().warning(f"there is no parameter {', '.join(unknown)}: see docs/interfaces.md or ros2 param list")
 
     def markdown(self) -> str:
-        """The table for the documentation."""
-        rows = ["| parameter | default | allowed | at run time | what it does |", "|---|---|---|---|---|"]
+        """Return the table as Markdown for the documentation."""
+        rows = ["| parameter | default | allowed | at run time | description |", "|---|---|---|---|---|"]
         for parameter in self.parameters:
             default = f"`{parameter.default!r}`" if isinstance(parameter.default, str) else f"`{str(parameter.default).lower()}`"
-            when = "yes" if parameter.dynamic else "no"
-            rows.append(f"| `{parameter.name}` | {default} | {parameter.allowed} | {when} | {parameter.description} |")
+            run_time = "yes" if parameter.dynamic else "no"
+            rows.append(f"| `{parameter.name}` | {default} | {parameter.allowed} | {run_time} | {parameter.description} |")
         return "\n".join(rows)

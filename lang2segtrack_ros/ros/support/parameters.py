@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""track_node's parameters, declared once: the node, the launch file's help and the documentation all read this table."""
+"""Parameters of track_node, declared once. The node, its checks and docs/interfaces.md read this table."""
 
 from __future__ import annotations
 
@@ -8,31 +8,52 @@ from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTa
 from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
 
 PARAMETERS: tuple[Parameter, ...] = (
-    Parameter("segmenter", "sam2.1-tiny", "SAM 2 weights: toy, a short name (lang2segtrack weights list), a folder or a hub id."),
-    Parameter("detector", "grounding-dino-tiny", "Grounding DINO weights, named the same way; empty loads none and refuses text prompts."),
+    Parameter(
+        "segmenter",
+        "sam2.1-tiny",
+        "Weights of SAM 2: toy, a short name, a folder or a hub id. The command lang2segtrack weights list shows the short names.",
+    ),
+    Parameter(
+        "detector",
+        "grounding-dino-tiny",
+        "Weights of Grounding DINO, named like the segmenter's. Set to an empty text to load no detector and refuse text prompts.",
+    ),
     Parameter(
         "detector_passes",
         3,
-        "More than 4 phrases are looked for in up to this many parts, each a pass over the image: finds more, takes longer.",
+        "Maximum number of detector passes per image. More than 4 phrases are split over passes: it finds more objects, but takes longer.",
         1,
         64,
     ),
-    Parameter("device", "auto", "Where the networks run: auto, cpu, cuda, cuda:1."),
+    Parameter("device", "auto", "Device of the networks: auto, cpu, cuda or cuda:1. auto uses the GPU if there is one."),
     Parameter(
-        "dtype", "auto", "Number format of the networks; auto is bfloat16 on a GPU that has it.", choices=("auto", "float32", "bfloat16")
+        "dtype",
+        "auto",
+        "Number format of the networks. auto uses bfloat16 on a GPU that supports it, otherwise float32.",
+        choices=("auto", "float32", "bfloat16"),
     ),
     Parameter(
-        "image_size", 0, "Side of the square image SAM 2 works on, a multiple of 32; 0 is the checkpoint's own, 512 is faster.", 0, 4096
+        "image_size",
+        0,
+        "Side of SAM 2's square input in pixels, a multiple of 32. Smaller is faster. Set to 0 to use the checkpoint's own size.",
+        0,
+        4096,
     ),
     Parameter("policy", "samurai", f"Memory policy: {', '.join(POLICY_NAMES)}, or a plug-in such as my_package.my_module:MyPolicy."),
-    Parameter("compiled", False, "Run SAM 2 through torch.compile: quicker on a GPU, but the first images take minutes."),
-    Parameter("max_objects", 32, "More objects are refused.", 1, 256),
-    Parameter("min_region_ratio", 0.05, "Parts of a mask smaller than this share of its largest part are left out; 0 keeps all.", 0.0, 1.0),
-    Parameter("text", "", "Phrases to look for from the start, such as 'red mug. cardboard box.'"),
+    Parameter("compiled", False, "Run SAM 2 with torch.compile. It is faster on a GPU, but the first images take minutes."),
+    Parameter("max_objects", 32, "Maximum number of objects. Further objects are refused.", 1, 256),
+    Parameter(
+        "min_region_ratio",
+        0.05,
+        "Minimum area of a mask region, as a fraction of the mask's largest region. Smaller regions are removed. Set to 0 to keep all.",
+        0.0,
+        1.0,
+    ),
+    Parameter("text", "", "Text prompt that is active from the start, such as 'red mug. cardboard box.'"),
     Parameter(
         "detection_threshold",
         0.0,
-        "Least score of a detection for prompts from now on; 0 takes the detector's own.",
+        "Minimum score of a detection, for prompts from now on. Set to 0 to use the detector's own threshold.",
         0.0,
         1.0,
         dynamic=True,
@@ -40,41 +61,83 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "detect_every",
         5,
-        "Images from one look for continuous text prompts to the next; half of it while an object is to be confirmed.",
+        "Images from one detection to the next for continuous text prompts. Halved while an object waits for confirmation.",
         1,
         10000,
         dynamic=True,
     ),
-    Parameter("background_detector", True, "Run the detector on its own thread; false stops the tracker while it looks."),
-    Parameter("lost_after_s", 2.0, "An object unseen for this many seconds is lost rather than occluded.", 0.0, 3600.0, dynamic=True),
-    Parameter("remove_after_s", 0.0, "An object unseen for this many seconds is removed; 0 keeps it.", 0.0, 86400.0, dynamic=True),
-    Parameter("min_hits", 2, "Detections after which an object found by text is announced; 1 announces it at once.", 1, 20),
-    Parameter("reid_after_s", 1.0, "An object unseen for this long must be recognised by its looks; 0 trusts the tracker.", 0.0, 3600.0),
-    Parameter("reid_threshold", 0.8, "Least likeness of colours at which an object that returns is the one it was.", 0.0, 1.0),
-    Parameter("max_misses", 6, "Looks on which the detector does not find a visible object before it is doubted; 0 never.", 0, 10000),
-    Parameter("merge_frames", 4, "Images on which two tracks of one label share their pixels before they are one; 0 never.", 0, 10000),
-    Parameter("resolve_crossings", True, "After two objects have met, settle by colour and course which of them is which."),
-    Parameter("scene_cut_threshold", 0.5, "Likeness of two images below which a scene cut is noticed; 0 notices none.", 0.0, 1.0),
+    Parameter("background_detector", True, "Run the detector on its own thread. Set to false to pause the tracker during each detection."),
+    Parameter("lost_after_s", 2.0, "Time in seconds after which a hidden object is lost instead of occluded.", 0.0, 3600.0, dynamic=True),
     Parameter(
-        "image_transport", "raw", "raw subscribes color/image_raw, compressed color/image_raw/compressed.", choices=("raw", "compressed")
+        "remove_after_s",
+        0.0,
+        "Time in seconds after which a hidden object is removed. Set to 0 to keep it.",
+        0.0,
+        86400.0,
+        dynamic=True,
+    ),
+    Parameter("min_hits", 2, "Detections that confirm an object found by text. Set to 1 to publish it after the first one.", 1, 20),
+    Parameter(
+        "reid_after_s",
+        1.0,
+        "Time in seconds after which a hidden object must be re-identified by its appearance. Set to 0 to disable.",
+        0.0,
+        3600.0,
+    ),
+    Parameter(
+        "reid_threshold",
+        0.8,
+        "Minimum cosine similarity of color histograms to re-identify an object. Set to 0 to accept every match.",
+        0.0,
+        1.0,
+    ),
+    Parameter(
+        "max_misses",
+        6,
+        "Consecutive detections that miss a visible object before it needs re-identification. Set to 0 to disable.",
+        0,
+        10000,
+    ),
+    Parameter(
+        "merge_frames",
+        4,
+        "Images on which two tracks of one label cover the same pixels before they are merged. Set to 0 to disable.",
+        0,
+        10000,
+    ),
+    Parameter(
+        "resolve_crossings", True, "After two objects cross, decide by color and motion which one is which. Set to false to disable."
+    ),
+    Parameter(
+        "scene_cut_threshold",
+        0.5,
+        "Correlation of consecutive images below which a scene cut is assumed. Set to 0 to disable.",
+        0.0,
+        1.0,
+    ),
+    Parameter(
+        "image_transport",
+        "raw",
+        "Transport of the color image: raw subscribes color/image_raw, compressed subscribes color/image_raw/compressed.",
+        choices=("raw", "compressed"),
     ),
     Parameter(
         "image_qos",
         "auto",
-        "Reliability of the image subscriptions; auto follows the publisher.",
+        "Reliability of the image subscriptions. auto matches the publisher.",
         choices=("auto", "reliable", "best_effort"),
     ),
-    Parameter("use_depth", True, "Subscribe depth/image_raw, both camera_infos and /tf_static, and offer 3-D outputs."),
+    Parameter("use_depth", True, "Subscribe depth/image_raw, both camera_info topics and /tf_static, and publish 3-D outputs."),
     Parameter(
         "depth_registration",
         "auto",
-        "registered: depth is aligned to colour; reproject: it is not; auto: it is when both images name the same frame.",
+        "registered: depth is already aligned to color. reproject: the node aligns depth. auto: reproject only if the frames differ.",
         choices=("auto", "registered", "reproject"),
     ),
     Parameter(
         "depth_slop_s",
         0.02,
-        "A depth image belongs to a colour image when their stamps differ by at most this much.",
+        "Maximum difference in seconds between the stamps of a color image and its depth image.",
         0.0,
         1.0,
         dynamic=True,
@@ -82,22 +145,37 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "depth_wait_s",
         0.05,
-        "3-D outputs wait at most this long for a late depth image, masks with policy depth alone.",
+        "Maximum time in seconds that 3-D outputs wait for a late depth image. Masks wait only with policy depth.",
         0.0,
         1.0,
         dynamic=True,
     ),
-    Parameter("publish_tf", False, "Publish a TF frame at the centre of each object, turned like the camera's optical frame."),
-    Parameter("tf_prefix", "object_", "Name of these frames, before the object's id; must differ between nodes on one robot."),
-    Parameter("history_s", 30.0, "Seconds that refine_backward can go back; 0 remembers nothing and saves that time.", 0.0, 86400.0),
-    Parameter("history_mb", 512, "Megabytes that the history may take; a minute of 640x480 at 15 images/s takes about 200.", 1, 1_000_000),
-    Parameter("history_folder", "", "Keep the history's images there, on disk, instead of in memory."),
-    Parameter("history_features", False, "Also keep encoded images on the device, 4 MB each at 512: going back need not encode again."),
-    Parameter("refine_share", 0.3, "Share of the engine's time that refine_backward takes while images wait.", 0.0, 1.0, dynamic=True),
-    Parameter("save_folder", "", "Where refine_backward saves; empty is ~/.ros/lang2segtrack, or below ROS_HOME.", dynamic=True),
-    Parameter("no_image_warn_s", 2.0, "Warn when no image came for this many seconds.", 0.1, 3600.0, dynamic=True),
-    Parameter("overlay_opacity", 0.5, "How strongly masks colour the overlay.", 0.0, 1.0, dynamic=True),
-    Parameter("autostart", True, "Configure and activate at start; false waits for life-cycle transitions."),
+    Parameter("publish_tf", False, "Publish a TF frame at the center of each object, oriented like the camera's optical frame."),
+    Parameter("tf_prefix", "object_", "Prefix of these frames' names, before the track id. It must differ between nodes on one robot."),
+    Parameter("history_s", 30.0, "Length of the frame history for refine_backward in seconds. Set to 0 to keep no history.", 0.0, 86400.0),
+    Parameter(
+        "history_mb",
+        512,
+        "Maximum size of the frame history in MiB. One minute of 640x480 at 15 images/s needs about 200.",
+        1,
+        1_000_000,
+    ),
+    Parameter("history_folder", "", "Folder on disk for the images of the history. Set to an empty text to keep them in memory."),
+    Parameter(
+        "history_features",
+        False,
+        "Keep encoded images on the device, 4 MB each at image_size 512. refine_backward then skips encoding.",
+    ),
+    Parameter("refine_share", 0.3, "Fraction of the engine's time that refine_backward may use while images wait.", 0.0, 1.0, dynamic=True),
+    Parameter(
+        "save_folder",
+        "",
+        "Folder in which refine_backward saves. An empty text means lang2segtrack below ROS_HOME, by default ~/.ros/lang2segtrack.",
+        dynamic=True,
+    ),
+    Parameter("no_image_warn_s", 2.0, "Time in seconds without an image after which the node warns.", 0.1, 3600.0, dynamic=True),
+    Parameter("overlay_opacity", 0.5, "Opacity of the masks on the overlay. Set to 0 to draw only their outlines.", 0.0, 1.0, dynamic=True),
+    Parameter("autostart", True, "Configure and activate the node at start. Set to false to wait for lifecycle transitions."),
 )
 RENAMED = {
     "min_part": "min_region_ratio",
@@ -108,7 +186,7 @@ RENAMED = {
     "tell_apart": "resolve_crossings",
     "cut_correlation": "scene_cut_threshold",
 }
-"""Old names that parameter files may hold until version 0.3."""
-REMOVED = {"arbitration": "it made tracking worse; resolve_crossings does its work"}
-"""Parameters that are gone, and why."""
+"""Old name of a parameter -> new name. Parameter files may use old names until version 0.3."""
+REMOVED = {"arbitration": "it reduced the accuracy; use resolve_crossings instead"}
+"""Name of a removed parameter -> reason."""
 TABLE = ParameterTable(PARAMETERS, RENAMED, REMOVED)

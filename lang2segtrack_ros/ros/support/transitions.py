@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Life-cycle transitions that say why they failed."""
+"""Lifecycle transitions that log their exceptions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 
 class ReportingNode(Protocol):
-    """What `told` needs of the node."""
+    """The attributes of a node that `log_transition_errors` uses.
+
+    Attributes:
+        problem: sentence on why the last transition failed. Empty after a success.
+    """
 
     problem: str
 
     def get_logger(self) -> Any:
-        """The node's logger."""
+        """Return the node's logger."""
         ...
 
 
@@ -27,7 +31,7 @@ Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
 
 
 def log_transition_errors(transition: Transition[Node]) -> Transition[Node]:
-    """A transition whose exceptions are logged and kept in `problem`; rclpy goes on to `on_error` without a word."""
+    """Wrap a transition so that its exceptions are logged and kept in `problem`. rclpy alone silently calls `on_error`."""
 
     @functools.wraps(transition)
     def run(node: Node, state: LifecycleState) -> TransitionCallbackReturn:

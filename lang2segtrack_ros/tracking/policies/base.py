@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""How an object chooses among its candidate masks and which memories it reads.
+"""The interface of memory policies.
 
-A policy is a small, stateless object; the state it works on lies in the `MemoryBank`. Everything is batched over N objects and
-runs on the device without synchronization.
+A policy chooses among the candidate masks of each object, and selects the memories to read. It is a small, stateless object whose
+state lies in the `MemoryBank`. All methods are batched over N objects and run on the device without synchronization.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from lang2segtrack_ros.tracking.memory_bank import RECENT, MemoryBank
 
 @dataclass(frozen=True)
 class Choice:
-    """The verdict on one frame of N objects, and the motion model after it.
+    """The choice of a policy for N objects on one frame, and the motion model after that frame.
 
     Attributes:
         index: int64 [N], the chosen candidate.
-        motion_score: float64 [N], NaN where there is none.
-        passed: bool [N], whether the frame's memory may be read later than on the next frame.
-        state: filter after the frame; has_filter, stable: as in `MemoryBank`.
-        anchor: bool [N], whether the frame's memory becomes an anchor as well; None for never.
+        motion_score: float64 [N], NaN for objects without a motion score.
+        passed: bool [N], True for memories that may be read later than on the next frame.
+        state: state of the motion model after the frame.
+        has_filter: bool [N], as in `MemoryBank`.
+        stable: int64 [N], as in `MemoryBank`.
+        anchor: bool [N], True for memories that become anchors too. None for a policy without anchors.
     """
 
     index: Tensor
@@ -41,36 +43,57 @@ class Choice:
 
 
 class Policy(Protocol):
-    """What a memory policy decides."""
+    """The interface of a memory policy."""
 
     @property
     def name(self) -> str:
-        """What the policy is called."""
+        """The name of the policy."""
         ...
 
     @property
     def visible_above(self) -> float:
-        """An object is taken as visible when its object score is greater than this logit."""
+        """An object counts as visible when its object score is greater than this logit."""
         ...
 
     @property
     def uses_depth(self) -> bool:
-        """Whether masks are cut where depth says that something else is there, see `depth_gate`."""
+        """True when depth limits the masks, see `depth_gate`."""
         ...
 
     def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
-        """Chooses one of M candidates for each object; `bank` is the objects' state before the frame."""
+        """Choose one of M candidates for each object.
+
+        Args:
+            bank: state of the objects before the frame.
+            frame: frame number.
+            candidates: the candidate masks of the objects.
+        """
         ...
 
     def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
-        """Temporal row (int64 [N, TRACKED], 0 = newest) of each memory of a tracked frame, and whether it is read (bool, likewise).
+        """Select the memories of tracked frames to read.
 
-        Slots are in the bank's order; at most RECENT of them are read.
+        Args:
+            bank: the memories of the objects.
+            frame: number of the current frame.
+
+        Returns:
+            int64 [N, TRACKED], the temporal row of each slot, 0 for the newest one; and bool [N, TRACKED], True for slots to read. The
+            slots are in the order of the bank. At most RECENT of them are read.
         """
         ...
 
 
-def ranks(frames: Tensor, frame: int, valid: Tensor) -> Tensor:
-    """Rank by age of the valid memories, 0 = newest: int64 [N, T]; the others get ranks behind them, cut to the last row."""
+def age_ranks(frames: Tensor, frame: int, valid: Tensor) -> Tensor:
+    """Return the rank by age of memories, 0 for the newest one.
+
+    Args:
+        frames: int64 [N, T], frame numbers of the memories.
+        frame: number of the current frame.
+        valid: bool [N, T], memories to rank first. The other memories get higher ranks.
+
+    Returns:
+        int64 [N, T], limited to RECENT - 1.
+    """
     ages = torch.where(valid, (frame - frames).abs(), torch.iinfo(torch.int64).max)
     return ages.argsort(dim=1, stable=True).argsort(dim=1).clamp(max=RECENT - 1)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""SAMURAI with masks that are cut by depth."""
+"""SAMURAI with a depth gate on the masks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
 
 @dataclass(frozen=True)
 class DepthPolicy(SamuraiPolicy):
-    """SAMURAI, and masks are cut where depth says that something else is there (see `depth_gate`). Without depth it is SAMURAI."""
+    """SAMURAI with masks limited by depth, see `depth_gate`. On frames without depth it equals SAMURAI."""
 
     name: str = "depth"
     uses_depth: bool = True

@@ -19,17 +19,17 @@ _POLICIES: dict[str, type[Sam2Policy] | type[SamuraiPolicy]] = {
 }
 POLICY_NAMES = tuple(_POLICIES)
 REQUIRED = ("name", "visible_above", "uses_depth", "choose", "recent_rows")
-"""Attributes of a policy; see `Policy`."""
+"""Attributes that a policy needs, see `Policy`."""
 
 
 def make_policy(policy: str | Policy) -> Policy:
     """Return a policy by name, or the given policy itself.
 
     Args:
-        policy: a built-in name, the name of a plug-in (see `models.plugins`), or a policy.
+        policy: a built-in name, the name of a plug-in (see `models.plugins`), or a policy object.
 
     Raises:
-        PluginError: no policy has this name, or the plug-in lacks a part.
+        PluginError: no policy has this name, or the plug-in lacks an attribute.
     """
     if not isinstance(policy, str):
         return policy

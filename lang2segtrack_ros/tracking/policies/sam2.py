@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""SAM 2's own memory policy."""
+"""The memory policy of SAM 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lang2segtrack_ros.tracking.policies.base import Choice
 
 @dataclass(frozen=True)
 class Sam2Policy:
-    """SAM 2: the candidate with the highest predicted IoU, the memories of the last six frames."""
+    """SAM 2: choose the candidate with the highest predicted IoU, and read the memories of the last six frames."""
 
     name: str = "sam2"
     visible_above: float = 0.0
@@ -25,12 +25,12 @@ class Sam2Policy:
 
     def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
         """See `Policy.choose`."""
-        unknown = torch.full_like(candidates.object_score, float("nan"), dtype=torch.float64)
+        no_motion_score = torch.full_like(candidates.object_score, float("nan"), dtype=torch.float64)
         state = BoxState(bank.filter_mean, bank.filter_covariance)
-        return Choice(candidates.ious.argmax(-1), unknown, torch.ones_like(bank.has_filter), state, bank.has_filter, bank.stable)
+        return Choice(candidates.ious.argmax(-1), no_motion_score, torch.ones_like(bank.has_filter), state, bank.has_filter, bank.stable)
 
     def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
-        """Rows by age: the memory of `a` frames ago has row a - 1."""
+        """Return rows by age: the memory of `a` frames ago has row a - 1; see `Policy.recent_rows`."""
         tracked = bank.frames[:, :TRACKED]
         rows = (frame - tracked).abs() - 1
         valid = (tracked != EMPTY) & (rows < RECENT)

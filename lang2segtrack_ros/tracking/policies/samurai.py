@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""SAMURAI's memory policy."""
+"""The memory policy of SAMURAI."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.tracking import kalman
 from lang2segtrack_ros.tracking.kalman import BoxState
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, TRACKED, MemoryBank
-from lang2segtrack_ros.tracking.policies.base import Choice, ranks
+from lang2segtrack_ros.tracking.policies.base import Choice, age_ranks
 
 
 @dataclass(frozen=True)
 class SamuraiPolicy:
-    """SAMURAI (arXiv:2411.11922): a motion model helps to choose, and only good frames are remembered.
+    """SAMURAI (arXiv:2411.11922): a motion model supports the choice, and only memories of good frames are read.
 
-    Differences from its reference, each a defect there: every object has its own filter and gates; an empty mask never reaches
-    the filter (it coasts, and starts anew after `stable_frames` hidden frames); objects may start on any frame and run in
-    either direction of time.
+    This implementation differs from the reference in three points, each of them a defect of the reference:
+
+    * Every object has its own filter and gates.
+    * An empty mask never updates the filter. The filter continues with its prediction, and restarts after `stable_frames` frames without
+      the object.
+    * Objects may start on any frame, and time may run in either direction.
 
     Attributes:
-        stable_frames: frames of steady motion before the filter has a say.
+        stable_frames: number of frames with steady motion before the filter influences the choice.
         stable_iou: predicted IoU above which a frame counts as steady.
-        motion_weight: the filter's share in the choice (0.15 for the large model, 0.25 for the others).
-        memory_iou, memory_object_score, memory_motion: a frame is remembered when it scores higher than all three.
+        motion_weight: weight of the filter in the choice, 0.15 for the large model and 0.25 for the others.
+        memory_iou: predicted IoU above which a memory passes the gates.
+        memory_object_score: object score above which a memory passes the gates.
+        memory_motion: motion score above which a memory passes the gates. A memory must pass all three gates.
     """
 
     name: str = "samurai"
@@ -42,7 +47,7 @@ class SamuraiPolicy:
     memory_motion: float = 0.0
 
     def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
-        """See `Policy.choose`. The three branches of SAMURAI: (re)start, warm-up, and motion-weighted choice."""
+        """See `Policy.choose`. SAMURAI has three branches: start or restart, warm-up, and choice weighted by motion."""
         ious, object_score, boxes = candidates.ious, candidates.object_score, candidates.boxes()
         starting = ~bank.has_filter | (bank.stable == 0)
         weighing = ~starting & (bank.stable >= self.stable_frames)
@@ -54,37 +59,40 @@ class SamuraiPolicy:
 
         rows = torch.arange(len(bank), device=ious.device)
         iou, box, motion_score = ious[rows, index], boxes[rows, index], motion[rows, index]
-        seen = (object_score > self.visible_above) & (box[:, 2:] > box[:, :2]).any(-1)
-        steady = seen & torch.where(weighing, iou >= self.stable_iou, iou > self.stable_iou)
+        visible = (object_score > self.visible_above) & (box[:, 2:] > box[:, :2]).any(-1)
+        steady = visible & torch.where(weighing, iou >= self.stable_iou, iou > self.stable_iou)
 
         measured = kalman.measurement(box)
-        start = starting & seen
+        start = starting & visible
         correct = ~starting & steady
         started, corrected = kalman.initiate(measured), kalman.update(predicted, measured)
 
-        def pick(new: Tensor, fixed: Tensor, moved: Tensor, old: Tensor) -> Tensor:
-            shape = (-1, *([1] * (new.dim() - 1)))
-            moving = torch.where(correct.view(shape), fixed, torch.where(starting.view(shape), old, moved))
-            return torch.where(start.view(shape), new, moving)
+        def select(started: Tensor, corrected: Tensor, predicted: Tensor, before: Tensor) -> Tensor:
+            shape = (-1, *([1] * (started.dim() - 1)))
+            running = torch.where(correct.view(shape), corrected, torch.where(starting.view(shape), before, predicted))
+            return torch.where(start.view(shape), started, running)
 
-        mean = pick(started.mean, corrected.mean, predicted.mean, before.mean)
-        covariance = pick(started.covariance, corrected.covariance, predicted.covariance, before.covariance)
+        mean = select(started.mean, corrected.mean, predicted.mean, before.mean)
+        covariance = select(started.covariance, corrected.covariance, predicted.covariance, before.covariance)
 
         warming = torch.where(weighing, bank.stable, bank.stable + 1)
         coasting = torch.where(bank.frames_unseen + 1 < self.stable_frames, bank.stable, 0)
         stable = torch.where(start, bank.stable + 1, torch.where(correct, warming, 0))
-        stable = torch.where(seen, stable, torch.where(starting, 0, coasting))
+        stable = torch.where(visible, stable, torch.where(starting, 0, coasting))
 
-        score = torch.where(weighing & seen, motion_score, float("nan"))
+        score = torch.where(weighing & visible, motion_score, float("nan"))
         passed = (iou > self.memory_iou) & (object_score > self.memory_object_score)
         passed &= torch.isnan(score) | (score > self.memory_motion)
-        # The reference never looks back as far as the first tracked frame after the prompt; its traces fix this.
-        passed &= (frame - bank.born).abs() != 1
+        # The reference never reads the memory of the first tracked frame after the prompt, and its traces require this.
+        passed &= (frame - bank.first_frame).abs() != 1
         return Choice(index, score, passed, BoxState(mean, covariance), bank.has_filter | start, stable)
 
     def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
-        """Rows by rank: the newest has row 0, the next one row 1, whatever their ages. The previous frame is read even if it failed."""
+        """Return rows by rank: the newest memory has row 0, the next one row 1, whatever their ages; see `Policy.recent_rows`.
+
+        The memory of the previous frame is read even if it failed the gates.
+        """
         tracked = bank.frames[:, :TRACKED]
         previous = (frame - tracked).abs() == 1
         valid = (tracked != EMPTY) & (bank.passed[:, :TRACKED] | previous)
-        return ranks(tracked, frame, valid), valid
+        return age_ranks(tracked, frame, valid), valid

@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The newest picture as JPEG, made when somebody asks for it and once for all who do.
+"""The newest image as JPEG. The first request encodes the image, and later requests get the same bytes.
 
-A viewer asks for the next picture when it has shown the last one. So a slow one gets fewer, none of them late, and nothing queues up.
+A viewer requests the next image after it has shown the last one. So a slow viewer gets fewer images, each of them current, and no queue
+grows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WATCHED_S = 10.0
-"""Somebody who asked this recently may ask again."""
+"""Time after a request during which the next request is expected."""
 
 
 @dataclass
@@ -29,8 +30,14 @@ class _Picture:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture as it is sent: JPEG, where it is from ("overlay", "camera"), and its number, unlike that of the one before."""
+class EncodedPicture:
+    """An encoded image.
+
+    Attributes:
+        jpeg: the JPEG file.
+        source: "overlay" or "camera".
+        number: number of the image; each image has another one.
+    """
 
     jpeg: bytes
     source: str
@@ -38,11 +45,11 @@ class Shown:
 
 
 class Pictures:
-    """A slot for one picture.
+    """A slot for the newest image.
 
     Args:
-        quality: of the JPEG, 1 to 100.
-        max_rate: pictures a second; more are left out.
+        quality: JPEG quality, 1 to 100.
+        max_rate: maximum number of images per second; the slot drops further images.
     """
 
     def __init__(self, quality: int, max_rate: float) -> None:
@@ -50,50 +57,65 @@ class Pictures:
         self._period = 1.0 / max_rate
         self._condition = threading.Condition()
         self._newest: _Picture | None = None
-        self._next = 0.0
-        self._asked = -WATCHED_S
+        self._due_at = 0.0
+        self._requested_at = -WATCHED_S
         self._closed = False
 
     @property
     def watched(self) -> bool:
-        """Whether pictures are wanted at all."""
-        return time.monotonic() - self._asked < WATCHED_S
+        """True if a viewer requested an image within `WATCHED_S`."""
+        return time.monotonic() - self._requested_at < WATCHED_S
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(width, height) of the newest picture in pixels."""
+        """(width, height) of the newest image in pixels, or None before the first image."""
         newest = self._newest
         return (newest.color.shape[1], newest.color.shape[0]) if newest is not None else None
 
     def due(self) -> bool:
-        """Whether the next picture would be taken, and so is worth converting."""
-        return self.watched and time.monotonic() >= self._next
+        """Return whether a viewer needs the next image, so that the caller should convert it."""
+        return self.watched and time.monotonic() >= self._due_at
 
     def put(self, color: NDArray[np.uint8], source: str) -> None:
-        """Takes an RGB uint8 [H, W, 3] picture, which must not change afterwards."""
+        """Store the newest image.
+
+        Args:
+            color: RGB uint8 [H, W, 3]. The caller must not change it afterwards.
+            source: "overlay" or "camera".
+        """
         with self._condition:
             now = time.monotonic()
-            self._next = max(self._next + self._period, now)  # an even rate, also when pictures come a little early or late
+            self._due_at = max(self._due_at + self._period, now)  # keeps an even rate if images arrive a little early or late
             number = self._newest.number + 1 if self._newest is not None else 1
             self._newest = _Picture(color, source, number)
             self._condition.notify_all()
 
-    def another(self, number: int, timeout: float) -> Shown | None:
-        """The newest picture unless its number is the one given; then, and before the first, waits up to `timeout` seconds for it."""
+    def wait_for_next(self, number: int, timeout: float) -> EncodedPicture | None:
+        """Return the newest image. Wait if it is the one that the viewer already has, or if there is none yet.
+
+        Args:
+            number: number of the viewer's image; 0 before its first image.
+            timeout: maximum time to wait in seconds.
+
+        Returns:
+            The image, or None after the timeout and after `close`.
+        """
         with self._condition:
-            self._asked = time.monotonic()
+            self._requested_at = time.monotonic()
             self._condition.wait_for(lambda: self._closed or (self._newest is not None and self._newest.number != number), timeout)
             picture = self._newest
         if picture is None or picture.number == number:
             return None
         with picture.lock:
             if not picture.jpeg:
-                done, data = cv2.imencode(".jpg", cv2.cvtColor(picture.color, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-                picture.jpeg = data.tobytes() if done else b""
-        return Shown(picture.jpeg, picture.source, picture.number)
+                encoded, data = cv2.imencode(
+                    ".jpg", cv2.cvtColor(picture.color, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, self._quality]
+                )
+                picture.jpeg = data.tobytes() if encoded else b""
+        return EncodedPicture(picture.jpeg, picture.source, picture.number)
 
     def close(self) -> None:
-        """Lets everybody go who waits."""
+        """Wake all waiting viewers."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()

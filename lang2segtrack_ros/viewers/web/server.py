@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Serves the page: its files, the pictures, the tracks, and what is asked for. Every connection, body and wait is bounded."""
+"""HTTP server of the page: files, images, tracks, prompts and removals. Limits apply to every connection, body and wait."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ from lang2segtrack_ros.viewers.web.pictures import Pictures
 
 log = logging.getLogger(__name__)
 IDLE_S = 15.0
-"""A connection may take this long to send a request, or to have none."""
+"""Maximum time in which a connection must send its next request."""
 WORK_S = 20.0
-"""A request may take this long to be answered and the answer to be read."""
+"""Maximum time in which a request must be processed and the client must read the response."""
 PICTURE_WAIT_S = 5.0
-LINGER_BYTES = 1 << 20  # of a refused body that are read, so that the client gets to see the refusal
+"""Maximum time in which a request waits for the next image."""
+LINGER_BYTES = 1 << 20
+"""Maximum number of bytes of a refused body that the server reads, so that the client receives the response."""
 POLL_S = 0.2
-FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+TOO_MANY_CONNECTIONS = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -50,12 +52,13 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the tracker said to a request.
+class TrackerResponse:
+    """The tracker's response to a request.
 
     Attributes:
-        success, message: as in the services.
-        track_ids: the objects the prompt made or corrected.
+        success: True if the tracker carried out the request.
+        message: error, or notes for the user.
+        track_ids: objects that the prompt started or corrected.
     """
 
     success: bool
@@ -64,34 +67,45 @@ class Answer:
 
 
 class Robot(Protocol):
-    """What the page is about. The methods block, raise RefusedError when the tracker cannot be asked, and come on any thread."""
+    """The interface from the page to the tracker.
+
+    The server calls the methods on any thread. They block, and raise RefusedError if the tracker cannot be reached.
+
+    Attributes:
+        pictures: newest image for the viewers.
+    """
 
     pictures: Pictures
 
-    def prompt(self, prompt: PagePrompt) -> Answer:
-        """Asks for objects."""
+    def prompt(self, prompt: PagePrompt) -> TrackerResponse:
+        """Send a prompt and return the response."""
         ...
 
-    def remove(self, kind: str, number: int) -> Answer:
-        """Forgets an object ("track_id") or what is looked for ("prompt_id")."""
+    def remove(self, kind: str, number: int) -> TrackerResponse:
+        """Remove a track or a text prompt.
+
+        Args:
+            kind: "track_id" or "prompt_id".
+            number: the id.
+        """
         ...
 
     def state(self) -> dict[str, Any]:
-        """What is tracked, for JSON."""
+        """Return tracks, text prompts and the current problem, for JSON."""
         ...
 
 
 class PageServer(ThreadingHTTPServer):
-    """The server; `start` serves on threads of its own until `close`.
+    """The HTTP server. From `start` until `close`, it serves each connection on its own thread.
 
     Args:
-        port: 0 takes a free one; see `url`.
-        access: who may use it, and where it listens.
-        robot: what it shows.
-        max_connections: more are turned away.
+        port: TCP port; 0 selects a free one, see `url`.
+        access: access rules and IP address.
+        robot: interface to the tracker.
+        max_connections: maximum number of open connections; the server refuses further ones.
 
     Raises:
-        OSError: the address or port cannot be had.
+        OSError: the address or port is not available.
     """
 
     daemon_threads = True
@@ -101,11 +115,11 @@ class PageServer(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in access.address else socket.AF_INET
         self.access = access
         self.robot = robot
-        self.counted: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
         self.page = {path: ((files(__package__) / "page" / name).read_bytes(), kind) for path, (name, kind) in PAGE.items()}
         self.connections = 0
         self._max_connections = max_connections
-        self._open: set[Handler] = set()
+        self._handlers: set[Handler] = set()
         self._lock = threading.Lock()
         try:
             super().__init__((access.address, port), Handler)
@@ -115,82 +129,102 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """URL of the page."""
         host = f"[{self.access.address}]" if self.address_family == socket.AF_INET6 else self.access.address
         return f"http://{host}:{self.server_address[1]}/"
 
     def start(self) -> None:
-        """Begins to serve."""
+        """Start the server thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Ends everything within a second, also connections that are in the middle of something."""
+        """End the server and all connections within a second, including active requests."""
         self.shutdown()
         self.server_close()
         self.robot.pictures.close()
         with self._lock:
-            handlers = list(self._open)
+            handlers = list(self._handlers)
         for handler in handlers:
-            handler.cut()
+            handler.abort()
 
-    def count(self, what: str) -> None:
-        """Counts something; on any thread."""
+    def count(self, event: str) -> None:
+        """Count an event. Any thread may call the method."""
         with self._lock:
-            self.counted[what] += 1
+            self.counters[event] += 1
 
     def counts(self) -> dict[str, int]:
-        """What was counted so far."""
+        """Return the number of events so far, by name."""
         with self._lock:
-            return dict(self.counted)
+            return dict(self.counters)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Turns a connection away when there are too many; called before a thread is made for it."""
+        """Refuse a connection if too many are open. The base class calls the method before it starts a thread.
+
+        Args:
+            request: socket of the connection.
+            client_address: address of the client.
+        """
         with self._lock:
             self.connections += 1
             if self.connections <= self._max_connections:
                 return True
             self.connections -= 1
-            self.counted["refused: too_many_connections"] += 1
+            self.counters["refused: too_many_connections"] += 1
         with contextlib.suppress(OSError):
             request.setblocking(False)
-            request.send(FULL)
+            request.send(TOO_MANY_CONNECTIONS)
         return False
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serves a connection until it ends."""
+        """Serve a connection until it ends.
+
+        Args:
+            request: socket of the connection.
+            client_address: address of the client.
+        """
         try:
             super().process_request_thread(request, client_address)
         finally:
             with self._lock:
                 self.connections -= 1
 
-    def enter(self, handler: Handler) -> None:
-        """Takes a connection that may have to be cut."""
+    def register(self, handler: Handler) -> None:
+        """Add a connection to those that `service_actions` and `close` may abort."""
         with self._lock:
-            self._open.add(handler)
+            self._handlers.add(handler)
 
-    def leave(self, handler: Handler) -> None:
-        """Forgets it."""
+    def unregister(self, handler: Handler) -> None:
+        """Remove a connection that has ended."""
         with self._lock:
-            self._open.discard(handler)
+            self._handlers.discard(handler)
 
     def service_actions(self) -> None:
-        """Cuts connections whose time is over; called by `serve_forever` several times a second."""
+        """Abort connections past their deadline. `serve_forever` calls the method several times per second."""
         now = time.monotonic()
         with self._lock:
-            overdue = [handler for handler in self._open if now > handler.deadline]
-            self.counted["cut: too_slow"] += sum(handler.busy for handler in overdue)
+            overdue = [handler for handler in self._handlers if now > handler.deadline]
+            self.counters["cut: too_slow"] += sum(handler.busy for handler in overdue)
         for handler in overdue:
-            handler.cut()
+            handler.abort()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Connections that break are nobody's fault; anything else is logged with where it came from."""
+        """Count and log an unexpected error of a connection.
+
+        Args:
+            request: socket of the connection.
+            client_address: address of the client.
+        """
         self.count("failed")
-        log.exception("a request of %s failed", client_address)
+        log.exception("a request from %s failed", client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """A connection of a client.
+
+    Attributes:
+        deadline: time of the monotonic clock after which the server aborts the connection.
+        busy: True while a request is processed, False while the connection waits for one.
+    """
 
     server: PageServer
     protocol_version = "HTTP/1.1"
@@ -200,54 +234,54 @@ class Handler(BaseHTTPRequestHandler):
     busy = False
 
     def handle(self) -> None:
-        """Requests, one after the other, until the connection ends."""
-        self.server.enter(self)
+        """Process requests one after the other until the connection ends."""
+        self.server.register(self)
         try:
             super().handle()
         except (ConnectionError, TimeoutError):
             self.server.count("broken off")
         finally:
-            self.server.leave(self)
+            self.server.unregister(self)
 
     def finish(self) -> None:
-        """Ends the connection, which may be broken already."""
+        """Close the connection, which the client may have closed already."""
         with contextlib.suppress(OSError):
             super().finish()
 
-    def cut(self) -> None:
-        """Ends the connection from another thread."""
+    def abort(self) -> None:
+        """Shut the connection down from another thread."""
         self.deadline = float("inf")
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def handle_one_request(self) -> None:
-        """Reads and answers one request within its time."""
+        """Read and process one request before its deadline."""
         self.busy, self.deadline = False, time.monotonic() + IDLE_S
         super().handle_one_request()
 
     def do_GET(self) -> None:
-        """Files, pictures, tracks."""
-        self._answer(self._get)
+        """Serve files, images and tracks."""
+        self._process(self._get)
 
     def do_POST(self) -> None:
-        """Prompts and removals."""
-        self._answer(self._post)
+        """Accept prompts and removals."""
+        self._process(self._post)
 
-    def _answer(self, work: Any) -> None:
+    def _process(self, method: Any) -> None:
         self.busy, self.deadline = True, time.monotonic() + WORK_S
         try:
-            work(self._url())
+            method(self._url())
         except (ConnectionError, TimeoutError):
             raise
         except RefusedError as error:
             self.server.count(f"refused: {error.reason}")
             extra = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
             if self.command == "POST" and error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
-                self.close_connection = True  # its body may not have been read
+                self.close_connection = True  # the request body may still be unread
             self._send_json(error.status, {"error": str(error)}, extra)
             if self.close_connection:
                 self._linger()
-        except Exception:  # a mistake of ours must not look like a robot that is gone
+        except Exception:  # an error of this server must not look like a lost connection to the robot
             self.server.count("failed")
             log.exception("%s %s failed", self.command, self.path[:100])
             self.close_connection = True
@@ -257,7 +291,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             return urlsplit(self.path)
         except ValueError as error:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "bad_request", f"that is no address: {error}") from error
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "bad_request", f"the URL is not valid: {error}") from error
 
     def _get(self, url: Any) -> None:
         self.server.access.check_site(self.headers, page=url.path in self.server.page)
@@ -271,38 +305,38 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path == "/api/picture":
             self._send_picture(parse_qs(url.query).get("after", ["0"])[0])
         else:
-            self._not_here(url.path, ("/api/prompt", "/api/remove"))
+            self._refuse_path(url.path, ("/api/prompt", "/api/remove"))
 
     def _send_picture(self, after: str) -> None:
         if not (after.isascii() and after.isdigit() and len(after) < 19):
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "bad_request", "after must be the number of the picture before")
-        shown = self.server.robot.pictures.another(int(after), PICTURE_WAIT_S)
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "bad_request", "after must be the number of the previous image")
+        picture = self.server.robot.pictures.wait_for_next(int(after), PICTURE_WAIT_S)
         self.deadline = time.monotonic() + WORK_S
-        if shown is None:
+        if picture is None:
             self._send(HTTPStatus.NO_CONTENT, b"", "")
         else:
-            self._send(HTTPStatus.OK, shown.jpeg, "image/jpeg", {"X-Number": str(shown.number), "X-Source": shown.source})
+            self._send(HTTPStatus.OK, picture.jpeg, "image/jpeg", {"X-Number": str(picture.number), "X-Source": picture.source})
             self.server.count("pictures sent")
 
     def _post(self, url: Any) -> None:
         self.server.access.check_site(self.headers)
         self.server.access.check_token(self.headers)
         if url.path not in ("/api/prompt", "/api/remove"):
-            self._not_here(url.path, ("/api/state", "/api/picture", *self.server.page))
+            self._refuse_path(url.path, ("/api/state", "/api/picture", *self.server.page))
         body = self._body()
         robot = self.server.robot
-        answer = robot.prompt(read_prompt(body)) if url.path == "/api/prompt" else robot.remove(*read_removal(body))
-        if not answer.success:
-            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "by_tracker", answer.message)
-        self._send_json(HTTPStatus.OK, {"message": answer.message, "track_ids": list(answer.track_ids)})
+        response = robot.prompt(read_prompt(body)) if url.path == "/api/prompt" else robot.remove(*read_removal(body))
+        if not response.success:
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "by_tracker", response.message)
+        self._send_json(HTTPStatus.OK, {"message": response.message, "track_ids": list(response.track_ids)})
 
-    def _not_here(self, path: str, other_method: tuple[str, ...]) -> None:
+    def _refuse_path(self, path: str, other_method: tuple[str, ...]) -> None:
         if path in other_method:
-            raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "method", f"{path} does not answer to {self.command}")
-        raise RefusedError(HTTPStatus.NOT_FOUND, "not_found", "there is nothing here")
+            raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "method", f"{path} does not support {self.command}")
+        raise RefusedError(HTTPStatus.NOT_FOUND, "not_found", "there is no such resource")
 
     def _body(self) -> bytes:
-        """The body of a POST; only JSON, which a form of another web site cannot send."""
+        """Read the body of a POST. Only JSON is accepted, because a form of another web site cannot send JSON."""
         if self.headers.get_content_type() != "application/json":
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json", "send JSON, with Content-Type: application/json")
         length = self.headers.get("Content-Length", "")
@@ -312,7 +346,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"the body has more than {MAX_BODY} bytes")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
-            raise ConnectionAbortedError("the client left in the middle of a body")
+            raise ConnectionAbortedError("the client closed the connection before the end of the body")
         return body
 
     def _send_json(self, status: HTTPStatus, value: Mapping[str, Any], extra: Mapping[str, str] | None = None) -> None:
@@ -331,7 +365,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _linger(self) -> None:
-        """Reads on for a moment: closing a connection with unread data would destroy the refusal on its way."""
+        """Read the rest of a refused body for a moment. Closing a connection with unread data would discard the response."""
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(1.0)
@@ -340,4 +374,9 @@ class Handler(BaseHTTPRequestHandler):
                 read += len(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: what goes wrong is counted."""
+        """Log nothing, because the counters report failures.
+
+        Args:
+            format: unused.
+            *args: unused.
+        """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings of the toy world, as `ros2 bag record` would make them."""
+"""Bags of the toy world, in the form that `ros2 bag record` writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOPIC = "/camera/color/image_raw"
 
 
 def header(types: Any, stamp: int) -> Any:
-    """A header of the toy camera."""
+    """Return a header of the toy camera."""
     time = types["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
     return types["std_msgs/msg/Header"](stamp=time, frame_id="camera_color_optical_frame")
 
@@ -37,7 +37,17 @@ def record(
     encoding: str = "rgb8",
     start: int = 0,
 ) -> Path:
-    """A bag of colour images, with a text topic beside them; images are logged 5 ms after their stamps."""
+    """Write a bag with a topic of color images and a topic of text. The log time of an image is 5 ms after its stamp.
+
+    Args:
+        path: folder of the bag.
+        scene: the scene.
+        count: number of images.
+        storage: file format.
+        compression: compression mode.
+        encoding: encoding of the images; "jpeg" for compressed images.
+        start: number of the first image.
+    """
     store = BagMessages().typestore
     types = store.types
     writer = Writer(path, version=9, storage_plugin=storage)
@@ -45,7 +55,7 @@ def record(
     with writer:
         kind = COMPRESSED if encoding == "jpeg" else IMAGE
         images = writer.add_connection(TOPIC, kind, typestore=store, offered_qos_profiles=[offered_qos(5)])
-        words = writer.add_connection("/chatter", "std_msgs/msg/String", typestore=store)
+        texts = writer.add_connection("/chatter", "std_msgs/msg/String", typestore=store)
         for number in range(start, start + count):
             stamp = START_NS + number * PERIOD_NS
             color = scene.render(number).color
@@ -59,14 +69,14 @@ def record(
                 message = types[IMAGE](
                     header=header(types, stamp), height=height, width=width, encoding=encoding, is_bigendian=0, step=3 * width, data=flat
                 )
-            said = store.serialize_cdr(types["std_msgs/msg/String"](data=f"image {number}"), "std_msgs/msg/String")
-            writer.write(words, stamp, said)
+            text = store.serialize_cdr(types["std_msgs/msg/String"](data=f"image {number}"), "std_msgs/msg/String")
+            writer.write(texts, stamp, text)
             writer.write(images, stamp + 5_000_000, store.serialize_cdr(message, kind))
     return path
 
 
 def contents(path: Path) -> Iterator[tuple[str, int, bytes]]:
-    """Topic, log time and bytes of every message of a bag."""
+    """Yield topic, log time and data of every message of a bag."""
     with Reader(path) as reader:
         for connection, stamp, data in reader.messages():
             yield connection.topic, stamp, bytes(data)

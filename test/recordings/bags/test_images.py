@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which of a bag's topics is tracked when none is named."""
+"""Choice of the image topic of a bag, and reading of its images in reverse order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from lang2segtrack_ros.io.result_messages import IMAGE, ResultMessages
 from lang2segtrack_ros.recordings.bag_types import BagError, BagMessages
 from lang2segtrack_ros.recordings.bags.images import BagImages, image_topic
-from lang2segtrack_ros.recordings.bags.messages import Messages
+from lang2segtrack_ros.recordings.bags.messages import MessageCodec
 from lang2segtrack_ros.recordings.bags.reading import BagInput
 from test.recordings.bags.making import header
 
@@ -22,7 +22,7 @@ ENCODINGS = {"rgb8": ((*SHAPE, 3), np.uint8), "mono8": (SHAPE, np.uint8), "16UC1
 
 
 def record(path: Path, topics: dict[str, str]) -> Path:
-    """A bag of one image of each topic, in the given encodings."""
+    """Write a bag with one image for each topic, in the given encodings."""
     library = BagMessages()
     make, store = ResultMessages(library), library.typestore
     rng = np.random.default_rng(0)
@@ -38,40 +38,43 @@ def record(path: Path, topics: dict[str, str]) -> Path:
     "topics",
     [
         {"/cam/infra1/image_rect_raw": "mono8", "/cam/infra2/image_rect_raw": "mono8", "/cam/color/image_raw": "rgb8", "/cam/z": "16UC1"},
-        {"/a/depth": "rgb8", "/cam/color/image_raw": "rgb8"},  # depth that is painted in colours
+        {"/a/depth": "rgb8", "/cam/color/image_raw": "rgb8"},  # depth shown in false colors
         {"/thermal": "mono8", "/z": "32FC1"},
     ],
-    ids=["RealSense", "painted depth", "a single grey camera"],
+    ids=["RealSense", "depth in false colors", "a single gray camera"],
 )
-def test_the_one_with_colours_is_or_the_only_one(tmp_path: Path, topics: dict[str, str]) -> None:
-    wanted = "/cam/color/image_raw" if "/cam/color/image_raw" in topics else "/thermal"
+def test_only_color_topic_or_only_camera_is_chosen(tmp_path: Path, topics: dict[str, str]) -> None:
+    """Most bags have one camera with several topics, and users should not need an option for them."""
+    expected = "/cam/color/image_raw" if "/cam/color/image_raw" in topics else "/thermal"
     with BagInput(record(tmp_path / "bag", topics)) as bag:
-        assert image_topic(bag, "", Messages()) == (wanted, IMAGE)
+        assert image_topic(bag, "", MessageCodec()) == (expected, IMAGE)
 
 
-def test_several_must_be_chosen_from(tmp_path: Path) -> None:
-    """And only those are named that may be meant."""
+def test_several_color_topics_need_a_choice(tmp_path: Path) -> None:
+    """The error must list only the candidates, not infrared and depth topics."""
     with (
         BagInput(record(tmp_path / "bag", {"/left": "rgb8", "/right": "rgb8", "/infra": "mono8", "/z": "16UC1"})) as bag,
-        pytest.raises(BagError, match=r"several topics hold images; choose one with --topic: /left, /right$"),
+        pytest.raises(BagError, match=r"several topics have images; choose one with --topic: /left, /right$"),
     ):
-        image_topic(bag, "", Messages())
+        image_topic(bag, "", MessageCodec())
 
 
-def test_depth_alone_is_nothing_to_track_in(tmp_path: Path) -> None:
+def test_bag_with_depth_only_is_refused(tmp_path: Path) -> None:
+    """The networks need color images."""
     with (
         BagInput(record(tmp_path / "bag", {"/z": "16UC1"})) as bag,
-        pytest.raises(BagError, match="no topic begins with an image that can be tracked in; choose one with --topic: /z"),
+        pytest.raises(BagError, match="no topic begins with an image that can be used for tracking; choose one with --topic: /z"),
     ):
-        image_topic(bag, "", Messages())
+        image_topic(bag, "", MessageCodec())
 
 
-@pytest.mark.parametrize("back_s", [0.01, 0.3, 5.0])
-@pytest.mark.parametrize("at_once", [1, 3, 64])
-def test_the_way_back_finds_the_images_of_the_way_forward(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back_s: float, at_once: int
-) -> None:
-    """Also where the clock was set back between two files of a bag, so that times fall and stretches of time lie over each other."""
+@pytest.mark.parametrize("step_back_s", [0.01, 0.3, 5.0])
+@pytest.mark.parametrize("chunk_images", [1, 3, 64])
+def test_reverse_reading_gives_equal_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_back_s: float, chunk_images: int) -> None:
+    """The backward pass reads the images again.
+
+    In this bag the clock was set back between two files, so log times fall and the time ranges of the files overlap.
+    """
     library = BagMessages()
     make, store = ResultMessages(library), library.typestore
     (tmp_path / "bag").mkdir()
@@ -79,15 +82,15 @@ def test_the_way_back_finds_the_images_of_the_way_forward(
         with Writer(tmp_path / f"part{part}", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
             connection = writer.add_connection("/color", IMAGE, typestore=store)
             for number in range(10 * part, 10 * part + 10):
-                time = round(1e18 + number * 66e6 - part * back_s * 1e9)
+                time = round(1e18 + number * 66e6 - part * step_back_s * 1e9)
                 stamped = header(store.types, number + 1)
                 message = make.image(np.full((*SHAPE, 3), (number, 0, 99), np.uint8), "rgb8", stamped)
                 writer.write(connection, time, bytes(store.serialize_cdr(message, IMAGE)))
         (file,) = (tmp_path / f"part{part}").glob("*.mcap")
         file.rename(tmp_path / "bag" / f"bag_{part}.mcap")
-    monkeypatch.setattr("lang2segtrack_ros.recordings.bags.images.CHUNK_BYTES", at_once * 3 * SHAPE[0] * SHAPE[1])
+    monkeypatch.setattr("lang2segtrack_ros.recordings.bags.images.CHUNK_BYTES", chunk_images * 3 * SHAPE[0] * SHAPE[1])
     with BagInput(tmp_path / "bag") as bag:
-        images = BagImages(bag, "/color", Messages())
+        images = BagImages(bag, "/color", MessageCodec())
         forward = [int(frame.color[0, 0, 0]) for frame in images.frames()]
-        assert len(forward) >= 19, "the first one after the step is out of order"
+        assert len(forward) >= 19, "only the first image after the step back may be out of order"
         assert [int(images.read(number).color[0, 0, 0]) for number in reversed(range(len(forward)))] == forward[::-1]

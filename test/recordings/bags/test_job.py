@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whole bags through the real command's code: what comes out, and what goes wrong in plain words."""
+"""Jobs on whole bags: outputs, resumed runs, damaged bags and errors."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, TextPrompt
 from lang2segtrack_ros.types.rle import Rle
 from test.conftest import body_box, iou
 from test.recordings.bags.making import PERIOD_NS, START_NS, TOPIC, contents, record
-from test.session.test_session_identity import Scripted
+from test.session.test_session_identity import ScriptedDetector
 
 COUNT, PROMPTED = 10, 6
 
 
 def job(source: Path, target: Path, segmenter: Sam2Segmenter, frames: list[SceneFrame], **options: Any) -> BagSummary:
-    """The red circle, boxed on image PROMPTED."""
+    """Run a job; by default it tracks the red circle, with a box prompt on image PROMPTED."""
     options.setdefault("prompts", [Scheduled(PROMPTED, BoxPrompt(body_box(frames[PROMPTED], 1), "red circle"))])
     return BagJob(source, target, lambda: Session(segmenter), BagOptions(**options), lambda *_: None).run()
 
@@ -48,7 +48,7 @@ def job(source: Path, target: Path, segmenter: Sam2Segmenter, frames: list[Scene
     ],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_a_bag_comes_back_with_our_topics(
+def test_new_bag_has_all_input_messages_and_the_result_topics(
     tmp_path: Path,
     segmenter: Sam2Segmenter,
     scene: Scene,
@@ -57,15 +57,19 @@ def test_a_bag_comes_back_with_our_topics(
     compression: CompressionMode,
     encoding: str,
 ) -> None:
-    """Every input message byte by byte, QoS and types; ours with the images' headers and log times; a trace from the first image on."""
+    """The new bag must replace the input bag for its users.
+
+    Input messages stay equal byte by byte, with types and QoS. Results have the headers and log times of the images. The refined trace
+    starts at the first image.
+    """
     source = record(tmp_path / "in", scene, COUNT, storage, compression, encoding)
     summary = job(source, tmp_path / "out", segmenter, frames, overlay=True)
     assert summary.images == COUNT
     assert summary.damage == []
     assert not (tmp_path / "out.work").exists()
 
-    given, made = list(contents(source)), list(contents(tmp_path / "out"))
-    assert [item for item in made if item[0] in (TOPIC, "/chatter")] == given
+    messages, output = list(contents(source)), list(contents(tmp_path / "out"))
+    assert [item for item in output if item[0] in (TOPIC, "/chatter")] == messages
     store = BagMessages().typestore
     with Reader(tmp_path / "out") as reader:
         kinds = {item.topic: item.msgtype for item in reader.connections}
@@ -75,7 +79,7 @@ def test_a_bag_comes_back_with_our_topics(
     with Reader(source) as reader:
         assert {item.topic: item.ext.offered_qos_profiles for item in reader.connections}[TOPIC] == qos[TOPIC]  # type: ignore[union-attr]
 
-    refined = [(stamp, store.deserialize_cdr(data, TYPES["tracks_refined"])) for topic, stamp, data in made if topic == "/tracks_refined"]
+    refined = [(stamp, store.deserialize_cdr(data, TYPES["tracks_refined"])) for topic, stamp, data in output if topic == "/tracks_refined"]
     assert [stamp for stamp, _ in refined] == [START_NS + number * PERIOD_NS + 5_000_000 for number in range(COUNT)]
     for number, (_, message) in enumerate(refined):
         assert message.header.frame_id == "camera_color_optical_frame"
@@ -84,48 +88,50 @@ def test_a_bag_comes_back_with_our_topics(
         assert track.label == "red circle"
         mask = Rle(track.mask.height, track.mask.width, track.mask.counts).decode()
         assert iou(mask, frames[number].instances == 1) > 0.7, number
-    forward = [store.deserialize_cdr(data, TYPES["tracks"]) for topic, _, data in made if topic == "/tracks"]
+    forward = [store.deserialize_cdr(data, TYPES["tracks"]) for topic, _, data in output if topic == "/tracks"]
     assert [len(message.tracks) for message in forward] == [0] * PROMPTED + [1] * (COUNT - PROMPTED)
-    boxes = [store.deserialize_cdr(data, TYPES["detections"]) for topic, _, data in made if topic == "/detections"]
+    boxes = [store.deserialize_cdr(data, TYPES["detections"]) for topic, _, data in output if topic == "/detections"]
     assert boxes[-1].detections[0].results[0].hypothesis.class_id == "red circle"
-    ids = [store.deserialize_cdr(data, TYPES["instance_masks"]) for topic, _, data in made if topic == "/instance_masks"]
+    ids = [store.deserialize_cdr(data, TYPES["instance_masks"]) for topic, _, data in output if topic == "/instance_masks"]
     assert iou(ids[-1].data.view(np.uint16).reshape(240, 320) == 1, frames[COUNT - 1].instances == 1) > 0.7
 
 
 class KilledError(Exception):
-    """Stands for the end of the process: nothing after it runs in the job."""
+    """Simulated end of the process: the job runs no code after it."""
 
 
 @pytest.mark.parametrize(("stage", "at"), [("forward", 8), ("backward", 5), ("writing", 4)])
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+def test_resumed_run_gives_the_same_bag(
     tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame], stage: str, at: int
 ) -> None:
-    """What a run leaves when it ends at any moment, copied away at that moment, leads to the same bag as an uninterrupted run."""
+    """A process can end at any time.
+
+    The test copies the working folder at that time, and resumes from the copy.
+    """
     source = record(tmp_path / "in", scene, COUNT)
     job(source, tmp_path / "whole", segmenter, frames)
     prompts = [Scheduled(PROMPTED, BoxPrompt(body_box(frames[PROMPTED], 1), "red circle"))]
 
     def die(now: str, done: int, total: int | None) -> None:
         if (now, done) == (stage, at):
-            shutil.copytree(tmp_path / "again.work", tmp_path / "left")
+            shutil.copytree(tmp_path / "resumed.work", tmp_path / "copy")
             raise KilledError
 
     options = BagOptions(prompts=prompts, checkpoint_s=0.0)
     with pytest.raises(KilledError):
-        BagJob(source, tmp_path / "again", lambda: Session(segmenter), options, die).run()
-    shutil.rmtree(tmp_path / "again.work")
-    shutil.copytree(tmp_path / "left", tmp_path / "again.work")
-    assert not (tmp_path / "again").exists(), "nothing looks whole before it is"
-    encoded: list[str] = []
-    summary = BagJob(source, tmp_path / "again", lambda: Session(segmenter), options, lambda now, *_: encoded.append(now)).run()
+        BagJob(source, tmp_path / "resumed", lambda: Session(segmenter), options, die).run()
+    shutil.rmtree(tmp_path / "resumed.work")
+    shutil.copytree(tmp_path / "copy", tmp_path / "resumed.work")
+    assert not (tmp_path / "resumed").exists(), "an incomplete bag must not have the final name"
+    stages: list[str] = []
+    summary = BagJob(source, tmp_path / "resumed", lambda: Session(segmenter), options, lambda now, *_: stages.append(now)).run()
     assert summary.resumed_at == (at - 1 if stage == "forward" else COUNT)
-    assert list(contents(tmp_path / "again")) == list(contents(tmp_path / "whole"))
-    assert encoded.count("forward") + summary.resumed_at == COUNT, "what was done is not done again"
+    assert list(contents(tmp_path / "resumed")) == list(contents(tmp_path / "whole"))
+    assert stages.count("forward") + summary.resumed_at == COUNT, "finished images must not be repeated"
 
 
-def test_other_options_do_not_go_on_with_an_old_run(
-    tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
-) -> None:
+def test_run_with_other_prompts_starts_again(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """The records of the earlier run belong to other objects."""
     source = record(tmp_path / "in", scene, 8)
 
     def die(now: str, done: int, total: int | None) -> None:
@@ -138,10 +144,10 @@ def test_other_options_do_not_go_on_with_an_old_run(
     assert job(source, tmp_path / "out", segmenter, frames).resumed_at == 0
 
 
-def test_a_run_that_was_killed_on_the_way_back_may_go_on_without_it(
+def test_run_killed_in_the_backward_pass_can_resume_without_it(
     tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
 ) -> None:
-    """The way forward is kept; its results are those of a run that went forward alone."""
+    """The forward pass is finished. Its results must equal those of a run without a backward pass."""
     source = record(tmp_path / "in", scene, COUNT)
     job(source, tmp_path / "whole", segmenter, frames, backward=False)
 
@@ -149,15 +155,15 @@ def test_a_run_that_was_killed_on_the_way_back_may_go_on_without_it(
         if (now, done) == ("backward", 5):
             raise KilledError
 
-    given = BagOptions(prompts=[Scheduled(PROMPTED, BoxPrompt(body_box(frames[PROMPTED], 1), "red circle"))], checkpoint_s=0.0)
+    options = BagOptions(prompts=[Scheduled(PROMPTED, BoxPrompt(body_box(frames[PROMPTED], 1), "red circle"))], checkpoint_s=0.0)
     with pytest.raises(KilledError):
-        BagJob(source, tmp_path / "out", lambda: Session(segmenter), given, die).run()
+        BagJob(source, tmp_path / "out", lambda: Session(segmenter), options, die).run()
     assert job(source, tmp_path / "out", segmenter, frames, backward=False).resumed_at == COUNT
     assert list(contents(tmp_path / "out")) == list(contents(tmp_path / "whole"))
 
 
-def test_another_mask_is_another_run(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
-    """NumPy writes large masks down alike."""
+def test_run_with_another_mask_starts_again(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """NumPy abbreviates large arrays, so the text of two masks can be equal."""
     source = record(tmp_path / "in", scene, 8)
 
     def die(now: str, done: int, total: int | None) -> None:
@@ -165,18 +171,18 @@ def test_another_mask_is_another_run(tmp_path: Path, segmenter: Sam2Segmenter, s
             raise KilledError
 
     masks = [[Scheduled(0, MaskPrompt(frames[0].instances == body))] for body in (1, 2)]
-    given = BagOptions(prompts=masks[0], checkpoint_s=0.0)
+    options = BagOptions(prompts=masks[0], checkpoint_s=0.0)
     with pytest.raises(KilledError):
-        BagJob(source, tmp_path / "out", lambda: Session(segmenter), given, die).run()
+        BagJob(source, tmp_path / "out", lambda: Session(segmenter), options, die).run()
     assert job(source, tmp_path / "out", segmenter, frames, prompts=masks[1]).resumed_at == 0
 
 
-def test_what_a_killed_recorder_left_in_the_log_of_sqlite_is_read(tmp_path: Path, scene: Scene, segmenter: Sam2Segmenter) -> None:
-    """rosbags opens such a file as if the log beside it were not there, and half of the recording would be gone without a word."""
+def test_messages_in_the_write_ahead_log_of_sqlite_are_read(tmp_path: Path, scene: Scene, segmenter: Sam2Segmenter) -> None:
+    """A killed recorder leaves its latest messages in this log. rosbags ignores the log and would silently lose half of the recording."""
     whole = record(tmp_path / "whole", scene, 12, storage=StoragePlugin.SQLITE3)
     (file,) = whole.glob("*.db3")
-    left = tmp_path / "left"
-    left.mkdir()
+    killed = tmp_path / "killed"
+    killed.mkdir()
     base = sqlite3.connect(file)
     base.execute("PRAGMA journal_mode=WAL")
     base.execute("PRAGMA wal_autocheckpoint=0")
@@ -186,16 +192,18 @@ def test_what_a_killed_recorder_left_in_the_log_of_sqlite_is_read(tmp_path: Path
     base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     base.executemany("INSERT INTO messages (topic_id, timestamp, data) VALUES (?, ?, ?)", rows)
     base.commit()
-    for item in whole.glob("*.db3*"):  # while it is open, as after a power cut
-        shutil.copy(item, left / item.name)
+    for item in whole.glob("*.db3*"):  # while the database is open, as after a power failure
+        shutil.copy(item, killed / item.name)
     base.close()
-    with BagInput(left) as bag:
+    with BagInput(killed) as bag:
         assert sum(1 for _ in bag.messages(TOPIC)) == 12
         assert any("-wal" in sentence for sentence in bag.damage)
 
 
-def test_split_and_unfinished_bags(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
-    """Two files without metadata.yaml, the second cut off in the middle, as a recorder that lost its power leaves them."""
+def test_split_bag_without_metadata_is_read_up_to_the_damage(
+    tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
+) -> None:
+    """A power failure of the recorder leaves files without metadata.yaml, and the last file is incomplete."""
     first, second = record(tmp_path / "a", scene, 7), record(tmp_path / "b", scene, 12, start=7)
     bag = tmp_path / "bag"
     bag.mkdir()
@@ -205,14 +213,15 @@ def test_split_and_unfinished_bags(tmp_path: Path, segmenter: Sam2Segmenter, sce
     summary = job(bag, tmp_path / "out", segmenter, frames)
     assert 8 <= summary.images < 19
     assert any("bag_1.mcap ends or is damaged after" in sentence for sentence in summary.damage)
-    made = [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")]
-    assert made == [*contents(first), *contents(second)][: len(made)]
-    assert sum(topic == TOPIC for topic, _, _ in made) == summary.images
+    copied = [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")]
+    assert copied == [*contents(first), *contents(second)][: len(copied)]
+    assert sum(topic == TOPIC for topic, _, _ in copied) == summary.images
 
 
-def test_a_damaged_database_is_read_up_to_the_damage(
+def test_damaged_database_is_read_up_to_the_damage(
     tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
 ) -> None:
+    """rosbags refuses such a file, but most of its messages are intact."""
     source = record(tmp_path / "in", scene, 12, StoragePlugin.SQLITE3)
     file = source / "in.db3"
     data = file.read_bytes()
@@ -223,15 +232,15 @@ def test_a_damaged_database_is_read_up_to_the_damage(
     assert len([item for item in contents(tmp_path / "out") if item[0] == TOPIC]) == summary.images
 
 
-def test_what_cannot_be_done_is_said(
+def test_invalid_jobs_are_refused_without_output(
     tmp_path: Path, segmenter: Sam2Segmenter, detector: Any, scene: Scene, frames: list[SceneFrame]
 ) -> None:
-    """No output and no working folder are left."""
+    """Each error must give its reason, and leave no output and no working folder."""
     source = record(tmp_path / "in", scene, 3)
     box = [Scheduled(0, BoxPrompt(body_box(frames[0], 1)))]
     with pytest.raises(BagError, match="there is no bag"):
         job(tmp_path / "none", tmp_path / "out", segmenter, frames)
-    with pytest.raises(BagError, match=f"topic /depth is not in the bag; topics of images: {TOPIC}"):
+    with pytest.raises(BagError, match=f"topic /depth is not in the bag; image topics: {TOPIC}"):
         job(source, tmp_path / "out", segmenter, frames, topic="/depth")
     with pytest.raises(BagError, match="topic /chatter is of type std_msgs/msg/String, not sensor_msgs/msg/Image"):
         job(source, tmp_path / "out", segmenter, frames, topic="/chatter")
@@ -242,78 +251,82 @@ def test_what_cannot_be_done_is_said(
     absent = BagOptions(prompts=[Scheduled(0, TextPrompt("green triangle"))])
     with pytest.raises(OfflineError, match='"green triangle" was found on none of the 3 images'):
         BagJob(source, tmp_path / "out", lambda: Session(segmenter, detector), absent, lambda *_: None).run()
-    with pytest.raises(BagError, match='"my mug" cannot stand in a namespace'):
+    with pytest.raises(BagError, match='"my mug" is not valid in a namespace'):
         job(source, tmp_path / "out", segmenter, frames, prompts=box, namespace="/robot/my mug/")
-    strange = record(tmp_path / "strange", scene, 3, encoding="hologram")
+    unsupported = record(tmp_path / "unsupported", scene, 3, encoding="hologram")
     with pytest.raises(BagError, match='encoding "hologram" is not known'):
-        job(strange, tmp_path / "out", segmenter, frames, topic=TOPIC)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "strange"]
+        job(unsupported, tmp_path / "out", segmenter, frames, topic=TOPIC)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "unsupported"]
     job(source, tmp_path / "out", segmenter, frames, prompts=box, backward=False)
-    with pytest.raises(OfflineError, match="is there already"):
+    with pytest.raises(OfflineError, match="already exists"):
         job(source, tmp_path / "out", segmenter, frames, prompts=box)
-    with pytest.raises(BagError, match=r"topics of our names already \(/detections"):
+    with pytest.raises(BagError, match=r"already has topics with the names of our results \(/detections"):
         job(tmp_path / "out", tmp_path / "twice", segmenter, frames, prompts=box)
 
 
-def test_two_runs_do_not_work_on_one_output(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
-    """The second is refused before it touches anything, and the first one's result is whole."""
+def test_second_run_with_the_same_output_is_refused(
+    tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
+) -> None:
+    """The second run must change no file, so that the output of the first run is complete."""
     source = record(tmp_path / "in", scene, COUNT)
-    second: list[str] = []
+    errors: list[str] = []
 
     def meanwhile(stage: str, done: int, total: int | None) -> None:
         if stage == "forward" and done == 8:
             with pytest.raises(OfflineError, match="another run is working on") as refused:
                 job(source, tmp_path / "out", segmenter, frames)
-            second.append(str(refused.value))
+            errors.append(str(refused.value))
 
     options = BagOptions(prompts=[Scheduled(PROMPTED, BoxPrompt(body_box(frames[PROMPTED], 1), "red circle"))])
     summary = BagJob(source, tmp_path / "out", lambda: Session(segmenter), options, meanwhile).run()
-    assert second
+    assert errors
     assert summary.images == COUNT
     assert sorted(item.name for item in tmp_path.iterdir()) == ["in", "out"]
 
 
-def test_a_false_alarm_is_not_something_found(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene) -> None:
-    """A detector that sees something once and never again has found nothing; there is nothing to go back from either."""
+def test_false_alarm_counts_as_nothing_found(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene) -> None:
+    """A single detection stays tentative, so there is no object to report and none for the backward pass."""
     source = record(tmp_path / "in", scene, COUNT)
-    detector = Scripted(lambda frame: [("green triangle", (20.0, 20.0, 60.0, 60.0))] if len(detector.asked) == 1 else [])
+    detector = ScriptedDetector(lambda frame: [("green triangle", (20.0, 20.0, 60.0, 60.0))] if len(detector.queries) == 1 else [])
     options = BagOptions(prompts=[Scheduled(0, TextPrompt("green triangle."))])
     with pytest.raises(OfflineError, match=f"was found on none of the {COUNT} images"):
         BagJob(source, tmp_path / "out", lambda: Session(segmenter, detector), options, lambda *_: None).run()
-    assert detector.asked
+    assert detector.queries
     assert [item.name for item in tmp_path.iterdir()] == ["in"]
 
 
 @pytest.mark.parametrize("compression", [CompressionMode.NONE, CompressionMode.MESSAGE, CompressionMode.FILE], ids=lambda mode: mode.name)
-def test_a_database_with_an_empty_definition_is_sound(
+def test_database_with_an_empty_definition_is_not_damaged(
     tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame], compression: CompressionMode
 ) -> None:
-    """rosbag2 leaves one where the package of a topic is not installed; nothing of the bag is damaged by that."""
+    """rosbag2 writes an empty definition if the package of a topic is not installed. The messages are intact."""
     source = record(tmp_path / "in", scene, COUNT, StoragePlugin.SQLITE3, compression)
-    given = list(contents(source))
+    messages = list(contents(source))
     (file,) = source.glob("in.db3*")
-    packed = compression is CompressionMode.FILE
+    compressed = compression is CompressionMode.FILE
     plain = tmp_path / "plain.db3"
-    plain.write_bytes(zstd.decompress(file.read_bytes()) if packed else file.read_bytes())
+    plain.write_bytes(zstd.decompress(file.read_bytes()) if compressed else file.read_bytes())
     with contextlib.closing(sqlite3.connect(plain)) as base, base:
         base.execute("UPDATE message_definitions SET encoding = '', encoded_message_definition = '' WHERE topic_type LIKE 'std_msgs%'")
-    file.write_bytes(zstd.compress(plain.read_bytes()) if packed else plain.read_bytes())
+    file.write_bytes(zstd.compress(plain.read_bytes()) if compressed else plain.read_bytes())
     summary = job(source, tmp_path / "out", segmenter, frames, backward=False)
     assert summary.damage == []
-    assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == given
+    assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == messages
 
 
-def test_a_single_file_of_compressed_messages(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
-    """Only the metadata beside it says that each message is compressed; without them it shows in the messages."""
+def test_single_file_with_compressed_messages_is_read(
+    tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
+) -> None:
+    """Only metadata.yaml declares the compression. Without metadata.yaml, the reader must detect it from the messages."""
     source = record(tmp_path / "in", scene, COUNT, StoragePlugin.SQLITE3, CompressionMode.MESSAGE)
-    given = list(contents(source))
+    messages = list(contents(source))
     summary = job(source / "in.db3", tmp_path / "out", segmenter, frames, backward=False)
     assert summary.images == COUNT
-    assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == given
+    assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == messages
 
 
-def test_an_image_that_is_not_one_is_left_out(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
-    """Bytes that no message could be are counted, and the rest is tracked."""
+def test_unreadable_image_is_skipped_and_counted(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """One damaged message must not end the run."""
     source = record(tmp_path / "in", scene, COUNT, StoragePlugin.SQLITE3)
     with contextlib.closing(sqlite3.connect(source / "in.db3")) as base, base:
         base.execute("UPDATE messages SET data = x'07070707' WHERE id = (SELECT max(id) FROM messages)")

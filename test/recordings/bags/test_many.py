@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Many bags through the real command, one after the other and on a real Ray of two workers."""
+"""The command on many bags, one after another and on Ray with two workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNT = 4
 
 @pytest.fixture
 def bags(tmp_path: Path, scene: Scene) -> list[Path]:
-    """Two sound bags, and a folder that is none."""
+    """Two intact bags, and a folder that is not a bag."""
     for name in ("one", "two"):
         record(tmp_path / name, scene, COUNT)
     (tmp_path / "three").mkdir()
@@ -34,17 +34,20 @@ def run(bags: list[Path], frames: list[SceneFrame], *more: str) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_each_bag_has_its_own_fate_and_a_second_run_does_the_rest(
+def test_failed_bag_does_not_stop_the_others_and_finished_bags_are_skipped(
     bags: list[Path], frames: list[SceneFrame], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    """A broken bag is told in the table and by the exit code; what is done is not done again; both ways of working agree."""
+    """A run over many bags takes hours, so one broken bag must not stop it, and a second run must not repeat finished bags.
+
+    The table and the exit code must report the broken bag, with and without Ray.
+    """
     if workers > 1:
         pytest.importorskip("ray", reason="Ray has no wheel for this Python")
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]), prepend=":")
         monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-        monkeypatch.setenv("RAY_TMPDIR", "/tmp")  # a socket's path must be short
+        monkeypatch.setenv("RAY_TMPDIR", "/tmp")  # the path of a socket must be short
     assert run(bags, frames, "--workers", str(workers)) == 1
-    assert workers == 1 or os.environ["RAY_USAGE_STATS_ENABLED"] == "0", "Ray tells its makers of its use unless it is told not to"
+    assert workers == 1 or os.environ["RAY_USAGE_STATS_ENABLED"] == "0", "usage statistics must be off"
     printed = capsys.readouterr().out
     table = {line.split()[0]: line.split()[1:] for line in printed.splitlines()[-3:]}
     assert table["one"][:3] == ["done", str(COUNT), "1"]
@@ -57,8 +60,8 @@ def test_each_bag_has_its_own_fate_and_a_second_run_does_the_rest(
     assert capsys.readouterr().out.count("done before") == 4
 
 
-def test_outputs_that_would_collide_are_refused(tmp_path: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anything is done."""
+def test_equal_output_names_are_refused(tmp_path: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]) -> None:
+    """The check must come before any work, because one bag would overwrite the other."""
     assert run([tmp_path / "a" / "bag", tmp_path / "b" / "bag"], frames) == 1
     assert "would both become" in capsys.readouterr().err
     assert pair_up([tmp_path / "in" / "x.mcap", tmp_path / "in" / "y"], tmp_path) == [
@@ -67,13 +70,16 @@ def test_outputs_that_would_collide_are_refused(tmp_path: Path, frames: list[Sce
     ]
 
 
-def test_wrong_numbers_of_workers_are_refused(bags: list[Path], frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]) -> None:
+def test_worker_count_below_one_is_refused(bags: list[Path], frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]) -> None:
+    """The error must name the option."""
     assert run(bags, frames, "--workers", "0") == 1
     assert "--workers is 0" in capsys.readouterr().err
 
 
-def test_a_bag_is_not_its_own_output(tmp_path: Path, frames: list[SceneFrame], scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    """It would be there already, and taken for done."""
+def test_bag_as_its_own_output_is_refused(
+    tmp_path: Path, frames: list[SceneFrame], scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The output would already exist, so the bag would count as finished."""
     record(tmp_path / "one", scene, COUNT)
     assert main(["bag", str(tmp_path / "one"), str(tmp_path / "two"), "--text", "cup.", "--out", str(tmp_path)]) == 1
     assert "would be its own output" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The depth of a colour image, from real messages on a graph: every way to have it, and every way to lack it with its reason."""
+"""Depth of a color image from real messages on a ROS graph: all supported inputs, and the reason for each failure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def info(width: int = WIDTH, height: int = HEIGHT, **changes: Any) -> CameraInfo
 
 
 class Bench:
-    """A source, and somebody who publishes to it."""
+    """A depth source and a node that publishes to it."""
 
     def __init__(self, registration: str = "auto") -> None:
         self.context = rclpy.Context()
@@ -52,9 +52,9 @@ class Bench:
         self.executor.add_node(self.node)
         self.executor.add_node(self.other)
         self.slop = 0.02
-        self.woken = 0
+        self.depth_count = 0
         group = MutuallyExclusiveCallbackGroup()
-        self.source = DepthSource(self.node, group, "auto", registration, lambda: self.slop, self.wake)
+        self.source = DepthSource(self.node, group, "auto", registration, lambda: self.slop, self.count_depth)
         self.publishers = {
             "depth/image_raw": self.other.create_publisher(Image, "depth/image_raw", 10),
             "color/camera_info": self.other.create_publisher(CameraInfo, "color/camera_info", LATCHED),
@@ -62,8 +62,8 @@ class Bench:
             "/tf_static": self.other.create_publisher(TFMessage, "/tf_static", LATCHED),
         }
 
-    def wake(self) -> None:
-        self.woken += 1
+    def count_depth(self) -> None:
+        self.depth_count += 1
 
     def spin(self, until: Callable[[], bool], seconds: float = 10.0) -> bool:
         end = time.monotonic() + seconds
@@ -72,18 +72,18 @@ class Bench:
         return until()
 
     def send(self, topic: str, message: Any) -> None:
-        """Publishes once both sides know each other, and waits for the arrival."""
+        """Publish after both sides have discovered each other, and wait until the message has arrived."""
         publisher = self.publishers[topic]
         assert self.spin(lambda: publisher.get_subscription_count() > 0)
-        before = self.woken
+        before = self.depth_count
         publisher.publish(message)
         if topic == "depth/image_raw":
-            assert self.spin(lambda: self.woken > before)
+            assert self.spin(lambda: self.depth_count > before)
         else:
             self.spin(lambda: False, 0.3)
 
-    def depth(self, at_ms: int, metres: float = 2.0, frame: str = COLOR_FRAME, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
-        self.send("depth/image_raw", MESSAGES.image(np.full(size, metres * 1000, np.uint16), "16UC1", header(at_ms, frame)))
+    def depth(self, at_ms: int, meters: float = 2.0, frame: str = COLOR_FRAME, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
+        self.send("depth/image_raw", MESSAGES.image(np.full(size, meters * 1000, np.uint16), "16UC1", header(at_ms, frame)))
 
     def reason(self, at_ms: int) -> tuple[str, str]:
         with pytest.raises(ConversionError) as raised:
@@ -100,29 +100,29 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    made = Bench()
-    yield made
-    made.close()
+    bench = Bench()
+    yield bench
+    bench.close()
 
 
-def test_both_encodings_and_the_nearest_stamp(bench: Bench) -> None:
+def test_nearest_depth_is_found_in_both_encodings(bench: Bench) -> None:
     bench.send("color/camera_info", info())
     bench.depth(1000, 1.0)
     bench.depth(1033, 2.0)
     bench.send("depth/image_raw", MESSAGES.image(np.full((HEIGHT, WIDTH), 3.0, np.float32), "32FC1", header(1066)))
-    for at, metres in ((1000, 1.0), (1035, 2.0), (1060, 3.0)):
-        assert bench.source.find(header(at), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(metres)
+    for at, meters in ((1000, 1.0), (1035, 2.0), (1060, 3.0)):
+        assert bench.source.find(header(at), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(meters)
 
 
-def test_camera_info_of_another_size_is_scaled(bench: Bench) -> None:
+def test_camera_info_is_scaled_to_image_size(bench: Bench) -> None:
     bench.send("color/camera_info", info(WIDTH * 2, HEIGHT * 2))
     bench.depth(1000)
     found = bench.source.find(header(1000), HEIGHT, WIDTH)
     assert (found.camera.width, found.camera.fx) == (WIDTH, 30.0)
 
 
-def test_what_is_missing_is_told_one_after_the_other(bench: Bench) -> None:
-    """In the order in which a user would find it out."""
+def test_each_missing_input_has_its_own_reason(bench: Bench) -> None:
+    """The reasons appear in the order in which a user fixes them."""
     reason, sentence = bench.reason(1000)
     assert reason == "no_depth"
     assert "/depth/image_raw" in sentence
@@ -153,8 +153,8 @@ def test_what_is_missing_is_told_one_after_the_other(bench: Bench) -> None:
     assert bench.reason(1100)[0] == "unknown_depth_encoding"
 
 
-def test_depth_of_its_own_camera_is_moved_or_told(bench: Bench) -> None:
-    """The depth camera stands 10 cm to the left, so its middle is seen 10 cm further left: at 2 m and 60 px focal length, 3 pixels."""
+def test_depth_of_another_camera_is_reprojected(bench: Bench) -> None:
+    """The depth camera is 10 cm to the left. At 2 m and a focal length of 60 px, the color camera sees the points 3 pixels further left."""
     bench.send("color/camera_info", info())
     image = np.full((HEIGHT, WIDTH), 4.0, np.float32)
     image[20:28, 28:36] = 2.0
@@ -165,37 +165,37 @@ def test_depth_of_its_own_camera_is_moved_or_told(bench: Bench) -> None:
     assert reason == "no_extrinsics"
     assert DEPTH_FRAME in sentence
     assert "/tf_static" in sentence
-    links = []
+    transforms = []
     for child, x in ((COLOR_FRAME, 0.0), (DEPTH_FRAME, -0.1)):
-        link = TransformStamped(header=Header(frame_id="camera_link"), child_frame_id=child)
-        link.transform.translation.x = x
-        link.transform.rotation.w = 1.0
-        links.append(link)
-    bench.send("/tf_static", TFMessage(transforms=links))
+        transform = TransformStamped(header=Header(frame_id="camera_link"), child_frame_id=child)
+        transform.transform.translation.x = x
+        transform.transform.rotation.w = 1.0
+        transforms.append(transform)
+    bench.send("/tf_static", TFMessage(transforms=transforms))
     found = bench.source.find(header(1000), HEIGHT, WIDTH).depth
     assert np.nanmedian(found[20:28, 26:32]) == 2.0
-    assert found[24, 34] != 2.0, "taken where it was"
+    assert found[24, 34] != 2.0, "depth was used without reprojection"
 
 
-def test_settled_when_nothing_better_can_come(bench: Bench) -> None:
+def test_depth_is_settled_when_no_closer_image_can_arrive(bench: Bench) -> None:
     bench.depth(1000)
-    assert bench.source.settled(header(1000))
-    assert bench.source.settled(header(1004)), "near enough"
-    assert not bench.source.settled(header(1015)), "within slop, but a nearer one may come"
+    assert bench.source.is_settled(header(1000))
+    assert bench.source.is_settled(header(1004)), "close enough"
+    assert not bench.source.is_settled(header(1015)), "within slop, but a closer image may arrive"
     bench.depth(1033)
-    assert bench.source.settled(header(1015))
+    assert bench.source.is_settled(header(1015))
 
 
-def test_a_clock_that_goes_back_forgets_the_future(bench: Bench) -> None:
+def test_clock_jump_back_clears_cached_depth(bench: Bench) -> None:
     bench.send("color/camera_info", info())
     bench.depth(60_000, 1.0)
     bench.depth(1000, 2.0)
     assert bench.source.find(header(1000), HEIGHT, WIDTH).depth[0, 0] == 2.0
-    assert not bench.source.settled(header(60_000))
+    assert not bench.source.is_settled(header(60_000))
 
 
 @pytest.mark.parametrize(("registration", "error"), [("registered", ""), ("reproject", "no_depth_camera_info")])
-def test_the_user_may_know_better_than_the_frame_ids(registration: str, error: str) -> None:
+def test_registration_parameter_overrides_frame_ids(registration: str, error: str) -> None:
     bench = Bench(registration)
     try:
         bench.send("color/camera_info", info())
@@ -208,12 +208,12 @@ def test_the_user_may_know_better_than_the_frame_ids(registration: str, error: s
         bench.close()
 
 
-def test_depth_is_kept_while_the_work_on_its_image_takes_long(bench: Bench) -> None:
-    """A second of work is 30 depth images later; without it the advice would be to take depth of another moment."""
+def test_depth_is_kept_while_its_color_image_is_processed(bench: Bench) -> None:
+    """During one second of processing, 30 depth images arrive. Without `expect`, the matching one would be dropped from the cache."""
     bench.send("color/camera_info", info())
     bench.depth(1000, 1.0)
     bench.source.expect(header(1005))
-    bench.source.expect(header(1100))  # its depth image comes after the work has begun
+    bench.source.expect(header(1100))  # its depth image arrives after processing has started
     for number in range(1, 41):
         bench.depth(1000 + 33 * number, 1.0 + number)
     assert bench.source.find(header(1005), HEIGHT, WIDTH).depth[0, 0] == pytest.approx(1.0)
@@ -222,8 +222,8 @@ def test_depth_is_kept_while_the_work_on_its_image_takes_long(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("loop", [("depth_optical",), ("depth_optical", "odom"), ("depth_optical", "odom", "map")])
-def test_a_loop_of_transforms_leads_nowhere(bench: Bench, loop: tuple[str, ...]) -> None:
-    """Two nodes that publish each other's frames; following it for ever would stop masks, services and all."""
+def test_loop_of_transforms_gives_no_extrinsics(bench: Bench, loop: tuple[str, ...]) -> None:
+    """Two nodes may publish each other's frames. An endless search would block the whole node."""
     bench.send("color/camera_info", info())
     bench.send("depth/camera_info", info())
     transforms = []

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth is found by stamp, whatever came when."""
+"""Look-up of messages by stamp, independent of the order of arrival."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ def found(cache: StampCache, seconds: float, slop: float = 0.02) -> float | None
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("seconds", "expected"),
     [(1.0, 1.0), (1.015, 1.0), (1.05, None), (0.0, None), (1.085, 1.1), (5.0, None)],
 )
-def test_nearest_within_the_slop(wanted: float, expected: float | None) -> None:
+def test_nearest_message_is_found_within_slop(seconds: float, expected: float | None) -> None:
     cache = StampCache(5)
-    for seconds in (1.1, 1.0, 1.2):  # out of order, as over best effort
-        cache.add(at(seconds))
-    assert found(cache, wanted) == expected
+    for stamp in (1.1, 1.0, 1.2):  # out of order, as best-effort messages may arrive
+        cache.add(at(stamp))
+    assert found(cache, seconds) == expected
 
 
-def test_the_oldest_leaves() -> None:
+def test_oldest_arrival_is_dropped() -> None:
     cache = StampCache(2)
     for seconds in (1.0, 2.0, 3.0):
         cache.add(at(seconds))
     assert [found(cache, seconds) for seconds in (1.0, 2.0, 3.0)] == [None, 2.0, 3.0]
 
 
-def test_a_bag_that_loops() -> None:
-    """After a jump back old stamps must not keep new ones out."""
+def test_looping_bag_replaces_old_stamps() -> None:
+    """After the clock jumps back, messages with later stamps must not block new ones."""
     cache = StampCache(2)
     for seconds in (100.0, 101.0, 1.0, 2.0):
         cache.add(at(seconds))
     assert found(cache, 2.0) == 2.0
 
 
-def test_of_equal_stamps_the_latest_is_taken() -> None:
-    """As of a camera without a clock, or under simulated time that stands still."""
+def test_latest_arrival_wins_for_equal_stamps() -> None:
+    """A camera without a clock, or a stopped simulation clock, repeats one stamp."""
     cache = StampCache(16)
     for number in range(30):
         cache.add(SimpleNamespace(header=SimpleNamespace(stamp=Time(seconds=1.0).to_msg()), number=number))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The web page's graph for tests: toy camera, track_node and web_node as processes, a plain HTTP client, and one who knows the truth."""
+"""ROS graph for tests of the web page: toy camera, track_node and web_node as processes, an HTTP client, and ground truth."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SIZE = (320, 240)
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back over HTTP."""
+    """HTTP response."""
 
     status: int
     headers: Message
@@ -49,7 +49,7 @@ class Reply:
 
 
 class Page:
-    """A plain client of a web node; `opener` knows of no proxy."""
+    """HTTP client of a web node, without a proxy."""
 
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url
@@ -57,11 +57,11 @@ class Page:
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ask(self, path: str, body: Any = None, headers: dict[str, str] | None = None, method: str | None = None) -> Reply:
-        """GET, or POST of a JSON value or of bytes."""
+        """Send GET, or POST with a JSON value or bytes."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        given = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        given |= {"Content-Type": "application/json"} if data is not None else {}
-        request = urllib.request.Request(self.url + path, data, {**given, **(headers or {})}, method=method)
+        all_headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        all_headers |= {"Content-Type": "application/json"} if data is not None else {}
+        request = urllib.request.Request(self.url + path, data, {**all_headers, **(headers or {})}, method=method)
         try:
             with self.opener.open(request, timeout=60) as response:
                 return Reply(response.status, response.headers, response.read())
@@ -69,25 +69,25 @@ class Page:
             return Reply(error.code, error.headers, error.read())
 
     def state(self) -> Any:
-        """The state; asked for a little later than the one before, which is kept for a moment."""
+        """Return the current state. The pause is longer than the time for which web_node caches a state."""
         time.sleep(0.4)
         return self.ask("api/state").json
 
     def tracks(self) -> dict[int, dict[str, Any]]:
-        """The state's tracks by id."""
+        """Return the tracks of the state by id."""
         return {track["id"]: track for track in self.state()["tracks"]}
 
     def find(self, label: str) -> int:
-        """The id of the object with a label, as soon as there is one: on a busy machine a prompt is answered before its image comes."""
+        """Wait for an object with a label and return its id. On a busy machine, a prompt is answered before its image arrives."""
         end = time.monotonic() + 60
         while time.monotonic() < end:
             for number, track in self.tracks().items():
                 if track["label"] == label:
                     return number
-        raise AssertionError(f"no object is called {label}")
+        raise AssertionError(f"no object has the label {label}")
 
     def clear(self) -> None:
-        """Removes everything; what a look that was under way still finds, too."""
+        """Remove all tracks and text prompts, also objects from a detection that was still running."""
         while (state := self.state())["tracks"] or state["looking_for"]:
             for text in state["looking_for"]:
                 self.ask("api/remove", {"prompt_id": text["id"]})
@@ -95,13 +95,13 @@ class Page:
                 self.ask("api/remove", {"track_id": track["id"]})
 
 
-class Witness:
-    """Hears tracks, the camera's truth and diagnostics of a graph."""
+class GraphObserver:
+    """Subscriber of tracks, ground truth and diagnostics."""
 
     def __init__(self, domain: int) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node("witness", context=self.context)
+        self.node = rclpy.create_node("observer", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.truth: dict[int, np.ndarray] = {}
@@ -126,7 +126,7 @@ class Witness:
                 self.counts = {item.key: item.value for item in status.values}
 
     def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
-        """Listens until something is the case; whether it is."""
+        """Spin until a condition holds. Return True if it holds in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.05)
@@ -135,16 +135,16 @@ class Witness:
         return False
 
     def box_of(self, body: int) -> tuple[float, float, float, float]:
-        """Where a body is on the next image; older ones may still be queued."""
+        """Return the box of a body on the next image. Older images may still be queued."""
         now = self.node.get_clock().now().nanoseconds
         assert self.until(lambda: max(self.truth, default=0) >= now)
         rows, columns = np.nonzero(self.truth[max(self.truth)] == body)
         return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 
-    def sees(self, track_id: int, body: int) -> bool:
-        """Whether a track comes to follow a body."""
+    def follows_body(self, track_id: int, body: int) -> bool:
+        """Return True if a track covers a body within the time limit."""
 
-        def follows() -> bool:
+        def overlaps() -> bool:
             for stamp in sorted(set(self.tracks) & set(self.truth)):
                 truth, tracks = self.truth.pop(stamp) == body, self.tracks.pop(stamp).tracks
                 masks = [track.mask for track in tracks if track.id == track_id and track.mask.counts]
@@ -152,7 +152,7 @@ class Witness:
                     return True
             return False
 
-        return self.until(follows)
+        return self.until(overlaps)
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -161,7 +161,7 @@ class Witness:
 
 
 def page_of(processes: Processes, name: str, token: str = "") -> Page:
-    """The page of a web node that has been started, as soon as it is there."""
+    """Wait until a started web node serves, and return a client of its page."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         found = re.search(r"the page is at (\S+/)", processes.log(name))
@@ -174,28 +174,28 @@ def page_of(processes: Processes, name: str, token: str = "") -> Page:
 
 @dataclass(frozen=True)
 class PageGraph:
-    """A whole graph that works."""
+    """Running graph with a client and an observer."""
 
     page: Page
-    witness: Witness
+    observer: GraphObserver
     processes: Processes
 
 
 @contextlib.contextmanager
 def page_graph(logs: Path, *, token: str = TOKEN, fps: float = 6.0, size: tuple[int, int] = SIZE) -> Iterator[PageGraph]:
-    """Camera, tracker and page, ready when tracks are published."""
+    """Start camera, tracker and page. Continue after tracks are published."""
     with isolated_environment() as environment, Processes(environment, logs) as processes:
         stream = ["-p", f"fps:={fps}", "-p", f"width:={size[0]}", "-p", f"height:={size[1]}"]
         processes.start("camera", [*executable("toy_camera"), "--ros-args", *stream])
         toy = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", "device:=cpu"]
         processes.start("track_node", [*executable("track_node"), "--ros-args", *toy, *REMAP])
-        given = ["-p", "port:=0", *(["-p", f"token:={token}"] if token else [])]
-        processes.start("web_node", [*executable("web_node"), "--ros-args", *given, *REMAP])
-        witness = Witness(int(environment["ROS_DOMAIN_ID"]))
+        arguments = ["-p", "port:=0", *(["-p", f"token:={token}"] if token else [])]
+        processes.start("web_node", [*executable("web_node"), "--ros-args", *arguments, *REMAP])
+        observer = GraphObserver(int(environment["ROS_DOMAIN_ID"]))
         try:
             page = page_of(processes, "web_node", token)
-            assert witness.until(lambda: bool(witness.tracks), 120.0), processes.log("track_node")
-            yield PageGraph(page, witness, processes)
+            assert observer.until(lambda: bool(observer.tracks), 120.0), processes.log("track_node")
+            yield PageGraph(page, observer, processes)
             processes.check()
         finally:
-            witness.close()
+            observer.close()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The component container through its services: cameras and trackers in one process, one set of weights, refusals in sentences."""
+"""The component container through its services: cameras and trackers in one process, shared weights, refused requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRACKER, CAMERA = "lang2segtrack::TrackNode", "lang2segtrack::ToyCamera"
 
 
 class Client:
-    """What `ros2 component` and a user of the nodes do, in one node."""
+    """Node that sends the requests of `ros2 component` and of a user of the loaded nodes."""
 
     def __init__(self, domain: int, container: str = "/ComponentManager") -> None:
         self.context = rclpy.Context()
@@ -57,16 +57,16 @@ class Client:
         if name not in self.clients:
             client = self.clients[name] = self.node.create_client(kind, name)
             assert self.spin(60.0, client.service_is_ready), f"{name} is not offered"
-            self.spin(0.3)  # the way back is found a little later than the way there, and the middleware drops answers without one
+            self.spin(0.3)  # DDS discovers the response path a little later and drops responses before that
         future = self.clients[name].call_async(kind.Request(**fields))
         assert self.spin(60.0, future.done), f"{name} did not answer"
         return future.result()
 
     def load(self, plugin: str, parameters: dict[str, Any] | None = None, extra: dict[str, Any] | None = None, **fields: Any) -> Any:
-        given = {"package_name": "lang2segtrack", "plugin_name": plugin, **fields}
+        request = {"package_name": "lang2segtrack", "plugin_name": plugin, **fields}
         for field, values in (("parameters", parameters), ("extra_arguments", extra)):
-            given[field] = [Parameter(name, value=value).to_parameter_msg() for name, value in (values or {}).items()]
-        return self.call(LoadNode, f"{self.container}/_container/load_node", **given)
+            request[field] = [Parameter(name, value=value).to_parameter_msg() for name, value in (values or {}).items()]
+        return self.call(LoadNode, f"{self.container}/_container/load_node", **request)
 
     def unload(self, number: int) -> Any:
         return self.call(UnloadNode, f"{self.container}/_container/unload_node", unique_id=number)
@@ -83,7 +83,7 @@ class Client:
 
 @pytest.fixture
 def manager() -> Iterator[ComponentManager]:
-    """A container in this process, so that the test can look into it; everything else goes through its services."""
+    """Run a container in this process, so that tests can read its state. All requests use its services."""
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
     node = ComponentManager(context=context)
@@ -108,16 +108,16 @@ def manager() -> Iterator[ComponentManager]:
 
 @pytest.fixture
 def client(manager: ComponentManager) -> Iterator[Client]:
-    made = Client(int(os.environ["ROS_DOMAIN_ID"]))
-    yield made
-    made.close()
+    client = Client(int(os.environ["ROS_DOMAIN_ID"]))
+    yield client
+    client.close()
 
 
-def test_two_cameras_and_two_trackers_share_one_set_of_weights(manager: ComponentManager, client: Client, frames: list[SceneFrame]) -> None:
-    """The whole use: both track, the weights exist once, one is unloaded and the other goes on, the last one takes the weights along."""
-    heard: dict[str, list[TrackArray]] = {"/left": [], "/right": []}
+def test_two_trackers_share_weights_and_unload_independently(manager: ComponentManager, client: Client, frames: list[SceneFrame]) -> None:
+    """Both trackers work with one copy of the weights. After one is unloaded, the other continues."""
+    received: dict[str, list[TrackArray]] = {"/left": [], "/right": []}
     numbers = {}
-    for side, messages in heard.items():
+    for side, messages in received.items():
         client.node.create_subscription(TrackArray, f"{side}/tracks", messages.append, QoSProfile(depth=20))
         camera = client.load(CAMERA, SMALL, node_namespace=side, remap_rules=["~/color/image_raw:=color/image_raw"])
         assert (camera.success, camera.full_node_name) == (True, f"{side}/camera"), camera.error_message
@@ -128,10 +128,10 @@ def test_two_cameras_and_two_trackers_share_one_set_of_weights(manager: Componen
     assert client.call(GetState, "/left/eye/get_state").current_state.label == "active"
 
     x1, y1, x2, y2 = body_box(frames[0], 1)
-    for side in heard:
+    for side in received:
         answer = client.call(AddBoxPrompt, f"{side}/add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label=side)
         assert answer.success, answer.message
-    for side, messages in heard.items():
+    for side, messages in received.items():
         assert client.spin(20.0, lambda messages=messages: bool(messages and messages[-1].tracks)), side  # type: ignore[misc]
         assert [track.label for track in messages[-1].tracks] == [side]
 
@@ -146,16 +146,16 @@ def test_two_cameras_and_two_trackers_share_one_set_of_weights(manager: Componen
     assert client.unload(numbers["/left"]).success
     assert numbers["/left"] not in client.listed()
     client.spin(1.0)
-    before = len(heard["/left"]), len(heard["/right"])
-    assert client.spin(20.0, lambda: len(heard["/right"]) > before[1] + 2), "the one that stays must go on"
-    assert [track.label for track in heard["/right"][-1].tracks] == ["/right"]
-    assert len(heard["/left"]) == before[0]
-    again = client.unload(numbers["/left"])
-    assert not again.success
-    assert f"No node found with unique_id: {numbers['/left']}" in again.error_message
+    before = len(received["/left"]), len(received["/right"])
+    assert client.spin(20.0, lambda: len(received["/right"]) > before[1] + 2), "the remaining node must continue"
+    assert [track.label for track in received["/right"][-1].tracks] == ["/right"]
+    assert len(received["/left"]) == before[0]
+    second = client.unload(numbers["/left"])
+    assert not second.success
+    assert f"No node found with unique_id: {numbers['/left']}" in second.error_message
     reloaded = client.load(TRACKER, TOY, node_namespace="/left", node_name="eye")
     assert reloaded.success, reloaded.error_message
-    assert reloaded.unique_id == 5, "an id is never given twice"
+    assert reloaded.unique_id == 5, "an id is never reused"
 
 
 @pytest.mark.parametrize(
@@ -165,41 +165,41 @@ def test_two_cameras_and_two_trackers_share_one_set_of_weights(manager: Componen
         (TRACKER, {"package_name": "demo_nodes_cpp"}, 'package "demo_nodes_cpp"'),
         (TRACKER, {"parameters": {**TOY, "detect_every": "often"}}, "detect_every"),
         (TRACKER, {"parameters": {**TOY, "detect_every": 0}}, "detect_every"),
-        (TRACKER, {"parameters": {**TOY, "policy": "samurei"}}, 'policy is "samurei"; it must be one of'),
+        (TRACKER, {"parameters": {**TOY, "policy": "samurei"}}, 'could not start: no memory policy is called "samurei"'),
         (TRACKER, {"parameters": {**TOY, "segmenter": "sam77"}}, 'could not start: no segmenter is called "sam77"'),
         (CAMERA, {"parameters": {"width": 7}}, "width is 7"),
         (CAMERA, {"node_name": "two words"}, "two words"),
         (CAMERA, {"node_namespace": "no//namespace"}, "no//namespace"),
         (CAMERA, {"remap_rules": ["nonsense"]}, "nonsense"),
         (CAMERA, {"extra": {"use_intra_process_comms": "yes"}}, "'use_intra_process_comms' must be a boolean"),
-        (CAMERA, {"log_level": 7}, "log level 7 is none; there are: 10 DEBUG"),
+        (CAMERA, {"log_level": 7}, "log level 7 does not exist; choose from: 10 DEBUG"),
     ],
 )
-def test_what_cannot_be_loaded_is_told(client: Client, plugin: str, fields: dict[str, Any], words: str) -> None:
-    """And nothing of it stays: neither in the list nor in the way of the next one."""
+def test_failed_load_reports_reason_and_keeps_nothing(client: Client, plugin: str, fields: dict[str, Any], words: str) -> None:
+    """The node must not stay in the list, and must not block the next load."""
     answer = client.load(plugin, **fields)
     assert not answer.success
     assert words in answer.error_message
     assert client.listed() == {}
 
 
-def test_names_are_taken_once(client: Client) -> None:
-    """Two nodes of one name would answer each other's services."""
+def test_duplicate_node_name_is_refused(client: Client) -> None:
+    """Two nodes with one name would respond to each other's service requests."""
     assert client.load(CAMERA, SMALL, node_name="eye", log_level=40, extra={"unheard_of": 1}).success
     second = client.load(CAMERA, SMALL, node_name="eye")
     assert not second.success
-    assert "/camera/eye is loaded already, as number 1: give another node name or namespace" in second.error_message
+    assert "/camera/eye is already loaded with id 1: choose another node name or namespace" in second.error_message
     assert client.load(CAMERA, SMALL, node_name="other").success
     assert client.listed() == {1: "/camera/eye", 2: "/camera/other"}
 
 
-def test_every_plugin_can_be_loaded_and_unloaded(client: Client) -> None:
-    """With as little as each needs; twice, so that what the first left behind, such as an open port, shows."""
-    least = {TRACKER: {**TOY, "autostart": False}, CAMERA: SMALL, "lang2segtrack::WebNode": {"port": 18473}}
-    assert set(least) == set(PLUGINS)
+def test_every_plugin_loads_and_unloads_twice(client: Client) -> None:
+    """The second load fails if the first one left something behind, such as an open port."""
+    minimal = {TRACKER: {**TOY, "autostart": False}, CAMERA: SMALL, "lang2segtrack::WebNode": {"port": 18473}}
+    assert set(minimal) == set(PLUGINS)
     for _ in range(2):
         numbers = []
-        for plugin, parameters in least.items():
+        for plugin, parameters in minimal.items():
             answer = client.load(plugin, parameters)
             assert answer.success, answer.error_message
             numbers.append(answer.unique_id)
@@ -207,14 +207,14 @@ def test_every_plugin_can_be_loaded_and_unloaded(client: Client) -> None:
         assert client.listed() == {}
 
 
-def test_a_node_without_autostart_waits_for_its_transitions(client: Client) -> None:
+def test_node_without_autostart_stays_unconfigured(client: Client) -> None:
     loaded = client.load(TRACKER, {**TOY, "segmenter": "sam77", "autostart": False})
     assert loaded.success, loaded.error_message
     assert client.call(GetState, "/track_node/get_state").current_state.label == "unconfigured"
 
 
-def test_a_node_that_was_shut_down_by_its_own_services_can_be_unloaded(client: Client) -> None:
-    """A second shutdown is an error in rclpy; it must neither leave the caller waiting nor end the container."""
+def test_node_shut_down_by_its_own_service_can_be_unloaded(client: Client) -> None:
+    """A second shutdown is an error in rclpy. The caller must get a response, and the container must keep running."""
     for name in ("one", "two"):
         assert client.load(TRACKER, {"autostart": False}, node_name=name).success
     shutdown = Transition(id=Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
@@ -224,8 +224,8 @@ def test_a_node_that_was_shut_down_by_its_own_services_can_be_unloaded(client: C
     assert client.listed() == {2: "/two"}
 
 
-def test_a_web_page_serves_while_it_is_loaded(client: Client) -> None:
-    """And one that would let strangers in leaves nothing behind, so that the next one can have its port."""
+def test_web_node_serves_while_loaded_and_frees_its_port(client: Client) -> None:
+    """Also a refused web node, whose address needs a token, must leave nothing behind."""
     refused = client.load("lang2segtrack::WebNode", {"address": "0.0.0.0", "port": 0})
     assert "a token is needed" in refused.error_message
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -239,8 +239,8 @@ def test_a_web_page_serves_while_it_is_loaded(client: Client) -> None:
     assert client.load("lang2segtrack::WebNode", {"port": port}).success
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_the_executable_ends_with_all_its_nodes(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_executable_with_all_nodes(tmp_path: Path, number: signal.Signals) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         process = processes.start(
             "container", [*executable("component_container"), "--ros-args", "-r", "__node:=box", "-r", "__ns:=/robot"]
@@ -251,6 +251,6 @@ def test_the_executable_ends_with_all_its_nodes(tmp_path: Path, how: signal.Sign
             assert client.load(TRACKER, TOY).full_node_name == "/track_node"
         finally:
             client.close()
-        process.send_signal(how)
+        process.send_signal(number)
         assert process.wait(20) == 0
         assert "Traceback" not in processes.log("container")

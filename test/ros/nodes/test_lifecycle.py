@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""track_node's transitions from inside: what each leaves behind, what failed ones say, and that the node can go on from there."""
+"""Lifecycle transitions of track_node: freed resources, messages of failed transitions, and recovery after a failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lang2segtrack_ros.ros.nodes.track_node import TrackNode
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
 
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
-TOY = {"segmenter": "toy", "detector": "toy", "device": "cpu", "image_size": 224}  # a size of its own: not shared with other tests
+TOY = {"segmenter": "toy", "detector": "toy", "device": "cpu", "image_size": 224}  # this size is not shared with other tests
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def own_threads() -> list[str]:
     return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("lang2segtrack"))
 
 
-def held(node: TrackNode) -> list[weakref.ref[Any]]:
-    """The networks of a configured node and one of the tensors of each."""
+def network_references(node: TrackNode) -> list[weakref.ref[Any]]:
+    """Return weak references to the networks of a configured node and to one parameter of each."""
     assert node.engine is not None
     networks = node.engine.call(lambda session: (session.tracker.segmenter, session.detector)).result(timeout=20)
     return [weakref.ref(item) for network in networks for item in (network, next(network.model.parameters()))]
@@ -72,7 +72,7 @@ def held(node: TrackNode) -> list[weakref.ref[Any]]:
         ({"text": ". ".join(f"red circle {number}" for number in range(66))}, "the detector reads at most", {"text": ""}),
     ],
 )
-def test_a_node_that_could_not_be_configured_can_be_once_the_parameter_is_right(
+def test_configure_succeeds_after_wrong_parameter_is_corrected(
     node: TrackNode, wrong: dict[str, Any], words: str, right: dict[str, Any]
 ) -> None:
     put(node, **wrong)
@@ -84,14 +84,14 @@ def test_a_node_that_could_not_be_configured_can_be_once_the_parameter_is_right(
     assert (state(node), node.problem) == ("inactive", "")
 
 
-def test_cleanup_frees_the_networks_each_time(node: TrackNode) -> None:
-    """A tensor or a thread that stays is memory that a robot which changes its weights does not get back."""
-    node.trigger_configure()  # once, so that what libraries keep for good is there
+def test_cleanup_frees_networks_every_time(node: TrackNode) -> None:
+    """A leaked tensor or thread would cost memory each time that a robot changes its weights."""
+    node.trigger_configure()  # first, so that later cycles do not count what libraries keep forever
     node.trigger_cleanup()
     tensors = live_tensors()
     for _ in range(3):
         assert node.trigger_configure() == SUCCESS
-        networks = held(node)
+        networks = network_references(node)
         assert len(own_threads()) == 4, "engine, detector, single images, publisher"
         assert node.trigger_activate() == SUCCESS
         assert node.trigger_deactivate() == SUCCESS
@@ -101,8 +101,8 @@ def test_cleanup_frees_the_networks_each_time(node: TrackNode) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_cleanup_frees_the_gpu(node: TrackNode) -> None:
-    """Other processes get the memory back, not only torch's cache."""
+def test_cleanup_frees_gpu_memory(node: TrackNode) -> None:
+    """The memory must be free for other processes, not only for torch's cache."""
     put(node, device="cuda", image_size=0)
     node.trigger_configure()
     used = torch.cuda.memory_reserved()
@@ -111,10 +111,10 @@ def test_cleanup_frees_the_gpu(node: TrackNode) -> None:
 
 
 @pytest.mark.parametrize("transitions", [[], ["configure"], ["configure", "activate"]], ids=["unconfigured", "inactive", "active"])
-def test_shutdown_from_every_state(node: TrackNode, transitions: list[str]) -> None:
+def test_shutdown_frees_networks_in_every_state(node: TrackNode, transitions: list[str]) -> None:
     for name in transitions:
         assert getattr(node, f"trigger_{name}")() == SUCCESS
-    networks = held(node) if transitions else []
+    networks = network_references(node) if transitions else []
     assert node.trigger_shutdown() == SUCCESS
     assert (state(node), own_threads()) == ("finalized", [])
     assert [reference() for reference in networks] == [None] * len(networks)
@@ -125,12 +125,10 @@ def broken(*_: Any, **__: Any) -> None:
 
 
 @pytest.mark.parametrize("transition", ["configure", "activate", "deactivate", "cleanup"])
-def test_a_transition_that_raises_is_told_and_leaves_a_node_to_begin_anew(
-    node: TrackNode, transition: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """rclpy ends such a transition in error processing without a word; nothing may be left running behind an unconfigured node."""
-    before = ["configure", "activate", "deactivate", "cleanup"]
-    for name in before[: before.index(transition)]:
+def test_failing_transition_is_reported_and_node_can_restart(node: TrackNode, transition: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """rclpy silently moves such a node to error processing. No thread may keep running after that."""
+    order = ["configure", "activate", "deactivate", "cleanup"]
+    for name in order[: order.index(transition)]:
         assert getattr(node, f"trigger_{name}")() == SUCCESS
     with monkeypatch.context() as patch:
         if transition in ("configure", "activate"):
@@ -147,7 +145,7 @@ def test_a_transition_that_raises_is_told_and_leaves_a_node_to_begin_anew(
     assert state(node) == "active"
 
 
-def test_a_transition_that_is_not_possible_changes_nothing(node: TrackNode) -> None:
+def test_impossible_transition_changes_nothing(node: TrackNode) -> None:
     assert node.trigger_activate() == ERROR
     assert state(node) == "unconfigured"
     assert node.trigger_configure() == SUCCESS
@@ -155,12 +153,12 @@ def test_a_transition_that_is_not_possible_changes_nothing(node: TrackNode) -> N
     assert state(node) == "inactive"
 
 
-def test_parameters_in_flight(node: TrackNode) -> None:
-    """Those that need other networks are refused with a sentence until cleanup, the others apply at once; a bad set applies nothing."""
+def test_parameters_of_a_configured_node(node: TrackNode) -> None:
+    """Fixed parameters are refused until cleanup. Dynamic ones apply at once. A set with one refused parameter applies none."""
     assert node.autostart()
     (fixed,) = put(node, image_size=192)
     assert not fixed.successful
-    assert fixed.reason == "image_size is fixed while the node is configured: clean it up first, or set it at start"
+    assert fixed.reason == "image_size is fixed while the node is configured: run the cleanup transition first, or set it at start"
     assert all(answer.successful for answer in put(node, detect_every=9, lost_after_s=0.5))
     assert node.engine is not None
     assert node.engine.call(lambda session: (session.detect_every, session.lifecycle.lost_after_s)).result(timeout=20) == (9, 0.5)

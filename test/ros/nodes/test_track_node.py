@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""track_node as a process of its own, on a real graph, seen from outside: prompts, outputs, bad input, life cycle, exit."""
+"""track_node in its own process on a real ROS graph: prompts, outputs, bad input, lifecycle, exit."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from lang2segtrack.srv import (
     SegmentImage,
 )
 from lang2segtrack_ros.io.image_messages import stamp_ns
-from lang2segtrack_ros.ros.outputs.annotations import annotations_class
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
+from lang2segtrack_ros.ros.support.interfaces import ANNOTATIONS
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame, demo_scene
 from lang2segtrack_ros.types.results import TrackStatus
@@ -51,16 +51,21 @@ from test.conftest import body_box, iou
 TOY = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", "device:=cpu"]
 
 
-class Outsider:
-    """A camera and a listener in one: shows frames to the node and keeps what it answers."""
+class NodeTester:
+    """Camera and subscriber in one: publishes frames to the node and records its messages.
+
+    Attributes:
+        received: messages by topic.
+        stamp: stamp of the last published image in nanoseconds.
+    """
 
     def __init__(self, domain: int, namespace: str = "") -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node("outsider", context=self.context, namespace=namespace)
+        self.node = rclpy.create_node("tester", context=self.context, namespace=namespace)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
-        self.heard: dict[str, list[Any]] = {}
+        self.received: dict[str, list[Any]] = {}
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for topic, kind, qos in (
             ("tracks", TrackArray, QoSProfile(depth=50)),
@@ -69,10 +74,10 @@ class Outsider:
             ("overlay", Image, QoSProfile(depth=50)),
             ("label_info", LabelInfo, latched),
             ("/diagnostics", DiagnosticArray, QoSProfile(depth=50)),
-            *([("annotations", annotations_class(), QoSProfile(depth=50))] if annotations_class() is not None else []),
+            *([("annotations", ANNOTATIONS.message_class, QoSProfile(depth=50))] if ANNOTATIONS.message_class is not None else []),
         ):
-            self.heard[topic] = []
-            self.node.create_subscription(kind, topic, self.heard[topic].append, qos)
+            self.received[topic] = []
+            self.node.create_subscription(kind, topic, self.received[topic].append, qos)
         self.camera = self.node.create_publisher(Image, "color/image_raw", QoSProfile(depth=2))
         self.stamp = 1_000_000_000
 
@@ -102,15 +107,15 @@ class Outsider:
         self.camera.publish(message)
 
     def step(self, frame: SceneFrame) -> TrackArray:
-        """Shows a frame until its tracks are published; DDS may lose the first ones while it is still connecting."""
+        """Publish a frame until its tracks arrive. DDS may lose the first messages while it connects."""
         for _ in range(10):
             self.show(frame.color)
-            if self.spin(3.0, lambda: any(stamp_ns(item.header.stamp) == self.stamp for item in self.heard["tracks"])):
-                return self.heard["tracks"][-1]
-        raise AssertionError("an image was shown ten times and never answered")
+            if self.spin(3.0, lambda: any(stamp_ns(item.header.stamp) == self.stamp for item in self.received["tracks"])):
+                return self.received["tracks"][-1]
+        raise AssertionError("an image was shown ten times without a result")
 
     def while_showing(self, frames: list[SceneFrame], kind: Any, name: str, **fields: Any) -> Any:
-        """A service call during which images go on."""
+        """Call a service while images continue."""
         client = self.node.create_client(kind, name)
         assert self.spin(20.0, client.service_is_ready)
         future = client.call_async(kind.Request(**fields))
@@ -124,15 +129,15 @@ class Outsider:
         return future.result()
 
     def diagnostics(self, key: str, timeout: float = 5.0) -> str:
-        """A value of the next diagnostics message."""
-        self.heard["/diagnostics"].clear()
+        """Return a value of the next diagnostics message."""
+        self.received["/diagnostics"].clear()
         assert self.spin(timeout, lambda: bool(self.reports))
         return self.reports[-1].get(key, "")
 
     @property
     def reports(self) -> list[dict[str, str]]:
-        """The values of each diagnostics message kept."""
-        return [{item.key: item.value for status in message.status for item in status.values} for message in self.heard["/diagnostics"]]
+        """Values of each recorded diagnostics message."""
+        return [{item.key: item.value for status in message.status for item in status.values} for message in self.received["/diagnostics"]]
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -146,59 +151,59 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outside(logs: Path) -> Iterator[Outsider]:
-    """One node for the whole module; each test begins with a reset."""
+def tester(logs: Path) -> Iterator[NodeTester]:
+    """Start one node for the whole module. Each test begins with a reset."""
     with isolated_environment() as environment, Processes(environment, logs) as processes:
         processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY, "-p", "background_detector:=false"])
-        outsider = Outsider(int(environment["ROS_DOMAIN_ID"]))
-        outsider.call(Trigger, "reset", timeout=120.0)  # answered when the networks are loaded
-        yield outsider
-        outsider.close()
+        tester = NodeTester(int(environment["ROS_DOMAIN_ID"]))
+        tester.call(Trigger, "reset", timeout=120.0)  # responds after the networks are loaded
+        yield tester
+        tester.close()
         processes.check()
 
 
 @pytest.fixture(autouse=True)
-def fresh(outside: Outsider) -> None:
-    outside.call(Trigger, "reset")
-    for messages in outside.heard.values():
+def reset(tester: NodeTester) -> None:
+    tester.call(Trigger, "reset")
+    for messages in tester.received.values():
         messages.clear()
 
 
-def test_a_prompt_before_the_first_image_is_kept(outside: Outsider, frames: list[SceneFrame]) -> None:
-    """Must run first: the answer comes at once and says why, and the first image gets the prompt."""
+def test_prompt_before_first_image_is_kept(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """Must run first. The service responds at once with the reason, and the first image applies the prompt."""
     x1, y1, x2, y2 = body_box(frames[0], 1)
-    answer = outside.call(AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="early", timeout=2.0)
+    answer = tester.call(AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="early", timeout=2.0)
     assert answer.success
-    assert "kept, and applied to the next image (no image has come yet" in answer.message
+    assert "kept, and applied to the next image (no image has arrived yet" in answer.message
     assert "/color/image_raw" in answer.message
-    assert [track.label for track in outside.step(frames[0]).tracks] == ["early"]
+    assert [track.label for track in tester.step(frames[0]).tracks] == ["early"]
 
 
-def test_text_prompt_and_every_output(outside: Outsider, frames: list[SceneFrame]) -> None:
-    outside.step(frames[0])
-    answer = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle. blue star.")
+def test_text_prompt_reaches_all_outputs(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    tester.step(frames[0])
+    answer = tester.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle. blue star.")
     assert answer.success, answer.message
     ids = dict(zip(answer.labels, answer.track_ids))
     assert set(ids) == {"red circle", "blue star"}
-    for index in range(12, 20):  # the detector looks every fifth image; the second time confirms what it found
-        outside.step(frames[index])
-    tracks = outside.step(frames[20])
+    for index in range(12, 20):  # the detector runs on every fifth image; its second detection confirms the objects
+        tester.step(frames[index])
+    tracks = tester.step(frames[20])
     truth = {ids["red circle"]: 1, ids["blue star"]: 2}
     for track in tracks.tracks:
         mask = Rle(track.mask.height, track.mask.width, track.mask.counts).decode()
         assert iou(mask, frames[20].instances == truth[track.id]) > 0.6
         assert track.state == TrackStatus.TRACKED
-    assert outside.spin(3.0, lambda: bool(outside.heard["overlay"]))
+    assert tester.spin(3.0, lambda: bool(tester.received["overlay"]))
 
     def latest(topic: str) -> Any:
-        assert outside.spin(3.0, lambda: stamp_ns(outside.heard[topic][-1].header.stamp) == outside.stamp), topic
-        assert outside.heard[topic][-1].header.frame_id == "camera_color_optical_frame"
-        return outside.heard[topic][-1]
+        assert tester.spin(3.0, lambda: stamp_ns(tester.received[topic][-1].header.stamp) == tester.stamp), topic
+        assert tester.received[topic][-1].header.frame_id == "camera_color_optical_frame"
+        return tester.received[topic][-1]
 
-    if annotations_class() is not None:
-        heard = outside.heard["annotations"]
-        assert outside.spin(3.0, lambda: stamp_ns(heard[-1].texts[0].timestamp) == outside.stamp)
-        captions = [text.text.rpartition(" ")[0] for text in heard[-1].texts]
+    if ANNOTATIONS.message_class is not None:
+        annotations = tester.received["annotations"]
+        assert tester.spin(3.0, lambda: stamp_ns(annotations[-1].texts[0].timestamp) == tester.stamp)
+        captions = [text.text.rpartition(" ")[0] for text in annotations[-1].texts]
         assert sorted(captions) == sorted(f"{number} {label}" for label, number in ids.items())
     detections = latest("detections").detections
     assert sorted((item.id, item.results[0].hypothesis.class_id) for item in detections) == sorted((str(v), k) for k, v in ids.items())
@@ -209,82 +214,82 @@ def test_text_prompt_and_every_output(outside: Outsider, frames: list[SceneFrame
     overlay = latest("overlay")
     assert overlay.encoding == "rgb8"
     assert (np.frombuffer(overlay.data, np.uint8).reshape(240, 320, 3) != frames[20].color).any()
-    info = {item.class_id: item.class_name for item in outside.heard["label_info"][-1].class_map}
+    info = {item.class_id: item.class_name for item in tester.received["label_info"][-1].class_map}
     assert info == {number: label for label, number in ids.items()}
 
 
-def test_point_and_mask_prompts_and_correction(outside: Outsider, frames: list[SceneFrame]) -> None:
-    outside.step(frames[0])
+def test_point_and_mask_prompts_and_correction(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    tester.step(frames[0])
     x1, y1, x2, y2 = body_box(frames[0], 1)
     point = Point2D(x=(x1 + x2) / 2, y=(y1 + y2) / 2)
-    pointed = outside.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point], label="pointed")
+    pointed = tester.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point], label="pointed")
     assert pointed.success
     mask = MESSAGES.image(((frames[0].instances == 2) * 255).astype(np.uint8), "mono8", Header())
-    masked = outside.while_showing(frames[:1] * 20, AddMaskPrompt, "add_mask_prompt", mask=mask, label="masked")
+    masked = tester.while_showing(frames[:1] * 20, AddMaskPrompt, "add_mask_prompt", mask=mask, label="masked")
     assert masked.success
-    again = outside.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point], track_id=pointed.track_ids[0])
-    assert list(again.track_ids) == list(pointed.track_ids)
-    tracks = {track.label: track for track in outside.step(frames[0]).tracks}
+    corrected = tester.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point], track_id=pointed.track_ids[0])
+    assert list(corrected.track_ids) == list(pointed.track_ids)
+    tracks = {track.label: track for track in tester.step(frames[0]).tracks}
     for label, body in (("pointed", 1), ("masked", 2)):
-        coded = tracks[label].mask
-        assert iou(Rle(coded.height, coded.width, coded.counts).decode(), frames[0].instances == body) > 0.7
+        rle = tracks[label].mask
+        assert iou(Rle(rle.height, rle.width, rle.counts).decode(), frames[0].instances == body) > 0.7
 
 
-def test_remove_and_list(outside: Outsider, frames: list[SceneFrame]) -> None:
-    outside.step(frames[0])
-    answer = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle. blue star.")
-    listed = outside.call(ListTracks, "list_tracks")
+def test_remove_and_list(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    tester.step(frames[0])
+    answer = tester.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle. blue star.")
+    listed = tester.call(ListTracks, "list_tracks")
     assert sorted(track.id for track in listed.tracks) == sorted(answer.track_ids)
     (text,) = listed.text_prompts
     assert (text.prompt_id, sorted(text.phrases)) == (answer.prompt_id, ["blue star", "red circle"])
-    outside.call(Trigger, "reset")
+    tester.call(Trigger, "reset")
     x1, y1, x2, y2 = body_box(frames[0], 3)
-    box = outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+    box = tester.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
     removed = box.track_ids[0]
-    assert outside.call(RemoveTrack, "remove_track", track_id=removed).success
-    assert [(track.id, track.state) for track in outside.step(frames[1]).tracks] == [(removed, TrackStatus.REMOVED)]
-    assert outside.step(frames[2]).tracks == []
-    second = outside.call(RemoveTrack, "remove_track", track_id=removed)
+    assert tester.call(RemoveTrack, "remove_track", track_id=removed).success
+    assert [(track.id, track.state) for track in tester.step(frames[1]).tracks] == [(removed, TrackStatus.REMOVED)]
+    assert tester.step(frames[2]).tracks == []
+    second = tester.call(RemoveTrack, "remove_track", track_id=removed)
     assert not second.success
     assert f"there is no track {removed}" in second.message
 
 
-def test_two_text_prompts_side_by_side(outside: Outsider, frames: list[SceneFrame]) -> None:
-    """Both live; changing one, then removing it, leaves the other's object with its id, and the looks follow."""
-    outside.step(frames[0])
-    circle = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle.", interval=2)
-    star = outside.while_showing(frames, AddTextPrompt, "add_text_prompt", text="blue star.", interval=2, threshold=0.2)
+def test_text_prompts_are_replaced_and_removed_independently(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """Replacing or removing one text prompt must not change the objects of the other. The detector uses the current phrases."""
+    tester.step(frames[0])
+    circle = tester.while_showing(frames, AddTextPrompt, "add_text_prompt", text="red circle.", interval=2)
+    star = tester.while_showing(frames, AddTextPrompt, "add_text_prompt", text="blue star.", interval=2, threshold=0.2)
     assert circle.prompt_id != star.prompt_id
     assert [*circle.labels, *star.labels] == ["red circle", "blue star"]
 
-    def looked_for() -> dict[int, list[str]]:
-        return {text.prompt_id: list(text.phrases) for text in outside.call(ListTracks, "list_tracks").text_prompts}
+    def active_phrases() -> dict[int, list[str]]:
+        return {text.prompt_id: list(text.phrases) for text in tester.call(ListTracks, "list_tracks").text_prompts}
 
-    assert looked_for() == {circle.prompt_id: ["red circle"], star.prompt_id: ["blue star"]}
-    for _ in range(6):  # two looks confirm both
-        outside.step(frames[12])
-    changed = outside.while_showing(
+    assert active_phrases() == {circle.prompt_id: ["red circle"], star.prompt_id: ["blue star"]}
+    for _ in range(6):  # two detections confirm both
+        tester.step(frames[12])
+    changed = tester.while_showing(
         frames[12:13] * 20, AddTextPrompt, "add_text_prompt", text="green square.", replace_prompt_id=star.prompt_id
     )
     assert changed.prompt_id == star.prompt_id
-    assert looked_for() == {circle.prompt_id: ["red circle"], star.prompt_id: ["green square"]}
-    tracks = {track.id: track for track in outside.step(frames[12]).tracks}
+    assert active_phrases() == {circle.prompt_id: ["red circle"], star.prompt_id: ["green square"]}
+    tracks = {track.id: track for track in tester.step(frames[12]).tracks}
     assert {track.label for track in tracks.values()} >= {"red circle", "blue star"}
     assert tracks[circle.track_ids[0]].state == TrackStatus.TRACKED
-    assert outside.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=star.prompt_id).success
-    assert looked_for() == {circle.prompt_id: ["red circle"]}
-    assert circle.track_ids[0] in {track.id for track in outside.step(frames[12]).tracks}
-    again = outside.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=star.prompt_id)
-    assert not again.success
-    assert f"no text prompt {star.prompt_id}; looked for now: {circle.prompt_id}" in again.message
+    assert tester.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=star.prompt_id).success
+    assert active_phrases() == {circle.prompt_id: ["red circle"]}
+    assert circle.track_ids[0] in {track.id for track in tester.step(frames[12]).tracks}
+    second = tester.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=star.prompt_id)
+    assert not second.success
+    assert f"no text prompt {star.prompt_id}: use the id of an active text prompt ({circle.prompt_id})" in second.message
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "fields", "words"),
     [
         (AddTextPrompt, "add_text_prompt", {"text": "cup", "threshold": 7.0}, "between 0 and 1"),
-        (AddTextPrompt, "add_text_prompt", {"text": "cup", "replaces": 99}, "no text prompt 99"),
-        (AddTextPrompt, "add_text_prompt", {"text": "cup", "mode": "once", "replaces": 1}, "only a continuous text prompt"),
+        (AddTextPrompt, "add_text_prompt", {"text": "cup", "replace_prompt_id": 99}, "no text prompt 99"),
+        (AddTextPrompt, "add_text_prompt", {"text": "cup", "mode": "once", "replace_prompt_id": 1}, "only a continuous text prompt"),
         (AddTextPrompt, "add_text_prompt", {"text": ""}, "names no object"),
         (AddTextPrompt, "add_text_prompt", {"text": "x" * 10_240}, "10240 characters"),
         (AddTextPrompt, "add_text_prompt", {"text": "cup", "mode": "twice"}, "continuous"),
@@ -300,17 +305,17 @@ def test_two_text_prompts_side_by_side(outside: Outsider, frames: list[SceneFram
         (RemoveTrack, "remove_track", {"track_id": 0}, "there is no track 0"),
     ],
 )
-def test_bad_requests_are_refused_with_a_sentence(
-    outside: Outsider, frames: list[SceneFrame], kind: Any, name: str, fields: dict[str, Any], words: str
+def test_bad_request_is_refused_with_reason(
+    tester: NodeTester, frames: list[SceneFrame], kind: Any, name: str, fields: dict[str, Any], words: str
 ) -> None:
-    outside.step(frames[0])
-    answer = outside.while_showing(frames[:1] * 20, kind, name, **fields)
+    tester.step(frames[0])
+    answer = tester.while_showing(frames[:1] * 20, kind, name, **fields)
     assert not answer.success
     assert words in answer.message
 
 
-def test_bad_images_are_counted_and_the_node_goes_on(outside: Outsider, frames: list[SceneFrame]) -> None:
-    outside.step(frames[0])
+def test_bad_images_are_counted_and_the_node_continues(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    tester.step(frames[0])
     color = frames[0].color
     bad = {
         "unknown_encoding": {"encoding": "klingon"},
@@ -319,111 +324,113 @@ def test_bad_images_are_counted_and_the_node_goes_on(outside: Outsider, frames: 
         "no_pixels": {"height": 0},
     }
     for changes in bad.values():
-        outside.show(color, **changes)
-        outside.spin(0.2)
+        tester.show(color, **changes)
+        tester.spin(0.2)
     for reason in bad:
-        assert outside.spin(5.0, lambda reason=reason: outside.diagnostics(f"skipped_{reason}") == "1"), reason  # type: ignore[misc]
-    assert outside.step(frames[1]).header.frame_id == "camera_color_optical_frame"
+        assert tester.spin(5.0, lambda reason=reason: tester.diagnostics(f"skipped_{reason}") == "1"), reason  # type: ignore[misc]
+    assert tester.step(frames[1]).header.frame_id == "camera_color_optical_frame"
 
 
-def test_a_looping_bag_and_a_change_of_resolution(outside: Outsider, frames: list[SceneFrame]) -> None:
+def test_objects_survive_clock_jump_and_new_resolution(tester: NodeTester, frames: list[SceneFrame]) -> None:
     x1, y1, x2, y2 = body_box(frames[0], 1)
-    outside.step(frames[0])
-    answer = outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
-    outside.stamp -= 500_000_000
-    assert [track.id for track in outside.step(frames[1]).tracks] == list(answer.track_ids)
-    outside.show(np.ascontiguousarray(frames[2].color[::2, ::2]))
-    assert outside.spin(5.0, lambda: stamp_ns(outside.heard["tracks"][-1].header.stamp) == outside.stamp)
-    assert outside.heard["tracks"][-1].tracks[0].mask.width == 160
-    assert int(outside.diagnostics("skipped_clock_went_back_kept")) >= 1
-    assert int(outside.diagnostics("skipped_size_changed_kept")) >= 1
-    outside.step(frames[3])
+    tester.step(frames[0])
+    answer = tester.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+    tester.stamp -= 500_000_000
+    assert [track.id for track in tester.step(frames[1]).tracks] == list(answer.track_ids)
+    tester.show(np.ascontiguousarray(frames[2].color[::2, ::2]))
+    assert tester.spin(5.0, lambda: stamp_ns(tester.received["tracks"][-1].header.stamp) == tester.stamp)
+    assert tester.received["tracks"][-1].tracks[0].mask.width == 160
+    assert int(tester.diagnostics("skipped_clock_went_back_kept")) >= 1
+    assert int(tester.diagnostics("skipped_size_changed_kept")) >= 1
+    tester.step(frames[3])
 
 
-def test_diagnostics_tell_rates_stages_what_waits_and_memory(outside: Outsider, frames: list[SceneFrame]) -> None:
-    """The numbers are those of what was done: a stage that no image passes, or a queue that never fills, would not be noticed."""
-    outside.step(frames[0])
-    client = outside.node.create_client(AddTextPrompt, "add_text_prompt")
-    assert outside.spin(20.0, client.service_is_ready)
+def test_diagnostics_report_rates_durations_queues_and_memory(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """The values must come from real work. A duration of an unused stage, or a queue that never fills, would go unnoticed."""
+    tester.step(frames[0])
+    client = tester.node.create_client(AddTextPrompt, "add_text_prompt")
+    assert tester.spin(20.0, client.service_is_ready)
     answer = client.call_async(AddTextPrompt.Request(text="red circle."))
-    outside.heard["/diagnostics"].clear()
+    tester.received["/diagnostics"].clear()
     waiting = {"prompts_pending": "1", "services_pending": "1"}
-    assert outside.spin(3.0, lambda: any(waiting.items() <= report.items() for report in outside.reports)), "no image comes"
+    assert tester.spin(3.0, lambda: any(waiting.items() <= report.items() for report in tester.reports)), (
+        "no report showed the waiting prompt"
+    )
     while not answer.done():
-        outside.step(frames[1])
-    outside.node.destroy_client(client)
-    outside.heard["/diagnostics"].clear()
+        tester.step(frames[1])
+    tester.node.destroy_client(client)
+    tester.received["/diagnostics"].clear()
     began = time.monotonic()
-    while time.monotonic() - began < 2.5:  # two reports at least, and images all the time
-        outside.step(frames[2])
-    assert 0.5 < max(float(report["images_processed_rate_hz"]) for report in outside.reports) < 100
-    assert [outside.reports[-1][key] for key in waiting] == ["0", "0"]
+    while time.monotonic() - began < 2.5:  # at least two reports while images continue
+        tester.step(frames[2])
+    assert 0.5 < max(float(report["images_processed_rate_hz"]) for report in tester.reports) < 100
+    assert [tester.reports[-1][key] for key in waiting] == ["0", "0"]
     stages = ("engine_wait", "step", "detection", "publish_wait", "publish")
     for stage in stages:
-        report = outside.reports[-1]
+        report = tester.reports[-1]
         assert 0 <= float(report[f"{stage}_ms_mean"]) <= float(report[f"{stage}_ms_max"]), stage
-    assert float(outside.diagnostics("step_ms_mean")) > 1.0, "a network takes longer than a millisecond"
-    assert int(outside.diagnostics("detections_run")) > 0
-    assert re.fullmatch(r"frames \d+ to \d+ are known \([\d.]+ s, [\d.]+ MB\).*", outside.diagnostics("history"))
-    assert 100 < float(outside.diagnostics("memory_process_mb")) < 4000
+    assert float(tester.diagnostics("step_ms_mean")) > 1.0, "a network needs more than a millisecond"
+    assert int(tester.diagnostics("detections_run")) > 0
+    assert re.fullmatch(r"frames \d+ to \d+ are available \([\d.]+ s, [\d.]+ MB\).*", tester.diagnostics("history"))
+    assert 100 < float(tester.diagnostics("memory_process_mb")) < 4000
 
 
-def set_parameter(outside: Outsider, name: str, value: ParameterValue) -> Any:
+def set_parameter(tester: NodeTester, name: str, value: ParameterValue) -> Any:
     request = [ParameterMsg(name=name, value=value)]
-    return outside.call(SetParameters, "track_node/set_parameters", parameters=request).results[0]
+    return tester.call(SetParameters, "track_node/set_parameters", parameters=request).results[0]
 
 
-def test_parameters_at_run_time(outside: Outsider) -> None:
+def test_only_dynamic_parameters_change_at_run_time(tester: NodeTester) -> None:
     integer, text = ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_STRING
-    assert set_parameter(outside, "detect_every", ParameterValue(type=integer, integer_value=7)).successful
-    refused = set_parameter(outside, "detect_every", ParameterValue(type=integer, integer_value=0))
+    assert set_parameter(tester, "detect_every", ParameterValue(type=integer, integer_value=7)).successful
+    refused = set_parameter(tester, "detect_every", ParameterValue(type=integer, integer_value=0))
     assert not refused.successful
-    fixed = set_parameter(outside, "segmenter", ParameterValue(type=text, string_value="toy"))
+    fixed = set_parameter(tester, "segmenter", ParameterValue(type=text, string_value="toy"))
     assert not fixed.successful
     assert "fixed while the node is configured" in fixed.reason
 
 
-def test_best_effort_publishers_are_heard(outside: Outsider, frames: list[SceneFrame]) -> None:
-    """The node follows the publisher's QoS; a reliable subscription would hear nothing."""
-    outside.step(frames[0])
-    reliable = outside.camera
-    outside.node.destroy_publisher(reliable)
-    outside.camera = outside.node.create_publisher(Image, "color/image_raw", QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT))
+def test_node_receives_from_best_effort_publisher(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """The node matches the publisher's QoS. A reliable subscription would receive nothing."""
+    tester.step(frames[0])
+    reliable = tester.camera
+    tester.node.destroy_publisher(reliable)
+    tester.camera = tester.node.create_publisher(Image, "color/image_raw", QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT))
     try:
-        outside.spin(1.5)
-        outside.step(frames[1])
+        tester.spin(1.5)
+        tester.step(frames[1])
     finally:
-        outside.node.destroy_publisher(outside.camera)
-        outside.camera = outside.node.create_publisher(Image, "color/image_raw", QoSProfile(depth=2))
-        outside.spin(1.5)
+        tester.node.destroy_publisher(tester.camera)
+        tester.camera = tester.node.create_publisher(Image, "color/image_raw", QoSProfile(depth=2))
+        tester.spin(1.5)
 
 
-def test_silence_is_explained(outside: Outsider, frames: list[SceneFrame]) -> None:
-    outside.step(frames[0])
+def test_diagnostics_explain_missing_images(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    tester.step(frames[0])
 
-    def told() -> bool:
-        return any("color/image_raw" in status.message for item in outside.heard["/diagnostics"] for status in item.status)
+    def is_reported() -> bool:
+        return any("color/image_raw" in status.message for item in tester.received["/diagnostics"] for status in item.status)
 
-    assert outside.spin(6.0, told)
-    outside.step(frames[1])
+    assert tester.spin(6.0, is_reported)
+    tester.step(frames[1])
 
 
-def test_prompts_while_the_camera_is_silent_are_answered(outside: Outsider, frames: list[SceneFrame]) -> None:
-    outside.step(frames[0])
-    answer = outside.call(AddBoxPrompt, "add_box_prompt", x_max=50.0, y_max=50.0, timeout=6.0)
+def test_prompt_without_images_is_kept(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    tester.step(frames[0])
+    answer = tester.call(AddBoxPrompt, "add_box_prompt", x_max=50.0, y_max=50.0, timeout=6.0)
     assert answer.success
-    assert "the last image came" in answer.message
-    assert len(outside.step(frames[1]).tracks) == 1
+    assert "the last image arrived" in answer.message
+    assert len(tester.step(frames[1]).tracks) == 1
 
 
-def test_one_image_beside_the_stream(outside: Outsider, frames: list[SceneFrame]) -> None:
-    """Another image than the stream's, of another size and encoding: answered, and the track goes on as if nothing had been."""
+def test_single_image_does_not_change_tracks(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """The image differs from the stream in content, size and encoding. The tracks must stay the same."""
     x1, y1, x2, y2 = body_box(frames[0], 3)
-    outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="mine")
-    before = [(track.id, track.label) for track in outside.step(frames[1]).tracks]
+    tester.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label="mine")
+    before = [(track.id, track.label) for track in tester.step(frames[1]).tracks]
     other = demo_scene(480, 360).render(30)
     image = MESSAGES.image(other.color[..., ::-1], "bgr8", Header())
-    answer = outside.call(SegmentImage, "segment_image", timeout=120.0, image=image, text="red circle. blue star.")
+    answer = tester.call(SegmentImage, "segment_image", timeout=120.0, image=image, text="red circle. blue star.")
     assert answer.success, answer.message
     assert sorted(answer.labels) == ["blue star", "red circle"]
     for label, score, box, mask in zip(answer.labels, answer.scores, answer.boxes, answer.masks):
@@ -431,8 +438,8 @@ def test_one_image_beside_the_stream(outside: Outsider, frames: list[SceneFrame]
         assert iou(pixels, other.instances == (1 if label == "red circle" else 2)) > 0.6
         assert 0 < score <= 1
         assert box.size_x == np.ptp(np.nonzero(pixels)[1]) + 1
-    assert [(track.id, track.label) for track in outside.step(frames[2]).tracks] == before
-    unknown = outside.call(SegmentImage, "segment_image", timeout=120.0, image=image, text="blarg")
+    assert [(track.id, track.label) for track in tester.step(frames[2]).tracks] == before
+    unknown = tester.call(SegmentImage, "segment_image", timeout=120.0, image=image, text="blarg")
     assert unknown.success
     assert "does not know: blarg" in unknown.message
 
@@ -444,48 +451,48 @@ def test_one_image_beside_the_stream(outside: Outsider, frames: list[SceneFrame]
         ({"threshold": 7.0}, "threshold is 7.0"),
         ({"image": Image()}, 'encoding "" is not known'),
         ({"image": Image(encoding="rgb8")}, "it has no pixels"),
-        ({"image": Image(encoding="rgb8", width=9, height=9, step=27)}, "data holds 0 bytes"),
+        ({"image": Image(encoding="rgb8", width=9, height=9, step=27)}, "data has 0 bytes"),
     ],
 )
-def test_single_images_that_cannot_be_taken(outside: Outsider, frames: list[SceneFrame], changes: dict[str, Any], words: str) -> None:
-    given = {"image": MESSAGES.image(frames[0].color, "rgb8", Header()), "text": "red circle", **changes}
-    answer = outside.call(SegmentImage, "segment_image", **given)
+def test_bad_single_image_is_refused_with_reason(tester: NodeTester, frames: list[SceneFrame], changes: dict[str, Any], words: str) -> None:
+    fields = {"image": MESSAGES.image(frames[0].color, "rgb8", Header()), "text": "red circle", **changes}
+    answer = tester.call(SegmentImage, "segment_image", **fields)
     assert not answer.success
     assert words in answer.message
 
 
-def test_life_cycle(outside: Outsider, frames: list[SceneFrame]) -> None:
+def test_lifecycle_transitions(tester: NodeTester, frames: list[SceneFrame]) -> None:
     def change(transition: int) -> bool:
-        return bool(outside.call(ChangeState, "track_node/change_state", transition=Transition(id=transition)).success)
+        return bool(tester.call(ChangeState, "track_node/change_state", transition=Transition(id=transition)).success)
 
     x1, y1, x2, y2 = body_box(frames[0], 1)
-    outside.step(frames[0])
-    outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+    tester.step(frames[0])
+    tester.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
     assert change(Transition.TRANSITION_DEACTIVATE)
-    outside.spin(2.0)  # an image that was being worked on is still answered
-    heard = len(outside.heard["tracks"])
-    outside.show(frames[0].color)
-    outside.spin(1.0)
-    assert len(outside.heard["tracks"]) == heard, "a paused node must be silent"
+    tester.spin(2.0)  # the result of an image in progress may still arrive
+    count = len(tester.received["tracks"])
+    tester.show(frames[0].color)
+    tester.spin(1.0)
+    assert len(tester.received["tracks"]) == count, "a paused node must not publish"
     assert change(Transition.TRANSITION_ACTIVATE)
-    assert len(outside.step(frames[1]).tracks) == 1, "objects survive a pause"
+    assert len(tester.step(frames[1]).tracks) == 1, "objects survive a pause"
     assert change(Transition.TRANSITION_DEACTIVATE)
     assert change(Transition.TRANSITION_CLEANUP)
-    refused = outside.call(AddTextPrompt, "add_text_prompt", text="red circle")
+    refused = tester.call(AddTextPrompt, "add_text_prompt", text="red circle")
     assert not refused.success
     assert "not configured" in refused.message
     assert change(Transition.TRANSITION_CONFIGURE)
     assert change(Transition.TRANSITION_ACTIVATE)
-    assert outside.step(frames[2]).tracks == []
+    assert tester.step(frames[2]).tracks == []
 
 
-def test_nothing_was_logged_as_an_exception(outside: Outsider, logs: Path) -> None:
-    """Runs after all of the above: none of the bad input may have reached a place that did not expect it."""
+def test_log_has_no_traceback(tester: NodeTester, logs: Path) -> None:
+    """Must run after the tests above: no bad input may cause an unexpected exception."""
     assert "Traceback" not in (logs / "track_node.log").read_text()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_the_process(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_process(tmp_path: Path, number: signal.Signals) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         process = processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY])
         deadline = time.monotonic() + 60
@@ -493,9 +500,9 @@ def test_signals_end_the_process(tmp_path: Path, how: signal.Signals) -> None:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.1)
-        process.send_signal(how)
+        process.send_signal(number)
         time.sleep(0.2)
-        process.send_signal(how)  # ros2 launch sends another one, and so do people
+        process.send_signal(number)  # ros2 launch and users send a second signal
         assert process.wait(5) == 0
         assert "Traceback" not in processes.log("track_node")
 
@@ -504,14 +511,14 @@ def test_signals_end_the_process(tmp_path: Path, how: signal.Signals) -> None:
     ("arguments", "words"),
     [
         (["-p", "segmenter:=sam77"], 'no segmenter is called "sam77"'),
-        ([*TOY, "-p", "policy:=samurei"], 'policy is "samurei"; it must be one of: sam2, samurai, distractor'),
+        ([*TOY, "-p", "policy:=samurei"], 'no memory policy is called "samurei"; known policies: sam2, samurai, distractor'),
         ([*TOY, "-p", "image_size:=9999"], "image_size"),
         ([*TOY, "-p", "lost_after_s:=soon"], "lost_after_s"),
         ([*TOY, "-p", "detector:=''", "-p", "text:=red circle"], "there is no detector"),
         (["--log-level", "loud"], "loud"),
     ],
 )
-def test_what_keeps_the_node_from_starting_is_told(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_failed_start_reports_reason(tmp_path: Path, arguments: list[str], words: str) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         process = processes.start("track_node", [*executable("track_node"), "--ros-args", *arguments])
         assert process.wait(60) == 1
@@ -519,7 +526,7 @@ def test_what_keeps_the_node_from_starting_is_told(tmp_path: Path, arguments: li
         assert "Traceback" not in processes.log("track_node")
 
 
-def test_misspelt_parameters_are_told(tmp_path: Path) -> None:
+def test_misspelled_parameter_is_reported(tmp_path: Path) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY, "-p", "detect_evry:=3"])
         deadline = time.monotonic() + 60

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Two track_nodes in one process and one executor: nothing of one shows in the other."""
+"""Two track_nodes in one process and one executor do not influence each other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
 
 
-def test_two_nodes_in_one_process(frames: list[SceneFrame]) -> None:
+def test_two_nodes_in_one_process_are_independent(frames: list[SceneFrame]) -> None:
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
     toy = [
@@ -32,10 +32,10 @@ def test_two_nodes_in_one_process(frames: list[SceneFrame]) -> None:
     nodes = [TrackNode(context=context, namespace=name, parameter_overrides=toy) for name in ("left", "right")]
     camera = rclpy.create_node("camera", context=context)
     executor = SingleThreadedExecutor(context=context)
-    heard: dict[str, list[TrackArray]] = {"left": [], "right": []}
+    received: dict[str, list[TrackArray]] = {"left": [], "right": []}
     publishers = {}
-    for name in heard:
-        camera.create_subscription(TrackArray, f"/{name}/tracks", heard[name].append, QoSProfile(depth=20))
+    for name in received:
+        camera.create_subscription(TrackArray, f"/{name}/tracks", received[name].append, QoSProfile(depth=20))
         publishers[name] = camera.create_publisher(Image, f"/{name}/color/image_raw", QoSProfile(depth=2))
     for node in (*nodes, camera):
         executor.add_node(node)
@@ -56,12 +56,12 @@ def test_two_nodes_in_one_process(frames: list[SceneFrame]) -> None:
             for publisher in publishers.values():
                 publisher.publish(MESSAGES.image(frame.color, "rgb8", Header(frame_id="eye")))
             spin(0.3, lambda: False)
-            if future.done() and heard["right"] and heard["left"] and heard["left"][-1].tracks:
+            if future.done() and received["right"] and received["left"] and received["left"][-1].tracks:
                 break
         assert future.result().success
-        assert [track.label for track in heard["left"][-1].tracks] == ["left only"]
-        assert all(message.tracks == [] for message in heard["right"])
-        assert heard["right"]
+        assert [track.label for track in received["left"][-1].tracks] == ["left only"]
+        assert all(message.tracks == [] for message in received["right"])
+        assert received["right"]
     finally:
         for node in nodes:
             node.destroy_node()

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The web page in headless Chromium on a real graph: what a person at a desk and one with a phone do, with screenshots.
+"""The web page in headless Chromium on a real ROS graph, used with a mouse and on a phone, with screenshots.
 
-Runs where Chromium and Playwright are (`apt install chromium`, `pip install playwright`); they are no requirements of the package.
-LANG2SEGTRACK_SCREENSHOTS names a folder that keeps the pictures.
+The tests need Chromium and Playwright (`apt install chromium`, `pip install playwright`), which the package does not require.
+LANG2SEGTRACK_SCREENSHOTS names a folder that keeps the screenshots.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from test.ros.nodes.page_client import TOKEN, Page, PageGraph, page_graph
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:
-    pytest.skip("no Chromium on this machine: install the package chromium to run this", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright to run this")
+    pytest.skip("Chromium is not installed: install the package chromium to run these tests", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: run pip install playwright to run these tests")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-# Where the picture lies on the screen: the canvas keeps the picture's shape inside its box.
+# Position and scale of the image on the screen: the canvas keeps the image's aspect ratio inside its box.
 FRAME = """canvas => {
   const box = canvas.getBoundingClientRect(), scale = Math.min(box.width / canvas.width, box.height / canvas.height);
   return [box.left + (box.width - scale * canvas.width) / 2, box.top + (box.height - scale * canvas.height) / 2, scale];
@@ -47,19 +47,19 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(os.environ.get("LANG2SEGTRACK_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @pytest.fixture(autouse=True)
-def fresh(graph: PageGraph) -> None:
+def clear(graph: PageGraph) -> None:
     graph.page.clear()
 
 
-def opened(context: Any, page: Page, token: str = TOKEN) -> Any:
-    """A tab with the page, which shows pictures already. Whatever it complains of fails the test."""
+def open_page(context: Any, page: Page, token: str = TOKEN) -> Any:
+    """Open the page in a tab and wait for its first image. A script error fails the test."""
     tab = context.new_page()
     tab.set_default_timeout(WAIT_MS)
     tab.on("pageerror", lambda error: pytest.fail(f"the page's script failed: {error}"))
@@ -69,9 +69,9 @@ def opened(context: Any, page: Page, token: str = TOKEN) -> Any:
 
 
 def corners(tab: Any, graph: PageGraph, body: int) -> tuple[float, float, float, float]:
-    """A body's box now, in pixels of the screen."""
+    """Return the current box of a body in pixels of the screen."""
     left, top, scale = tab.locator("#picture").evaluate(FRAME)
-    x1, y1, x2, y2 = graph.witness.box_of(body)
+    x1, y1, x2, y2 = graph.observer.box_of(body)
     return left + scale * x1, top + scale * y1, left + scale * x2, top + scale * y2
 
 
@@ -79,9 +79,9 @@ def row(tab: Any, words: str) -> Any:
     return tab.locator("#tracks li", has_text=words)
 
 
-def test_at_a_desk(graph: PageGraph, browser: Any, pictures: Path) -> None:
-    """Words, a box, a correction, a removal; each shows in the list, and the box follows what was boxed."""
-    tab = opened(browser.new_context(viewport={"width": 1180, "height": 620}), graph.page)
+def test_mouse_and_keyboard(graph: PageGraph, browser: Any, screenshots: Path) -> None:
+    """Text, box, correction and removal each change the list, and the new track covers the boxed object."""
+    tab = open_page(browser.new_context(viewport={"width": 1180, "height": 620}), graph.page)
     tab.fill("#text", "red circle. blue star.")
     tab.keyboard.press("Enter")
     row(tab, "red circle").wait_for()
@@ -94,11 +94,11 @@ def test_at_a_desk(graph: PageGraph, browser: Any, pictures: Path) -> None:
     tab.mouse.up()
     row(tab, "my square").wait_for()
     (number,) = [number for number, track in graph.page.tracks().items() if track["label"] == "my square"]
-    assert graph.witness.sees(number, 3)
+    assert graph.observer.follows_body(number, 3)
     assert tab.input_value("#label") == ""
     tab.locator("#status", has_text="live, 640").wait_for()
     tab.locator("#message").wait_for(state="hidden")
-    tab.screenshot(path=pictures / "web.png")
+    tab.screenshot(path=screenshots / "web.png")
     row(tab, "my square").locator(".pick").click()
     tab.locator("#hint", has_text=f"correct track {number}").wait_for()
     x1, y1, x2, y2 = corners(tab, graph, 3)
@@ -112,29 +112,29 @@ def test_at_a_desk(graph: PageGraph, browser: Any, pictures: Path) -> None:
     assert graph.page.state()["looking_for"] == []
 
 
-def test_on_a_phone(graph: PageGraph, browser: Any, pictures: Path) -> None:
-    """A tap with a finger; nothing is wider than the screen, and everything to touch is large enough."""
+def test_phone(graph: PageGraph, browser: Any, screenshots: Path) -> None:
+    """A tap starts a track. The page fits the screen width, and all buttons are large enough for a finger."""
     phone = browser.new_context(viewport={"width": 390, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True)
-    tab = opened(phone, graph.page)
+    tab = open_page(phone, graph.page)
     x1, y1, x2, y2 = corners(tab, graph, 1)
     tab.touchscreen.tap((x1 + x2) / 2, (y1 + y2) / 2)
     tab.locator("#tracks li").wait_for()
-    assert graph.witness.sees(next(iter(graph.page.tracks())), 1)
+    assert graph.observer.follows_body(next(iter(graph.page.tracks())), 1)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     for button in tab.locator("button:visible").all():
         assert button.bounding_box()["height"] >= 40
-    tab.screenshot(path=pictures / "phone.png")
+    tab.screenshot(path=screenshots / "phone.png")
 
 
-def test_a_refusal_is_shown(graph: PageGraph, browser: Any) -> None:
-    tab = opened(browser.new_context(viewport={"width": 1180, "height": 620}), graph.page)
+def test_refused_prompt_is_shown(graph: PageGraph, browser: Any) -> None:
+    tab = open_page(browser.new_context(viewport={"width": 1180, "height": 620}), graph.page)
     tab.fill("#text", "...")
     tab.keyboard.press("Enter")
     tab.locator("#message.bad", has_text="names no object").wait_for()
 
 
-def test_without_the_token_the_page_asks_for_it(graph: PageGraph, browser: Any) -> None:
-    """And it does not stay in the address, where it would be seen and kept."""
+def test_page_asks_for_missing_token(graph: PageGraph, browser: Any) -> None:
+    """The token must not stay in the address, where others could see it."""
     tab = browser.new_context().new_page()
     tab.set_default_timeout(WAIT_MS)
     tab.goto(graph.page.url)
@@ -143,11 +143,11 @@ def test_without_the_token_the_page_asks_for_it(graph: PageGraph, browser: Any) 
     tab.keyboard.press("Enter")
     tab.locator("#waiting").wait_for(state="hidden")
     assert not tab.locator("#login").is_visible()
-    assert TOKEN not in opened(browser.new_context(), graph.page).url
+    assert TOKEN not in open_page(browser.new_context(), graph.page).url
 
 
-def test_a_link_pasted_over_the_open_page(graph: PageGraph, browser: Any) -> None:
-    """The browser does not load the page anew for it; the token counts all the same, and goes from the address."""
+def test_link_with_token_works_in_open_page(graph: PageGraph, browser: Any) -> None:
+    """The browser does not reload the page for such a link. The page must still use the token and remove it from the address."""
     tab = browser.new_context().new_page()
     tab.set_default_timeout(WAIT_MS)
     tab.goto(graph.page.url)
@@ -158,12 +158,12 @@ def test_a_link_pasted_over_the_open_page(graph: PageGraph, browser: Any) -> Non
     assert TOKEN not in tab.url
 
 
-def test_another_site_can_neither_ask_nor_frame(graph: PageGraph, browser: Any) -> None:
-    """A page of another origin, in the same browser: its requests reach nothing."""
+def test_other_site_cannot_send_requests(graph: PageGraph, browser: Any) -> None:
+    """Requests of a page with another origin in the same browser must have no effect."""
     tab = browser.new_context().new_page()
-    tab.goto("data:text/html,<title>elsewhere</title>")
+    tab.goto("data:text/html,<title>other site</title>")
     url = graph.page.url
-    told = tab.evaluate(
+    outcomes = tab.evaluate(
         """async url => {
           const tries = [
             fetch(url + "api/prompt", {method: "POST", mode: "no-cors", body: '{"text": "red circle"}'}),
@@ -174,6 +174,6 @@ def test_another_site_can_neither_ask_nor_frame(graph: PageGraph, browser: Any) 
         }""",
         url,
     )
-    assert set(told) <= {"opaque", "failed"}
+    assert set(outcomes) <= {"opaque", "failed"}
     assert graph.page.state()["looking_for"] == []
     assert graph.page.tracks() == {}

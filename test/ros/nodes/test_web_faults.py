@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The web node when things go wrong: floods, slow and silent clients, no tracker, no camera, a bad start, the end."""
+"""Faults of the web node: floods, slow and silent clients, no tracker, no camera, failed start, signals."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ GARBAGE = [b"GET //[ HTTP/1.1", b"GET http://[/ HTTP/1.1", b"GET /\x00 HTTP/1.1"
 
 
 def until_closed(connection: socket.socket) -> bytes:
-    """All that comes before the other side ends the connection, however it does."""
+    """Return all data until the other side closes or resets the connection."""
     data = b""
     with contextlib.suppress(ConnectionError):
         while more := connection.recv(1 << 16):
@@ -58,19 +58,19 @@ def until_closed(connection: socket.socket) -> bytes:
     return data
 
 
-def test_too_many_connections_are_turned_away_and_room_comes_back(graph: PageGraph) -> None:
+def test_connections_beyond_the_limit_are_refused_until_others_close(graph: PageGraph) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(CONNECTIONS):
             stack.enter_context(connect(graph.page)).sendall(request("api/state"))
         with connect(graph.page) as extra:
             assert until_closed(extra).startswith((b"HTTP/1.1 503", b""))
-    assert graph.witness.until(lambda: int(graph.witness.counts.get("refused: too_many_connections", 0)) >= 1)
-    assert graph.witness.until(lambda: int(graph.witness.counts["connections"]) == 0)
+    assert graph.observer.until(lambda: int(graph.observer.counts.get("refused: too_many_connections", 0)) >= 1)
+    assert graph.observer.until(lambda: int(graph.observer.counts["connections"]) == 0)
     assert graph.page.ask("api/state").status == 200
 
 
-def test_viewers_who_do_not_read_hold_nobody_up(graph: PageGraph) -> None:
-    """Each asks for hundreds of pictures in advance and reads none; another one still gets his."""
+def test_viewer_that_does_not_read_does_not_block_others(graph: PageGraph) -> None:
+    """Each slow viewer requests hundreds of images in advance and reads none. Another viewer must still get its images."""
     with contextlib.ExitStack() as stack:
         for _ in range(6):
             stack.enter_context(connect(graph.page)).sendall(400 * request("api/picture"))
@@ -79,22 +79,24 @@ def test_viewers_who_do_not_read_hold_nobody_up(graph: PageGraph) -> None:
             reply = graph.page.ask(f"api/picture?after={number}")
             assert reply.status == 200
             number = reply.headers["X-Number"]
-        assert graph.witness.until(lambda: int(graph.witness.counts.get("cut: too_slow", 0)) >= 1, 60.0), "the slow ones are cut off"
+        assert graph.observer.until(lambda: int(graph.observer.counts.get("cut: too_slow", 0)) >= 1, 60.0), (
+            "the server must close slow connections"
+        )
     assert graph.page.ask("api/state").status == 200
 
 
-def test_who_never_finishes_a_request_is_cut_off(graph: PageGraph) -> None:
-    """Who says nothing, half a line, half a body."""
+def test_unfinished_request_is_closed(graph: PageGraph) -> None:
+    """Three clients send nothing, half a line, and half a body."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connect(graph.page)) for _ in range(3)]
-        for connection, said in zip(connections, (b"", b"GET / HT", UNFINISHED + b'{"te')):
-            connection.sendall(said)
+        for connection, data in zip(connections, (b"", b"GET / HT", UNFINISHED + b'{"te')):
+            connection.sendall(data)
         for connection in connections:
             assert b"200 OK" not in until_closed(connection)
     assert graph.page.ask("api/state").status == 200
 
 
-def test_a_body_without_end_is_not_read(graph: PageGraph) -> None:
+def test_refused_body_is_not_read(graph: PageGraph) -> None:
     with connect(graph.page) as connection:
         connection.sendall(request("api/prompt", "Content-Type: application/json", "Content-Length: 99999999999", method="POST"))
         with contextlib.suppress(ConnectionError, TimeoutError):
@@ -105,7 +107,7 @@ def test_a_body_without_end_is_not_read(graph: PageGraph) -> None:
 
 
 @pytest.mark.parametrize("line", GARBAGE, ids=range(len(GARBAGE)))
-def test_garbage_is_answered_or_ended(graph: PageGraph, line: bytes) -> None:
+def test_invalid_request_is_refused_or_closed(graph: PageGraph, line: bytes) -> None:
     with connect(graph.page) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -113,31 +115,31 @@ def test_garbage_is_answered_or_ended(graph: PageGraph, line: bytes) -> None:
     assert graph.page.ask("api/state").status == 200
 
 
-def test_a_flood_of_prompts_is_answered(graph: PageGraph) -> None:
-    """More at once than may wait: each is carried out or refused as busy, none hangs."""
+def test_flood_of_prompts_is_answered(graph: PageGraph) -> None:
+    """More prompts arrive at once than may wait. Each is carried out or refused as busy, and none hangs."""
 
     def ask(_: int) -> int:
         try:
             return graph.page.ask("api/prompt", {"point": [-9, -9]}).status
-        except OSError:  # connections of requests before are still being closed, so that this one was turned away
+        except OSError:  # earlier connections are still closing, so the server refused this one
             return 503
 
     with ThreadPoolExecutor(24) as pool:
         codes = list(pool.map(ask, range(96)))
-    carried_out = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.OK)  # refused by an image, or kept where none came in time
+    carried_out = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.OK)  # refused by an image, or kept if no image arrived in time
     assert set(codes) <= {*carried_out, HTTPStatus.SERVICE_UNAVAILABLE}
     assert sum(code in carried_out for code in codes) >= 8
     assert graph.page.tracks() == {}
 
 
-def test_nobody_looks_nothing_is_subscribed(graph: PageGraph) -> None:
-    """The tracker paints no overlay for a page that is closed."""
+def test_page_without_viewers_unsubscribes_overlay(graph: PageGraph) -> None:
+    """The tracker must not draw overlays for a closed page."""
     graph.page.ask("api/picture")
-    assert graph.witness.until(lambda: graph.witness.node.count_subscribers("overlay") == 1)
-    assert graph.witness.until(lambda: graph.witness.node.count_subscribers("overlay") == 0)
+    assert graph.observer.until(lambda: graph.observer.node.count_subscribers("overlay") == 1)
+    assert graph.observer.until(lambda: graph.observer.node.count_subscribers("overlay") == 0)
 
 
-def test_without_a_tracker_the_page_says_so_and_shows_the_camera(tmp_path: Path) -> None:
+def test_page_without_tracker_reports_it_and_shows_camera(tmp_path: Path) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         processes.start("web_node", [*executable("web_node"), "--ros-args", "-p", "port:=0", "-r", "__ns:=/robot"])
         context = rclpy.Context()
@@ -152,20 +154,22 @@ def test_without_a_tracker_the_page_says_so_and_shows_the_camera(tmp_path: Path)
             assert page.ask("api/picture").status == 204
             assert "there is no service /robot/list_tracks" in page.ask("api/state").json["problem"]
             with ThreadPoolExecutor(1) as pool:
-                looking = pool.submit(lambda: next(reply for reply in iter(lambda: page.ask("api/picture"), None) if reply.status == 200))
+                request_image = pool.submit(
+                    lambda: next(reply for reply in iter(lambda: page.ask("api/picture"), None) if reply.status == 200)
+                )
                 for _ in range(600):
                     camera.publish(MESSAGES.image(np.full((40, 60, 3), 99, np.uint8), "rgb8", Header()))
                     with contextlib.suppress(TimeoutError):
-                        looking.result(0.1)
+                        request_image.result(0.1)
                         break
-                assert looking.result(1).headers["X-Source"] == "camera"
+                assert request_image.result(1).headers["X-Source"] == "camera"
         finally:
             node.destroy_node()
             rclpy.try_shutdown(context=context)
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("arguments", "words"),
     [
         (["address:=0.0.0.0"], "other machines can reach 0.0.0.0, so a token is needed"),
         (["address:=0.0.0.0", "token:=short"], "16 or more ASCII characters"),
@@ -173,25 +177,25 @@ def test_without_a_tracker_the_page_says_so_and_shows_the_camera(tmp_path: Path)
         (["port:=99999"], "port"),
     ],
 )
-def test_a_start_that_would_let_strangers_in_is_refused(tmp_path: Path, given: list[str], words: str) -> None:
+def test_insecure_start_is_refused(tmp_path: Path, arguments: list[str], words: str) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
-        parameters = [argument for value in given for argument in ("-p", value)]
+        parameters = [argument for value in arguments for argument in ("-p", value)]
         process = processes.start("web_node", [*executable("web_node"), "--ros-args", *parameters])
         assert process.wait(60) == 1
         assert words in processes.log("web_node")
         assert "Traceback" not in processes.log("web_node")
 
 
-def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+def test_port_in_use_is_reported(tmp_path: Path) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as used_port:
+            port = used_port.getsockname()[1]
             process = processes.start("web_node", [*executable("web_node"), "--ros-args", "-p", f"port:={port}"])
             assert process.wait(60) == 1
         assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in processes.log("web_node")
 
 
-def test_a_token_from_the_environment_opens_the_page_to_others(tmp_path: Path) -> None:
+def test_token_from_environment_protects_the_page(tmp_path: Path) -> None:
     with isolated_environment() as environment, Processes({**environment, "LANG2SEGTRACK_WEB_TOKEN": TOKEN}, tmp_path) as processes:
         processes.start("web_node", [*executable("web_node"), "--ros-args", "-p", "port:=0", "-p", "address:=0.0.0.0"])
         page = page_of(processes, "web_node")
@@ -202,23 +206,23 @@ def test_a_token_from_the_environment_opens_the_page_to_others(tmp_path: Path) -
         assert page.ask("api/state").status == 200
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_with_everything_open(tmp_path: Path, how: signal.Signals) -> None:
-    """Connections that say nothing, that wait for a picture, and that are in the middle of a request."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_node_with_open_connections(tmp_path: Path, number: signal.Signals) -> None:
+    """One connection is silent, one waits for an image, and one is in the middle of a request."""
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes, contextlib.ExitStack() as stack:
         process = processes.start("web_node", [*executable("web_node"), "--ros-args", "-p", "port:=0"])
         page = page_of(processes, "web_node")
-        for said in (b"", request("api/picture"), UNFINISHED):
-            stack.enter_context(connect(page)).sendall(said)
+        for data in (b"", request("api/picture"), UNFINISHED):
+            stack.enter_context(connect(page)).sendall(data)
         assert page.ask("api/state").status == 200
-        process.send_signal(how)
+        process.send_signal(number)
         assert process.wait(5) == 0
         assert "Traceback" not in processes.log("web_node")
 
 
 @pytest.mark.parametrize("moment", [0.3, 0.7, 1.1, 1.5])
-def test_a_signal_while_it_starts_ends_it(tmp_path: Path, moment: float) -> None:
-    """Wherever it is by then: before Python's own set-up, among the imports, while the node is made, or serving."""
+def test_signal_during_start_ends_node(tmp_path: Path, moment: float) -> None:
+    """The signal may arrive during Python's start, the imports, the creation of the node, or serving."""
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         process = processes.start("web_node", [*executable("web_node"), "--ros-args", "-p", "port:=0"])
         time.sleep(moment)

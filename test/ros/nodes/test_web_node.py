@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every endpoint of the web page on a real graph, with a plain HTTP client: what works, who is let in, what is refused."""
+"""Every endpoint of the web page on a real ROS graph: function, access control and refused requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lang2segtrack_ros.viewers.web.server import PAGE
 from test.ros.nodes.page_client import SIZE, TOKEN, Page, PageGraph, page_graph
 
 ENDPOINTS = [("api/state", None), ("api/picture", None), ("api/prompt", {"text": "red circle"}), ("api/remove", {"track_id": 1})]
-STRANGE_SITES = [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+OTHER_SITES = [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +33,15 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageGraph]:
 
 @pytest.fixture
 def page(graph: PageGraph) -> Iterator[Page]:
-    """The page while nothing is tracked; what a test makes is removed."""
+    """Return the page without tracks. Remove a test's tracks and prompts afterwards."""
     yield graph.page
     graph.page.clear()
 
 
-def test_the_page_is_served_to_everybody_and_needs_nothing_from_elsewhere(graph: PageGraph) -> None:
-    stranger = Page(graph.page.url)
+def test_page_is_public_and_loads_nothing_from_other_sites(graph: PageGraph) -> None:
+    anonymous = Page(graph.page.url)
     for path, (_, kind) in PAGE.items():
-        reply = stranger.ask(path.lstrip("/"))
+        reply = anonymous.ask(path.lstrip("/"))
         assert reply.status == 200
         assert reply.headers["Content-Type"] == kind
         assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
@@ -50,7 +50,7 @@ def test_the_page_is_served_to_everybody_and_needs_nothing_from_elsewhere(graph:
 
 
 @pytest.mark.parametrize("token", ["", "a-token-somebody-guessed", TOKEN[:-1], TOKEN + "x"])
-def test_without_the_token_nothing_is_told_or_done(graph: PageGraph, token: str) -> None:
+def test_request_without_token_is_refused(graph: PageGraph, token: str) -> None:
     for path, body in ENDPOINTS:
         reply = Page(graph.page.url, token).ask(path, body)
         assert reply.status == 401
@@ -59,14 +59,14 @@ def test_without_the_token_nothing_is_told_or_done(graph: PageGraph, token: str)
     assert graph.page.tracks() == {}
 
 
-@pytest.mark.parametrize("headers", STRANGE_SITES, ids=str)
-def test_other_sites_are_kept_out_even_with_the_token(graph: PageGraph, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("headers", OTHER_SITES, ids=str)
+def test_other_sites_are_refused_even_with_token(graph: PageGraph, headers: dict[str, str]) -> None:
     for path, body in ENDPOINTS:
         assert graph.page.ask(path, body, headers).status == 403
     assert graph.page.tracks() == {}
 
 
-def test_pictures_follow_one_another(graph: PageGraph) -> None:
+def test_pictures_have_changing_numbers(graph: PageGraph) -> None:
     number = "0"
     for _ in range(3):
         reply = graph.page.ask(f"api/picture?after={number}")
@@ -80,12 +80,12 @@ def test_pictures_follow_one_another(graph: PageGraph) -> None:
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "", "9" * 30, "1.5", "%00"])
-def test_a_number_that_is_none(graph: PageGraph, after: str) -> None:
+def test_invalid_picture_number_is_refused(graph: PageGraph, after: str) -> None:
     reply = graph.page.ask(f"api/picture?after={after}")
-    assert reply.status in ((400,) if after else (200,))  # an empty one is left out by the query's parser
+    assert reply.status in ((400,) if after else (200,))  # the query's parser drops an empty value
 
 
-def test_words_find_objects(page: Page) -> None:
+def test_text_prompt_finds_objects(page: Page) -> None:
     reply = page.ask("api/prompt", {"text": "red circle. blue star.", "mode": "once"})
     assert reply.status == 200, reply.body
     found = {page.find("red circle"), page.find("blue star")}
@@ -98,42 +98,42 @@ def test_words_find_objects(page: Page) -> None:
         assert 0 <= track["score"] <= 1
 
 
-def test_what_is_looked_for_is_listed_and_stopped(page: Page) -> None:
+def test_text_prompt_is_listed_and_removed(page: Page) -> None:
     assert page.ask("api/prompt", {"text": "Green Triangle. purple cross."}).status == 200
     (text,) = page.state()["looking_for"]
     assert text["text"] == "green triangle, purple cross"
     assert page.ask("api/remove", {"prompt_id": text["id"]}).status == 200
     assert page.state()["looking_for"] == []
-    again = page.ask("api/remove", {"prompt_id": text["id"]})
-    assert again.status == 422
-    assert f"{text['id']}" in again.json["error"]
+    second = page.ask("api/remove", {"prompt_id": text["id"]})
+    assert second.status == 422
+    assert f"{text['id']}" in second.json["error"]
 
 
-def test_a_tap_and_a_box_track_what_is_there_and_a_tap_corrects(graph: PageGraph, page: Page) -> None:
-    x1, y1, x2, y2 = graph.witness.box_of(1)
+def test_tap_and_box_start_tracks_and_tap_corrects(graph: PageGraph, page: Page) -> None:
+    x1, y1, x2, y2 = graph.observer.box_of(1)
     tap = page.ask("api/prompt", {"point": [(x1 + x2) / 2, (y1 + y2) / 2], "label": "tapped"})
     assert tap.status == 200, tap.body
-    box = page.ask("api/prompt", {"box": list(graph.witness.box_of(2)), "label": "boxed"})
+    box = page.ask("api/prompt", {"box": list(graph.observer.box_of(2)), "label": "boxed"})
     assert box.status == 200, box.body
     tapped, boxed = page.find("tapped"), page.find("boxed")
-    assert graph.witness.sees(tapped, 1)
-    assert graph.witness.sees(boxed, 2)
-    x1, y1, x2, y2 = graph.witness.box_of(1)
-    again = page.ask("api/prompt", {"point": [(x1 + x2) / 2, (y1 + y2) / 2], "track_id": tapped})
-    assert again.json["track_ids"] in ([tapped], [])
+    assert graph.observer.follows_body(tapped, 1)
+    assert graph.observer.follows_body(boxed, 2)
+    x1, y1, x2, y2 = graph.observer.box_of(1)
+    corrected = page.ask("api/prompt", {"point": [(x1 + x2) / 2, (y1 + y2) / 2], "track_id": tapped})
+    assert corrected.json["track_ids"] in ([tapped], [])
     off = page.ask("api/prompt", {"point": [2, 2], "off": True, "track_id": tapped})
     assert off.status == 200, off.body
     assert set(page.tracks()) == {tapped, boxed}
 
 
-def test_removal(graph: PageGraph, page: Page) -> None:
-    assert page.ask("api/prompt", {"box": list(graph.witness.box_of(1)), "label": "removed"}).status == 200
+def test_track_is_removed_once(graph: PageGraph, page: Page) -> None:
+    assert page.ask("api/prompt", {"box": list(graph.observer.box_of(1)), "label": "removed"}).status == 200
     number = page.find("removed")
     assert page.ask("api/remove", {"track_id": number}).status == 200
-    assert graph.witness.until(lambda: page.tracks() == {})
-    again = page.ask("api/remove", {"track_id": number})
-    assert again.status == 422
-    assert f"there is no track {number}" in again.json["error"]
+    assert graph.observer.until(lambda: page.tracks() == {})
+    second = page.ask("api/remove", {"track_id": number})
+    assert second.status == 422
+    assert f"there is no track {number}" in second.json["error"]
 
 
 @pytest.mark.parametrize(
@@ -144,10 +144,10 @@ def test_removal(graph: PageGraph, page: Page) -> None:
         ({"box": [1, 1, 50, 50], "track_id": 4711}, "there is no track 4711"),
     ],
 )
-def test_what_the_tracker_refuses(graph: PageGraph, body: Any, words: str) -> None:
+def test_prompt_refused_by_tracker_is_reported(graph: PageGraph, body: Any, words: str) -> None:
     for _ in range(10):
         reply = graph.page.ask("api/prompt", body)
-        if reply.status != 200 or "kept" not in reply.json["message"]:  # kept: no image came in time to refuse it
+        if reply.status != 200 or "kept" not in reply.json["message"]:  # kept: no image arrived in time to refuse the prompt
             break
     assert reply.status == 422
     assert words in reply.json["error"]
@@ -181,7 +181,7 @@ JSON_TYPE = {"Content-Type": "application/json"}
         ("api/state", None, {}, "OPTIONS", 501),
     ],
 )
-def test_bad_requests(graph: PageGraph, path: str, body: Any, headers: dict[str, str], method: str | None, status: int) -> None:
+def test_bad_request_is_refused(graph: PageGraph, path: str, body: Any, headers: dict[str, str], method: str | None, status: int) -> None:
     reply = graph.page.ask(path, body, headers, method)
     assert reply.status == status
     if status != 501:
@@ -189,14 +189,14 @@ def test_bad_requests(graph: PageGraph, path: str, body: Any, headers: dict[str,
     assert json.loads(graph.page.ask("api/state").body)["tracks"] == []
 
 
-def test_what_was_refused_is_counted(graph: PageGraph) -> None:
-    before = int(graph.witness.counts.get("refused: bad_json", 0))
+def test_refused_request_is_counted(graph: PageGraph) -> None:
+    before = int(graph.observer.counts.get("refused: bad_json", 0))
     graph.page.ask("api/prompt", b"{")
-    assert graph.witness.until(lambda: int(graph.witness.counts.get("refused: bad_json", 0)) > before)
-    assert int(graph.witness.counts.get("failed", 0)) == 0
+    assert graph.observer.until(lambda: int(graph.observer.counts.get("refused: bad_json", 0)) > before)
+    assert int(graph.observer.counts.get("failed", 0)) == 0
 
 
-def test_the_node_loads_no_network() -> None:
-    """A viewer must start at once and leave the memory to the tracker."""
+def test_web_node_loads_no_network() -> None:
+    """A viewer must start quickly and leave the memory to the tracker."""
     program = "import sys, lang2segtrack_ros.ros.nodes.web_node; sys.exit(bool({'torch', 'transformers', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

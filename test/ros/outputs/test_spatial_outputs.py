@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""3-D output of track_node as a process of its own: right, late, missing, and only when asked for."""
+"""3-D output of track_node in its own process: correct, with late depth, without depth, and without subscribers."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
-from test.ros.nodes.test_track_node import TOY, Outsider
+from test.ros.nodes.test_track_node import TOY, NodeTester
 
 FOCAL = 300.0
-DISTANCE = {1: 1.5, 2: 2.5}  # metres, by body
+DISTANCE = {1: 1.5, 2: 2.5}  # meters, by body
 WALL = 4.0
 FRAME = "camera_color_optical_frame"
 TOPICS = {"detections_3d": Detection3DArray, "markers": MarkerArray, "objects_cloud": PointCloud2}
 
 
-class DepthOutsider(Outsider):
-    """An outsider with a depth camera."""
+class DepthNodeTester(NodeTester):
+    """Node tester with a depth camera."""
 
     def __init__(self, domain: int) -> None:
         super().__init__(domain)
@@ -47,29 +47,29 @@ class DepthOutsider(Outsider):
             CameraInfo(width=320, height=240, k=[FOCAL, 0.0, 159.5, 0.0, FOCAL, 119.5, 0.0, 0.0, 1.0])
         )
         for topic, kind in (*TOPICS.items(), ("/tf", TFMessage)):
-            self.heard[topic] = []
-            self.listen(topic, kind)
+            self.received[topic] = []
+            self.subscribe(topic, kind)
 
-    def listen(self, topic: str, kind: Any) -> None:
-        self.node.create_subscription(kind, topic, self.heard[topic].append, QoSProfile(depth=50))
+    def subscribe(self, topic: str, kind: Any) -> None:
+        self.node.create_subscription(kind, topic, self.received[topic].append, QoSProfile(depth=50))
 
     def show_depth(self, frame: SceneFrame) -> None:
-        """Depth of the frame that was shown last."""
-        metres = np.full(frame.instances.shape, WALL, np.float32)
+        """Publish depth of the frame that was shown last."""
+        meters = np.full(frame.instances.shape, WALL, np.float32)
         for body, distance in DISTANCE.items():
-            metres[frame.instances == body] = distance
+            meters[frame.instances == body] = distance
         header = Header(frame_id=FRAME)
         header.stamp.sec, header.stamp.nanosec = divmod(self.stamp, 1_000_000_000)
-        self.depth_camera.publish(MESSAGES.image(metres, "32FC1", header))
+        self.depth_camera.publish(MESSAGES.image(meters, "32FC1", header))
 
     def latest(self, topic: str, seconds: float = 5.0) -> Any:
-        """The message about the frame that was shown last, None when there is none in time."""
+        """Return the message about the frame that was shown last, or None if none arrives in time."""
 
-        def about_it(item: Any) -> bool:
+        def matches(item: Any) -> bool:
             return stamp_ns(header_of(item).stamp) == self.stamp
 
-        self.spin(seconds, lambda: any(about_it(item) for item in self.heard[topic]))
-        return next((item for item in reversed(self.heard[topic]) if about_it(item)), None)
+        self.spin(seconds, lambda: any(matches(item) for item in self.received[topic]))
+        return next((item for item in reversed(self.received[topic]) if matches(item)), None)
 
 
 def header_of(message: Any) -> Header:
@@ -79,148 +79,148 @@ def header_of(message: Any) -> Header:
 
 
 @pytest.fixture(scope="module")
-def outside(tmp_path_factory: pytest.TempPathFactory, frames: list[SceneFrame]) -> Iterator[DepthOutsider]:
-    """A node with two boxed objects. Late depth is waited for so long that no test depends on this machine's speed."""
+def tester(tmp_path_factory: pytest.TempPathFactory, frames: list[SceneFrame]) -> Iterator[DepthNodeTester]:
+    """Start a node that tracks two objects from boxes. It waits long for late depth, so no test depends on the speed of the machine."""
     logs = tmp_path_factory.mktemp("logs")
     with isolated_environment() as environment, Processes(environment, logs) as processes:
-        given = [*TOY, "-p", "detector:=''", "-p", "publish_tf:=true", "-p", "tf_prefix:=thing_", "-p", "depth_wait_s:=1.0"]
-        processes.start("track_node", [*executable("track_node"), "--ros-args", *given])
-        outsider = DepthOutsider(int(environment["ROS_DOMAIN_ID"]))
-        outsider.call(Trigger, "reset", timeout=120.0)  # waits until the networks are loaded
-        outsider.step(frames[0])
+        arguments = [*TOY, "-p", "detector:=''", "-p", "publish_tf:=true", "-p", "tf_prefix:=thing_", "-p", "depth_wait_s:=1.0"]
+        processes.start("track_node", [*executable("track_node"), "--ros-args", *arguments])
+        tester = DepthNodeTester(int(environment["ROS_DOMAIN_ID"]))
+        tester.call(Trigger, "reset", timeout=120.0)  # responds after the networks are loaded
+        tester.step(frames[0])
         for body in DISTANCE:
             x1, y1, x2, y2 = body_box(frames[0], body)
-            answer = outsider.while_showing(
+            answer = tester.while_showing(
                 frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, label=f"body {body}"
             )
             assert answer.success, answer.message
-        yield outsider
-        outsider.close()
+        yield tester
+        tester.close()
         processes.check()
         assert "Traceback" not in processes.log("track_node")
 
 
 def truth(frame: SceneFrame, body: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and width and height of a body, metres."""
+    """Return center [3] and size [2] of a body in meters."""
     rows, columns = np.nonzero(frame.instances == body)
     z = DISTANCE[body]
-    centre = np.array([(columns.mean() - 159.5) * z / FOCAL, (rows.mean() - 119.5) * z / FOCAL, z])
-    return centre, np.array([np.ptp(columns) + 1, np.ptp(rows) + 1]) * z / FOCAL
+    center = np.array([(columns.mean() - 159.5) * z / FOCAL, (rows.mean() - 119.5) * z / FOCAL, z])
+    return center, np.array([np.ptp(columns) + 1, np.ptp(rows) + 1]) * z / FOCAL
 
 
-def show_both(outside: DepthOutsider, frame: SceneFrame) -> Detection3DArray:
-    """A frame and its depth until the answer comes: DDS may lose the first ones while it is connecting."""
+def show_both(tester: DepthNodeTester, frame: SceneFrame) -> Detection3DArray:
+    """Show a frame and its depth until its detections arrive. DDS may lose the first messages while it connects."""
     for _ in range(10):
-        outside.show(frame.color)
-        outside.show_depth(frame)
-        answer = outside.latest("detections_3d", 3.0)
+        tester.show(frame.color)
+        tester.show_depth(frame)
+        answer = tester.latest("detections_3d", 3.0)
         if answer is not None:
             return answer
-    raise AssertionError("depth was shown ten times and never answered")
+    raise AssertionError("depth was shown ten times without a result")
 
 
-def test_objects_are_where_they_are(outside: DepthOutsider, frames: list[SceneFrame]) -> None:
-    answer = show_both(outside, frames[1])
+def test_objects_have_true_position_and_size(tester: DepthNodeTester, frames: list[SceneFrame]) -> None:
+    answer = show_both(tester, frames[1])
     assert answer.header.frame_id == FRAME
     assert [item.results[0].hypothesis.class_id for item in answer.detections] == ["body 1", "body 2"]
     for body, item in zip(DISTANCE, answer.detections):
-        centre, size = truth(frames[1], body)
+        center, size = truth(frames[1], body)
         at = item.results[0].pose.pose.position
-        assert np.linalg.norm(np.array([at.x, at.y, at.z]) - centre) < max(0.02, 0.02 * centre[2])
-        # The toy segmenter's masks, of 48 x 48 before they are enlarged, cut the tips of stars; true masks keep to 0.15.
+        assert np.linalg.norm(np.array([at.x, at.y, at.z]) - center) < max(0.02, 0.02 * center[2])
+        # The toy segmenter's masks of 48 x 48 pixels cut off the tips of stars. With true masks the error stays below 0.15.
         assert np.abs(np.array([item.bbox.size.x, item.bbox.size.y]) / size - 1).max() < 0.2
 
 
-def test_every_output_tells_the_same(outside: DepthOutsider, frames: list[SceneFrame]) -> None:
-    detections = show_both(outside, frames[2]).detections
-    markers = outside.latest("markers").markers
+def test_all_outputs_agree(tester: DepthNodeTester, frames: list[SceneFrame]) -> None:
+    detections = show_both(tester, frames[2]).detections
+    markers = tester.latest("markers").markers
     assert [(item.ns, str(item.id)) for item in markers[1:]] == [(ns, item.id) for item in detections for ns in ("boxes", "labels")]
     assert markers[1].pose.position.z == pytest.approx(detections[0].bbox.center.position.z)
-    cloud = outside.latest("objects_cloud")
+    cloud = tester.latest("objects_cloud")
     points = np.frombuffer(cloud.data, POINT)
     assert {str(value) for value in np.unique(points["id"])} == {item.id for item in detections}
     for item in detections:
         assert np.median(points["z"][points["id"] == int(item.id)]) == pytest.approx(item.results[0].pose.pose.position.z)
-    links = outside.latest("/tf").transforms
-    assert [link.child_frame_id for link in links] == [f"thing_{item.id}" for item in detections]
-    assert links[0].transform.translation.z == pytest.approx(detections[0].results[0].pose.pose.position.z)
+    transforms = tester.latest("/tf").transforms
+    assert [transform.child_frame_id for transform in transforms] == [f"thing_{item.id}" for item in detections]
+    assert transforms[0].transform.translation.z == pytest.approx(detections[0].results[0].pose.pose.position.z)
 
 
-def test_late_depth_is_used_and_delays_no_mask(outside: DepthOutsider, frames: list[SceneFrame]) -> None:
-    """Depth is sent only after the masks have come: a node that took depth with the image would never have it."""
-    tracks = outside.step(frames[3])
+def test_late_depth_is_used_without_delaying_masks(tester: DepthNodeTester, frames: list[SceneFrame]) -> None:
+    """Depth is sent only after the masks have arrived. A node that reads depth together with the image would have none."""
+    tracks = tester.step(frames[3])
     assert len(tracks.tracks) == 2
-    assert outside.latest("detections_3d", 0.1) is None
-    outside.show_depth(frames[3])
-    answer = outside.latest("detections_3d")
+    assert tester.latest("detections_3d", 0.1) is None
+    tester.show_depth(frames[3])
+    answer = tester.latest("detections_3d")
     assert answer is not None
     assert len(answer.detections) == 2
 
 
-def test_masks_of_the_next_image_do_not_wait_for_the_depth_of_this_one(outside: DepthOutsider, frames: list[SceneFrame]) -> None:
-    """Two images without depth, then the depth of the second: the masks of both are there before it, the first goes without."""
-    outside.step(frames[4])
-    first = outside.stamp
-    assert len(outside.step(frames[5]).tracks) == 2
-    outside.show_depth(frames[5])
-    assert outside.latest("detections_3d") is not None
-    assert all(stamp_ns(item.header.stamp) != first for item in outside.heard["detections_3d"])
+def test_next_masks_do_not_wait_for_missing_depth(tester: DepthNodeTester, frames: list[SceneFrame]) -> None:
+    """Only the second of two images gets depth, and late. Both masks arrive before it. The first image gets no 3-D output."""
+    tester.step(frames[4])
+    first = tester.stamp
+    assert len(tester.step(frames[5]).tracks) == 2
+    tester.show_depth(frames[5])
+    assert tester.latest("detections_3d") is not None
+    assert all(stamp_ns(item.header.stamp) != first for item in tester.received["detections_3d"])
 
 
-def test_an_image_without_depth_is_counted_by_its_reason(outside: DepthOutsider, frames: list[SceneFrame]) -> None:
-    show_both(outside, frames[6])
-    before = int(outside.diagnostics("skipped_3d_depth_too_far_in_time") or 0)
-    outside.step(frames[7])
-    assert outside.spin(10.0, lambda: int(outside.diagnostics("skipped_3d_depth_too_far_in_time") or 0) > before)
+def test_image_without_depth_is_counted_by_reason(tester: DepthNodeTester, frames: list[SceneFrame]) -> None:
+    show_both(tester, frames[6])
+    before = int(tester.diagnostics("skipped_3d_depth_too_far_in_time") or 0)
+    tester.step(frames[7])
+    assert tester.spin(10.0, lambda: int(tester.diagnostics("skipped_3d_depth_too_far_in_time") or 0) > before)
 
 
-def test_nothing_is_worked_out_for_nobody(tmp_path: Path, frames: list[SceneFrame]) -> None:
-    """Neither published nor skipped: without a listener depth is not even looked for."""
+def test_nothing_is_computed_without_subscribers(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """Without a subscriber the node does not even look for depth, so nothing is published or skipped."""
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY, "-p", "detector:=''"])
-        outsider = Outsider(int(environment["ROS_DOMAIN_ID"]))
+        tester = NodeTester(int(environment["ROS_DOMAIN_ID"]))
         try:
-            outsider.call(Trigger, "reset", timeout=120.0)
-            outsider.step(frames[0])
-            outsider.step(frames[1])
-            assert outsider.diagnostics("images_processed")
-            values = {item.key for status in outsider.heard["/diagnostics"][-1].status for item in status.values}
+            tester.call(Trigger, "reset", timeout=120.0)
+            tester.step(frames[0])
+            tester.step(frames[1])
+            assert tester.diagnostics("images_processed")
+            values = {item.key for status in tester.received["/diagnostics"][-1].status for item in status.values}
             assert "published_tracks" in values
             assert not [key for key in values if key.startswith("skipped_3d") or key.endswith(("_3d", "markers", "objects_cloud", "_tf"))]
         finally:
-            outsider.close()
+            tester.close()
 
 
-def test_the_policy_that_looks_at_depth(tmp_path: Path, frames: list[SceneFrame]) -> None:
-    """Half of a body that depth shows far behind is cut off its mask; without depth it is tracked all the same, and counted."""
+def test_depth_policy_cuts_mask_at_depth_edge(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """Depth shows half of a body far behind the rest, so the mask loses this half. An image without depth is tracked and counted."""
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
-        given = [*TOY, "-p", "detector:=''", "-p", "policy:=depth", "-p", "depth_wait_s:=1.0"]
-        processes.start("track_node", [*executable("track_node"), "--ros-args", *given])
-        outside = DepthOutsider(int(environment["ROS_DOMAIN_ID"]))
-        outside.call(Trigger, "reset", timeout=120.0)
-        outside.step(frames[0])
+        arguments = [*TOY, "-p", "detector:=''", "-p", "policy:=depth", "-p", "depth_wait_s:=1.0"]
+        processes.start("track_node", [*executable("track_node"), "--ros-args", *arguments])
+        tester = DepthNodeTester(int(environment["ROS_DOMAIN_ID"]))
+        tester.call(Trigger, "reset", timeout=120.0)
+        tester.step(frames[0])
         x1, y1, x2, y2 = body_box(frames[0], 1)
-        answer = outside.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+        answer = tester.while_showing(frames[:1] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
         assert answer.success, answer.message
-        assert int(outside.diagnostics("skipped_depth_no_depth")) > 0
+        assert int(tester.diagnostics("skipped_depth_no_depth")) > 0
         for _ in range(3):
-            whole = show_both(outside, frames[0]).detections[0].bbox.size.x
+            whole = show_both(tester, frames[0]).detections[0].bbox.size.x
         half = replace(frames[0], instances=frames[0].instances.copy())
         half.instances[:, round((x1 + x2) / 2) :] = 0
         for _ in range(3):
-            cut = show_both(outside, half).detections[0].bbox.size.x
-        outside.close()
+            cut = show_both(tester, half).detections[0].bbox.size.x
+        tester.close()
         processes.check()
         assert cut < 0.75 * whole
         assert "Traceback" not in processes.log("track_node")
 
 
-def test_markers_are_taken_back_when_depth_stops(outside: DepthOutsider, frames: list[SceneFrame]) -> None:
-    """RViz would show boxes where nothing is known to be any more, and after a removal of nothing at all."""
-    show_both(outside, frames[1])
-    assert len(outside.latest("markers").markers) > 1
+def test_markers_are_deleted_when_depth_stops(tester: DepthNodeTester, frames: list[SceneFrame]) -> None:
+    """Otherwise RViz would keep showing boxes of objects without depth, and of removed objects."""
+    show_both(tester, frames[1])
+    assert len(tester.latest("markers").markers) > 1
     deadline = time.monotonic() + 20.0
-    while time.monotonic() < deadline and len(outside.heard["markers"][-1].markers) > 1:
-        outside.show(frames[1].color)
-        outside.spin(0.3)
-    assert len(outside.heard["markers"][-1].markers) == 1, "the one that deletes all others"
+    while time.monotonic() < deadline and len(tester.received["markers"][-1].markers) > 1:
+        tester.show(frames[1].color)
+        tester.spin(0.3)
+    assert len(tester.received["markers"][-1].markers) == 1, "only the marker that deletes all others"

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Requests and images that nobody in their right mind would send, to a running node: none may stay unanswered, none may raise.
+"""Random and invalid requests and images for a running node: every request must get a response, and none may raise.
 
-`python -m test.ros.services.fuzzing --requests 20000` is the long run (`make fuzz`); test_fuzzing.py does the same in short.
+`python -m test.ros.services.fuzzing --requests 20000` is the long run (`make fuzz`). test_fuzzing.py is the short one.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ numbers = st.one_of(
 )
 small_numbers = st.one_of(st.floats(width=32), st.sampled_from([0.0, 0.3, 1.0, -1.0, float("nan"), float("inf")]))
 ids = st.one_of(st.integers(0, 12), st.integers(0, 2**32 - 1))
-characters = st.characters(exclude_categories=("Cs",))  # surrogates are no text, and rclpy does not send them
+characters = st.characters(exclude_categories=("Cs",))  # surrogates are not valid text, and rclpy does not send them
 texts = st.one_of(
     st.sampled_from(["", ".", "red circle", "red circle. blue star.", "x" * 5000, ". " * 600, "a. " * 300, "[SEP]", "\u0000", "🤖" * 100]),
     st.text(characters, max_size=60),
@@ -73,28 +73,28 @@ points = st.lists(st.builds(Point2D, x=numbers, y=numbers), max_size=70)
 
 @st.composite
 def images(draw: Any, encodings: Any = None) -> Image:
-    """Any combination of encoding, size, step, byte order and length of the data; half of them are right."""
+    """Draw any combination of encoding, size, step, byte order and data length. Half of the images are consistent."""
     name = draw(encodings if encodings is not None else st.sampled_from([*COLOR_ENCODINGS, *DEPTH_ENCODINGS, "klingon8", "", "rgb16"]))
     height, width = draw(st.integers(0, 40)), draw(st.integers(0, 40))
     size = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "8UC4": 4, "mono16": 2, "16UC1": 2, "32FC1": 4, "rgb16": 6}.get(name)
     row = width * (size or (2 if "yu" in name else 1))
-    right = draw(st.booleans())
-    step = row if right else draw(st.sampled_from([0, 1, row - 1, row + 5, 2**32 - 1, 2**31]))
-    length = step * height if right else draw(st.integers(0, 5000))
+    is_valid = draw(st.booleans())
+    step = row if is_valid else draw(st.sampled_from([0, 1, row - 1, row + 5, 2**32 - 1, 2**31]))
+    length = step * height if is_valid else draw(st.integers(0, 5000))
     message = Image(encoding=name, height=height, width=width, step=max(0, step), is_bigendian=draw(st.integers(0, 255)))
-    if not right and draw(st.booleans()):
+    if not is_valid and draw(st.booleans()):
         message.height, message.width = draw(st.sampled_from([(2**32 - 1, 2**32 - 1), (1, 2**31), (2**16, 2**16), (height, 2**20)]))
     message.data = array.array("B", draw(st.binary(min_size=1, max_size=7)) * (length // 7 + 1))[:length]
     return message
 
 
 PARAMETER_NAMES = [item.name for item in PARAMETERS if item.name != "save_folder"]
-"""Without the one that would scatter saves over the disk of whoever runs this."""
+"""All parameters except the one that would save files to random folders."""
 
 
 @st.composite
 def parameter(draw: Any) -> Parameter:
-    """A parameter of the node, or none, with a value of its own type or another, but for those that would end or blind it."""
+    """Draw a parameter with an existing or random name and a value of any type."""
     name = draw(st.one_of(st.sampled_from(PARAMETER_NAMES), st.text(characters, max_size=9)))
     value = ParameterValue(type=draw(st.integers(0, 9)))
     value.integer_value, value.double_value = draw(st.integers(-(2**63), 2**63 - 1)), draw(numbers)
@@ -105,14 +105,14 @@ def parameter(draw: Any) -> Parameter:
 
 
 def filled(start: tuple[int, int], size: tuple[int, int]) -> Image:
-    """A mask of the camera's images with a rectangle in it."""
+    """Return a mask of the camera image's size with a filled rectangle."""
     pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
     pixels[start[1] : start[1] + size[1], start[0] : start[0] + size[0]] = 255
     return Image(encoding="mono8", height=HEIGHT, width=WIDTH, step=WIDTH, data=array.array("B", pixels.tobytes()))
 
 
 def request(kind: Any, name: str, **fields: Any) -> st.SearchStrategy[Request]:
-    """Requests of one service."""
+    """Return a strategy for requests of one service."""
     return st.fixed_dictionaries(fields).map(lambda drawn: (kind, name, drawn))
 
 
@@ -142,77 +142,83 @@ SERVICES = {
         ChangeState, "track_node/change_state", transition=st.builds(Transition, id=st.integers(10, 59) | st.integers(70, 255))
     ),
 }
-places = st.tuples(st.integers(0, WIDTH - 40), st.integers(0, HEIGHT - 40))
+positions = st.tuples(st.integers(0, WIDTH - 40), st.integers(0, HEIGHT - 40))
 sizes = st.tuples(st.integers(8, 200), st.integers(8, 200))
-corners = st.tuples(places, sizes).map(lambda drawn: (*drawn[0], drawn[0][0] + drawn[1][0], drawn[0][1] + drawn[1][1]))
-known = st.one_of(st.just(0), st.integers(1, 40))
+corners = st.tuples(positions, sizes).map(lambda drawn: (*drawn[0], drawn[0][0] + drawn[1][0], drawn[0][1] + drawn[1][1]))
+track_ids = st.one_of(st.just(0), st.integers(1, 40))
 names = st.sampled_from(["red circle", "blue star. purple cross.", "yellow square", "cup"])
-whole = st.just(MESSAGES.image(demo_scene(WIDTH, HEIGHT).render(0).color, "rgb8", Header()))
-SANE = {
+whole_image = st.just(MESSAGES.image(demo_scene(WIDTH, HEIGHT).render(0).color, "rgb8", Header()))
+VALID = {
     "add_text_prompt": request(
         AddTextPrompt, "add_text_prompt", text=names, mode=st.sampled_from(["", "once"]), threshold=st.just(0.3), interval=st.integers(0, 9)
     ),
-    "add_box_prompt": st.tuples(corners, known).map(
+    "add_box_prompt": st.tuples(corners, track_ids).map(
         lambda drawn: (AddBoxPrompt, "add_box_prompt", {**dict(zip(BOX, map(float, drawn[0]))), "track_id": drawn[1]})
     ),
     "add_point_prompt": request(
         AddPointPrompt,
         "add_point_prompt",
-        points=st.lists(places.map(lambda at: Point2D(x=float(at[0]), y=float(at[1]))), min_size=1, max_size=5),
-        track_id=known,
+        points=st.lists(positions.map(lambda position: Point2D(x=float(position[0]), y=float(position[1]))), min_size=1, max_size=5),
+        track_id=track_ids,
     ),
-    "add_mask_prompt": request(AddMaskPrompt, "add_mask_prompt", mask=st.builds(filled, places, sizes), track_id=known),
-    "remove_track": request(RemoveTrack, "remove_track", track_id=known),
-    "segment_image": request(SegmentImage, "segment_image", image=whole, text=names),
+    "add_mask_prompt": request(AddMaskPrompt, "add_mask_prompt", mask=st.builds(filled, positions, sizes), track_id=track_ids),
+    "remove_track": request(RemoveTrack, "remove_track", track_id=track_ids),
+    "segment_image": request(SegmentImage, "segment_image", image=whole_image, text=names),
     "refine_backward": request(RefineBackward, "refine_backward", seconds=st.floats(0.0, 1.0, width=32), save=st.booleans()),
 }
-"""Requests that make sense: what they make of the node is what the others meet."""
-requests = st.sampled_from(sorted(SERVICES)).flatmap(lambda name: st.one_of(SERVICES[name], SANE.get(name, SERVICES[name])))
+"""Valid requests. They create the tracks and prompts that the invalid requests then meet."""
+requests = st.sampled_from(sorted(SERVICES)).flatmap(lambda name: st.one_of(SERVICES[name], VALID.get(name, SERVICES[name])))
 
 
 class Fuzzer:
-    """Sends batches of requests, and images between them, and keeps count."""
+    """Sender of batches of requests and images.
 
-    def __init__(self, around: Rig) -> None:
-        self.around = around
+    Attributes:
+        rig: the running node.
+        sent: number of requests by service.
+        refused: number of refused requests by service.
+    """
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
         self.sent: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
 
     def send(self, batch: list[Request], shown: list[Image]) -> None:
-        """All at once; then images, bad ones and a good one, until all are answered. Raises AssertionError when one is not."""
-        around = self.around
-        futures = [(name, fields, around.ask(kind, name, **fields)) for kind, name, fields in batch]
+        """Send all requests at once, then images until all requests are answered. Raises AssertionError if one stays unanswered."""
+        rig = self.rig
+        futures = [(name, fields, rig.ask(kind, name, **fields)) for kind, name, fields in batch]
         for message in shown:
-            around.show(message=message)
+            rig.show(message=message)
         began = time.monotonic()
         while not all(future.done() for _, _, future in futures):
             waited = time.monotonic() - began
-            left = [(name, fields) for name, fields, future in futures if not future.done()]
-            assert waited < ANSWER_S, f"unanswered after {waited:.0f} s: {left}"
-            around.show()
-            around.spin(PERIOD_S, lambda: all(future.done() for _, _, future in futures))
+            pending = [(name, fields) for name, fields, future in futures if not future.done()]
+            assert waited < ANSWER_S, f"unanswered after {waited:.0f} s: {pending}"
+            rig.show()
+            rig.spin(PERIOD_S, lambda: all(future.done() for _, _, future in futures))
         for name, fields, future in futures:
             answer = future.result()
             self.sent[name] += 1
             if not getattr(answer, "success", True):
                 self.refused[name] += 1
-                assert name.endswith("change_state") or answer.message, f"{name} {fields} was refused without a word"
-        assert around.process.poll() is None, around.processes.log("track_node")[-3000:]
+                assert name.endswith("change_state") or answer.message, f"{name} {fields} was refused without a message"
+        assert rig.process.poll() is None, rig.processes.log("track_node")[-3000:]
 
     def complaints(self) -> list[str]:
-        """Lines of the node's log that speak of something nobody foresaw."""
-        bad = ("Traceback", "failed and is started again", "a callback failed", "unexpected")
-        return [line for line in self.around.processes.log("track_node").splitlines() if any(word in line for word in bad)]
+        """Return lines of the node's log about unexpected failures."""
+        bad = ("Traceback", "failed and restarts", "a callback failed", "unexpected")
+        return [line for line in self.rig.processes.log("track_node").splitlines() if any(word in line for word in bad)]
 
     def run(self, count: int, number: int) -> None:
-        """At least so many requests, made from a seed."""
+        """Send at least `count` requests that are drawn with the seed `number`."""
 
         @seed(number)
         @settings(
             max_examples=-(-count // BATCH),
             deadline=None,
             database=None,
-            phases=[Phase.generate],  # a node that has seen the past cannot be shown a smaller one
+            phases=[Phase.generate],  # no shrinking: the node's state depends on all earlier requests
             suppress_health_check=list(HealthCheck),
             verbosity=Verbosity.quiet,
         )
@@ -225,14 +231,14 @@ class Fuzzer:
 
 @contextlib.contextmanager
 def fuzzer(logs: Path) -> Iterator[Fuzzer]:
-    """A node to be fuzzed, on a graph of its own."""
-    with rig(logs, *ARGUMENTS, "-p", f"save_folder:={logs / 'saved'}") as around:
-        around.begin()
-        yield Fuzzer(around)
+    """Start a node for fuzzing in a ROS domain of its own."""
+    with rig(logs, *ARGUMENTS, "-p", f"save_folder:={logs / 'saved'}") as running:
+        running.begin()
+        yield Fuzzer(running)
 
 
 def main() -> int:
-    """The long run; writes out/bench/fuzz.json."""
+    """Run the long fuzzing test and write out/bench/fuzz.json. Return 1 if the log has complaints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -243,7 +249,7 @@ def main() -> int:
         part = 1000
         for number in range(-(-options.requests // part)):
             fuzzing.run(part, options.seed + number)
-            total, usage = sum(fuzzing.sent.values()), fuzzing.around.usage()
+            total, usage = sum(fuzzing.sent.values()), fuzzing.rig.usage()
             print(
                 f"{total} requests answered, {sum(fuzzing.refused.values())} refused, {time.monotonic() - began:.0f} s, {usage}", flush=True
             )

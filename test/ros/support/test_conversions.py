@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of every kind and every way of being wrong."""
+"""Conversion of messages: all supported kinds, and refusal of invalid ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lang2segtrack_ros.io.image_messages import (
     MAX_INSTANCE_ID,
     ConversionError,
     compressed_to_rgb,
-    depth_to_metres,
+    depth_to_meters,
     image_to_rgb,
     paint_instances,
 )
@@ -44,7 +44,7 @@ def image(pixels: np.ndarray, encoding: str, **changes: Any) -> Image:
 RGB = np.zeros((4, 6, 3), np.uint8)
 RGB[:, :3] = (250, 20, 30)
 RGB[:, 3:] = (10, 200, 40)
-GREY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
+GRAY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
 
 
 @pytest.mark.parametrize(
@@ -53,33 +53,33 @@ GREY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
         (RGB, "rgb8", RGB),
         (RGB[:, :, ::-1].copy(), "bgr8", RGB),
         (RGB[:, :, ::-1].copy(), "8UC3", RGB),
-        (np.dstack((RGB, GREY)), "rgba8", RGB),
-        (np.dstack((RGB[:, :, ::-1], GREY)), "bgra8", RGB),
-        (GREY, "mono8", np.dstack((GREY, GREY, GREY))),
-        (GREY.astype(np.uint16) * 256 + 7, "mono16", np.dstack((GREY, GREY, GREY))),
+        (np.dstack((RGB, GRAY)), "rgba8", RGB),
+        (np.dstack((RGB[:, :, ::-1], GRAY)), "bgra8", RGB),
+        (GRAY, "mono8", np.dstack((GRAY, GRAY, GRAY))),
+        (GRAY.astype(np.uint16) * 256 + 7, "mono16", np.dstack((GRAY, GRAY, GRAY))),
     ],
 )
-def test_encodings(pixels: np.ndarray, encoding: str, expected: np.ndarray) -> None:
+def test_color_encodings(pixels: np.ndarray, encoding: str, expected: np.ndarray) -> None:
     assert np.array_equal(image_to_rgb(image(pixels, encoding)), expected)
 
 
-def test_messages_are_whole_whatever_fields_are_given() -> None:
-    """A later version of a message may have fields that are not known here: they have their defaults, as if it was made by its class."""
-    place = Point2D(x=1.0, y=2.0)
+def test_missing_fields_get_defaults() -> None:
+    """A later version of a message may have more fields. They must have the defaults of the message class."""
+    position = Point2D(x=1.0, y=2.0)
     assert RosMessages().make("vision_msgs/msg/Pose2D", theta=0.5) == Pose2D(theta=0.5)
-    whole = RosMessages().make("vision_msgs/msg/Pose2D", theta=0.5, position=place)
-    assert whole == Pose2D(theta=0.5, position=place)
-    assert serialize_message(whole) == serialize_message(Pose2D(theta=0.5, position=place))
+    whole = RosMessages().make("vision_msgs/msg/Pose2D", theta=0.5, position=position)
+    assert whole == Pose2D(theta=0.5, position=position)
+    assert serialize_message(whole) == serialize_message(Pose2D(theta=0.5, position=position))
     with pytest.raises(AttributeError):
         RosMessages().make("vision_msgs/msg/Pose2D", theta=0.5, angle=1.0)
 
 
 @pytest.mark.parametrize(("encoding", "order"), [("yuv422_yuy2", (0, 1, 0, 3)), ("yuv422", (1, 0, 3, 0))])
-def test_yuv(encoding: str, order: tuple[int, ...]) -> None:
-    """Both orders of luma and chroma; a red picture must come out red."""
+def test_yuv_orders(encoding: str, order: tuple[int, ...]) -> None:
+    """Both orders of luma and chroma must give a red image."""
     y, u, v = (int(value) for value in cv2.cvtColor(np.full((1, 1, 3), (200, 30, 30), np.uint8), cv2.COLOR_RGB2YUV)[0, 0])
     pair = {0: y, 1: u, 3: v}
-    row = np.array([pair[place] for place in order] * 2, np.uint8).reshape(4, 2)
+    row = np.array([pair[index] for index in order] * 2, np.uint8).reshape(4, 2)
     red, green, blue = image_to_rgb(image(np.stack([row, row]), encoding)).reshape(-1, 3).mean(axis=0)
     assert red > 170
     assert max(green, blue) < 60
@@ -88,8 +88,8 @@ def test_yuv(encoding: str, order: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("encoding", "first"), [("bayer_rggb8", (0, 0)), ("bayer_grbg8", (0, 1)), ("bayer_gbrg8", (1, 0)), ("bayer_bggr8", (1, 1))]
 )
-def test_bayer(encoding: str, first: tuple[int, int]) -> None:
-    """Only the red cells are lit: the picture is red, for each of the four patterns."""
+def test_bayer_patterns(encoding: str, first: tuple[int, int]) -> None:
+    """Only red cells have a value, so each of the four patterns must give a red image."""
     pixels = np.zeros((16, 16), np.uint8)
     pixels[first[0] :: 2, first[1] :: 2] = 255
     red, green, blue = image_to_rgb(image(pixels, encoding))[4:-4, 4:-4].reshape(-1, 3).mean(axis=0)
@@ -97,13 +97,13 @@ def test_bayer(encoding: str, first: tuple[int, int]) -> None:
     assert max(green, blue) < 20
 
 
-def test_padded_rows_and_big_endian() -> None:
+def test_padded_rows_and_big_endian_pixels_are_read() -> None:
     padded = np.zeros((4, 32), np.uint8)
     padded[:, :18] = RGB.reshape(4, 18)
     message = image(RGB, "rgb8", step=32, data=array.array("B", padded.tobytes()))
     assert np.array_equal(image_to_rgb(message), RGB)
-    big = image((GREY.astype(np.uint16) * 256).byteswap(), "mono16", is_bigendian=1)
-    assert np.array_equal(image_to_rgb(big)[:, :, 0], GREY)
+    big = image((GRAY.astype(np.uint16) * 256).byteswap(), "mono16", is_bigendian=1)
+    assert np.array_equal(image_to_rgb(big)[:, :, 0], GRAY)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_padded_rows_and_big_endian() -> None:
         (image(np.zeros((3, 3, 2), np.uint8), "yuv422"), "unconvertible", "3 x 3 yuv422"),
     ],
 )
-def test_refusals(message: Image, reason: str, words: str) -> None:
+def test_invalid_image_is_refused_with_reason(message: Image, reason: str, words: str) -> None:
     with pytest.raises(ConversionError) as caught:
         image_to_rgb(message)
     assert caught.value.reason == reason
@@ -135,10 +135,10 @@ def test_refusals(message: Image, reason: str, words: str) -> None:
     data=st.binary(max_size=300),
     big=st.integers(0, 1),
 )
-def test_no_message_crashes(height: int, width: int, step: int, encoding: str, data: bytes, big: int) -> None:
-    """Whatever comes, the answer is an image of the stated size or a named refusal."""
+def test_random_message_is_converted_or_refused(height: int, width: int, step: int, encoding: str, data: bytes, big: int) -> None:
+    """Any message gives an image of the stated size or a ConversionError."""
     message = Image(height=height, width=width, step=step, encoding=encoding, data=array.array("B", data), is_bigendian=big)
-    for convert, channels in ((image_to_rgb, 3), (depth_to_metres, 0)):
+    for convert, channels in ((image_to_rgb, 3), (depth_to_meters, 0)):
         try:
             result = convert(message)
         except ConversionError:
@@ -146,7 +146,7 @@ def test_no_message_crashes(height: int, width: int, step: int, encoding: str, d
         assert result.shape == ((height, width, channels) if channels else (height, width))
 
 
-def test_compressed() -> None:
+def test_compressed_images_are_decoded_or_refused() -> None:
     tall = np.repeat(np.repeat(RGB, 8, axis=0), 8, axis=1)
     data = cv2.imencode(".png", cv2.cvtColor(tall, cv2.COLOR_RGB2BGR))[1].tobytes()
     assert np.array_equal(compressed_to_rgb(CompressedImage(format="png", data=array.array("B", data))), tall)
@@ -155,19 +155,19 @@ def test_compressed() -> None:
             compressed_to_rgb(CompressedImage(format="jpeg", data=array.array("B", broken)))
 
 
-def test_depth_in_both_units() -> None:
-    """REP-118: millimetres with 0 for unknown, metres with NaN for unknown; zero and infinite metres are no distances either."""
-    raw = depth_to_metres(image(np.array([[0, 1500]], np.uint16), "16UC1"))
+def test_depth_is_read_in_both_units() -> None:
+    """REP-118: millimeters with 0 for unknown, or meters with NaN for unknown. Zero and infinite meters are invalid, too."""
+    raw = depth_to_meters(image(np.array([[0, 1500]], np.uint16), "16UC1"))
     assert np.isnan(raw[0, 0])
     assert raw[0, 1] == pytest.approx(1.5)
-    metres = depth_to_metres(image(np.array([[np.nan, 0.0, np.inf, 1.5]], np.float32), "32FC1"))
-    assert np.isnan(metres[0, :3]).all()
-    assert metres[0, 3] == 1.5
+    meters = depth_to_meters(image(np.array([[np.nan, 0.0, np.inf, 1.5]], np.float32), "32FC1"))
+    assert np.isnan(meters[0, :3]).all()
+    assert meters[0, 3] == 1.5
     with pytest.raises(ConversionError, match=r'"rgb8" is not known'):
-        depth_to_metres(image(RGB, "rgb8"))
+        depth_to_meters(image(RGB, "rgb8"))
 
 
-def test_camera_model() -> None:
+def test_camera_model_is_read_and_uncalibrated_camera_is_refused() -> None:
     info = CameraInfo(width=640, height=480, k=[600.0, 0.0, 320.0, 0.0, 610.0, 240.0, 0.0, 0.0, 1.0])
     info.header.frame_id = "camera_color_optical_frame"
     camera = camera_model(info)
@@ -177,7 +177,7 @@ def test_camera_model() -> None:
     assert caught.value.reason == "uncalibrated"
 
 
-def test_image_message_holds_the_array() -> None:
+def test_image_message_holds_pixels() -> None:
     pixels = np.arange(24, dtype=np.uint16).reshape(4, 6)[:, ::2]  # not contiguous
     message = MESSAGES.image(pixels, "mono16", Header(frame_id="f"))
     assert (message.height, message.width, message.step, message.header.frame_id) == (4, 3, 6, "f")
@@ -185,8 +185,8 @@ def test_image_message_holds_the_array() -> None:
 
 
 @pytest.mark.parametrize("messages", [MESSAGES, ResultMessages(BagMessages())], ids=["rclpy", "rosbags"])
-def test_instance_masks_are_painted_into_the_message(messages: ResultMessages) -> None:
-    """Of 20 x 30 pixels, 2 bytes each: an array that did not share the message's memory would leave it black."""
+def test_instance_masks_are_drawn_into_the_message(messages: ResultMessages) -> None:
+    """An array that does not share the message's memory would leave the message all zero. Each of the 20 x 30 pixels has 2 bytes."""
     header = BagMessages().make("std_msgs/msg/Header", stamp=None, frame_id="f") if messages is not MESSAGES else Header(frame_id="f")
     message = messages.instance_masks(FrameResult(0, 0, 20, 30, (masked(slice(5, 15), slice(5, 15), 258),)), header)
     assert (message.height, message.width, message.step, message.encoding, message.is_bigendian) == (20, 30, 60, "mono16", 0)
@@ -213,7 +213,7 @@ def test_detections_have_exact_boxes_and_skip_hidden_tracks() -> None:
     assert detection.header.frame_id == "f"
 
 
-def test_instances_show_the_surest_on_top() -> None:
+def test_instance_with_highest_score_is_on_top() -> None:
     tracks = [
         masked(slice(0, 10), slice(0, 10), 3, 0.9),
         masked(slice(5, 15), slice(5, 15), 4, 0.5),
@@ -230,27 +230,27 @@ def test_tracks_message_keeps_overlapping_masks_and_states() -> None:
     tracks = [masked(slice(0, 10), slice(0, 10), 3), masked(slice(5, 15), slice(5, 15), 4), hidden]
     message = MESSAGES.tracks(tracks, Header())
     assert [(track.id, track.state) for track in message.tracks] == [(3, 1), (4, 1), (9, 3)]
-    decoded = conversions_decode(message.tracks[1].mask)
+    decoded = decode_mask(message.tracks[1].mask)
     assert np.array_equal(decoded, tracks[1].mask)
     assert np.isnan(message.tracks[0].motion_score)
     assert MESSAGES.track(tracks[0], with_mask=False).mask.counts == ""
 
 
-def conversions_decode(mask: Any) -> np.ndarray:
+def decode_mask(mask: Any) -> np.ndarray:
     from pycocotools import mask as coco_mask
 
     return coco_mask.decode({"size": [mask.height, mask.width], "counts": mask.counts.encode()}).astype(bool)
 
 
-def test_label_info() -> None:
+def test_label_info_is_sorted_by_id() -> None:
     info = MESSAGES.label_info({5: "cup", 2: "box"}, Header())
     assert [(item.class_id, item.class_name) for item in info.class_map] == [(2, "box"), (5, "cup")]
 
 
-def test_distortion_comes_along_and_what_is_not_known_is_told() -> None:
+def test_distortion_is_read_and_unknown_models_are_refused() -> None:
     k = [600.0, 0.0, 320.0, 0.0, 600.0, 240.0, 0.0, 0.0, 1.0]
-    bent = CameraInfo(width=640, height=480, k=k, d=[0.1, -0.2, 0.0, 0.0, 0.01], distortion_model="plumb_bob")
-    assert camera_model(bent).distortion == (0.1, -0.2, 0.0, 0.0, 0.01)
+    distorted = CameraInfo(width=640, height=480, k=k, d=[0.1, -0.2, 0.0, 0.0, 0.01], distortion_model="plumb_bob")
+    assert camera_model(distorted).distortion == (0.1, -0.2, 0.0, 0.0, 0.01)
     assert camera_model(CameraInfo(width=640, height=480, k=k, d=[0.0] * 5, distortion_model="odd")).distortion == ()
     fisheye = CameraInfo(width=640, height=480, k=k, d=[0.1, 0.0, 0.0, 0.0], distortion_model="equidistant")
     assert camera_model(fisheye).fisheye
@@ -260,8 +260,8 @@ def test_distortion_comes_along_and_what_is_not_known_is_told() -> None:
         assert raised.value.reason == "unknown_distortion"
 
 
-def test_a_region_of_interest_is_the_image() -> None:
-    """Taken for a scaled image, everything would be twice as large. Its own size, or none, changes nothing; binning is a scale."""
+def test_region_of_interest_shifts_the_principal_point() -> None:
+    """Treated as scaling, the region would double the focal length. A region of the full size changes nothing. Binning is scaling."""
     k = [1000.0, 0.0, 639.5, 0.0, 1000.0, 479.5, 0.0, 0.0, 1.0]
     whole = CameraInfo(width=1280, height=960, k=k)
     part = CameraInfo(width=1280, height=960, k=k, roi=RegionOfInterest(x_offset=320, y_offset=240, width=640, height=480))
@@ -272,7 +272,7 @@ def test_a_region_of_interest_is_the_image() -> None:
     assert camera_model(part).resized(320, 240).fx == 500.0
 
 
-def test_a_fisheye_camera_whose_coefficients_are_zero_is_one() -> None:
+def test_fisheye_camera_with_zero_coefficients_stays_fisheye() -> None:
     info = CameraInfo(width=640, height=480, k=[300.0, 0.0, 319.5, 0.0, 300.0, 239.5, 0.0, 0.0, 1.0], d=[0.0] * 4)
     info.distortion_model = "equidistant"
     assert rays(camera_model(info))[239, 639, 0] == pytest.approx(np.tan(319.5 / 300), rel=1e-2)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the page may ask for, and that nothing else gets through."""
+"""Parser of the page's requests: valid requests are read, and all others are refused with a message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def encoded(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def test_prompts() -> None:
+def test_valid_requests_are_read() -> None:
     assert read_prompt(encoded({"text": "Red mug."})) == TextPrompt("Red mug.")
     assert read_prompt(encoded({"text": "mug", "mode": "once"})) == TextPrompt("mug", "once")
     assert read_prompt(encoded({"box": [1, 2, 3.5, 4], "label": "cup"})) == BoxPrompt((1, 2, 3.5, 4), "cup")
@@ -33,39 +33,39 @@ def test_prompts() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "no JSON"),
-        (b"{", "no JSON"),
-        (b"\xff\xfe{}", "no JSON"),
-        (b"[" * MAX_BODY, "no JSON"),
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe{}", "not JSON"),
+        (b"[" * MAX_BODY, "not JSON"),
         (b"[]", "must be a JSON object"),
         (b"{}", "exactly one"),
         (b'{"text": "mug", "box": [1, 2, 3, 4]}', "exactly one"),
-        (b'{"text": "mug", "text": "cup"}', "comes twice"),
+        (b'{"text": "mug", "text": "cup"}', "has a name twice"),
         (b'{"text": "mug", "track_id": 1}', "unknown name 'track_id'"),
         (b'{"point": [1, 2], "__proto__": {}}', "unknown name"),
-        (b'{"text": 5}', "must be a text"),
+        (b'{"text": 5}', "must be a string"),
         (b'{"text": ""}', "names no object"),
         (b'{"text": "mug", "mode": "twice"}', "continuous"),
-        (b'{"text": "\\ud800"}', "no Unicode"),
+        (b'{"text": "\\ud800"}', "not valid Unicode"),
         (b'{"box": [1, 2, 3]}', "list of 4 numbers"),
         (b'{"box": [1, 2, 3, "4"]}', "list of 4 numbers"),
         (b'{"box": [1, 2, 3, true]}', "list of 4 numbers"),
         (b'{"box": [9, 2, 3, 4]}', "inverted"),
         (b'{"box": {"x": 1}}', "list of 4 numbers"),
-        (b'{"point": [NaN, 1]}', "NaN is no number"),
+        (b'{"point": [NaN, 1]}', "NaN is not a number"),
         (b'{"point": [1e999, 1]}', "finite"),
         (b'{"point": [1' + 400 * b"0" + b", 1]}", "too large"),
-        (b'{"point": [1' + 5000 * b"0" + b", 1]}", "no JSON"),
+        (b'{"point": [1' + 5000 * b"0" + b", 1]}", "not JSON"),
         (b'{"point": [1, 2], "off": 1}', "true or false"),
         (b'{"point": [1, 2], "off": true}', "at least one point on it"),
-        (b'{"point": [1, 2], "label": "' + 300 * b"x" + b'"}', "at most 200"),
+        (b'{"point": [1, 2], "label": "' + 300 * b"x" + b'"}', "the limit is 200"),
         (b'{"point": [1, 2], "track_id": 0}', "whole number above 0"),
         (b'{"point": [1, 2], "track_id": 4294967296}', "whole number above 0"),
         (b'{"point": [1, 2], "track_id": 1.0}', "whole number above 0"),
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_refusals(body: bytes, words: str) -> None:
+def test_invalid_prompt_is_refused(body: bytes, words: str) -> None:
     with pytest.raises(RefusedError, match=words) as raised:
         read_prompt(body)
     assert raised.value.status == 400
@@ -82,7 +82,7 @@ def test_refusals(body: bytes, words: str) -> None:
         b'{"track_id": 1, "prompt_id": 1}',
     ],
 )
-def test_removals_that_name_no_track(body: bytes) -> None:
+def test_invalid_removal_is_refused(body: bytes) -> None:
     with pytest.raises(RefusedError):
         read_removal(body)
 
@@ -98,8 +98,8 @@ JSON = st.recursive(
 
 
 @given(JSON | st.binary(max_size=100))
-def test_anything_is_read_or_refused(value: Any) -> None:
-    """No other exception, whatever comes."""
+def test_any_body_is_read_or_refused(value: Any) -> None:
+    """No body may raise another exception."""
     body = value if isinstance(value, bytes) else encoded(value)
     for read in (read_prompt, read_removal):
         with contextlib.suppress(RefusedError):

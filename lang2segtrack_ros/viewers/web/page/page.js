@@ -2,18 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
 
-const DRAG = 8; // CSS pixels a pointer moves before a tap is a box
+const MIN_DRAG = 8; // movement in CSS pixels that makes a box; a shorter movement is a tap
 const STATE_MS = 700;
 const RETRY_MS = 1000;
 const MESSAGE_MS = 6000;
 
 const find = (id) => document.getElementById(id);
 const canvas = find("picture");
-const paint = canvas.getContext("2d");
-let bitmap = null;      // the newest picture
-let source = "";        // where it is from: overlay or camera
-let drag = null;        // {from, to} in pixels of the picture, while the pointer is down
-let chosen = 0;         // id of the track that taps correct, 0 for none
+const context = canvas.getContext("2d");
+let bitmap = null;      // newest image
+let source = "";        // source of the image: "overlay" or "camera"
+let drag = null;        // {from, to, pointer} in image pixels, while the pointer is down
+let selected = 0;       // id of the track that the next prompt corrects, 0 for none
 let token = sessionStorage.getItem("token") || "";
 
 function takeToken() {
@@ -22,7 +22,7 @@ function takeToken() {
   try {
     token = decodeURIComponent(token);
   } catch {
-    // a token with a % of its own
+    // the token contains a % that is not an escape
   }
   sessionStorage.setItem("token", token);
   history.replaceState(null, "", location.pathname);
@@ -32,9 +32,9 @@ function takeToken() {
 takeToken();
 addEventListener("hashchange", takeToken);
 
-// The robot
+// Requests to the robot
 
-async function ask(path, body) {
+async function request(path, body) {
   const headers = token ? { Authorization: "Bearer " + token } : {};
   const options = { headers, cache: "no-store" };
   if (body !== undefined) {
@@ -44,26 +44,26 @@ async function ask(path, body) {
   }
   const response = await fetch(path, options);
   if (response.status === 401) {
-    if (token && find("login").hidden) tell("that is not the token of this page", true);
+    if (token && find("login").hidden) showMessage("the token is wrong", true);
     find("login").hidden = false;
     throw new Error("a token is needed");
   }
   if (!response.ok) {
-    const told = await response.json().catch(() => ({}));
-    throw new Error(told.error || "the robot answered " + response.status);
+    const content = await response.json().catch(() => ({}));
+    throw new Error(content.error || "the robot responded with status " + response.status);
   }
   return response;
 }
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-const shown = () => !document.hidden && find("login").hidden;
+const isActive = () => !document.hidden && find("login").hidden;
 
 async function watchPictures() {
   let number = 0;
   for (;;) {
-    if (!shown()) { await sleep(300); continue; }
+    if (!isActive()) { await sleep(300); continue; }
     try {
-      const response = await ask("api/picture?after=" + number);
+      const response = await request("api/picture?after=" + number);
       if (response.status === 204) continue;
       number = Number(response.headers.get("X-Number"));
       source = response.headers.get("X-Source");
@@ -79,14 +79,14 @@ async function watchPictures() {
 
 async function watchState() {
   for (;;) {
-    if (shown()) {
+    if (isActive()) {
       try {
-        const state = await (await ask("api/state")).json();
+        const state = await (await request("api/state")).json();
         showTracks(state.tracks);
         showTexts(state.looking_for);
         if (state.problem) showStatus("bad", state.problem);
-        else if (source === "camera") showStatus("warn", "no overlay comes; this is the camera alone");
-        else showStatus("good", bitmap ? `live, ${bitmap.width} × ${bitmap.height}` : "connected, no picture yet");
+        else if (source === "camera") showStatus("warn", "no overlay arrives: this is the camera image");
+        else showStatus("good", bitmap ? `live, ${bitmap.width} × ${bitmap.height}` : "connected, no image yet");
       } catch (error) {
         showStatus("bad", error instanceof TypeError ? "no connection to the robot" : error.message);
       }
@@ -95,32 +95,32 @@ async function watchState() {
   }
 }
 
-async function order(path, body, done) {
+async function send(path, body, describe) {
   try {
-    const answer = await (await ask(path, body)).json();
-    tell(answer.message || done(answer.track_ids), false);
+    const response = await (await request(path, body)).json();
+    showMessage(response.message || describe(response.track_ids), false);
     return true;
   } catch (error) {
-    tell(error instanceof TypeError ? "no connection to the robot" : error.message, true);
+    showMessage(error instanceof TypeError ? "no connection to the robot" : error.message, true);
     return false;
   }
 }
 
-// What is shown
+// Display
 
-let forgetting = 0;
-function tell(sentence, bad) {
+let messageTimer = 0;
+function showMessage(text, isError) {
   const box = find("message");
-  box.textContent = sentence;
-  box.classList.toggle("bad", bad);
+  box.textContent = text;
+  box.classList.toggle("bad", isError);
   box.hidden = false;
-  clearTimeout(forgetting);
-  forgetting = setTimeout(() => { box.hidden = true; }, MESSAGE_MS);
+  clearTimeout(messageTimer);
+  messageTimer = setTimeout(() => { box.hidden = true; }, MESSAGE_MS);
 }
 
-function showStatus(level, sentence) {
+function showStatus(level, text) {
   find("dot").className = "dot " + level;
-  if (find("status").textContent !== sentence) find("status").textContent = sentence;
+  if (find("status").textContent !== text) find("status").textContent = text;
 }
 
 function draw() {
@@ -130,17 +130,17 @@ function draw() {
     canvas.height = bitmap.height;
   }
   find("waiting").hidden = true;
-  paint.drawImage(bitmap, 0, 0);
+  context.drawImage(bitmap, 0, 0);
   if (!drag || !isBox(drag)) return;
-  paint.lineWidth = Math.max(1.5, 2 / scale());
-  paint.strokeStyle = "#fff";
-  paint.setLineDash([6 / scale(), 4 / scale()]);
+  context.lineWidth = Math.max(1.5, 2 / scale());
+  context.strokeStyle = "#fff";
+  context.setLineDash([6 / scale(), 4 / scale()]);
   const [x1, y1, x2, y2] = edges(drag);
-  paint.strokeRect(x1, y1, x2 - x1, y2 - y1);
-  paint.setLineDash([]);
+  context.strokeRect(x1, y1, x2 - x1, y2 - y1);
+  context.setLineDash([]);
 }
 
-const rows = new Map(); // by id; changed in place, as one made anew under a finger would swallow the tap
+const rows = new Map(); // rows by track id; updated in place, because a new element under a finger would lose the tap
 function showTracks(tracks) {
   const ids = new Set(tracks.map((track) => track.id));
   for (const [id, row] of rows) if (!ids.has(id)) { row.remove(); rows.delete(id); }
@@ -153,7 +153,7 @@ function showTracks(tracks) {
     row.querySelector(".state").textContent = track.visible ? `${track.state} ${Math.round(100 * track.score)} %` : track.state;
   }
   find("count").textContent = tracks.length ? `(${tracks.length})` : "";
-  if (chosen && !ids.has(chosen)) choose(0);
+  if (selected && !ids.has(selected)) select(0);
 }
 
 function make(kind, name, text = "") {
@@ -163,13 +163,13 @@ function make(kind, name, text = "") {
   return element;
 }
 
-function makeRemove(label, body, done) {
+function makeRemove(label, body, message) {
   const remove = make("button", "remove", "×");
   remove.type = "button";
   remove.setAttribute("aria-label", label);
   remove.addEventListener("click", async () => {
     remove.disabled = true;
-    remove.disabled = await order("api/remove", body, () => done);
+    remove.disabled = await send("api/remove", body, () => message);
   });
   return remove;
 }
@@ -180,19 +180,19 @@ function makeRow(id) {
   pick.type = "button";
   pick.title = "correct this track";
   pick.append(make("span", "swatch"), make("span", "name"), make("span", "state"));
-  pick.addEventListener("click", () => choose(chosen === id ? 0 : id));
-  row.append(pick, makeRemove(`remove track ${id}`, { track_id: id }, `track ${id} is removed`));
+  pick.addEventListener("click", () => select(selected === id ? 0 : id));
+  row.append(pick, makeRemove(`remove track ${id}`, { track_id: id }, `track ${id} was removed`));
   return row;
 }
 
-const texts = new Map(); // likewise, what is looked for
+const texts = new Map(); // rows by id of the text prompt, updated in place
 function showTexts(prompts) {
   const ids = new Set(prompts.map((prompt) => prompt.id));
   for (const [id, row] of texts) if (!ids.has(id)) { row.remove(); texts.delete(id); }
   for (const prompt of prompts) {
     if (texts.has(prompt.id)) continue;
     const row = make("li", "");
-    const remove = makeRemove(`stop looking for ${prompt.text}`, { prompt_id: prompt.id }, "not looked for any longer");
+    const remove = makeRemove(`remove the text prompt ${prompt.text}`, { prompt_id: prompt.id }, "the text prompt was removed");
     row.append(make("span", "text", prompt.text), remove);
     texts.set(prompt.id, row);
     find("texts").append(row);
@@ -200,32 +200,32 @@ function showTexts(prompts) {
   find("looking").hidden = !prompts.length;
 }
 
-function choose(id) {
-  chosen = id;
+function select(id) {
+  selected = id;
   find("off-row").hidden = !id;
   find("off").checked = false;
   find("hint").textContent = id
-    ? `Tap or box to correct track ${id}; tap it in the list again to leave it.`
+    ? `Tap the image or drag a box to correct track ${id}. Tap the track in the list again to stop.`
     : "Tap an object, or drag a box around it.";
   for (const [other, row] of rows) row.classList.toggle("chosen", other === id);
 }
 
 // Taps and boxes
 
-const frame = () => {  // where the picture lies inside the canvas's box on the screen
+const frame = () => {  // scale and position of the image inside the canvas element
   const outer = canvas.getBoundingClientRect();
   const size = Math.min(outer.width / canvas.width, outer.height / canvas.height);
   return { size, left: outer.left + (outer.width - size * canvas.width) / 2, top: outer.top + (outer.height - size * canvas.height) / 2 };
 };
 const scale = () => frame().size;
 
-function place(event) {
+function toImage(event) {
   const { size, left, top } = frame();
-  const clamp = (value, most) => Math.min(Math.max(value, 0), most);
+  const clamp = (value, max) => Math.min(Math.max(value, 0), max);
   return [clamp((event.clientX - left) / size, canvas.width), clamp((event.clientY - top) / size, canvas.height)];
 }
 
-const isBox = ({ from, to }) => Math.max(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1])) * scale() >= DRAG;
+const isBox = ({ from, to }) => Math.max(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1])) * scale() >= MIN_DRAG;
 const edges = ({ from, to }) => [
   Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1]),
 ];
@@ -233,30 +233,30 @@ const edges = ({ from, to }) => [
 canvas.addEventListener("pointerdown", (event) => {
   if (!bitmap || event.button !== 0 || drag) return;
   canvas.setPointerCapture(event.pointerId);
-  drag = { from: place(event), to: place(event), pointer: event.pointerId };
+  drag = { from: toImage(event), to: toImage(event), pointer: event.pointerId };
 });
 canvas.addEventListener("pointermove", (event) => {
   if (!drag || event.pointerId !== drag.pointer) return;
-  drag.to = place(event);
+  drag.to = toImage(event);
   draw();
 });
 canvas.addEventListener("pointerup", async (event) => {
   if (!drag || event.pointerId !== drag.pointer) return;
-  drag.to = place(event);
-  const done = drag;
+  drag.to = toImage(event);
+  const gesture = drag;
   drag = null;
   draw();
   const prompt = { label: find("label").value.trim() };
-  if (chosen) prompt.track_id = chosen;
-  if (isBox(done)) {
-    prompt.box = edges(done);
-  } else { // pixel centres are whole numbers, so the left edge of the picture is at -0.5
-    prompt.point = [Math.min(done.to[0], canvas.width - 0.01) - 0.5, Math.min(done.to[1], canvas.height - 0.01) - 0.5];
-    if (chosen && find("off").checked) prompt.off = true;
+  if (selected) prompt.track_id = selected;
+  if (isBox(gesture)) {
+    prompt.box = edges(gesture);
+  } else { // pixel centers have integer coordinates, so the left edge of the image is at -0.5
+    prompt.point = [Math.min(gesture.to[0], canvas.width - 0.01) - 0.5, Math.min(gesture.to[1], canvas.height - 0.01) - 0.5];
+    if (selected && find("off").checked) prompt.off = true;
   }
-  const told = (ids) => (prompt.track_id ? `track ${prompt.track_id} is corrected` : `tracking it as ${ids.join(", ")}`);
+  const describe = (ids) => (prompt.track_id ? `track ${prompt.track_id} is corrected` : `tracked as ${ids.join(", ")}`);
   find("label").value = "";
-  if (!(await order("api/prompt", prompt, told)) && !find("label").value) find("label").value = prompt.label;
+  if (!(await send("api/prompt", prompt, describe)) && !find("label").value) find("label").value = prompt.label;
 });
 const cancel = () => { drag = null; draw(); };
 canvas.addEventListener("pointercancel", cancel);
@@ -268,7 +268,7 @@ find("words").addEventListener("submit", (event) => {
   const text = find("text").value.trim();
   if (!text) return;
   find("text").blur();
-  order("api/prompt", { text }, (ids) => (ids.length ? `found ${ids.length}: ${ids.join(", ")}` : "looking for it"));
+  send("api/prompt", { text }, (ids) => (ids.length ? `found ${ids.length}: ${ids.join(", ")}` : "not found yet; the search continues"));
 });
 find("login").addEventListener("submit", (event) => {
   event.preventDefault();

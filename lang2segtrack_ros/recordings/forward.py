@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The forward pass over a recording, with prompts at given images."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompt_handle import PromptHandle
+from lang2segtrack_ros.types.prompts import Prompt, TextPrompt
+from lang2segtrack_ros.types.results import FrameResult
+
+log = logging.getLogger(__name__)
+Report = Callable[[str, int, "int | None"], None]
+"""Progress callback. Arguments: name of the stage, number of images done, total number of images or None if it is unknown."""
+
+
+class OfflineError(RuntimeError):
+    """Error of a run over a recording that gives no output; the message gives the reason."""
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A prompt for one image of a recording.
+
+    Attributes:
+        at: number of the image, from 0.
+        prompt: the prompt.
+    """
+
+    at: int
+    prompt: Prompt
+
+
+class PromptSchedule:
+    """A queue that gives prompts to a session at their images and checks their outcome.
+
+    Args:
+        prompts: the prompts, in any order.
+    """
+
+    def __init__(self, prompts: Iterable[Scheduled]) -> None:
+        self._waiting = sorted(prompts, key=lambda item: item.at)
+        self._handles: list[tuple[int, PromptHandle]] = []
+
+    def before(self, session: Session, number: int) -> None:
+        """Give the session the prompts of the image that it processes next.
+
+        Args:
+            session: the session.
+            number: number of that image.
+        """
+        while self._waiting and self._waiting[0].at <= number:
+            self._handles.append((number, session.prompt(self._waiting.pop(0).prompt)))
+
+    def after(self) -> None:
+        """Check the outcome of the prompts and log their notes. Raises OfflineError if the session refused a prompt."""
+        for number, handle in self._handles:
+            if handle.error:
+                raise OfflineError(f"the session refused the prompt for image {number}: {handle.error}")
+            for note in handle.notes if handle.done else ():
+                log.warning(note)
+        self._handles = [item for item in self._handles if not item[1].done]
+
+    def finish(self, images: int) -> None:
+        """Raise OfflineError if a prompt is left whose image the recording does not have.
+
+        Args:
+            images: number of images in the recording.
+        """
+        if self._waiting:
+            raise OfflineError(f"there is a prompt for image {self._waiting[0].at}, but the source ends after {images} images")
+
+
+class Watcher(Protocol):
+    """An observer of the forward pass, which may also pause it, prompt and end it."""
+
+    def before(self, session: Session, frame: Frame) -> bool:
+        """Handle an image before the session processes it. May wait, and may prompt; return False to end the pass here."""
+
+    def after(self, frame: Frame, result: FrameResult) -> None:
+        """Handle an image and its result."""
+
+
+@dataclass
+class ForwardState:
+    """State of a forward pass, for checkpoints.
+
+    Attributes:
+        schedule: the prompts.
+        images: number of images done.
+        object_seen: True if an announced object was visible on at least one image.
+        stopped: True if the watcher ended the pass before the end of the recording.
+    """
+
+    schedule: PromptSchedule
+    images: int = 0
+    object_seen: bool = False
+    stopped: bool = False
+
+    def check_outcome(self, prompts: Sequence[Scheduled]) -> None:
+        """Check a finished pass.
+
+        Args:
+            prompts: all prompts of the pass.
+
+        Raises:
+            OfflineError: a prompt is for an image that does not exist, or no object was ever visible.
+        """
+        if not self.stopped:
+            self.schedule.finish(self.images)
+        if not self.object_seen:
+            raise _nothing_found([item.prompt for item in prompts], self.images)
+
+
+class ForwardStep(NamedTuple):
+    """One image of a forward pass.
+
+    Attributes:
+        frame: the image.
+        result: its result.
+        fps: inverse of the time that the session took for the image, frames per second.
+    """
+
+    frame: Frame
+    result: FrameResult
+    fps: float
+
+
+def track_forward(session: Session, frames: Iterable[Frame], state: ForwardState, watcher: Watcher | None = None) -> Iterator[ForwardStep]:
+    """Track forward through images and yield each image with its result.
+
+    Args:
+        session: the session.
+        frames: the images that are not done yet, in order.
+        state: state of the pass; updated before each yield, so it counts the image that is yielded.
+        watcher: an observer that may prompt and end the pass; None for none.
+
+    Raises:
+        OfflineError: the session refused a prompt.
+    """
+    for frame in frames:
+        state.schedule.before(session, state.images)
+        if watcher is not None and not watcher.before(session, frame):
+            state.stopped = True
+            return
+        began = time.perf_counter()
+        result = session.step(frame)
+        fps = 1.0 / max(time.perf_counter() - began, 1e-9)
+        state.schedule.after()
+        if watcher is not None:
+            watcher.after(frame, result)
+        state.object_seen = state.object_seen or any(track.box is not None for track in result.announced)
+        state.images += 1
+        yield ForwardStep(frame, result, fps)
+
+
+def _nothing_found(prompts: Sequence[Prompt], images: int) -> OfflineError:
+    """Return the error for a run in which no object was ever visible."""
+    phrases = ", ".join(f'"{phrase}"' for prompt in prompts if isinstance(prompt, TextPrompt) for phrase in prompt.phrases)
+    finding = f"{phrases} was found on none of the {images} images" if phrases else f"no object was visible on any of the {images} images"
+    return OfflineError(f"{finding}: try other words, a lower threshold, or a box")

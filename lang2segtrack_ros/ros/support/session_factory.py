@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Construction of a session from the parameters of track_node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from lang2segtrack_ros.history.frame_history import FrameHistory
+from lang2segtrack_ros.identity.track_registry import IdentityOptions
+from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
+from lang2segtrack_ros.session.options import SessionOptions
+from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
+
+
+def make_session(value: Callable[[str], Any]) -> Session:
+    """Load the networks and return a session that uses them.
+
+    Args:
+        value: returns the value of a parameter by name, see `support.parameters`.
+
+    Raises:
+        WeightsError: the weights or the device are not available.
+        PluginError: no plug-in has this name.
+        PromptError: the text prompt in the parameter `text` is refused.
+        OSError: a file cannot be read or written.
+    """
+    device, dtype = value("device"), value("dtype")
+    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, value("compiled"))
+    detector = shared_detector(value("detector"), device, dtype, value("detector_passes")) if value("detector") else None
+    session = Session(
+        segmenter,
+        detector,
+        value("policy"),
+        background=value("background_detector"),
+        history=_make_history(value),
+        options=SessionOptions(
+            detect_every=value("detect_every"),
+            max_objects=value("max_objects"),
+            min_region_ratio=value("min_region_ratio"),
+            lost_after_s=value("lost_after_s"),
+            remove_after_s=value("remove_after_s"),
+            identity=IdentityOptions(**{item.name: value(item.name) for item in fields(IdentityOptions)}),
+            scene_cut_threshold=value("scene_cut_threshold"),
+        ),
+    )
+    if value("text"):
+        try:
+            session.prompt(TextPrompt(value("text"), threshold=value("detection_threshold") or None))
+        except PromptError:
+            session.close()
+            raise
+    return session
+
+
+def change_session(session: Session, values: Mapping[str, Any]) -> None:
+    """Apply changed parameters to a running session. Parameters that do not concern the session are ignored.
+
+    Args:
+        session: the session.
+        values: changed values by parameter name.
+    """
+    session.detect_every = values.get("detect_every", session.detect_every)
+    session.lifecycle.lost_after_s = values.get("lost_after_s", session.lifecycle.lost_after_s)
+    session.lifecycle.remove_after_s = values.get("remove_after_s", session.lifecycle.remove_after_s)
+
+
+def describe_session(session: Session, policy: str) -> str:
+    """Return the networks, the policy and the device of a session in one line.
+
+    Args:
+        session: the session.
+        policy: name of its policy.
+    """
+    segmenter, detector = session.tracker.segmenter, session.detector
+    return (
+        f"segmenter {segmenter.name} at {segmenter.image_size} px, detector {detector.name if detector else 'none'}, "
+        f"policy {policy}, device {segmenter.device}"
+    )
+
+
+def _make_history(value: Callable[[str], Any]) -> FrameHistory | None:
+    if not value("history_s"):
+        return None
+    folder = Path(value("history_folder")).expanduser() if value("history_folder") else None
+    return FrameHistory(value("history_s"), value("history_mb") << 20, folder, keep_features=value("history_features"))
