@@ -3,8 +3,8 @@
 """Overhead of the node beyond the networks' time, and behavior at three times the frame rate that the engine can process.
 
 The toy camera and track_node run as processes on a real graph. Three objects are prompted by box, and `detections`, `tracks` and
-`instance_masks` have a subscriber. Overhead is the time from the arrival of an image's message in the node's process to the return of
-the last publish of its result, minus the model's time; `node_probe` defines the model. A busy machine stretches that time, so the
+`instance_masks` have a subscriber. Overhead starts when an image's message arrives in the node's process, and ends when the last
+publish of its result returns. The model's time is subtracted; `node_probe` defines the model. A busy machine stretches that time, so the
 processor time of the same work is reported too. Writes tables and out/bench/node.json.
 """
 

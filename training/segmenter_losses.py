@@ -65,8 +65,8 @@ def _token_owners(own: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
 def identity_loss(top: Tensor, own: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
     """Measure how well features separate an object on later frames from other objects.
 
-    Mask losses alone do not teach this separation. Without this loss, features at stride 16 encode the kind of an object only: two
-    objects with one label but different color gains were separated in 52 of 100 cases; by their mean color, in all.
+    Mask losses alone do not teach this separation. Without this loss, features at stride 16 encode the kind of an object only. They
+    separated two objects with one label but different color gains in 52 of 100 cases; their mean color separates all.
 
     Args:
         top: features [B, T, HW, C] of each object's frames.

@@ -3,8 +3,8 @@
 """Command that injects every fault into a real track_node on a real graph. It measures lost frames, time to recovery, and kept ids and
 prompts.
 
-Prints a table and writes out/bench/faults.json. The exit code is 1 when a fault ended the process or lost an id or a prompt, when the
-node leaked, or when a signal took 2 s. `make faults` runs this command.
+Prints a table and writes out/bench/faults.json. The exit code is 1 when a fault ended the process, or lost an id or a prompt. It is
+also 1 when the node leaked or a signal took 2 s. `make faults` runs this command.
 """
 
 from __future__ import annotations

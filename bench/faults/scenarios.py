@@ -203,15 +203,7 @@ def clock(rig: Rig, full: bool) -> Outcome:
 
 
 def memory(rig: Rig, full: bool, fault: str, number: float, name: str) -> Outcome:
-    """Let the device run out of memory while a prompt is pending.
-
-    Args:
-        rig: rig with the running node.
-        full: not used.
-        fault: name of the injected fault.
-        number: threshold of the fault.
-        name: description of the fault.
-    """
+    """Let the device run out of memory while a prompt is pending. `number` is the threshold of the injected fault."""
     messages: list[str] = []
 
     def inject_fault() -> tuple[bool, str]:
@@ -259,14 +251,7 @@ def memory_gone(rig: Rig, full: bool) -> Outcome:
 
 
 def exception_in(rig: Rig, full: bool, where: str, times: int) -> Outcome:
-    """Raise an unexpected exception inside the node.
-
-    Args:
-        rig: rig with the running node.
-        full: not used.
-        where: name of the injected fault.
-        times: number of exceptions.
-    """
+    """Raise an unexpected exception inside the node, a number of times; `where` is the name of the injected fault."""
 
     def inject_fault() -> tuple[bool, str]:
         future = rig.ask(AddTextPrompt, "add_text_prompt", text="purple cross", mode="once")

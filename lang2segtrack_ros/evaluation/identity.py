@@ -102,8 +102,8 @@ class IdentityRecord:
             max_delay: largest number of frames until a match counts as found.
 
         Returns:
-            (found, same id, delay) of each absence: the object was matched within `max_delay` frames, the match has the old id, and the
-            frames until the match.
+            (found, same id, delay) of each absence. found: a track matched the object within `max_delay` frames. same id: the match has the
+            old id. delay: frames until the match.
         """
         matches = self.matches(number)
         visible = [number in row for row in self.truth]

@@ -35,8 +35,8 @@ def errors(track: Track | None, tracks: Iterable[Track], body: BodyTruth, shot: 
         scene: scene of the frame.
 
     Returns:
-        The distance of the centers, divided by the tolerance (2 cm or 2 % of the distance), and the larger of the relative errors of
-        width and height. Both are infinite for an object without a track or without a measurement.
+        The center error divided by the tolerance (2 cm or 2 % of the distance), and the larger relative error of width and height.
+        Both are infinite for an object without a track or without a measurement.
     """
     if track is None or track.box is None:
         return float("inf"), float("inf")

@@ -80,8 +80,7 @@ def evaluate_detector(detector: Detector, count: int, first_seed: int = 0, full_
         full_ratio: fraction of phrases with both color and shape.
 
     Returns:
-        AP50, fraction of matched boxes with the correct label, fraction of present objects that were found, fraction of absent phrases with
-        a detection, and the counts behind them.
+        AP50, label accuracy of matched boxes, recall of present objects, fraction of absent phrases with a detection, and counts.
     """
     pictures = [draw_picture(first_seed + index, (320, 240), full_ratio=full_ratio) for index in range(count)]
     detections_per_picture = [

@@ -266,7 +266,7 @@ class Associator:
     def _merge_with_present(
         self, fork: StreamTracker, present: list[Track], last: Sequence[Track], corrected: set[int], handles: Sequence[PromptHandle]
     ) -> None:
-        """Remove tracks of the fork that duplicate a track of the tracker. A prompt or a return may have started the latter in the meantime.
+        """Remove tracks of the fork that duplicate a track of the tracker. A prompt or a return may have started the latter.
 
         A corrected track is no duplicate. The track on the same pixels is the one that has moved to its object.
         """

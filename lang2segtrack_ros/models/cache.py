@@ -45,7 +45,7 @@ def shared_segmenter(
         WeightsError: see `load_segmenter`.
     """
     if is_plugin(name, "segmenter"):
-        return load_segmenter(name, device)
+        return load_segmenter(name, device, image_size, dtype, compiled)
     target = resolve_device(device)
     options = (target, image_size, resolve_dtype(dtype, target), compiled)
     return _load_once(
@@ -66,7 +66,7 @@ def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto"
         WeightsError: see `load_detector`.
     """
     if is_plugin(name, "detector"):
-        return load_detector(name, device)
+        return load_detector(name, device, dtype, passes)
     target = resolve_device(device)
     options = (target, resolve_dtype(dtype, target), passes)
     return _load_once("detector", find_folder(name, "detector"), options, lambda: load_detector(name, device, dtype, passes))

@@ -16,7 +16,7 @@ import torch
 
 from lang2segtrack_ros.models import catalogue
 from lang2segtrack_ros.models.catalogue import WeightsError
-from lang2segtrack_ros.models.plugins import create_plugin, find_plugin, plugin_names
+from lang2segtrack_ros.models.plugins import PluginError, create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
 """Attributes that a detector plug-in must have; see `detection.detector.Detector`."""
-SEGMENTER_PARTS = ("name", "image_size", "preprocess", "encode", "attend", "decode", "point", "encode_memory")
-"""Attributes that a segmenter plug-in must have; see `segmentation.sam2.Sam2Segmenter`."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -143,6 +141,30 @@ def _read_config(folder: Path, model_type: tuple[str, ...], kind: str) -> dict[s
     return config
 
 
+def _create_segmenter(name: str, device: torch.device) -> Sam2Segmenter:
+    """Create a segmenter plug-in.
+
+    Raises:
+        PluginError: the plug-in cannot be created, or is no Sam2Segmenter.
+    """
+    from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+
+    plugin = create_plugin("segmenter", name, (), device=str(device))
+    if not isinstance(plugin, Sam2Segmenter):
+        raise PluginError(
+            f'the segmenter plug-in "{name}" returned a {type(plugin).__name__}: it must return a Sam2Segmenter, or an object of a class '
+            "derived from it"
+        )
+    return plugin
+
+
+def _warn_ignored(name: str, **settings: object) -> None:
+    """Log the settings that a plug-in does not receive."""
+    given = ", ".join(f"{key}={value}" for key, value in settings.items() if value is not None)
+    if given:
+        log.warning('the plug-in "%s" chooses its own settings and ignores %s', name, given)
+
+
 def load_segmenter(
     name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", compiled: bool = False
 ) -> Sam2Segmenter:
@@ -162,8 +184,8 @@ def load_segmenter(
     """
     target = resolve_device(device)
     if is_plugin(name, "segmenter"):
-        plugin: Sam2Segmenter = create_plugin("segmenter", name, SEGMENTER_PARTS, device=str(target))
-        return plugin
+        _warn_ignored(name, image_size=image_size, dtype=dtype if dtype != "auto" else None, compiled=compiled or None)
+        return _create_segmenter(name, target)
     _check_torchvision()
     from transformers import Sam2VideoConfig, Sam2VideoModel
 
@@ -296,6 +318,7 @@ def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", 
     """
     target = resolve_device(device)
     if is_plugin(name, "detector"):
+        _warn_ignored(name, dtype=dtype if dtype != "auto" else None)
         plugin: Detector = create_plugin("detector", name, DETECTOR_PARTS, device=str(target))
         return plugin
     _check_torchvision()

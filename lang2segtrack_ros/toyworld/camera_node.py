@@ -26,7 +26,7 @@ class ToyCamera(Node):
     """Node that publishes the demo scene or a suite of clips without end, on the topics of `camera_messages`.
 
     The parameters are the fields of `StreamOptions`. Stamps lie on a regular grid. A machine that is too slow for the frame rate
-    still publishes every frame, but later: the scene waits, and slots of the grid stay empty.
+    publishes every frame, but later. The scene waits meanwhile, and slots of the grid stay empty.
 
     Attributes:
         scene: scene that the camera shows.

@@ -150,8 +150,8 @@ class SceneStyle:
         wall: brightness of the wall, on a scale of 255; None draws it from the seed.
         clutter: number of gray lines and blobs on the wall.
         stripes: contrast of the wall's stripes, on a scale of 255.
-        camera_path: float64 [T, 3] of each frame, followed to its end and back again: shift as a fraction of image width and height, and
-            roll in radians.
+        camera_path: float64 [T, 3], shift as a fraction of image width and height, and roll in radians, of each frame. The path is
+            followed to its end and back again.
     """
 
     noise: float = 6.0

@@ -375,15 +375,9 @@ def make_clip(suite: str, seed: int, width: int = 320, height: int = 240) -> Cli
 
 
 def make_still(seed: int, width: int = 256, height: int = 192, max_objects: int = 5) -> Clip:
-    """Return a scene of one frame with 1 to `max_objects` objects.
+    """Return a scene of one frame with 1 to `max_objects` objects; width and height are in pixels.
 
     In half of the scenes several objects share a color or a shape. In some a pillar occludes objects.
-
-    Args:
-        seed: seed of the scene.
-        width: image width in pixels.
-        height: image height in pixels.
-        max_objects: largest number of objects.
     """
     rng = np.random.default_rng([len(SUITES), seed])
     draft = _Draft(rng, width / height, length=1)

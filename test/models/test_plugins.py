@@ -14,7 +14,7 @@ from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
 from lang2segtrack_ros.models.catalogue import WeightsError
-from lang2segtrack_ros.models.loading import DETECTOR_PARTS, SEGMENTER_PARTS, is_plugin, load_detector, load_segmenter
+from lang2segtrack_ros.models.loading import DETECTOR_PARTS, is_plugin, load_detector, load_segmenter
 from lang2segtrack_ros.models.plugins import PluginError, find_plugin, plugin_names
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.tracking.policies.registry import make_policy
@@ -139,8 +139,8 @@ def test_unusable_detector_is_refused(name: str, sentence: str) -> None:
     assert isinstance(caught.value, WeightsError)
 
 
-def test_segmenter_without_required_attributes_is_refused() -> None:
-    with pytest.raises(PluginError, match=r"the segmenter plug-in .* lacks image_size, "):
+def test_segmenter_of_another_class_is_refused() -> None:
+    with pytest.raises(PluginError, match="returned a NameOnly: it must return a Sam2Segmenter"):
         load_segmenter(f"{MODULE}:NameOnly", "cpu")
 
 
@@ -184,7 +184,12 @@ def test_plugins_are_not_shared() -> None:
     assert shared_segmenter("custom", "cpu") is not shared_segmenter("custom", "cpu")
 
 
-def test_required_attributes_are_those_of_the_built_in_networks(segmenter: Sam2Segmenter, detector: Detector) -> None:
+def test_settings_that_a_plugin_ignores_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A user who sets an image size must learn that it has no effect."""
+    load_segmenter("custom", "cpu", image_size=128)
+    assert "ignores image_size=128" in caplog.text
+
+
+def test_required_attributes_are_those_of_the_built_in_detector(detector: Detector) -> None:
     """A rename in a built-in class must reach the list of required attributes."""
-    assert [name for name in SEGMENTER_PARTS if not hasattr(segmenter, name)] == []
     assert [name for name in DETECTOR_PARTS if not hasattr(detector, name)] == []
