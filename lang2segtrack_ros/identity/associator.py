@@ -234,34 +234,31 @@ class Associator:
         fork.frame_index = self.tracker.frame_index
         self.tracker.adopt(fork)
 
-    def reinitialize(self, features: ImageFeatures, frame: Frame, prompts: Mapping[int, BoxPrompt]) -> list[Track]:
-        """Reinitialize tracks under their ids on the finished frame. Their memories show the wrong object, and are dropped.
+    def reinitialize(
+        self, features: ImageFeatures, frame: Frame, prompts: Mapping[int, BoxPrompt]
+    ) -> tuple[list[Track], StreamTracker | None]:
+        """Reinitialize tracks under their ids on the current frame. Their memories show the wrong object, and are dropped.
 
         Args:
             features: features of the frame.
-            frame: the finished frame.
+            frame: the current frame.
             prompts: boxes of the objects by id. Tracks that drifted from their detection are added.
 
         Returns:
-            The reinitialized tracks on that frame.
+            The reinitialized tracks on that frame, and the fork that holds them for `StreamTracker.apply`. None if there are none.
         """
         reinitializations = {**{track_id: prompt for track_id, prompt in self._drifted if track_id in self.tracker.ids}, **prompts}
         self._drifted = []
         if not reinitializations:
-            return []
+            return [], None
         fork = self.tracker.fork()
-        fork.frame_index -= 1
         opened = fork.begin(features, frame.height, frame.width)
         for track_id, prompt in reinitializations.items():
             predicted = self._predict(opened, prompt)
             if predicted is not None:
                 opened.accept(predicted, track_id)
                 self.registry.mark_verified(track_id)
-        tracks = opened.commit()
-        for track_id in fork.ids:
-            self.tracker.remove(track_id)
-        self.tracker.adopt(fork)
-        return tracks
+        return opened.commit(), fork
 
     def _merge_with_present(
         self, fork: StreamTracker, present: list[Track], last: Sequence[Track], corrected: set[int], handles: Sequence[PromptHandle]

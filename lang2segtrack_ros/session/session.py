@@ -42,7 +42,7 @@ from lang2segtrack_ros.session.degradation import degrade, describe, is_out_of_m
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies.base import Policy
-from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.tracking.stream_tracker import FrameCommit, StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompt_handle import MAX_ATTEMPTS, PromptHandle
 from lang2segtrack_ros.types.prompts import BoxPrompt, ObjectPrompt, Prompt, PromptError, TextPrompt, plain_name
@@ -259,8 +259,10 @@ class Session:
             initial = initial or before
             try:
                 result = self._step(frame)
-            except Exception as error:
+            except BaseException as error:  # an interrupt leaves the session unchanged, too
                 before.restore()
+                if not isinstance(error, Exception):
+                    raise
                 if not is_out_of_memory(error):
                     self._count_failures(error)
                     raise
@@ -347,24 +349,27 @@ class Session:
         self._verify_identities(opened, frame)
         self._apply_prompts(opened)
         self._request_detection(opened, frame, features)
-        tracks = self._correct_tracks(opened.commit(), frame, features)
+        commit = tracker.compute(opened)
+        tracks = self._correct_tracks(commit, frame, features)
         if self._pending_detection is not None and self._pending_detection.features[-1][0] == self._pending_detection.features[0][0]:
             self._pending_detection.tracks = tracks  # this frame submitted the request
         elapsed_ns = step_ns(self._last.stamp_ns, frame.stamp_ns) if self._last else 0
-        tracks = self._update_lifecycle(tracks, elapsed_ns / 1e9)
+        tracks = self._update_lifecycle(commit, tracks, elapsed_ns / 1e9)
         removed, self._removed = self._removed, []
         ids = {track.id for track in tracks}
         result = FrameResult(
             stamp_ns=frame.stamp_ns,
-            index=tracker.frame_index - 1,
+            index=tracker.frame_index,
             height=frame.height,
             width=frame.width,
             tracks=tuple(sorted([*tracks, *(track for track in removed if track.id not in ids)], key=lambda track: track.id)),
             detections=self._detections,
             prompted=tuple(sorted({*self._prompted, *self._associator.spawned} & ids)),
         )
+        last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
+        tracker.apply(commit)  # the last step that may fail, and it writes last
         self._pending_update = (frame, result, features if self.history is not None else None)
-        self._last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
+        self._last = last
         return result
 
     def update_appearance(self) -> None:
@@ -449,16 +454,19 @@ class Session:
             for pair, ownership in self._crossings.split_overlap(opened.tracks(), frame.color, self._scene_cut.exposure):
                 opened.split_overlap(pair, ownership)
 
-    def _correct_tracks(self, tracks: list[Track], frame: Frame, features: ImageFeatures) -> list[Track]:
+    def _correct_tracks(self, commit: FrameCommit, frame: Frame, features: ImageFeatures) -> list[Track]:
         """Reinitialize the tracks whose crossing shows an id switch, and return all tracks of the frame."""
+        tracks = commit.tracks
         labels = {track.id: track.label for track in tracks}
         boxes = self._crossings.update(tracks, frame.color) if self.registry.options.resolve_crossings else {}
-        corrected = self._associator.reinitialize(features, frame, {key: BoxPrompt(box, labels[key]) for key, box in boxes.items()})
+        corrected, commit.fork = self._associator.reinitialize(
+            features, frame, {key: BoxPrompt(box, labels[key]) for key, box in boxes.items()}
+        )
         by_id = {track.id: track for track in corrected}
         return [by_id.get(track.id, track) for track in tracks]
 
-    def _update_lifecycle(self, tracks: list[Track], elapsed_s: float) -> list[Track]:
-        """Set the states of the tracks, and remove tracks that have ended from the tracker."""
+    def _update_lifecycle(self, commit: FrameCommit, tracks: list[Track], elapsed_s: float) -> list[Track]:
+        """Set the states of the tracks, and mark tracks that have ended for removal."""
         ended = {
             *self.registry.update(tracks, elapsed_s, self.phrases),
             *self._associator.false_alarms,
@@ -470,7 +478,9 @@ class Session:
         for track in self.lifecycle.update(tracks, elapsed_s):
             if track.id in ended or track.state is TrackStatus.REMOVED:
                 track = self._as_removed(track)
-                self._forget(track.id)
+                commit.removed.append(track.id)
+                self.registry.forget(track.id)
+                self._crossings.forget(track.id)
             elif not self.registry.is_confirmed(track.id):
                 track = replace(track, state=TrackStatus.TENTATIVE)
             updated.append(track)

@@ -122,19 +122,30 @@ class MemoryBank:
         """The number of pointer slots in the ring buffer over frames."""
         return int(self.pointers.shape[1]) - MAX_PROMPTED
 
+    def _put_features(self, rows: Tensor | int, slots: Tensor | int, values: Tensor) -> None:
+        """Write spatial memories into slots of rows."""
+        self.features[rows, slots] = values.to(self.features.dtype)
+
+    def staged(self) -> StagedBank:
+        """Return a bank that shares the spatial memories and takes all writes without a change of this one, until `StagedBank.apply`."""
+        values = {item.name: getattr(self, item.name) for item in FIELDS}
+        for name in ("frames", "passed", "pointers", "pointer_frames", "stable"):  # written in place; the others are replaced
+            values[name] = values[name].clone()
+        return StagedBank(**values)
+
     def append(self, other: MemoryBank) -> None:
         """Append the objects of another bank."""
-        joined = {item.name: torch.cat((getattr(self, item.name), getattr(other, item.name))) for item in fields(self)}
+        joined = {item.name: torch.cat((getattr(self, item.name), getattr(other, item.name))) for item in FIELDS}
         vars(self).update(joined)  # all fields or none: the device may run out of memory in the middle
 
     def copy(self) -> MemoryBank:
         """Return a copy of this bank."""
-        return MemoryBank(*(getattr(self, item.name).clone() for item in fields(self)))
+        return MemoryBank(*(getattr(self, item.name).clone() for item in FIELDS))
 
     def keep(self, rows: list[int]) -> None:
         """Keep only the objects of the given rows, in that order."""
         index = torch.tensor(rows, dtype=torch.int64, device=self.frames.device)
-        vars(self).update({item.name: getattr(self, item.name)[index] for item in fields(self)})
+        vars(self).update({item.name: getattr(self, item.name)[index] for item in FIELDS})
 
     def resized(self, old: int, new: int) -> MemoryBank:
         """Return the bank for a network with another image size.
@@ -172,10 +183,9 @@ class MemoryBank:
         recent = self.frames[:, :RECENT]
         # The slot to overwrite: first a memory that failed the gates, then an empty slot, then the oldest memory.
         order = torch.where(recent == EMPTY, EMPTY, torch.where(self.passed[:, :RECENT], recent, EMPTY - 1))
-        order = torch.where(recent == frame, EMPTY - 2, order)  # a retry of a frame that failed after this write
         rows = torch.arange(len(self), device=recent.device)
         slot = order.argmin(dim=1)
-        self.features[rows, slot] = torch.where(where[:, None, None], features, self.features[rows, slot])
+        self._put_features(rows, slot, torch.where(where[:, None, None], features, self.features[rows, slot]))
         self.frames[rows, slot] = torch.where(where, frame, self.frames[rows, slot])
         self.passed[rows, slot] = torch.where(where, passed, self.passed[rows, slot])
         ring_slot = frame % self.ring
@@ -186,8 +196,8 @@ class MemoryBank:
         """Replace the oldest anchor of the objects `where` (bool [N]) by the spatial memories `features` [N, HW, 64] of a frame."""
         rows = torch.arange(len(self), device=self.frames.device)
         anchors = self.frames[:, RECENT:TRACKED]
-        slot = RECENT + torch.where(anchors == frame, EMPTY - 1, anchors).argmin(dim=1)
-        self.features[rows, slot] = torch.where(where[:, None, None], features, self.features[rows, slot])
+        slot = RECENT + anchors.argmin(dim=1)
+        self._put_features(rows, slot, torch.where(where[:, None, None], features, self.features[rows, slot]))
         self.frames[rows, slot] = torch.where(where, frame, self.frames[rows, slot])
         self.passed[rows, slot] = self.passed[rows, slot] | where
 
@@ -212,8 +222,33 @@ class MemoryBank:
             features: [HW, 64], spatial memory.
             pointer: [C], object pointer.
         """
-        self.features[row, TRACKED + slot] = features
+        self._put_features(row, TRACKED + slot, features)
         self.frames[row, TRACKED + slot] = frame
         self.passed[row, TRACKED + slot] = True
         self.pointers[row, self.ring + slot] = pointer
         self.pointer_frames[row, self.ring + slot] = frame
+
+
+FIELDS = fields(MemoryBank)
+
+
+class StagedBank(MemoryBank):
+    """A bank that takes the writes of one frame; see `MemoryBank.staged`.
+
+    All values are computed and all memory is allocated when a write is staged. `apply` only copies, so it does not fail.
+    """
+
+    def __init__(self, **values: Tensor) -> None:
+        super().__init__(**values)
+        self._writes: list[tuple[Tensor | int, Tensor | int, Tensor]] = []
+
+    def _put_features(self, rows: Tensor | int, slots: Tensor | int, values: Tensor) -> None:
+        """Stage a write of spatial memories."""
+        self._writes.append((rows, slots, values.to(self.features.dtype)))
+
+    def apply(self) -> MemoryBank:
+        """Write the staged spatial memories in place, and return the bank."""
+        bank = MemoryBank(*(getattr(self, item.name) for item in FIELDS))
+        for rows, slots, values in self._writes:
+            self.features[rows, slots] = values
+        return bank

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -24,7 +24,8 @@ from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.postprocess import make_tracks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.depth_gate import update_distances
-from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank
+from lang2segtrack_ros.tracking.kalman import BoxState
+from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank, StagedBank
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.policies.registry import make_policy
@@ -57,6 +58,25 @@ class _FrameUpdate:
     is_finite: Tensor
     frames_unseen: Tensor
     tracks: list[Track]
+
+
+@dataclass
+class FrameCommit:
+    """A frame that is computed and not yet written; see `StreamTracker.compute` and `StreamTracker.apply`.
+
+    Attributes:
+        opened: the open frame.
+        update: its computed effect, None without objects.
+        tracks: results in ascending order of ids.
+        removed: ids of objects that end with this frame.
+        fork: a tracker at the next frame that holds reinitialized objects; they replace the objects of the same ids.
+    """
+
+    opened: OpenFrame
+    update: _FrameUpdate | None
+    tracks: list[Track]
+    removed: list[int] = field(default_factory=list)
+    fork: StreamTracker | None = None
 
 
 class StreamTracker:
@@ -218,9 +238,9 @@ class StreamTracker:
     def snapshot(self) -> Snapshot:
         """Return a snapshot of the state between two frames.
 
-        A snapshot does not undo the memories that a later `commit` wrote in place. The retry of the frame overwrites them.
+        `apply` is the only method that writes memories in place, and no step of a frame follows it. A snapshot needs no copy of them.
         """
-        names = ("frame_index", "ids", "_labels", "_prompt_counts", "_pending", "bank")
+        names = ("frame_index", "ids", "_labels", "_prompt_counts", "_pending", "_next_id", "bank")
         return Snapshot([(self, names)], copied=(MemoryBank,))
 
     def fork(self) -> StreamTracker:
@@ -254,18 +274,53 @@ class StreamTracker:
             self.ids, self._labels, prediction, frames_unseen, bank.stable, opened.height, opened.width, self.min_region_ratio
         )
 
-    @torch.inference_mode()
     def commit(self, opened: OpenFrame) -> list[Track]:
         """Write the memories of an open frame; see `OpenFrame.commit`."""
+        commit = self.compute(opened)
+        self.apply(commit)
+        return commit.tracks
+
+    @torch.inference_mode()
+    def compute(self, opened: OpenFrame) -> FrameCommit:
+        """Compute the memories and the results of an open frame. The state does not change before `apply`."""
         update = self._compute_update(opened)
+        return FrameCommit(opened, update, sorted(update.tracks, key=lambda track: track.id) if update is not None else [])
+
+    @torch.inference_mode()
+    def apply(self, commit: FrameCommit) -> None:
+        """Write a computed frame into the tracker, and advance to the next frame.
+
+        The method computes and allocates everything first. Then it writes, and the writes do not fail.
+        """
+        update, dropped = commit.update, {*commit.removed, *(commit.fork.ids if commit.fork is not None else ())}
         if update is None:
             self.frame_index += 1
-            return []
-        # All values are computed. From here on the state changes, and no step can fail.
-        self._write_update(opened, update)
+            return
+        bank = self.bank.copy() if dropped else copy(self.bank)  # `keep` and `append` work on memory of their own
+        for track_id in commit.opened.added:
+            bank.append(commit.opened.prompted[track_id].bank)
+        staged, prompt_counts = self._stage(bank, commit.opened, update)
+        ids, labels = list(update.ids), dict(update.labels)
+        if dropped:
+            bank = staged.apply()
+            bank.keep([row for row, track_id in enumerate(ids) if track_id not in dropped])
+            ids = [track_id for track_id in ids if track_id not in dropped]
+            for table in (labels, prompt_counts):
+                for track_id in dropped:
+                    table.pop(track_id, None)
+            if commit.fork is not None:
+                for track_id in {*commit.removed} & {*commit.fork.ids}:
+                    commit.fork.remove(track_id)
+                bank.append(commit.fork.bank)
+                ids += commit.fork.ids
+                labels.update(commit.fork._labels)
+                prompt_counts.update(commit.fork._prompt_counts)
         if self.on_logits is not None:
             self.on_logits(update.ids, update.prediction.low_res_logits)
-        return sorted(update.tracks, key=lambda track: track.id)
+        # All values are computed. From here on the state changes, and no step can fail.
+        self.bank = bank if dropped else staged.apply()
+        self.ids, self._labels, self._prompt_counts = ids, labels, prompt_counts
+        self.frame_index += 1
 
     def _compute_update(self, opened: OpenFrame) -> _FrameUpdate | None:
         """Compute the effect of an open frame on the tracker without any change of state; None without objects."""
@@ -306,30 +361,34 @@ class StreamTracker:
             encoded.append(memories[: batch.stop - batch.start])
         return concatenate(encoded)
 
-    def _write_update(self, opened: OpenFrame, update: _FrameUpdate) -> None:
-        """Write a computed update into the tracker, and advance to the next frame."""
+    def _stage(self, bank: MemoryBank, opened: OpenFrame, update: _FrameUpdate) -> tuple[StagedBank, dict[int, int]]:
+        """Stage the writes of a frame on a bank that holds the objects of `update`, and return the new prompt counts by id as well."""
         prediction, memories = update.prediction, update.memories
-        old_count = len(self.ids)
+        staged, prompt_counts = bank.staged(), dict(self._prompt_counts)
         if opened.readout is not None:
-            choice, tracked = opened.readout.choice, ~update.from_prompt[:old_count] & update.is_finite[:old_count]
-            self.bank.write_tracked(self.frame_index, memories[:old_count], choice.passed, prediction.pointers[:old_count], tracked)
+            choice, count = opened.readout.choice, len(self.ids)
+            existing = torch.arange(len(update.ids), device=update.is_finite.device) < count
+            tracked = existing & ~update.from_prompt & update.is_finite
+
+            def extend(values: Tensor, new_rows: Tensor) -> Tensor:
+                return torch.cat((values, new_rows[count:]))
+
+            staged.write_tracked(self.frame_index, memories, extend(choice.passed, tracked), prediction.pointers, tracked)
             if choice.anchor is not None:
-                self.bank.write_anchor(self.frame_index, memories[:old_count], choice.anchor & tracked)
-            self.bank.write_motion(choice.state, choice.has_filter, choice.stable, update.is_finite[:old_count])
-        for track_id in opened.added:
-            self.bank.append(opened.prompted[track_id].bank)
-        self.ids = update.ids
+                staged.write_anchor(self.frame_index, memories, extend(choice.anchor, tracked) & tracked)
+            state = BoxState(extend(choice.state.mean, bank.filter_mean), extend(choice.state.covariance, bank.filter_covariance))
+            stable, has_filter = extend(choice.stable, bank.stable), extend(choice.has_filter, bank.has_filter)
+            staged.write_motion(state, has_filter, stable, existing & update.is_finite)
         for track_id, item in opened.prompted.items():
             row = update.ids.index(track_id)
-            count = self._prompt_counts.get(track_id, 0)
+            count = prompt_counts.get(track_id, 0)
             slot = count if count < MAX_PROMPTED else 1 + (count - 1) % (MAX_PROMPTED - 1)  # the first prompt is never overwritten
-            self.bank.write_prompted(row, slot, self.frame_index, memories[row], prediction.pointers[row])
-            self._prompt_counts[track_id] = count + 1
+            staged.write_prompted(row, slot, self.frame_index, memories[row], prediction.pointers[row])
+            prompt_counts[track_id] = count + 1
             if item.row is not None:
-                self.bank.stable[row] = 0  # the motion model restarts, because the prompt gives the position
-        self._labels = update.labels
-        self.bank.frames_unseen = update.frames_unseen
+                staged.stable[row] = 0  # the motion model restarts, because the prompt gives the position
+        staged.frames_unseen = update.frames_unseen
         if opened.features.depth is not None:
-            self.bank.distance = update_distances(opened.features.depth, prediction.low_res_logits, self.bank.distance)
-        self.bank.record_areas((prediction.low_res_logits > 0).flatten(1).sum(1).float())
-        self.frame_index += 1
+            staged.distance = update_distances(opened.features.depth, prediction.low_res_logits, staged.distance)
+        staged.record_areas((prediction.low_res_logits > 0).flatten(1).sum(1).float())
+        return staged, prompt_counts

@@ -25,7 +25,7 @@ EXPECTED_WORDS = {
     "memory_objects": "out of memory: from now on 1 objects at once",
     "memory_images": "images at 128 px",
     "memory_detector": "the detector uses smaller images",
-    "memory_gone": "remove objects, or give the device memory",
+    "memory_gone": "remove objects, or free memory on the device",
 }
 
 
