@@ -366,12 +366,12 @@ class StreamTracker:
         prediction, memories = update.prediction, update.memories
         staged, prompt_counts = bank.staged(), dict(self._prompt_counts)
         if opened.readout is not None:
-            choice, count = opened.readout.choice, len(self.ids)
-            existing = torch.arange(len(update.ids), device=update.is_finite.device) < count
+            choice, old_count = opened.readout.choice, len(self.ids)
+            existing = torch.arange(len(update.ids), device=update.is_finite.device) < old_count
             tracked = existing & ~update.from_prompt & update.is_finite
 
             def extend(values: Tensor, new_rows: Tensor) -> Tensor:
-                return torch.cat((values, new_rows[count:]))
+                return torch.cat((values, new_rows[old_count:]))
 
             staged.write_tracked(self.frame_index, memories, extend(choice.passed, tracked), prediction.pointers, tracked)
             if choice.anchor is not None:

@@ -161,7 +161,7 @@ class WebNode(Node):
             **{f"pictures_skipped_{reason}": count for reason, count in sorted(self._view.skipped.items())},
             **dict(sorted(counts.items())),
         }
-        failed = counts.get("failed", 0) > 0
+        failed = counts.get("requests_failed", 0) > 0
         self._diagnostics.publish(
             DiagnosticStatus.WARN if failed else DiagnosticStatus.OK, "some requests failed" if failed else "serving", values
         )

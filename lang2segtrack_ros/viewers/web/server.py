@@ -169,7 +169,7 @@ class PageServer(ThreadingHTTPServer):
             if self.connections <= self._max_connections:
                 return True
             self.connections -= 1
-            self.counters["refused: too_many_connections"] += 1
+            self.counters["requests_refused_too_many_connections"] += 1
         with contextlib.suppress(OSError):
             request.setblocking(False)
             request.send(TOO_MANY_CONNECTIONS)
@@ -203,7 +203,7 @@ class PageServer(ThreadingHTTPServer):
         now = time.monotonic()
         with self._lock:
             overdue = [handler for handler in self._handlers if now > handler.deadline]
-            self.counters["cut: too_slow"] += sum(handler.busy for handler in overdue)
+            self.counters["requests_cut_too_slow"] += sum(handler.busy for handler in overdue)
         for handler in overdue:
             handler.abort()
 
@@ -214,7 +214,7 @@ class PageServer(ThreadingHTTPServer):
             request: socket of the connection.
             client_address: address of the client.
         """
-        self.count("failed")
+        self.count("requests_failed")
         log.exception("a request from %s failed", client_address)
 
 
@@ -239,7 +239,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             super().handle()
         except (ConnectionError, TimeoutError):
-            self.server.count("broken off")
+            self.server.count("requests_broken_off")
         finally:
             self.server.unregister(self)
 
@@ -274,7 +274,7 @@ class Handler(BaseHTTPRequestHandler):
         except (ConnectionError, TimeoutError):
             raise
         except RefusedError as error:
-            self.server.count(f"refused: {error.reason}")
+            self.server.count(f"requests_refused_{error.reason}")
             extra = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
             if self.command == "POST" and error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
                 self.close_connection = True  # the request body may still be unread
@@ -282,7 +282,7 @@ class Handler(BaseHTTPRequestHandler):
             if self.close_connection:
                 self._linger()
         except Exception:  # an error of this server must not look like a lost connection to the robot
-            self.server.count("failed")
+            self.server.count("requests_failed")
             log.exception("%s %s failed", self.command, self.path[:100])
             self.close_connection = True
             self._send_json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "the web node failed; its log says why"})
@@ -316,7 +316,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NO_CONTENT, b"", "")
         else:
             self._send(HTTPStatus.OK, picture.jpeg, "image/jpeg", {"X-Number": str(picture.number), "X-Source": picture.source})
-            self.server.count("pictures sent")
+            self.server.count("pictures_sent")
 
     def _post(self, url: Any) -> None:
         self.server.access.check_site(self.headers)

@@ -64,7 +64,7 @@ def test_connections_beyond_the_limit_are_refused_until_others_close(graph: Page
             stack.enter_context(connect(graph.page)).sendall(request("api/state"))
         with connect(graph.page) as extra:
             assert until_closed(extra).startswith((b"HTTP/1.1 503", b""))
-    assert graph.observer.until(lambda: int(graph.observer.counts.get("refused: too_many_connections", 0)) >= 1)
+    assert graph.observer.until(lambda: int(graph.observer.counts.get("requests_refused_too_many_connections", 0)) >= 1)
     assert graph.observer.until(lambda: int(graph.observer.counts["connections"]) == 0)
     assert graph.page.ask("api/state").status == 200
 
@@ -79,7 +79,7 @@ def test_viewer_that_does_not_read_does_not_block_others(graph: PageGraph) -> No
             reply = graph.page.ask(f"api/picture?after={number}")
             assert reply.status == 200
             number = reply.headers["X-Number"]
-        assert graph.observer.until(lambda: int(graph.observer.counts.get("cut: too_slow", 0)) >= 1, 60.0), (
+        assert graph.observer.until(lambda: int(graph.observer.counts.get("requests_cut_too_slow", 0)) >= 1, 60.0), (
             "the server must close slow connections"
         )
     assert graph.page.ask("api/state").status == 200

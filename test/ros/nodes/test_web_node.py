@@ -190,10 +190,10 @@ def test_bad_request_is_refused(graph: PageGraph, path: str, body: Any, headers:
 
 
 def test_refused_request_is_counted(graph: PageGraph) -> None:
-    before = int(graph.observer.counts.get("refused: bad_json", 0))
+    before = int(graph.observer.counts.get("requests_refused_bad_json", 0))
     graph.page.ask("api/prompt", b"{")
-    assert graph.observer.until(lambda: int(graph.observer.counts.get("refused: bad_json", 0)) > before)
-    assert int(graph.observer.counts.get("failed", 0)) == 0
+    assert graph.observer.until(lambda: int(graph.observer.counts.get("requests_refused_bad_json", 0)) > before)
+    assert int(graph.observer.counts.get("requests_failed", 0)) == 0
 
 
 def test_web_node_loads_no_network() -> None:
