@@ -187,7 +187,7 @@ def overload(out: Path, results: int, idle_step_ms: float) -> dict[str, Any]:
         "latency_ms": milliseconds(latency * 1e6),
         "latency_in_own_steps": milliseconds(latency / step * 1e6),
         **{key.split(" ")[0]: value for key, value in counts.items()},
-        "unaccounted": counts["received"] - counts["processed"] - counts["replaced by newer ones"],
+        "unaccounted": counts["received"] - counts["processed"] - counts["replaced"],
     }
 
 

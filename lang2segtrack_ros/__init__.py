@@ -6,8 +6,8 @@
 
     session = Session(load_segmenter("toy"), load_detector("toy"))
     session.prompt(TextPrompt("red circle. blue star."))
-    for image in images:
-        result = session.step(Frame(image))
+    for image, stamp_ns in images:
+        result = session.step(Frame(image, stamp_ns))
 
 The engine runs without ROS. The package `ros` contains the ROS 2 nodes, and the package `cli` contains the command line tool.
 The package imports public names on first use, so `import lang2segtrack_ros` alone loads neither torch nor transformers.

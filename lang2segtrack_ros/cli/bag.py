@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
     """
     parser = commands.add_parser("bag", help="track objects through ROS 2 bags and write new bags", description=DESCRIPTION)
     parser.add_argument("sources", type=Path, nargs="+", metavar="IN", help="folders of bags, or one .mcap or .db3 file of each")
-    parser.add_argument("--topic", default="", help="image topic; required if the bag has several")
+    parser.add_argument("--topic", default="", help="image topic; required if the bag has several color topics")
     add_prompt_options(parser)
     parser.add_argument("--no-backward", dest="backward", action="store_false", help="skip the backward pass and tracks_refined")
     parser.add_argument("--overlay", action="store_true", help="also write /overlay: annotated images of the input size")

@@ -26,7 +26,7 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", type=int, default=0, metavar="FRAME", help="number of the image for these prompts, from 0 (default: %(default)s)"
     )
-    parser.add_argument("--prompts", type=Path, metavar="YAML", help="file with prompts for any image; see the examples of `track --help`")
+    parser.add_argument("--prompts", type=Path, metavar="YAML", help="file with prompts for any image; `track --help` shows its format")
 
 
 def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> list[Scheduled]:

@@ -11,7 +11,7 @@ from lang2segtrack_ros.identity.track_registry import IdentityOptions
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """Options of a session. `track_node` has a parameter of the same name for each option.
+    """Options of a session. `track_node` has a parameter of the same name for each option and each field of `identity`.
 
     Attributes:
         detect_every: frames between two detections for continuous text prompts.

@@ -4,8 +4,8 @@
 
     session = Session(load_segmenter("toy"), load_detector("toy"))
     session.prompt(TextPrompt("red circle. blue star."))
-    for image in images:
-        result = session.step(Frame(image))
+    for image, stamp_ns in images:
+        result = session.step(Frame(image, stamp_ns))
 
 One thread uses a session. The detector may run on its own thread (`background=True`). Its result for frame t then arrives at frame
 t + k. The session associates this result with the tracks of frame t, and propagates new objects through the features of t .. t + k.
@@ -67,7 +67,7 @@ class Session:
     Args:
         segmenter: from `models.loading.load_segmenter`.
         detector: from `models.loading.load_detector`. None disables text prompts.
-        policy: memory policy: "samurai", "sam2", "distractor", or a custom policy.
+        policy: memory policy: "samurai", "sam2", "distractor", "depth", the name of a plug-in, or a policy object.
         background: True runs the detector on its own thread instead of inside `step`.
         options: see `SessionOptions`.
         history: storage of past frames for `refine_backward`. None stores nothing.

@@ -127,7 +127,7 @@ class MemoryBank:
         self.features[rows, slots] = values.to(self.features.dtype)
 
     def staged(self) -> StagedBank:
-        """Return a bank that shares the spatial memories and takes all writes without a change of this one, until `StagedBank.apply`."""
+        """Return a copy that collects writes. The spatial memories of this bank change only in `StagedBank.apply`."""
         values = {item.name: getattr(self, item.name) for item in FIELDS}
         for name in ("frames", "passed", "pointers", "pointer_frames", "stable"):  # written in place; the others are replaced
             values[name] = values[name].clone()

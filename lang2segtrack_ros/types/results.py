@@ -46,7 +46,7 @@ class Track:
         box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima. None if the object is not visible.
         mask: bool [H, W].
         predicted_iou: IoU of the mask as estimated by the network, 0..1.
-        object_score: logit of visibility. > 0 means visible.
+        object_score: logit of visibility. SAM 2 shows an object above 0; see `Policy.visible_above`.
         motion_score: IoU between the box of the mask and the box predicted by the motion model, 0..1. NaN if there is no prediction.
         stable_frames: number of consecutive frames with a stable motion model.
         frames_since_seen: number of frames since the object was visible. 0 if it is visible on this image.

@@ -21,7 +21,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "detector_passes",
         3,
-        "Maximum number of detector passes per image. More than 4 phrases are split over passes: it finds more objects, but takes longer.",
+        "Maximum number of detector passes per image. More than 4 phrases are split: more passes find more objects but take longer.",
         1,
         64,
     ),
@@ -80,14 +80,14 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "reid_after_s",
         1.0,
-        "Time in seconds after which a hidden object must be re-identified by its appearance. Set to 0 to disable.",
+        "Time in seconds after which a hidden object must be re-identified. Set to 0 to disable all re-identification of tracks.",
         0.0,
         3600.0,
     ),
     Parameter(
         "reid_threshold",
         0.8,
-        "Minimum cosine similarity of color histograms to re-identify an object. Set to 0 to accept every match.",
+        "Minimum similarity of color histograms (Bhattacharyya coefficient) to re-identify an object. Set to 0 to accept every match.",
         0.0,
         1.0,
     ),
@@ -101,7 +101,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "merge_frames",
         4,
-        "Images on which two tracks of one label cover the same pixels before they are merged. Set to 0 to disable.",
+        "Number of consecutive images with two tracks of one label on the same pixels, after which they are merged. Set to 0 to disable.",
         0,
         10000,
     ),

@@ -20,7 +20,7 @@ from lang2segtrack_ros.tracking.policies.base import Choice, age_ranks
 class SamuraiPolicy:
     """SAMURAI (arXiv:2411.11922): a motion model supports the choice, and only memories of good frames are read.
 
-    This implementation differs from the reference in three points, each of them a defect of the reference:
+    This implementation corrects three defects of the reference:
 
     * Every object has its own filter and gates.
     * An empty mask never updates the filter. The filter continues with its prediction, and restarts after `stable_frames` frames without
