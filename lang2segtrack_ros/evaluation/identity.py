@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.toyworld.metrics import MATCH_IOU, MIN_PIXELS
 
@@ -72,6 +73,21 @@ class IdentityRecord:
                 best = tracks[int(row.argmax())] if row.max() >= MATCH_IOU else None
             rows.append(best)
         return rows
+
+    def assignment(self) -> dict[int, int]:
+        """Assign tracks to objects one to one over the clip, so that the sum of their IoUs over all frames is largest.
+
+        Returns:
+            The id of the track by the number of the object. Objects that no track overlaps are left out.
+        """
+        numbers = sorted({number for visible in self.truth for number in visible})
+        ids = sorted({track for tracks in self.tracks for track in tracks})
+        total = np.zeros((len(numbers), len(ids)))
+        for visible, tracks, iou_table in zip(self.truth, self.tracks, self.ious):
+            rows, columns = [numbers.index(number) for number in visible], [ids.index(track) for track in tracks]
+            total[np.ix_(rows, columns)] += iou_table
+        pairs = zip(*linear_sum_assignment(total, maximize=True))
+        return {numbers[row]: ids[column] for row, column in pairs if total[row, column] > 0}
 
     def frames_to_first_match(self) -> dict[int, int | None]:
         """Return the frames from each object's first visible frame to its first match; None for an object without a match."""

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.evaluation.identity import IdentityRecord, combine
@@ -30,7 +31,8 @@ class TextScore:
     """Scores of a run with text prompts over clips.
 
     Attributes:
-        j, f: agreement of each visible object with the first track that matched it, on each frame from that match on.
+        j, f: agreement of each visible object with its track, on each frame on which the object is visible. Objects and tracks are assigned
+            one to one over the clip; see `IdentityRecord.assignment`. A frame without the track counts as 0.
         delays: frames from each object's first visible frame to its first match; None for no match.
         false_tracks: number of tracks that never matched an object.
         frames: number of frames of all clips.
@@ -50,11 +52,27 @@ class TextScore:
     stray_frames: list[int] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
 
+    def add_masks(self, record: IdentityRecord, clip_masks: Sequence[tuple[NDArray[np.uint16], dict[int, NDArray[np.bool_]]]]) -> None:
+        """Add the agreement of the objects of a clip with their tracks.
+
+        Args:
+            record: identities of the clip.
+            clip_masks: for each frame uint16 [H, W], the number of the object at each pixel, and bool [H, W] of each track id.
+        """
+        assigned = record.assignment()
+        for (instances, masks), visible in zip(clip_masks, record.truth):
+            for number in visible:
+                truth = instances == number
+                mask = masks.get(assigned.get(number, 0), np.zeros_like(truth))
+                self.j.append(region_j(mask, truth))
+                self.f.append(boundary_f(mask, truth))
+
     def summary(self) -> dict[str, float]:
         """Return means, 0..1, and counts; NaN for a mean without any entry."""
         found = [delay for delay in self.delays if delay is not None]
         identity = combine(self.results)
         return {
+            "J": float(np.mean(self.j)) if self.j else float("nan"),
             "J&F": float((np.mean(self.j) + np.mean(self.f)) / 2) if self.j else float("nan"),
             **identity,
             "switches_per_1000": 1000 * identity["id_switches"] / max(identity["object_frames"], 1),
@@ -88,7 +106,7 @@ def run_text_prompts(
         session.prompt(TextPrompt(". ".join(dict.fromkeys(names.values())) + ".", mode="continuous"))
         record = IdentityRecord()
         first_object: dict[int, int] = {}  # track id -> first matched object
-        first_track: dict[int, int] = {}  # object -> first matching track id
+        clip_masks: list[tuple[NDArray[np.uint16], dict[int, NDArray[np.bool_]]]] = []
         stray_counts: Counter[int] = Counter()
         for index in range(clip.length):
             shot = clip.scene.render(index)
@@ -103,13 +121,9 @@ def run_text_prompts(
                     continue
                 number = visible[row]
                 score.labels.append(result.by_id[track].label == names[number])
-                first_track.setdefault(number, track)
                 stray_counts[track] += first_object.setdefault(track, number) not in shot.bodies
-            for number in set(visible) & set(first_track):
-                truth = shot.instances == number
-                mask = masks.get(first_track[number], np.zeros_like(truth))
-                score.j.append(region_j(mask, truth))
-                score.f.append(boundary_f(mask, truth))
+            clip_masks.append((shot.instances, masks))
+        score.add_masks(record, clip_masks)
         score.stray_frames += stray_counts.values()
         score.delays += record.frames_to_first_match().values()
         score.false_tracks += record.false_tracks()
