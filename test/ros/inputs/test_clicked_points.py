@@ -26,7 +26,7 @@ from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.types.frame import CameraModel
 from lang2segtrack_ros.types.rle import Rle
 from test.conftest import iou
-from test.ros.nodes.test_track_node import TOY, NodeTester
+from test.ros.nodes.node_tester import TOY, NodeTester
 
 OPTICAL = "camera_color_optical_frame"
 QUARTER_TURN = (0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5))  # rotation by 90 degrees about z

@@ -27,7 +27,7 @@ from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
-from test.ros.nodes.test_track_node import TOY, NodeTester
+from test.ros.nodes.node_tester import TOY, NodeTester
 
 FOCAL = 300.0
 DISTANCE = {1: 1.5, 2: 2.5}  # meters, by body

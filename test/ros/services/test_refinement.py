@@ -24,7 +24,7 @@ from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_env
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.types.rle import Rle
 from test.conftest import body_box, iou
-from test.ros.nodes.test_track_node import TOY, NodeTester
+from test.ros.nodes.node_tester import TOY, NodeTester
 
 SUCCEEDED, ABORTED, CANCELED = 4, 6, 5
 LATE = 25
