@@ -16,7 +16,7 @@ help:
 	@echo "  make test            run every check (under 20 minutes on two cores)"
 	@echo
 	@echo "Develop"
-	@echo "  make check           lint, and the tests of the engine (two minutes); run it before each commit"
+	@echo "  make check           lint, and the tests of the engine (a minute or two); run it before each commit"
 	@echo "  make lint            ruff, mypy and the direction of imports"
 	@echo "  make docs            write docs/interfaces.md from the code"
 	@echo "  make clean           remove the environment and all results"
