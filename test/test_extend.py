@@ -9,7 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -70,12 +69,8 @@ def test_from_a_parameter_file(folder: Path) -> None:
     """The node starts with the names of the parameter file and says so."""
     with isolated_environment() as environment, Processes(environment, folder / "logs") as processes:
         command = [*executable("track_node"), "--ros-args", "--params-file", str(folder / "extended.yaml"), "-p", "device:=cpu"]
-        process = processes.start("track_node", command)
-        deadline = time.monotonic() + 120
-        while "listening to" not in processes.log("track_node"):
-            assert process.poll() is None, processes.log("track_node")
-            assert time.monotonic() < deadline, processes.log("track_node")
-            time.sleep(0.1)
+        processes.start("track_node", command)
+        processes.wait_for("track_node", "listening to", 120.0)
         assert "policy steady_area:SteadyAreaPolicy" in processes.log("track_node")
         assert "detector colors" in processes.log("track_node")
 

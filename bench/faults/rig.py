@@ -27,6 +27,7 @@ from lang2segtrack.msg import Track, TrackArray
 from lang2segtrack.srv import AddBoxPrompt
 from lang2segtrack_ros.io.image_messages import stamp_ns
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
+from lang2segtrack_ros.ros.support.process import spin_until
 from lang2segtrack_ros.toyworld.graph import Processes, isolated_environment
 from lang2segtrack_ros.toyworld.scene import demo_scene
 from lang2segtrack_ros.types.rle import Rle
@@ -119,10 +120,7 @@ class Rig:
         Returns:
             True when the condition holds.
         """
-        end = time.monotonic() + seconds
-        while not until() and time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.02)
-        return until()
+        return spin_until(self._executor, seconds, until)
 
     def show(self, pixels: NDArray[np.uint8] | None = None, encoding: str = "rgb8", message: Any = None) -> int:
         """Publish the next image of the scene, or another in its place.

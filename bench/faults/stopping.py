@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ def stop(environment: dict[str, str], logs: Path, moment: str, sent_signal: sign
         sent_signal: signal to send.
 
     Raises:
-        TimeoutError: The node did not reach the moment.
+        GraphError: The node did not reach the moment.
         subprocess.TimeoutExpired: The node did not end.
     """
     name, is_stuck = "stopped", moment.startswith("stuck")
@@ -77,22 +76,13 @@ def stop(environment: dict[str, str], logs: Path, moment: str, sent_signal: sign
         if moment in IMPORT_DELAYS:
             time.sleep(float(moment.split()[0]))
         else:
-            _wait_for_output(
-                processes, process, name, {"loading the networks": "loading segmenter", "listening": "listening to"}.get(moment, moment)
-            )
+            words = {"loading the networks": "loading segmenter", "listening": "listening to"}
+            processes.wait_for(name, words.get(moment, moment), 90.0)
         started = time.monotonic()
         process.send_signal(sent_signal)
         code = process.wait(LIMIT_S)
         seconds = time.monotonic() - started
         return Ending(moment, sent_signal.name, seconds, code, _processes_of_group(process.pid), processes.log(name))
-
-
-def _wait_for_output(processes: Processes, process: subprocess.Popen[bytes], name: str, words: str) -> None:
-    deadline = time.monotonic() + 90.0
-    while words not in processes.log(name):
-        if time.monotonic() > deadline or process.poll() is not None:
-            raise TimeoutError(f'the node never printed "{words}":\n{processes.log(name)[-2000:]}')
-        time.sleep(0.02)
 
 
 def _processes_of_group(group: int) -> list[int]:

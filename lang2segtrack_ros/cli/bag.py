@@ -15,7 +15,7 @@ from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_promp
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.bags.job import BagSummary
-    from lang2segtrack_ros.recordings.offline import Report
+    from lang2segtrack_ros.recordings.forward import Report
 
 DESCRIPTION = """Reads a rosbag2 recording (MCAP or SQLite, also split, compressed or unfinished) and tracks objects on one image topic,
 forward and backward. The new bag holds all input messages unchanged, and /detections, /tracks, /instance_masks, /label_info and
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.history.backward_pass import RefinementError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.bag_types import BagError
-    from lang2segtrack_ros.recordings.offline import OfflineError
+    from lang2segtrack_ros.recordings.forward import OfflineError
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:

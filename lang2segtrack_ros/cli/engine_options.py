@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lang2segtrack_ros.recordings.offline import Scheduled
+    from lang2segtrack_ros.recordings.forward import Scheduled
     from lang2segtrack_ros.session.session import Session
 
 POLICIES = ("samurai", "sam2", "distractor", "depth")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lang2segtrack_ros.recordings.offline import Scheduled
+    from lang2segtrack_ros.recordings.forward import Scheduled
     from lang2segtrack_ros.types.prompts import Prompt
 
 
@@ -41,7 +41,7 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
         PromptError: a prompt is not valid.
         OSError: a file cannot be read.
     """
-    from lang2segtrack_ros.recordings.offline import OfflineError, Scheduled
+    from lang2segtrack_ros.recordings.forward import OfflineError, Scheduled
     from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
 
     if options.at < 0:
@@ -110,7 +110,7 @@ def read_prompts(path: Path) -> list[Scheduled]:
     """
     import yaml
 
-    from lang2segtrack_ros.recordings.offline import Scheduled
+    from lang2segtrack_ros.recordings.forward import Scheduled
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.history.backward_pass import RefinementError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
-    from lang2segtrack_ros.recordings.offline import OfflineError
+    from lang2segtrack_ros.recordings.forward import OfflineError
     from lang2segtrack_ros.types.prompts import PromptError
 
     options.out = options.out.resolve()
@@ -101,7 +101,7 @@ def _check_out(options: argparse.Namespace) -> None:
     Raises:
         OfflineError: the output exists, is a file, or contains the source.
     """
-    from lang2segtrack_ros.recordings.offline import OfflineError
+    from lang2segtrack_ros.recordings.forward import OfflineError
 
     source = Path(options.source).resolve()
     if source.exists() and (source == options.out or options.out in source.parents):
@@ -116,7 +116,8 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     from lang2segtrack_ros.cli.progress import ProgressLine
     from lang2segtrack_ros.history.frame_history import FrameHistory
     from lang2segtrack_ros.io.sources import CameraSource, open_source
-    from lang2segtrack_ros.recordings.offline import OfflineError, track_source
+    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.offline import track_source
 
     prompts = parse_prompts(options, allow_empty=options.window)
     source = open_source(options.source, options.fps)

@@ -8,7 +8,7 @@ the group of its kind, such as `lang2segtrack.detectors`. Built-in names take pr
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
@@ -47,7 +47,7 @@ def find_plugin(kind: PluginKind, name: str) -> Callable[..., Any] | None:
     """
     try:
         if _IMPORT_PATH.fullmatch(name):
-            factory: Any = _import_attribute(name)
+            factory: Any = pkgutil.resolve_name(name)
         else:
             entry = next((entry for entry in entry_points(group=GROUPS[kind]) if entry.name == name), None)
             if entry is None:
@@ -89,12 +89,3 @@ def create_plugin(kind: PluginKind, name: str, required: Sequence[str], **argume
     if missing:
         raise PluginError(f'the {kind} plug-in "{name}" lacks {", ".join(missing)}: docs/extend.md lists what a {kind} needs')
     return plugin
-
-
-def _import_attribute(path: str) -> Any:
-    """Return the attribute that `package.module:attribute` names. An attribute inside a class is `module:Class.attribute`."""
-    module, _, attributes = path.partition(":")
-    value: Any = importlib.import_module(module)
-    for attribute in attributes.split("."):
-        value = getattr(value, attribute)
-    return value

@@ -15,7 +15,6 @@ from lang2segtrack_ros.io.sources import ImageSource
 from lang2segtrack_ros.io.trace_files import TraceFiles
 from lang2segtrack_ros.recordings.forward import (
     ForwardState,
-    OfflineError,
     PromptSchedule,
     Report,
     Scheduled,
@@ -23,8 +22,6 @@ from lang2segtrack_ros.recordings.forward import (
     track_forward,
 )
 from lang2segtrack_ros.session.session import Session
-
-__all__ = ["OfflineError", "Report", "Scheduled", "Watcher", "track_source"]
 
 
 def track_source(

@@ -61,6 +61,21 @@ class CallQueue(Generic[Owner]):
                 self._condition.notify()
         return future
 
+    def put_for(self, future: Future[Any], function: Callable[[Owner], None]) -> None:
+        """Add a call that resolves `future` later. If the call fails, it fails the future now.
+
+        Args:
+            future: the future of the caller.
+            function: the call; it stores the future for the time at which the result is known.
+        """
+
+        def fail(called: Future[None]) -> None:
+            error = called.exception()
+            if error is not None:
+                future.set_exception(error)
+
+        self.put(function).add_done_callback(fail)
+
     def take(self, limit: int | None = None) -> list[Call[Owner]]:
         """Remove and return the oldest calls, at most `limit`. The caller must hold the condition."""
         count = len(self._calls) if limit is None else min(limit, len(self._calls))

@@ -166,7 +166,7 @@ class EngineThread(Generic[Tag]):
     def applied(self, handle: PromptHandle) -> Future[PromptHandle]:
         """Return a future that resolves after a frame has applied or refused a prompt of this session."""
         future: Future[PromptHandle] = Future()
-        self._call_for(lambda _: self._handles.append((handle, future)), future)
+        self._calls.put_for(future, lambda _: self._handles.append((handle, future)))
         return future
 
     def work(self, begin: Callable[[Session], Iterator[None]], share: Callable[[], float]) -> Future[None]:
@@ -187,26 +187,16 @@ class EngineThread(Generic[Tag]):
                 raise RuntimeError("another long task is running: wait until it has finished")
             self._task = _LongTask(begin(session), share, future)
 
-        self._call_for(start, future)
+        self._calls.put_for(future, start)
         return future
-
-    def _call_for(self, function: Callable[[Session], None], future: Future[Any]) -> None:
-        """Run a function on the session between two images. If the function fails, fail `future` with its error."""
-
-        def forward_error(call: Future[None]) -> None:
-            error = call.exception()
-            if error is not None:
-                future.set_exception(error)
-
-        self.call(function).add_done_callback(forward_error)
 
     def close(self) -> None:
         """End the thread after the current step (see `SupervisedThread.join`), and fail all unresolved futures."""
         with self._condition:
             self._closed = True
             self._condition.notify()
-        self._thread.join()
         self._calls.close(SHUTTING_DOWN)
+        self._thread.join()
         task_futures: list[Future[Any]] = [self._task.future] if self._task is not None else []
         for future in [*task_futures, *(future for _, future in self._handles)]:
             if not future.done():

@@ -31,6 +31,7 @@ from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTra
 from lang2segtrack_ros.io.image_messages import stamp_ns
 from lang2segtrack_ros.io.rendering import contact_sheet
 from lang2segtrack_ros.io.writers import VideoWriter, write_png
+from lang2segtrack_ros.ros.support.process import spin_until
 from lang2segtrack_ros.toyworld.metrics import IdentityCounter
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.types.rle import Rle
@@ -150,12 +151,7 @@ class Scenario:
         Returns:
             True when the condition held.
         """
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.05)
-            if until():
-                return True
-        return False
+        return spin_until(self._executor, seconds, until)
 
     def call(self, service_type: Any, name: str, **fields: Any) -> Any:
         """Call a service and record the outcome.

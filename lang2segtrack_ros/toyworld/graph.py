@@ -100,6 +100,24 @@ class Processes:
         """Return the output of a process so far."""
         return (self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
+    def wait_for(self, name: str, words: str, seconds: float = 60.0) -> None:
+        """Wait until a process has printed some words.
+
+        Args:
+            name: name of the process.
+            words: text to wait for.
+            seconds: longest time to wait.
+
+        Raises:
+            GraphError: the process ended, or did not print the words in time.
+        """
+        process = next(process for running, process, _ in self._running if running == name)
+        deadline = time.monotonic() + seconds
+        while words not in self.log(name):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise GraphError(f'{name} never printed "{words}"; its last output:\n{self.log(name)[-2000:]}')
+            time.sleep(0.02)
+
     def check(self) -> None:
         """Check that no process has failed.
 

@@ -78,8 +78,8 @@ class Player:
         """End the forward pass. The results so far stay valid."""
         with self._changed:
             self._ended = True
-            self._calls.close("tracking has ended")
             self._changed.notify()
+        self._calls.close("tracking has ended")
 
     def prompt(self, prompt: TextPrompt | BoxPrompt | PointPrompt) -> Future[Any]:
         """See `window.Tracker`. The next processed image gives the response."""
@@ -117,14 +117,13 @@ class Player:
             future: gets the error if the function raises.
         """
 
-        def forward_error(call: Future[None]) -> None:
-            error = call.exception()
-            if isinstance(error, ValueError):  # PromptError and TrackerError, which the user can correct
+        def attempt(session: Session) -> None:
+            try:
+                function(session)
+            except ValueError as error:  # PromptError and TrackerError, which the user can correct
                 future.set_result(PromptReply(False, str(error)))
-            elif error is not None:
-                future.set_exception(error)
 
-        self._calls.put(function).add_done_callback(forward_error)
+        self._calls.put_for(future, attempt)
 
     def before(self, session: Session, frame: Frame) -> bool:
         """See `recordings.forward.Watcher`. While paused, wait and run the queued calls."""

@@ -9,24 +9,24 @@ first call of each function.
 
 from __future__ import annotations
 
-import io
-import pickle
 import random
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionResult, run_detection
+from lang2segtrack_ros.recordings.bags import checkpoint
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
-from lang2segtrack_ros.toyworld.suites import make_clip
+from lang2segtrack_ros.toyworld.suites import Clip, make_clip
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
@@ -72,31 +72,26 @@ class Scenario:
     """A session just before an eventful frame.
 
     Attributes:
-        saved: the session, pickled without its networks.
+        path: checkpoint of the session.
         networks: the networks by name.
         frames: the eventful frame and those after it.
+        expected: outcome of these frames without a failure.
     """
 
-    saved: bytes
+    path: Path
     networks: dict[str, Any]
     frames: list[Frame]
     expected: list[tuple[Any, ...]] = field(default_factory=list)
 
     def restore(self) -> Session:
         """Return the session as it was saved."""
-        unpickler = pickle.Unpickler(io.BytesIO(self.saved))
-        unpickler.persistent_load = self.networks.__getitem__  # type: ignore[method-assign]
-        session: Session = unpickler.load()
+        session: Session = checkpoint.load(self.path, self.networks)
         return session
 
 
-def save(session: Session, networks: dict[str, Any], frames: list[Frame]) -> Scenario:
-    names = {id(network): name for name, network in networks.items()}
-    buffer = io.BytesIO()
-    pickler = pickle.Pickler(buffer)
-    pickler.persistent_id = lambda item: names.get(id(item))  # type: ignore[method-assign]
-    pickler.dump(session)
-    scenario = Scenario(buffer.getvalue(), networks, frames)
+def save(session: Session, networks: dict[str, Any], frames: list[Frame], path: Path) -> Scenario:
+    checkpoint.save(path, session, networks)
+    scenario = Scenario(path, networks, frames)
     scenario.expected = outcome(scenario.restore(), frames)
     return scenario
 
@@ -112,25 +107,25 @@ def outcome(session: Session, frames: list[Frame]) -> list[tuple[Any, ...]]:
     return [summary(session.step(frame), logits) for frame in frames]
 
 
-def crossing(segmenter: Sam2Segmenter, detector: Detector) -> Scenario:
+def crossing(segmenter: Sam2Segmenter, detector: Detector, path: Path) -> Scenario:
     """Two look-alikes in a crossing, found by text, with a correction by the user on the frame that fails."""
     clip = make_clip("crossing", seed=1, width=320, height=240)
     session = Session(segmenter, detector, options=SessionOptions(detect_every=3))
     session.prompt(TextPrompt(f"{clip.scene.bodies[0].label}."))
-    return play(session, {"segmenter": segmenter, "model": segmenter.model, "detector": detector}, clip, 27, correct=True)
+    return play(session, {"segmenter": segmenter, "detector": detector}, clip, path, count=27, correct=True)
 
 
-def late_detection(segmenter: Sam2Segmenter, detector: Detector) -> Scenario:
+def late_detection(segmenter: Sam2Segmenter, detector: Detector, path: Path) -> Scenario:
     """A result for an earlier frame arrives, while an unseen object is removed for its age."""
     clip = make_clip("exit_return", seed=2, width=320, height=240)
     session = Session(segmenter, detector, options=SessionOptions(detect_every=2, remove_after_s=0.4))
     session._worker = DelayedWorker(detector, 2)  # type: ignore[assignment]
     names = dict.fromkeys(body.label for body in clip.scene.bodies if body.label)
     session.prompt(TextPrompt(". ".join(names) + "."))
-    return play(session, {"segmenter": segmenter, "model": segmenter.model, "detector": detector}, clip, 12, correct=False)
+    return play(session, {"segmenter": segmenter, "detector": detector}, clip, path, count=12, correct=False)
 
 
-def play(session: Session, networks: dict[str, Any], clip: Any, count: int, correct: bool) -> Scenario:
+def play(session: Session, networks: dict[str, Any], clip: Clip, path: Path, count: int, correct: bool) -> Scenario:
     """Play a clip up to a frame, and save the session there."""
     frames = [Frame(clip.scene.render(index).color, index * 66_000_000) for index in range(count + AFTER)]
     for frame in frames[:count]:
@@ -139,10 +134,10 @@ def play(session: Session, networks: dict[str, Any], clip: Any, count: int, corr
         body = clip.scene.render(count)
         session.prompt(BoxPrompt(body_box(body, 1), track_id=session.last.tracks[0].id))
         session.prompt(BoxPrompt((5.0, 5.0, 60.0, 60.0), "corner"))
-    return save(session, networks, frames[count:])
+    return save(session, networks, frames[count:], path)
 
 
-SCENARIOS: dict[str, Callable[[Sam2Segmenter, Detector], Scenario]] = {"crossing": crossing, "late_detection": late_detection}
+SCENARIOS: dict[str, Callable[[Sam2Segmenter, Detector, Path], Scenario]] = {"crossing": crossing, "late_detection": late_detection}
 
 
 def calls(scenario: Scenario) -> list[CodeType]:
@@ -204,9 +199,9 @@ def check(scenario: Scenario, numbers: list[int], codes: list[CodeType]) -> int:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_failure_in_any_function_leaves_no_trace(name: str, segmenter: Sam2Segmenter, detector: Detector) -> None:
+def test_a_failure_in_any_function_leaves_no_trace(name: str, segmenter: Sam2Segmenter, detector: Detector, tmp_path: Path) -> None:
     """The first call of every function that a step reaches fails once."""
-    scenario = SCENARIOS[name](segmenter, detector)
+    scenario = SCENARIOS[name](segmenter, detector, tmp_path / "session")
     codes = calls(scenario)
     core = [(number, code) for number, code in enumerate(codes) if any(f"lang2segtrack_ros/{room}" in code.co_filename for room in CORE)]
     numbers = sorted({code: number for number, code in reversed(core)}.values())
@@ -215,9 +210,9 @@ def test_a_failure_in_any_function_leaves_no_trace(name: str, segmenter: Sam2Seg
     assert failed > 60
 
 
-def test_a_trace_is_noticed(segmenter: Sam2Segmenter, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trace_is_noticed(segmenter: Sam2Segmenter, detector: Detector, tmp_path: Path) -> None:
     """The check must see memories that are written before a failure."""
-    scenario = crossing(segmenter, detector)
+    scenario = crossing(segmenter, detector, tmp_path / "session")
     session = scenario.restore()
     session.tracker.bank.features[0, 0] += 1.0
     assert outcome(session, scenario.frames) != scenario.expected
@@ -228,8 +223,8 @@ if __name__ == "__main__":
 
     chosen = random.Random(0)
     for scenario_name, make in SCENARIOS.items():
-        prepared = make(load_segmenter("toy", "cpu"), load_detector("toy", "cpu"))
+        prepared = make(load_segmenter("toy", "cpu"), load_detector("toy", "cpu"), Path(tempfile.mkdtemp()) / "session")
         all_codes = calls(prepared)
         sample = sorted(chosen.sample(range(len(all_codes)), min(int(sys.argv[1]), len(all_codes))))
         count = check(prepared, sample, all_codes)
-        print(f"{scenario_name}: {len(all_codes)} calls, {len(sample)} tried, {count} failed frames, no trace", np.__version__)
+        print(f"{scenario_name}: {len(all_codes)} calls, {len(sample)} tried, {count} failed frames, no trace")

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from rclpy.serialization import serialize_message
 from lang2segtrack_ros.io.image_messages import depth_to_meters, image_to_rgb, stamp_ns
 from lang2segtrack_ros.recordings.bag_types import BagMessages
 from lang2segtrack_ros.ros.support.conversions import RosMessages
+from lang2segtrack_ros.ros.support.process import spin_until
 from lang2segtrack_ros.toyworld.camera_messages import COLOR, COMPRESSED, DEPTH, FRAME_TOPICS, INSTANCES, LABEL_INFO, CameraMessages, Topic
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.stream import StreamOptions
@@ -50,10 +50,7 @@ class TopicRecorder:
         self.node.create_subscription(RosMessages.message_class(topic.kind), topic.path, record, qos)
 
     def wait(self, until: Callable[[], bool], seconds: float = 120.0) -> bool:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not until():
-            self.executor.spin_once(timeout_sec=0.05)
-        return until()
+        return spin_until(self.executor, seconds, until)
 
     def complete(self, frames: int) -> dict[int, dict[Topic, Any]]:
         """Return the messages by stamp, for stamps that arrived on every topic."""

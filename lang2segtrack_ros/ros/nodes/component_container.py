@@ -12,12 +12,12 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import pkgutil
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 import rclpy
@@ -139,9 +139,8 @@ class ComponentManager(Node):
             plugins = ", ".join(PLUGINS)
             raise LoadError(f'Failed to find class with the requested plugin name "{request.plugin_name}"; {PACKAGE} has: {plugins}')
         arguments = self._arguments(request)
-        module, _, name = PLUGINS[request.plugin_name].partition(":")
         try:
-            make: Callable[..., Node] = getattr(import_module(module), name)
+            make: Callable[..., Node] = pkgutil.resolve_name(PLUGINS[request.plugin_name])
             node = make(context=self.context, **arguments)
         except Exception as error:  # a wrong name, remap rule or parameter, or a missing library; rclpy has many exception classes
             raise LoadError(f"Component constructor threw an exception: {_one_line(error)}") from error

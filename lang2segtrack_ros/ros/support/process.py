@@ -26,6 +26,8 @@ EXIT_S = 1.2
 PAUSE_S = 0.1
 SWITCH_S = 0.0001
 NodeT = TypeVar("NodeT", bound=Node)
+SPIN_STEP_S = 0.02
+"""Time in seconds between two checks of a condition while a client spins."""
 
 
 def configure_process() -> None:
@@ -56,6 +58,25 @@ def spin(executor: Any) -> None:
             time.sleep(PAUSE_S)
         else:
             return
+
+
+def spin_until(executor: Any, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+    """Process messages for some seconds, or until a condition holds.
+
+    Args:
+        executor: an rclpy executor.
+        seconds: longest time to spin.
+        until: the condition; it is also checked before the first message.
+
+    Returns:
+        True if the condition holds.
+    """
+    end = time.monotonic() + seconds
+    while not until():
+        if time.monotonic() >= end:
+            return False
+        executor.spin_once(timeout_sec=SPIN_STEP_S)
+    return True
 
 
 def run_node(name: str, make: Callable[[], NodeT], args: list[str] | None, start: Callable[[NodeT], bool] = lambda _: True) -> NoReturn:

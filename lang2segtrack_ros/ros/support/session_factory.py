@@ -39,13 +39,8 @@ def make_session(value: Callable[[str], Any]) -> Session:
         background=value("background_detector"),
         history=_make_history(value),
         options=SessionOptions(
-            detect_every=value("detect_every"),
-            max_objects=value("max_objects"),
-            min_region_ratio=value("min_region_ratio"),
-            lost_after_s=value("lost_after_s"),
-            remove_after_s=value("remove_after_s"),
+            **{item.name: value(item.name) for item in fields(SessionOptions) if item.name != "identity"},
             identity=IdentityOptions(**{item.name: value(item.name) for item in fields(IdentityOptions)}),
-            scene_cut_threshold=value("scene_cut_threshold"),
         ),
     )
     if value("text"):

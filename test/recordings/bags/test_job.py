@@ -19,7 +19,7 @@ from lang2segtrack_ros.recordings.bag_types import BagError, BagMessages
 from lang2segtrack_ros.recordings.bags.job import BagJob, BagOptions, BagSummary
 from lang2segtrack_ros.recordings.bags.messages import TYPES
 from lang2segtrack_ros.recordings.bags.reading import BagInput, zstd
-from lang2segtrack_ros.recordings.offline import OfflineError, Scheduled
+from lang2segtrack_ros.recordings.forward import OfflineError, Scheduled
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +22,7 @@ from tf2_msgs.msg import TFMessage
 from lang2segtrack_ros.io.image_messages import ConversionError
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
+from lang2segtrack_ros.ros.support.process import spin_until
 
 WIDTH, HEIGHT = 64, 48
 COLOR_FRAME, DEPTH_FRAME = "color_optical", "depth_optical"
@@ -66,10 +66,7 @@ class Bench:
         self.depth_count += 1
 
     def spin(self, until: Callable[[], bool], seconds: float = 10.0) -> bool:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not until():
-            self.executor.spin_once(timeout_sec=0.02)
-        return until()
+        return spin_until(self.executor, seconds, until)
 
     def send(self, topic: str, message: Any) -> None:
         """Publish after both sides have discovered each other, and wait until the message has arrived."""

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ from lang2segtrack.msg import TrackArray
 from lang2segtrack_ros.io.image_messages import stamp_ns
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.ros.support.interfaces import ANNOTATIONS
+from lang2segtrack_ros.ros.support.process import spin_until
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 
 TOY = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", "device:=cpu"]
@@ -57,12 +57,7 @@ class NodeTester:
         self.stamp = 1_000_000_000
 
     def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.executor.spin_once(timeout_sec=0.02)
-            if until():
-                return True
-        return False
+        return spin_until(self.executor, seconds, until)
 
     def call(self, kind: Any, name: str, timeout: float = 30.0, **fields: Any) -> Any:
         client = self.node.create_client(kind, name)

@@ -25,6 +25,7 @@ from sensor_msgs.msg import Image
 
 from lang2segtrack.msg import TrackArray
 from lang2segtrack_ros.io.image_messages import stamp_ns
+from lang2segtrack_ros.ros.support.process import spin_until
 from lang2segtrack_ros.toyworld.demo import REMAPPINGS
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.types.rle import Rle
@@ -127,12 +128,7 @@ class GraphObserver:
 
     def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Spin until a condition holds. Return True if it holds in time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.executor.spin_once(timeout_sec=0.05)
-            if condition():
-                return True
-        return False
+        return spin_until(self.executor, seconds, condition)
 
     def box_of(self, body: int) -> tuple[float, float, float, float]:
         """Return the box of a body on the next image. Older images may still be queued."""

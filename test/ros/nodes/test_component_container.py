@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -25,6 +24,7 @@ from rclpy.qos import QoSProfile
 from lang2segtrack.msg import TrackArray
 from lang2segtrack.srv import AddBoxPrompt
 from lang2segtrack_ros.ros.nodes.component_container import PLUGINS, ComponentManager
+from lang2segtrack_ros.ros.support.process import spin_until
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
@@ -48,10 +48,7 @@ class Client:
         self.clients: dict[str, Any] = {}
 
     def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not until():
-            self.executor.spin_once(timeout_sec=0.02)
-        return until()
+        return spin_until(self.executor, seconds, until)
 
     def call(self, kind: Any, name: str, **fields: Any) -> Any:
         if name not in self.clients:

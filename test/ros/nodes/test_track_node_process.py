@@ -18,11 +18,7 @@ from test.ros.nodes.node_tester import TOY
 def test_signal_ends_the_process(tmp_path: Path, number: signal.Signals) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         process = processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY])
-        deadline = time.monotonic() + 60
-        while "listening to" not in processes.log("track_node"):
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.1)
+        processes.wait_for("track_node", "listening to")
         process.send_signal(number)
         time.sleep(0.2)
         process.send_signal(number)  # ros2 launch and users send a second signal
@@ -52,7 +48,4 @@ def test_failed_start_reports_reason(tmp_path: Path, arguments: list[str], words
 def test_misspelled_parameter_is_reported(tmp_path: Path) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY, "-p", "detect_evry:=3"])
-        deadline = time.monotonic() + 60
-        while "there is no parameter detect_evry" not in processes.log("track_node"):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        processes.wait_for("track_node", "there is no parameter detect_evry")

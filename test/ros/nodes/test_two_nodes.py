@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 
 import rclpy
@@ -19,6 +18,7 @@ from lang2segtrack.msg import TrackArray
 from lang2segtrack.srv import AddBoxPrompt
 from lang2segtrack_ros.ros.nodes.track_node import TrackNode
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
+from lang2segtrack_ros.ros.support.process import spin_until
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
 
@@ -41,10 +41,7 @@ def test_two_nodes_in_one_process_are_independent(frames: list[SceneFrame]) -> N
         executor.add_node(node)
 
     def spin(seconds: float, until: Callable[[], bool]) -> bool:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not until():
-            executor.spin_once(timeout_sec=0.02)
-        return until()
+        return spin_until(executor, seconds, until)
 
     try:
         assert all(node.autostart() for node in nodes)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -152,11 +151,7 @@ def test_node_accepts_old_parameters_with_warning(tmp_path: Path, arguments: lis
     """Launch files of an earlier version must keep working, and their users must see the new name."""
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         given = [argument for item in ("autostart:=false", *arguments) for argument in ("-p", item)]
-        process = processes.start("track_node", [*executable("track_node"), "--ros-args", *given])
+        processes.start("track_node", [*executable("track_node"), "--ros-args", *given])
         assert values_of_node(int(environment["ROS_DOMAIN_ID"]), [name]) == [value]
-        deadline = time.monotonic() + 30
-        while warning not in processes.log("track_node"):
-            assert process.poll() is None, processes.log("track_node")
-            assert time.monotonic() < deadline, processes.log("track_node")
-            time.sleep(0.1)
+        processes.wait_for("track_node", warning, 30.0)
         assert "there is no parameter" not in processes.log("track_node")
