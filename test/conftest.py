@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.graph import isolated_environment
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
 
@@ -64,3 +66,9 @@ def body_box(frame: SceneFrame, body: int) -> tuple[float, float, float, float]:
 def iou(mask: np.ndarray, other: np.ndarray) -> float:
     """Return the IoU of two bool masks."""
     return float(np.count_nonzero(mask & other) / max(1, np.count_nonzero(mask | other)))
+
+
+def swap_memories(session: Session) -> None:
+    """Exchange the memories of the objects of a session: the first object gets those of the last one, and so on."""
+    rows = session.tracker.rows
+    session.tracker.rows = replace(rows, ids=rows.ids[::-1])

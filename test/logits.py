@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.tracking.tracker import Tracker
 
 
 class LogitsProbe(dict[int, np.ndarray]):
     """Mask logits [h, w] of the latest frame by track id, at stride 4 of the network input."""
 
-    def __init__(self, tracker: StreamTracker) -> None:
+    def __init__(self, tracker: Tracker) -> None:
         super().__init__()
         tracker.on_logits = self._take
 

@@ -4,28 +4,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lang2segtrack_ros.detection.worker import DetectionResult
+from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionResult
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
-from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.results import Track
 
+MAX_CACHED_FRAMES = 32
+"""Maximum number of frames whose features are cached for catching up. Above it, every second frame is dropped."""
 
-@dataclass(eq=False)
+
+@dataclass(frozen=True, eq=False)
+class CachedFrame:
+    """The features of one frame.
+
+    Attributes:
+        index: frame number.
+        features: the encoded image.
+        height, width: size of the image in pixels.
+    """
+
+    index: int
+    features: ImageFeatures
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
 class PendingDetection:
     """A detection request in progress, and the data to match its result with the present.
 
     Attributes:
+        request: the request.
         tracks: the tracks on the frame of the request.
-        handles: handles of the prompts that wait for the result.
-        features: frame index, image features, height and width in pixels for the frame of the request and the frames since then.
+        frames: the frame of the request and the frames since then.
         result: the result of the detector. None until it arrives.
         failures: number of failed frames that already had the result.
     """
 
-    tracks: list[Track]
-    handles: list[PromptHandle]
-    features: list[tuple[int, ImageFeatures, int, int]]
+    request: DetectionRequest
+    tracks: tuple[Track, ...]
+    frames: tuple[CachedFrame, ...]
     result: DetectionResult | None = None
     failures: int = 0
+
+    def with_frame(self, frame: CachedFrame) -> PendingDetection:
+        """Return the pending detection with one more frame. Above `MAX_CACHED_FRAMES`, it keeps every second frame."""
+        frames = (*self.frames, frame)
+        if len(frames) > MAX_CACHED_FRAMES:
+            frames = (frames[0], *frames[2:-1:2], frames[-1])
+        return replace(self, frames=frames)

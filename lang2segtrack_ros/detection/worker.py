@@ -105,11 +105,15 @@ class DetectionWorker:
             self._request = request
             self._condition.notify_all()
 
-    def take(self) -> DetectionResult | None:
-        """Return the finished result once. Return None while there is no result."""
+    @property
+    def result(self) -> DetectionResult | None:
+        """Return the finished result. Return None while there is no result."""
+        return self._result
+
+    def discard_result(self) -> None:
+        """Drop the finished result, so that the worker is idle again."""
         with self._condition:
-            result, self._result = self._result, None
-            return result
+            self._result = None
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the submitted request is finished, or until `timeout` seconds have passed."""

@@ -29,7 +29,7 @@ from lang2segtrack_ros.history.merging import (
     summarize_tracks,
 )
 from lang2segtrack_ros.history.records import Record, read_track, record_rle, track_record
-from lang2segtrack_ros.identity.lifecycle import Lifecycle
+from lang2segtrack_ros.identity.lifecycle import LifecycleOptions, track_status
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
@@ -133,7 +133,7 @@ class BackwardPass:
         past: frames and forward results. It may add and drop frames meanwhile; the pass ignores frames that it adds later.
         track_ids: the objects; None for all.
         min_region_ratio: as in `StreamTracker`.
-        lost_after_s: as in `identity.Lifecycle`, seconds.
+        lost_after_s: as in `identity.lifecycle`, seconds.
         store: storage for the masks of the sweep; None keeps them in memory.
 
     Attributes:
@@ -247,7 +247,7 @@ class BackwardPass:
         for track_id, run in starting.items():
             mask = record_rle(forward[track_id]).decode()
             opened.accept(opened.predict(MaskPrompt(mask, run.summary.label)), track_id)
-        return {track.id: track_record(track) for track in opened.commit()}
+        return {track.id: track_record(track) for track in self._tracker.commit(opened)}
 
     def _compare_runs(self, number: int, record: Record, tracks: Mapping[int, Record]) -> list[Record]:
         """Compare both directions for each active run and return the backward records of these runs."""
@@ -270,8 +270,9 @@ class BackwardPass:
 
         The lifecycle states are computed anew from the merged traces in time order.
         """
-        lifecycle = Lifecycle(self._lost_after_s)
+        options = LifecycleOptions(self._lost_after_s)
         unseen: dict[int, int] = {}
+        unseen_ns: dict[int, int] = {}
         previous_stamp: int | None = None
         for number in self.numbers:
             try:
@@ -279,20 +280,23 @@ class BackwardPass:
             except FrameUnavailableError:
                 continue
             stamp = record["stamp_ns"]
+            elapsed_ns = 0 if previous_stamp is None else step_ns(previous_stamp, stamp)
+            previous_stamp = stamp
             tracks = []
             for chosen, source in self._merged(number, record):
                 track = replace(read_track(chosen), source=source)
-                unseen[track.id] = 0 if track.box is not None else unseen.get(track.id, 0) + 1
-                track = replace(track, label=track.label or self._summaries[track.id].label, frames_since_seen=unseen[track.id])
-                tracks.append(track)
-            elapsed_s = 0.0 if previous_stamp is None else step_ns(previous_stamp, stamp) / 1e9
-            previous_stamp = stamp
+                visible = track.box is not None
+                unseen[track.id] = 0 if visible else unseen.get(track.id, 0) + 1
+                unseen_ns[track.id] = 0 if visible else unseen_ns.get(track.id, 0) + elapsed_ns
+                state = track_status(visible, unseen_ns[track.id], options)
+                label = track.label or self._summaries[track.id].label
+                tracks.append(replace(track, label=label, state=state, frames_since_seen=unseen[track.id]))
             yield FrameResult(
                 stamp_ns=stamp,
                 index=number,
                 height=record["height"],
                 width=record["width"],
-                tracks=tuple(lifecycle.update(tracks, elapsed_s)),
+                tracks=tuple(tracks),
                 prompted=tuple(track_id for track_id in record["prompted"] if track_id in self._summaries),
             )
 

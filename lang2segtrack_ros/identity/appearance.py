@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.types.rle import Box, mask_box
+
 Appearance = NDArray[np.float32]
 _MAX_SIDE = 64  # maximum side in pixels of the sampled piece of an image
 _HUE_BINS = 16  # along each of the axes a and b of CIE Lab
@@ -22,17 +24,18 @@ _LIGHTNESS_BINS = 8
 _LIGHTNESS_WEIGHT = 0.2  # illumination changes the lightness, so it counts less
 
 
-def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Appearance | None:
+def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box | None = None) -> Appearance | None:
     """Compute the appearance under a mask: the square roots of the CIE Lab histogram, with unit length.
 
     Args:
         color: RGB uint8 [H, W, 3].
         mask: bool [H, W].
+        box: box around the mask, if the caller knows it; see `rle.mask_box`.
 
     Returns:
         float32 [264], or None for a mask of fewer than 16 pixels.
     """
-    lab, inside = _lab_around(color, mask)
+    lab, inside = _lab_around(color, mask, box)
     if np.count_nonzero(inside) < 16:
         return None
     lab = lab[inside.view(np.bool_)].astype(np.intp)
@@ -46,30 +49,32 @@ def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Appearan
     return roots
 
 
-def mean_lab_of(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+def mean_lab_of(color: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box | None = None) -> NDArray[np.float64] | None:
     """Compute the mean color under a mask. The rim of the mask is left out, because other surfaces show through there.
 
     Args:
         color: RGB uint8 [H, W, 3].
         mask: bool [H, W].
+        box: box around the mask, if the caller knows it; see `rle.mask_box`.
 
     Returns:
         float64 [3] in CIE Lab, each channel in 0..255, or None for a mask of fewer than 16 pixels.
     """
-    lab, inside = _lab_around(color, mask)
+    lab, inside = _lab_around(color, mask, box)
     if np.count_nonzero(inside) < 16:
         return None
     core = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return np.array(cv2.mean(lab, core if np.count_nonzero(core) >= 16 else inside)[:3])
 
 
-def _lab_around(color: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _lab_around(color: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Crop an RGB image and its mask to the mask: CIE Lab uint8 [h, w, 3] and uint8 [h, w]. Large crops are subsampled."""
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    if not width:
+    box = mask_box(mask) if box is None else box
+    if box is None:
         return np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8)
-    step = -(-max(width, height) // _MAX_SIDE)
-    window = np.s_[y : y + height : step, x : x + width : step]
+    x, y, end_x, end_y = map(int, box)
+    step = -(-max(end_x - x, end_y - y) // _MAX_SIDE)
+    window = np.s_[y:end_y:step, x:end_x:step]
     lab = cv2.cvtColor(np.ascontiguousarray(color[window]), cv2.COLOR_RGB2LAB).astype(np.uint8, copy=False)
     return lab, np.ascontiguousarray(mask[window]).view(np.uint8)
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.detection.detector import Detection
+from lang2segtrack_ros.identity.appearance import Appearance, appearance_similarity
+from lang2segtrack_ros.identity.region import Region
 from lang2segtrack_ros.types.results import Track
 
 SAME_LABEL_IOU = 0.3
@@ -122,6 +124,32 @@ def find_duplicate(mask: NDArray[np.bool_], masks: Mapping[int, NDArray[np.bool_
     Returns:
         The id of the track with the highest IoU, or None if no IoU reaches `min_iou`.
     """
-    ious = {track_id: mask_iou(mask, other) for track_id, other in masks.items()}
+    region = Region.of(mask)
+    ious = {track_id: region.iou(other) for track_id, other in masks.items()} if region is not None else {}
     best = max(ious, key=ious.__getitem__, default=None)
     return best if best is not None and ious[best] >= min_iou else None
+
+
+def reidentify(
+    candidates: Sequence[tuple[str, Appearance | None]], absent: Sequence[tuple[str, Appearance | None]], threshold: float
+) -> dict[int, int]:
+    """Assign new detections to absent objects of the same label, such that the sum of appearance similarities is maximal.
+
+    Args:
+        candidates: label and appearance of each new detection.
+        absent: label and appearance of each object that is not visible.
+        threshold: minimum similarity of the same object, 0..1.
+
+    Returns:
+        A dict from candidate index to the index of its object. Each object is assigned at most once.
+    """
+    if not candidates or not absent:
+        return {}
+    table = np.array(
+        [
+            [appearance_similarity(appearance, other) if label == other_label else 0.0 for other_label, other in absent]
+            for label, appearance in candidates
+        ]
+    )
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return {int(row): int(column) for row, column in zip(rows, columns) if table[row, column] >= threshold}

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -40,7 +39,7 @@ class Cells:
     window: tuple[int, int, int, int]
 
 
-@dataclass
+@dataclass(frozen=True)
 class ColorModel:
     """The colors of an object, from images that show it apart from others.
 
@@ -49,23 +48,24 @@ class ColorModel:
         area: area of the object in pixels on the latest of these images.
     """
 
-    samples: deque[tuple[NDArray[np.float32], float]] = field(default_factory=lambda: deque(maxlen=_MAX_IMAGES))
+    samples: tuple[tuple[NDArray[np.float32], float], ...] = ()
     area: int = 0
 
-    def update(self, color: NDArray[np.uint8], mask: NDArray[np.bool_], exposure: float) -> None:
-        """Add the colors of the object on an image.
+    def updated(self, color: NDArray[np.uint8], mask: NDArray[np.bool_], exposure: float) -> ColorModel:
+        """Return the model with the colors of the object on one more image.
 
         Args:
             color: RGB uint8 [H, W, 3].
             mask: bool [H, W], mask of the object.
-            exposure: exposure of the image, see `scene_cut.SceneCutDetector`.
+            exposure: exposure of the image, see `scene_cut.SceneState`.
         """
         area = int(np.count_nonzero(mask))
         cells = cells_of(color, mask, area)
         core = cells.rgb[cells.core] if cells is not None else ()
-        if len(core) >= _MIN_CORE_CELLS:
-            self.area = area
-            self.samples.append((core[np.linspace(0, len(core) - 1, min(_SAMPLES_PER_IMAGE, len(core))).astype(int)], exposure))
+        if len(core) < _MIN_CORE_CELLS:
+            return self
+        sample = core[np.linspace(0, len(core) - 1, min(_SAMPLES_PER_IMAGE, len(core))).astype(int)]
+        return ColorModel((*self.samples, (sample, exposure))[-_MAX_IMAGES:], area)
 
     def density(self, lab: NDArray[np.float32], exposure: float) -> NDArray[np.float32]:
         """Return the density of the model at CIE Lab colors [N, 3] of an image with this exposure: [N], 0..1."""

@@ -30,7 +30,7 @@ def split_overlap(
         color: RGB uint8 [H, W, 3].
         union: bool [H, W], pixels of either object.
         models: color models of the two objects.
-        exposure: exposure of the image, see `scene_cut.SceneCutDetector`.
+        exposure: exposure of the image, see `scene_cut.SceneState`.
 
     Returns:
         float32 [H, W] from 1 (first object) to -1 (second object), and 0 for undecided pixels. Values outside `union` have no meaning.

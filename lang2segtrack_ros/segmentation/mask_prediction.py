@@ -121,6 +121,10 @@ class MaskPrediction:
 
         return MaskPrediction(*(pick(item.name) for item in fields(MaskPrediction)))
 
+    def select(self, index: Tensor) -> MaskPrediction:
+        """Return the prediction of the objects `index`, int64 [M]."""
+        return MaskPrediction(*(getattr(self, item.name)[index] for item in fields(MaskPrediction)))
+
     @staticmethod
     def join(parts: Sequence[MaskPrediction]) -> MaskPrediction:
         """Return one prediction with the objects of all parts, in order."""

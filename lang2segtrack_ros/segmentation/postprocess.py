@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +26,7 @@ MASK_PIXELS = 64_000_000
 
 def make_tracks(
     ids: Sequence[int],
-    labels: dict[int, str],
+    labels: Mapping[int, str],
     prediction: MaskPrediction,
     frames_unseen: Tensor,
     stable: Tensor,

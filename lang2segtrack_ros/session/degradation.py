@@ -8,13 +8,21 @@ The settings never rise again, because the same settings would exhaust the memor
 from __future__ import annotations
 
 import gc
+import logging
+import time
+from collections.abc import Sequence
 
 import torch
 
 from lang2segtrack_ros.detection.detector import Detector, ShrinkingDetector
 from lang2segtrack_ros.models.loading import at_size, usable_size
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.state import SessionState
+from lang2segtrack_ros.tracking.tracker import Tracker
 
+log = logging.getLogger(__name__)
+RETRY_S = 2.0
+"""Time in seconds after which the session tries smaller settings again, if the smallest settings did not fit."""
 SMALLEST_SIZE = 64
 """Smallest image size in pixels. SAM 2 segments nothing below this size."""
 _MESSAGES = (
@@ -67,3 +75,50 @@ def describe(segmenter: Sam2Segmenter) -> str:
     """Describe the settings of a segmenter after `degrade` in words."""
     batch = f"{segmenter.batch_limit} objects at once, " if segmenter.batch_limit else ""
     return f"{batch}images at {segmenter.image_size} px"
+
+
+class Degradation:
+    """The reduced memory settings of a session.
+
+    Attributes:
+        count: number of reductions.
+        settings: the reduced settings in words. Empty at full settings.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.settings = ""
+        self._retry_at = float("-inf")  # on the clock of time.monotonic
+        self._error = ""
+
+    def reduce(self, tracker: Tracker, state: SessionState) -> tuple[Tracker, SessionState, str]:
+        """Return a tracker with the next lower memory use, the state for it, and its settings in words.
+
+        Args:
+            tracker: the present tracker. It stays unchanged.
+            state: the present state.
+
+        Raises:
+            torch.OutOfMemoryError: the tracker has the lowest settings already, or these settings did not fit a short time ago. The
+                session keeps its full settings for later.
+        """
+        now = time.monotonic()
+        pending = state.pending
+        new_objects = len(pending.result.detections) if pending is not None and pending.result is not None else 0
+        segmenter = degrade(tracker.segmenter, max(len(tracker.rows.ids), new_objects)) if now >= self._retry_at else None
+        if segmenter is None:
+            if now >= self._retry_at:
+                self._retry_at = now + RETRY_S
+                device, settings = tracker.segmenter.device, describe(tracker.segmenter)
+                self._error = f"out of memory on {device}, even with {settings}: remove objects, or free memory on the device"
+            raise torch.OutOfMemoryError(self._error)
+        if segmenter.feature_size != tracker.segmenter.feature_size:
+            state = state.without_detection()  # its cached features have the old size
+        return tracker.with_segmenter(segmenter), state, describe(segmenter)
+
+    def report(self, steps: Sequence[str]) -> None:
+        """Count and log reductions, each described in words."""
+        for settings in steps:
+            self.count += 1
+            self.settings = settings
+            log.warning("out of memory: from now on %s", settings)

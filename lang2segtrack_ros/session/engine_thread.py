@@ -15,14 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from lang2segtrack_ros.runtime.call_queue import CallQueue
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.results import FrameResult
 
 log = logging.getLogger(__name__)
@@ -103,7 +102,6 @@ class EngineThread(Generic[Tag]):
         self._condition = threading.Condition()
         self._slot: tuple[Tag, Callable[[], Frame], float] | None = None  # tag, frame function, time of the offer
         self._calls: CallQueue[Session] = CallQueue(self._condition)
-        self._handles: list[tuple[PromptHandle, Future[PromptHandle]]] = []
         self._task: _LongTask | None = None
         self._closed = False
         self._update_due = False
@@ -113,12 +111,12 @@ class EngineThread(Generic[Tag]):
     @property
     def restarts(self) -> int:
         """Return how many times this thread and the detector thread had to restart their loops. The session keeps its state."""
-        return self._thread.restarts + self._session.worker_restarts
+        return self._thread.restarts + self._session.detections.restarts
 
     @property
     def last_errors(self) -> list[str]:
         """Return the latest error of an image, of the thread loop, and of the detector, each only if there was one."""
-        return list(filter(None, (self.statistics.last_error, self._thread.last_error, self._session.detector_error)))
+        return list(filter(None, (self.statistics.last_error, self._thread.last_error, self._session.detections.last_error)))
 
     @property
     def metrics(self) -> dict[str, object]:
@@ -131,11 +129,11 @@ class EngineThread(Generic[Tag]):
             **{f"images_failed_{name}": count for name, count in sorted(statistics.failed.items())},
             **statistics.wait_durations.metrics("engine_wait"),
             **statistics.step_durations.metrics("step"),
-            **session.detection_durations.metrics("detection"),
+            **session.detections.durations.metrics("detection"),
             "prompts_pending": session.waiting,
             "engine_calls_pending": len(self._calls),
-            "detections_run": session.detection_runs,
-            "detections_failed": session.detector_errors,
+            "detections_run": session.detections.runs,
+            "detections_failed": session.detections.errors,
             **session.counts,
             "history": session.history.describe() if session.history is not None else "off",
             "memory_settings": f"degraded: {self.degraded_to}" if self.degraded_to else "full",
@@ -144,7 +142,7 @@ class EngineThread(Generic[Tag]):
     @property
     def degraded_to(self) -> str:
         """Return the degraded memory settings in words. Empty at full settings."""
-        return self._session.degraded_to
+        return self._session.degradation.settings
 
     def offer(self, tag: Tag, frame: Callable[[], Frame]) -> None:
         """Put an image into the mailbox. It replaces an image that still waits there.
@@ -162,12 +160,6 @@ class EngineThread(Generic[Tag]):
     def call(self, function: Callable[[Session], Value]) -> Future[Value]:
         """Run a function on the session between two images, and return a future of its value."""
         return self._calls.put(function)
-
-    def applied(self, handle: PromptHandle) -> Future[PromptHandle]:
-        """Return a future that resolves after a frame has applied or refused a prompt of this session."""
-        future: Future[PromptHandle] = Future()
-        self._calls.put_for(future, lambda _: self._handles.append((handle, future)))
-        return future
 
     def work(self, begin: Callable[[Session], Iterator[None]], share: Callable[[], float]) -> Future[None]:
         """Run a long task on the session piece by piece. Only one long task runs at a time.
@@ -197,11 +189,9 @@ class EngineThread(Generic[Tag]):
             self._condition.notify()
         self._calls.close(SHUTTING_DOWN)
         self._thread.join()
-        task_futures: list[Future[Any]] = [self._task.future] if self._task is not None else []
-        for future in [*task_futures, *(future for _, future in self._handles)]:
-            if not future.done():
-                future.set_exception(RuntimeError(SHUTTING_DOWN))
-        self._session.close()
+        if self._task is not None and not self._task.future.done():
+            self._task.future.set_exception(RuntimeError(SHUTTING_DOWN))
+        self._session.close(SHUTTING_DOWN)
         self._on_wake()
 
     def _run(self) -> None:
@@ -227,7 +217,7 @@ class EngineThread(Generic[Tag]):
                 for call in calls:
                     if not call.future.done():  # an exception ends this loop before the call ran
                         call.future.set_exception(RuntimeError("the engine thread failed before it processed this request: send it again"))
-                if self._resolve_handles() or calls:
+                if calls:
                     self._on_wake()
             if self._task is not None and self._task.may_run(slot is not None):
                 self._run_piece(self._task)
@@ -265,11 +255,3 @@ class EngineThread(Generic[Tag]):
             log.exception("an image could not be processed", exc_info=error)
         statistics.failed[name] += 1
         statistics.failed_at, statistics.last_error = now, message
-
-    def _resolve_handles(self) -> bool:
-        """Resolve the futures of all finished prompts. Return True if there was one."""
-        done = [item for item in self._handles if item[0].done]
-        self._handles = [item for item in self._handles if not item[0].done]
-        for handle, future in done:
-            future.set_result(handle)
-        return bool(done)

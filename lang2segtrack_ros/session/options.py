@@ -1,32 +1,52 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options of a session."""
+"""Options of a session: the options of all its stages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from lang2segtrack_ros.identity.track_registry import IdentityOptions
+from lang2segtrack_ros.detection.schedule import DetectionOptions
+from lang2segtrack_ros.identity.confirmation import ConfirmationOptions
+from lang2segtrack_ros.identity.crossings import CrossingOptions
+from lang2segtrack_ros.identity.duplicates import DuplicateOptions
+from lang2segtrack_ros.identity.lifecycle import LifecycleOptions
+from lang2segtrack_ros.identity.scene_cut import SceneCutOptions
+from lang2segtrack_ros.identity.verification import VerificationOptions
+from lang2segtrack_ros.types.options import check_options, option
 
 
 @dataclass(frozen=True)
-class SessionOptions:
-    """Options of a session. `track_node` has a parameter of the same name for each option and each field of `identity`.
+class ObjectOptions:
+    """Options of the objects and their masks."""
 
-    Attributes:
-        detect_every: frames between two detections for continuous text prompts.
-        max_objects: maximum number of objects. A prompt for another object is refused.
-        min_region_ratio: regions below this fraction of the area of the largest region of a mask are removed, 0..1. 0 keeps all.
-        lost_after_s: seconds without a mask after which an object is lost instead of occluded.
-        remove_after_s: seconds without a mask after which an object is removed. 0 never removes it.
-        scene_cut_threshold: correlation of two consecutive images below which a scene cut is assumed, 0..1. 0 disables the check.
-        identity: options of the rules that keep the id of an object.
+    max_objects: int = option(32, "Maximum number of objects. Further objects are refused.", 1, 256)
+    min_region_ratio: float = option(
+        0.05,
+        "Minimum area of a mask region, as a fraction of the mask's largest region. Smaller regions are removed. Set to 0 to keep all.",
+        0.0,
+        1.0,
+    )
+
+
+@dataclass(frozen=True)
+class SessionOptions(
+    SceneCutOptions,
+    CrossingOptions,
+    DuplicateOptions,
+    VerificationOptions,
+    ConfirmationOptions,
+    LifecycleOptions,
+    DetectionOptions,
+    ObjectOptions,
+):
+    """Options of a session. `track_node` has a parameter of the same name for each option.
+
+    Each stage declares its own options, with defaults, ranges and texts.
+
+    Raises:
+        OptionError: a value lies outside its range.
     """
 
-    detect_every: int = 5
-    max_objects: int = 32
-    min_region_ratio: float = 0.05
-    lost_after_s: float = 2.0
-    remove_after_s: float = 0.0
-    scene_cut_threshold: float = 0.5
-    identity: IdentityOptions = field(default_factory=IdentityOptions)
+    def __post_init__(self) -> None:
+        check_options(self)

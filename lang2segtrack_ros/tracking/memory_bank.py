@@ -18,7 +18,9 @@ frame.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -127,25 +129,25 @@ class MemoryBank:
         self.features[rows, slots] = values.to(self.features.dtype)
 
     def staged(self) -> StagedBank:
-        """Return a copy that collects writes. The spatial memories of this bank change only in `StagedBank.apply`."""
-        values = {item.name: getattr(self, item.name) for item in FIELDS}
+        """Return a copy that collects writes. The spatial memories of this bank change only by `StagedBank.writes`."""
+        values = {name: getattr(self, name) for name in FIELDS}
         for name in ("frames", "passed", "pointers", "pointer_frames", "stable"):  # written in place; the others are replaced
             values[name] = values[name].clone()
         return StagedBank(**values)
 
-    def append(self, other: MemoryBank) -> None:
-        """Append the objects of another bank."""
-        joined = {item.name: torch.cat((getattr(self, item.name), getattr(other, item.name))) for item in FIELDS}
-        vars(self).update(joined)  # all fields or none: the device may run out of memory in the middle
+    @staticmethod
+    def join(banks: Sequence[MemoryBank]) -> MemoryBank:
+        """Return a copy with the objects of all banks, in order."""
+        return MemoryBank(*(torch.cat([getattr(bank, name) for bank in banks]) for name in FIELDS))
 
-    def copy(self) -> MemoryBank:
-        """Return a copy of this bank."""
-        return MemoryBank(*(getattr(self, item.name).clone() for item in FIELDS))
+    def first(self, count: int) -> MemoryBank:
+        """Return views of the first `count` objects."""
+        return MemoryBank(*(getattr(self, name)[:count] for name in FIELDS))
 
-    def keep(self, rows: list[int]) -> None:
-        """Keep only the objects of the given rows, in that order."""
+    def select(self, rows: Sequence[int]) -> MemoryBank:
+        """Return a copy with only the objects of the given rows, in that order."""
         index = torch.tensor(rows, dtype=torch.int64, device=self.frames.device)
-        vars(self).update({item.name: getattr(self, item.name)[index] for item in FIELDS})
+        return MemoryBank(*(getattr(self, name)[index] for name in FIELDS))
 
     def resized(self, old: int, new: int) -> MemoryBank:
         """Return the bank for a network with another image size.
@@ -229,26 +231,32 @@ class MemoryBank:
         self.pointer_frames[row, self.ring + slot] = frame
 
 
-FIELDS = fields(MemoryBank)
+FIELDS = tuple(item.name for item in fields(MemoryBank))
+"""Names of the tensors of a bank."""
+
+
+Write = Callable[[], object]
+"""A write that only copies between tensors."""
 
 
 class StagedBank(MemoryBank):
     """A bank that takes the writes of one frame; see `MemoryBank.staged`.
 
-    All values are computed and all memory is allocated when a write is staged. `apply` only copies, so it does not fail.
+    All values are computed and all memory is allocated when a write is staged.
     """
 
     def __init__(self, **values: Tensor) -> None:
         super().__init__(**values)
-        self._writes: list[tuple[Tensor | int, Tensor | int, Tensor]] = []
+        self._writes: list[Write] = []
 
     def _put_features(self, rows: Tensor | int, slots: Tensor | int, values: Tensor) -> None:
         """Stage a write of spatial memories."""
-        self._writes.append((rows, slots, values.to(self.features.dtype)))
+        values = values.to(self.features.dtype)
+        if isinstance(rows, Tensor) and isinstance(slots, Tensor):
+            self._writes.append(partial(self.features.index_put_, (rows, slots), values))
+        else:
+            self._writes.append(partial(self.features[rows, slots].copy_, values))
 
-    def apply(self) -> MemoryBank:
-        """Write the staged spatial memories in place, and return the bank."""
-        bank = MemoryBank(*(getattr(self, item.name) for item in FIELDS))
-        for rows, slots, values in self._writes:
-            self.features[rows, slots] = values
-        return bank
+    def writes(self) -> list[Write]:
+        """Return the staged writes of spatial memories, in order."""
+        return list(self._writes)

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
-from lang2segtrack_ros.segmentation.postprocess import image_masks
+from lang2segtrack_ros.segmentation.postprocess import image_masks, make_tracks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.tracking.bank_storage import TrackRows
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.tracking.predictor import MemoryReadout, Predictor
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt
@@ -33,113 +33,100 @@ class PromptPrediction:
 
     Attributes:
         prompt: the prompt, fitted to the image.
-        row: row of the object that the prompt corrects; None for a new object.
         prediction: mask and scores of the object.
-        bank: a bank of one object, used only for a new object.
+        bank: a bank of one object without memories. It is used if the object is new or reinitialized.
     """
 
     prompt: ObjectPrompt
-    row: int | None
     prediction: MaskPrediction
     bank: MemoryBank
 
 
-class FrameTracker(Protocol):
-    """The part of `StreamTracker` that an open frame uses."""
+@dataclass(frozen=True)
+class ImageInfo:
+    """The image of an open frame.
 
-    ids: list[int]
-    frame_index: int
-    predictor: Predictor
+    Attributes:
+        features: the encoded image.
+        height, width: size of the image in pixels.
+        index: frame number.
+    """
 
-    def reserve_id(self) -> int:
-        """Return the next id, > 0. An id is never given twice."""
-        ...
-
-    def unknown_id_message(self, track_id: int) -> str:
-        """Return the error sentence for an id that is not tracked."""
-        ...
-
-    def check_capacity(self, reserved: int = 0) -> None:
-        """Raise TrackerError when the tracker has no capacity for one more object besides `reserved` new ones."""
-        ...
-
-    def new_object_bank(self) -> MemoryBank:
-        """Return the bank of one object that starts on this frame."""
-        ...
-
-    def preview(self, opened: OpenFrame) -> list[Track]:
-        """Return the objects as predicted from memory on an open frame."""
-        ...
-
-    def commit(self, opened: OpenFrame) -> list[Track]:
-        """Write the memories of an open frame."""
-        ...
+    features: ImageFeatures
+    height: int
+    width: int
+    index: int
 
 
 class OpenFrame:
-    """An encoded frame whose memories are not written yet, made by `StreamTracker.begin`.
+    """An encoded frame whose memories are not written yet, made by `Tracker.open`. It changes nothing of the tracker.
+
+    Args:
+        predictor: predictor of masks.
+        image: the encoded image.
+        rows: the objects of the tracker before this frame.
+        readout: the prediction from memory for these objects; None without objects.
+        new_bank: a bank of one object without memories.
+        min_region_ratio: see `Tracker`.
 
     Attributes:
-        tracker: the tracker that opened the frame.
-        features: the encoded image.
-        height: height of the image in pixels.
-        width: width of the image in pixels.
-        readout: the prediction from memory for the tracker's objects; None without objects.
-        prompted: predictions of the objects that prompts added or corrected on this frame, by id.
+        prompted: predictions of the objects whose mask comes from a prompt on this frame, by id.
+        fresh: ids of the objects that start without memories on this frame: new or reinitialized ones.
     """
 
-    def __init__(self, tracker: FrameTracker, features: ImageFeatures, height: int, width: int, readout: MemoryReadout | None) -> None:
-        self.tracker = tracker
-        self.features = features
-        self.height = height
-        self.width = width
+    def __init__(
+        self,
+        predictor: Predictor,
+        image: ImageInfo,
+        rows: TrackRows,
+        readout: MemoryReadout | None,
+        new_bank: MemoryBank,
+        min_region_ratio: float = 0.0,
+    ) -> None:
+        self.image = image
+        self.rows = rows
         self.readout = readout
         self.prompted: dict[int, PromptPrediction] = {}
-        self._preview: list[Track] | None = None
+        self.fresh: set[int] = set()
+        self._predictor = predictor
+        self._new_bank = new_bank
+        self._min_region_ratio = min_region_ratio
+        self._tracks: dict[int, Track] = {}
 
-    def tracks(self) -> list[Track]:
-        """Return the objects as predicted from memory, without the prompts of this frame. The first call costs one copy to the host."""
-        if self._preview is None:
-            self._preview = self.tracker.preview(self)
-        return self._preview
-
-    def prompt(self, prompt: ObjectPrompt, track_id: int | None = None) -> int:
-        """Add the prompted object to this frame, or correct an existing one, and return its id. See `predict` for the errors."""
-        return self.accept(self.predict(prompt), track_id)
+    @property
+    def ids(self) -> list[int]:
+        """Return the ids of all objects of this frame: those of `rows`, then the new ones."""
+        return [*self.rows.ids, *(track_id for track_id in self.prompted if track_id not in self.rows.ids)]
 
     @torch.inference_mode()
-    def predict(self, prompt: ObjectPrompt, check_capacity: bool = True) -> PromptPrediction:
+    def predict(self, prompt: ObjectPrompt) -> PromptPrediction:
         """Predict the mask of a prompt on this frame.
 
         Args:
             prompt: a prompt for a new object, or a correction.
-            check_capacity: refuse a new object when the tracker has no capacity for it. Set to False for a prompt that may turn out to
-                be an existing object.
 
         Raises:
             PromptError: the prompt does not fit the image.
-            TrackerError: the id is unknown, the tracker has no capacity, or the network returned NaN or infinity.
+            TrackerError: the id is unknown, or the network returned NaN or infinity.
         """
-        tracker = self.tracker
-        fitted = prompt.check_fits(self.height, self.width)
-        row: int | None = None
-        if fitted.track_id is None:
-            if check_capacity:
-                tracker.check_capacity(len(self.added))
-        elif fitted.track_id in tracker.ids:
-            row = tracker.ids.index(fitted.track_id)
-        else:
-            raise TrackerError(tracker.unknown_id_message(fitted.track_id))
-        bank = tracker.new_object_bank()
+        image = self.image
+        fitted = prompt.check_fits(image.height, image.width)
+        row = self._row(fitted.track_id) if fitted.track_id is not None else None
+        bank = self._new_bank.select([0])
         if isinstance(fitted, MaskPrompt):
-            prediction = tracker.predictor.from_mask(self.features, fitted)
+            prediction = self._predictor.from_mask(image.features, fitted)
         else:
-            prediction = tracker.predictor.from_points(
-                self.features, fitted, self.height, self.width, tracker.frame_index, bank, row, self.readout
+            prediction = self._predictor.from_points(
+                image.features, fitted, image.height, image.width, image.index, bank, row, self.readout
             )
         if not bool(prediction.is_finite):
             raise TrackerError("the network returned NaN or infinity for this prompt on this image: try another image")
-        return PromptPrediction(fitted, row, prediction, bank)
+        return PromptPrediction(fitted, prediction, bank)
+
+    def _row(self, track_id: int) -> int:
+        if track_id not in self.rows.ids:
+            raise TrackerError(unknown_id_message(track_id, self.rows.ids))
+        return self.rows.ids.index(track_id)
 
     @torch.inference_mode()
     def clip_to_box(self, predicted: PromptPrediction, margin: float) -> PromptPrediction:
@@ -151,41 +138,42 @@ class OpenFrame:
         """
         if not isinstance(predicted.prompt, BoxPrompt):
             return predicted
-        return replace(predicted, prediction=predicted.prediction.clip_to_box(predicted.prompt.box, margin, self.height, self.width))
+        clipped = predicted.prediction.clip_to_box(predicted.prompt.box, margin, self.image.height, self.image.width)
+        return replace(predicted, prediction=clipped)
 
     @torch.inference_mode()
     def mask_of(self, predicted: PromptPrediction) -> NDArray[np.bool_]:
         """Return the mask of a prediction as bool [H, W]."""
-        return image_masks(predicted.prediction.low_res_logits, self.height, self.width)[0].cpu().numpy()
+        return image_masks(predicted.prediction.low_res_logits, self.image.height, self.image.width)[0].cpu().numpy()
 
-    def accept(self, predicted: PromptPrediction, track_id: int | None = None) -> int:
-        """Make a prediction part of this frame, and return the id of its object.
+    def accept(self, predicted: PromptPrediction, track_id: int, keep_memories: bool = False) -> None:
+        """Make a prediction part of this frame.
 
         Args:
             predicted: the prediction.
-            track_id: id of a new object, from `StreamTracker.reserve_id`. None takes the next id.
+            track_id: id of its object.
+            keep_memories: True corrects an object of `rows`, which keeps its memories. False starts it anew on this frame.
         """
-        if predicted.prompt.track_id is not None:
-            track_id = predicted.prompt.track_id
-        elif track_id is None:
-            track_id = self.tracker.reserve_id()
         self.prompted[track_id] = predicted
-        return track_id
+        if keep_memories:
+            self.fresh.discard(track_id)
+        else:
+            self.fresh.add(track_id)
+        self._tracks.pop(track_id, None)
 
     def hide(self, track_ids: Collection[int]) -> None:
         """Hide objects on this frame, whatever the prediction from memory. The tracker writes no memories of them for this frame."""
-        if self.readout is None or not track_ids:
-            return
-        self._hide(
-            torch.tensor([track_id in track_ids for track_id in self.tracker.ids], device=self.readout.prediction.low_res_logits.device)
-        )
+        if self.readout is not None and track_ids:
+            device = self.readout.prediction.low_res_logits.device
+            self._hide(torch.tensor([track_id in track_ids for track_id in self.rows.ids], device=device), track_ids)
 
-    def _hide(self, where: Tensor) -> None:
-        """Hide the objects `where`, bool [N]."""
+    def _hide(self, where: Tensor, track_ids: Collection[int]) -> None:
+        """Hide the objects `where`, bool [N]. `track_ids` contains at least their ids."""
         assert self.readout is not None
         prediction = self.readout.prediction.hide(where)
         self.readout = replace(self.readout, prediction=replace(prediction, is_finite=prediction.is_finite & ~where))
-        self._preview = None
+        for track_id in track_ids:
+            self._tracks.pop(track_id, None)
 
     def split_overlap(self, pair: tuple[int, int], ownership: NDArray[np.float32]) -> None:
         """Assign each pixel of two overlapping objects to the object that owns it; see `MaskPrediction.split_overlap`.
@@ -202,19 +190,73 @@ class OpenFrame:
         if self.readout is None:
             return
         prediction, choice = self.readout.prediction, self.readout.choice
-        rows = [self.tracker.ids.index(track_id) for track_id in pair]
+        rows = [self.rows.ids.index(track_id) for track_id in pair]
         low_res_ownership = torch.from_numpy(
             cv2.resize(ownership, prediction.low_res_logits.shape[:0:-1], interpolation=cv2.INTER_AREA)
         ).to(prediction.low_res_logits.device)
         prediction, confirmed, lost = prediction.split_overlap(rows, low_res_ownership)
         self.readout = replace(self.readout, prediction=prediction, choice=replace(choice, passed=choice.passed | confirmed))
-        self._hide(lost)
+        self._hide(lost, pair)
 
-    @property
-    def added(self) -> list[int]:
-        """Ids of the objects that are new on this frame."""
-        return [track_id for track_id, predicted in self.prompted.items() if predicted.row is None]
+    def prediction(self) -> MaskPrediction | None:
+        """Return the masks of all objects in the order of `ids`; None without objects."""
+        added = [item.prediction for track_id, item in self.prompted.items() if track_id not in self.rows.ids]
+        if self.readout is None:
+            return MaskPrediction.join(added) if added else None
+        existing = self.readout.prediction
+        for track_id, item in self.prompted.items():
+            if track_id in self.rows.ids:
+                existing = existing.with_row(self.rows.ids.index(track_id), item.prediction)
+        return MaskPrediction.join([existing, *added]) if added else existing
 
-    def commit(self) -> list[Track]:
-        """Write the memories of this frame, and return every object on it in ascending order of ids."""
-        return self.tracker.commit(self)
+    def motion_counters(self) -> tuple[Tensor, Tensor]:
+        """Return for all objects the frames since they were last visible before this frame, and the steady frames; int64 [N]."""
+        unseen, stable = [self.rows.bank.frames_unseen], [self.readout.choice.stable if self.readout is not None else self.rows.bank.stable]
+        for track_id, item in self.prompted.items():
+            if track_id not in self.rows.ids:
+                unseen.append(item.bank.frames_unseen)
+                stable.append(item.bank.stable)
+            elif track_id in self.fresh:
+                is_row = torch.arange(len(unseen[0]), device=unseen[0].device) == self.rows.ids.index(track_id)
+                unseen[0] = torch.where(is_row, item.bank.frames_unseen, unseen[0])
+                stable[0] = torch.where(is_row, item.bank.stable, stable[0])
+        return torch.cat(unseen), torch.cat(stable)
+
+    @torch.inference_mode()
+    def tracks(self, labels: Mapping[int, str]) -> list[Track]:
+        """Return all objects with their present masks on this frame, in ascending order of ids.
+
+        The masks of objects that changed since the last call are copied to the host, all in one copy.
+
+        Args:
+            labels: labels by id.
+        """
+        missing = [row for row, track_id in enumerate(self.ids) if track_id not in self._tracks]
+        prediction = self.prediction() if missing else None
+        if prediction is not None:
+            ids = self.ids
+            before, stable = self.motion_counters()
+            unseen = prediction.count_frames_unseen(before)
+            if len(missing) < len(ids):
+                index = torch.tensor(missing, device=unseen.device)
+                prediction, unseen, stable = prediction.select(index), unseen[index], stable[index]
+            made = make_tracks(
+                [ids[row] for row in missing],
+                labels,
+                prediction,
+                unseen,
+                stable,
+                self.image.height,
+                self.image.width,
+                self._min_region_ratio,
+            )
+            self._tracks |= {track.id: track for track in made}
+        for track in [item for item in self._tracks.values() if labels.get(item.id, "") != item.label]:
+            self._tracks[track.id] = replace(track, label=labels.get(track.id, ""))
+        return [self._tracks[track_id] for track_id in sorted(self._tracks)]
+
+
+def unknown_id_message(track_id: int, tracked_ids: Collection[int]) -> str:
+    """Return the error sentence for an id that is not tracked."""
+    tracked = ", ".join(str(known_id) for known_id in sorted(tracked_ids)) or "none"
+    return f"there is no track {track_id}; tracked now: {tracked}"

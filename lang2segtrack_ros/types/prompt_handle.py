@@ -4,61 +4,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
 from lang2segtrack_ros.types.prompts import Prompt
 
-MAX_ATTEMPTS = 3
-"""Maximum number of attempts for a prompt whose frames or detections fail for another reason than the prompt."""
+
+class PromptStatus(Enum):
+    """The status of a prompt."""
+
+    QUEUED = "queued"
+    """It waits for a frame or for the detector."""
+    DETECTING = "detecting"
+    """The detector looks for its objects."""
+    APPLIED = "applied"
+    """It has an outcome on a frame that is not written yet."""
+    DONE = "done"
+    """Its frame is written, and its future is resolved."""
+    FAILED = "failed"
+    """The session refused it, and its future is resolved."""
 
 
-@dataclass(eq=False)
-class PromptHandle:
-    """The outcome of one prompt. The session fills it in when a frame applies the prompt.
+@dataclass(frozen=True)
+class PromptOutcome:
+    """The outcome of one prompt.
 
     Attributes:
-        prompt: the prompt.
-        prompt_id: id of a continuous text prompt, > 0. `replace_prompt_id` and `remove_text` take this id. 0 for other prompts.
-        done: True after the session applied or refused the prompt.
         track_ids: ids of the objects that the prompt started, found or corrected.
         labels: one label for each of `track_ids`.
         error: reason of the refusal. Empty if the prompt was applied.
         notes: sentences for the user, such as words that the detector does not know.
-        failures: number of failed attempts whose cause was not the prompt itself.
     """
 
-    prompt: Prompt
-    prompt_id: int = 0
-    done: bool = False
-    track_ids: list[int] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    track_ids: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
     error: str = ""
-    notes: list[str] = field(default_factory=list)
-    failures: int = 0
+    notes: tuple[str, ...] = ()
 
-    def retries_exhausted(self, error: Exception, operation: str) -> bool:
-        """Count a failed attempt, and refuse the prompt after `MAX_ATTEMPTS`.
 
-        Args:
-            error: the exception of this attempt.
-            operation: name of the failed operation for the message, such as "the detector".
+class PromptHandle:
+    """A prompt that was given to a session, and the future of its outcome.
 
-        Returns:
-            True if the prompt is done, so that no further attempt follows.
-        """
-        self.failures += 1
-        if self.failures >= MAX_ATTEMPTS:
-            continues = "; detection continues" if self.prompt_id else ""
-            self.finish([], [], f"{operation} failed {MAX_ATTEMPTS} times, the last time with {type(error).__name__}: {error}{continues}")
-        return self.done
+    Args:
+        prompt: the prompt.
+        prompt_id: id of a continuous text prompt, > 0. `replace_prompt_id` and `remove_text` take this id. 0 for other prompts.
+        notes: sentences for the user that are known before the outcome.
 
-    def finish(self, track_ids: Sequence[int], labels: Sequence[str], error: str = "") -> None:
-        """Store the outcome and mark the prompt as done.
+    Attributes:
+        future: resolves to the outcome when a frame applies the prompt, or when the session refuses it. It never fails.
+        status: the status after the latest frame.
+    """
 
-        Args:
-            track_ids: ids of the objects that the prompt started, found or corrected.
-            labels: one label for each of `track_ids`.
-            error: reason of the refusal. Empty if the prompt was applied.
-        """
-        self.track_ids, self.labels, self.error, self.done = list(track_ids), list(labels), error, True
+    def __init__(self, prompt: Prompt, prompt_id: int = 0, notes: tuple[str, ...] = ()) -> None:
+        self.prompt = prompt
+        self.prompt_id = prompt_id
+        self.future: Future[PromptOutcome] = Future()
+        self.status = PromptStatus.QUEUED
+        self._notes = notes
+
+    @property
+    def done(self) -> bool:
+        """Return True after the session applied or refused the prompt."""
+        return self.future.done()
+
+    @property
+    def outcome(self) -> PromptOutcome:
+        """Return the outcome. Before the end of the prompt, it has only notes."""
+        return self.future.result() if self.future.done() else PromptOutcome(notes=self._notes)
+
+    @property
+    def track_ids(self) -> list[int]:
+        """Return the ids of the objects that the prompt started, found or corrected."""
+        return list(self.outcome.track_ids)
+
+    @property
+    def labels(self) -> list[str]:
+        """Return one label for each of `track_ids`."""
+        return list(self.outcome.labels)
+
+    @property
+    def error(self) -> str:
+        """Return the reason of the refusal. Empty if the prompt was applied or still waits."""
+        return self.outcome.error
+
+    @property
+    def notes(self) -> list[str]:
+        """Return sentences for the user, such as words that the detector does not know."""
+        return list(self.outcome.notes)
+
+    def resolve(self, outcome: PromptOutcome) -> None:
+        """Store the outcome, and run the callbacks of the future on this thread. Later outcomes are ignored."""
+        if not self.future.done():
+            self.status = PromptStatus.FAILED if outcome.error else PromptStatus.DONE
+            self.future.set_result(outcome)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for checkpoints. A future cannot be pickled, but its result can."""
+        return {**vars(self), "future": self.outcome if self.done else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint, with a new future."""
+        vars(self).update(state, future=Future())
+        if state["future"] is not None:
+            self.future.set_result(state["future"])

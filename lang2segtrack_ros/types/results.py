@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from functools import cached_property
 
@@ -70,6 +70,10 @@ class Track:
     def rle(self) -> Rle:
         """Return the run-length encoded mask."""
         return Rle.encode(self.mask, self.box)
+
+    def as_removed(self) -> Track:
+        """Return the last appearance of the track in a result: removed and without a mask."""
+        return replace(self, state=TrackStatus.REMOVED, score=0.0, box=None, mask=np.zeros_like(self.mask))
 
 
 @dataclass(frozen=True, eq=False)

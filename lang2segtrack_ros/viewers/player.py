@@ -17,7 +17,7 @@ from lang2segtrack_ros.io.rendering import draw_overlay
 from lang2segtrack_ros.runtime.call_queue import CallQueue
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import PromptHandle
+from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
 from lang2segtrack_ros.viewers.window import Row
@@ -57,7 +57,7 @@ class Player:
         self._ended = False
         self._changed = threading.Condition()
         self._calls: CallQueue[Session] = CallQueue(self._changed)
-        self._handles: list[tuple[PromptHandle, Future[Any]]] = []
+        self._handles: list[PromptHandle] = []
         self._rows: list[Row] = []
 
     @property
@@ -65,7 +65,7 @@ class Player:
         """See `window.Tracker`."""
         if self.playing:
             return ""
-        prompts = len(self._handles)
+        prompts = sum(not handle.done for handle in self._handles)
         return f"prompts given: {prompts}; press Play" if prompts else "paused: click an object, draw a box or type a name, then press Play"
 
     def toggle(self) -> None:
@@ -86,7 +86,9 @@ class Player:
         future: Future[Any] = Future()
 
         def add_prompt(session: Session) -> None:
-            self._handles.append((session.prompt(prompt), future))
+            handle = session.prompt(prompt)
+            self._handles = [*(item for item in self._handles if not item.done), handle]
+            handle.future.add_done_callback(lambda done: future.set_result(_reply(done.result())))
 
         self._call(add_prompt, future)
         return future
@@ -146,6 +148,7 @@ class Player:
         """See `recordings.forward.Watcher`."""
         self.newest = draw_overlay(frame.color, result.announced)
         self._rows = [Row(track.id, track.label, track.state, track.score, track.box is not None) for track in result.announced]
-        for handle, future in [item for item in self._handles if item[0].done]:
-            self._handles.remove((handle, future))
-            future.set_result(PromptReply(not handle.error, handle.error or "; ".join(handle.notes), handle.track_ids, handle.labels))
+
+
+def _reply(outcome: PromptOutcome) -> PromptReply:
+    return PromptReply(not outcome.error, outcome.error or "; ".join(outcome.notes), list(outcome.track_ids), list(outcome.labels))

@@ -11,7 +11,6 @@ import pytest
 
 from lang2segtrack_ros.history.backward_pass import BackwardPass, RefinementError
 from lang2segtrack_ros.history.frame_history import FrameHistory
-from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
@@ -19,7 +18,7 @@ from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt
 from lang2segtrack_ros.types.results import FrameResult, Source, TrackStatus
-from test.conftest import body_box, iou
+from test.conftest import body_box, iou, swap_memories
 
 PERIOD_NS = 66_666_667
 
@@ -117,11 +116,11 @@ def test_correction_replaces_the_wrong_masks_before_it(segmenter: Sam2Segmenter,
 
     The backward masks must replace the forward masks from frame 24 back to the switch.
     """
-    session = Session(segmenter, history=FrameHistory(), options=SessionOptions(identity=IdentityOptions(resolve_crossings=False)))
+    session = Session(segmenter, history=FrameHistory(), options=SessionOptions(resolve_crossings=False))
     play(session, frames, {1: 0, 2: 0}, 10)
-    session.tracker.ids.reverse()  # swaps the memories of the two objects
+    swap_memories(session)  # swaps the memories of the two objects
     forward = play(session, frames, {}, 24, start=10)
-    session.tracker.ids.reverse()
+    swap_memories(session)
     session.prompt(BoxPrompt(body_box(frames[24], 1), track_id=1))
     play(session, frames, {}, 30, start=24)
     assert all(iou(forward[1, number], frames[number].instances == 1) < 0.3 for number in range(11, 24)), (

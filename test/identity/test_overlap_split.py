@@ -36,8 +36,7 @@ def disc(x: int, scale: int = 1) -> NDArray[np.bool_]:
 
 def model(mask: NDArray[np.bool_], image: NDArray[np.uint8], exposure: float = 0.0) -> ColorModel:
     """Return the color model from one image that shows the object alone."""
-    color_model = ColorModel()
-    color_model.update(image, mask, exposure)
+    color_model = ColorModel().updated(image, mask, exposure)
     assert color_model.samples
     return color_model
 
@@ -128,8 +127,7 @@ def test_tiny_and_empty_masks_have_no_owner() -> None:
     image = painted([few], [GREEN])
     unknown = ColorModel()
     for mask in (empty, few):
-        unknown.update(image, mask, 0.0)
-        assert not unknown.samples
+        assert unknown.updated(image, mask, 0.0) is unknown
     assert not split_overlap(image, few, (model_of_color(disc(50), GREEN), unknown), 0.0).any()
     for mask in (empty, few):
         assert not split_overlap(image, mask, (model_of_color(disc(50), GREEN), model_of_color(disc(50), PALE)), 0.0).any()

@@ -16,15 +16,16 @@ import torch
 
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.detection.worker import DetectionRequest, run_detection
-from lang2segtrack_ros.identity.associator import Associator
 from lang2segtrack_ros.models.loading import load_detector
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.catch_up import CaughtUp
 from lang2segtrack_ros.session.degradation import degrade, describe, is_out_of_memory
 from lang2segtrack_ros.session.options import SessionOptions
+from lang2segtrack_ros.session.prompt_queue import MAX_ATTEMPTS
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import MAX_ATTEMPTS, PromptHandle
+from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
 from test.conftest import body_box, iou
@@ -89,7 +90,7 @@ def test_smaller_batches_give_the_same_masks(segmenter: Sam2Segmenter, frames: l
         result = step(limited, frames, index)
         assert [track.id for track in result.tracks] == [1, 2, 3]
         np.testing.assert_allclose(limited_logits.stacked(), expected[index], atol=1e-3)
-    assert limited.degraded_to == "1 objects at once, images at 192 px"
+    assert limited.degradation.settings == "1 objects at once, images at 192 px"
     assert segmenter.batch_limit == 0, "sessions that share the network keep their settings"
 
 
@@ -101,7 +102,7 @@ def test_smaller_images_keep_ids_and_objects(segmenter: Sam2Segmenter, frames: l
     raise_in(monkeypatch, "encode", torch.OutOfMemoryError(OUT), lambda self, _: self.image_size > 128)
     for index in range(3, 12):
         result = step(session, frames, index)
-    assert session.degraded_to == "1 objects at once, images at 128 px"
+    assert session.degradation.settings == "1 objects at once, images at 128 px"
     assert [track.id for track in result.tracks] == [1, 2]
     for track in result.tracks:
         assert iou(track.mask, frames[11].instances == track.id) > 0.6
@@ -136,7 +137,7 @@ def test_smallest_settings_out_of_memory_raise_and_keep_the_state(
     assert not handle.done
     result = step(session, frames, 2)
     assert handle.done
-    assert session.degraded_to == "", "smaller settings did not help, so the session keeps its full settings"
+    assert session.degradation.settings == "", "smaller settings did not help, so the session keeps its full settings"
     for track in result.tracks:
         assert iou(track.mask, frames[2].instances == track.id) > 0.6
 
@@ -154,7 +155,7 @@ def test_detector_out_of_memory_uses_smaller_images(
         step(session, frames, index)
     assert len(raised) == 1
     assert sorted(handle.labels) == ["blue star", "red circle"]
-    assert session.degraded_to == "the detector uses smaller images"
+    assert session.degradation.settings == "the detector uses smaller images"
     assert detector.shortest_edge == largest, "sessions that share the detector keep their settings"
 
 
@@ -198,8 +199,8 @@ def session_with_result(
     session = Session(segmenter, detector, background=True)
     handle = session.prompt(TextPrompt("red circle.", "once"))
     step(session, frames, 0)
-    assert session._worker is not None
-    session._worker.wait(60)
+    assert session.detections.worker is not None
+    session.detections.worker.wait(60)
     return session, handle
 
 
@@ -219,7 +220,7 @@ def test_detection_result_survives_a_failed_frame(
     assert handle.done
     assert [track.label for track in result.tracks] == handle.labels == ["red circle"]
     assert iou(result.tracks[0].mask, frames[1].instances == 1) > 0.8
-    assert (session.waiting, session.detection_runs) == (0, 1)
+    assert (session.waiting, session.detections.runs) == (0, 1)
 
 
 def test_detection_result_that_fails_every_frame_is_dropped_and_requested_again(
@@ -228,18 +229,18 @@ def test_detection_result_that_fails_every_frame_is_dropped_and_requested_again(
     """One unexpected detection result must not stop the stream."""
     session, handle = session_with_result(segmenter, detector, frames)
     with monkeypatch.context() as patch:
-        raise_in(patch, "catch_up", ArithmeticError("injected failure"), lambda *_: True, Associator)
+        raise_in(patch, "_run", ArithmeticError("injected failure"), lambda *_: True, CaughtUp)
         for _ in range(MAX_ATTEMPTS):
             with pytest.raises(ArithmeticError):
                 step(session, frames, 1)
         assert step(session, frames, 1).tracks == ()
-    assert session._worker is not None
-    session._worker.wait(60)
+    assert session.detections.worker is not None
+    session.detections.worker.wait(60)
     result = step(session, frames, 2)
     session.close()
     assert handle.done
     assert [track.label for track in result.tracks] == ["red circle"]
-    assert session.detection_runs == 2
+    assert session.detections.runs == 2
 
 
 def test_prompt_that_fails_every_frame_is_refused(

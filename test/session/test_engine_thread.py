@@ -97,11 +97,11 @@ def test_prompt_future_resolves_with_the_image_that_applies_it(segmenter: Sam2Se
     collector = ResultCollector()
     engine = EngineThread[int](Session(segmenter), collector)
     handle = engine.call(lambda session: session.prompt(BoxPrompt(body_box(frames[0], 1), "mine"))).result(timeout=20)
-    future = engine.applied(handle)
+    future = handle.future
     with pytest.raises(concurrent.futures.TimeoutError):
         future.result(timeout=0.2)
     engine.offer(0, lambda: Frame(frames[0].color))
-    assert future.result(timeout=20).track_ids == [1]
+    assert future.result(timeout=20).track_ids == (1,)
     last = engine.call(lambda session: session.last).result(timeout=20)
     assert last is not None
     assert last.tracks == collector.results[0].tracks
@@ -132,12 +132,9 @@ def test_close_fails_waiting_futures(segmenter: Sam2Segmenter) -> None:
     woken = threading.Event()
     engine = EngineThread[int](Session(segmenter), ResultCollector(), woken.set)
     handle = engine.call(lambda session: session.prompt(BoxPrompt((0, 0, 9, 9)))).result(timeout=20)
-    future = engine.applied(handle)
     engine.call(lambda session: None).result(timeout=20)
     engine.close()
-    for unresolved in (future, engine.applied(handle)):
-        with pytest.raises(RuntimeError, match="shutting down"):
-            unresolved.result(timeout=0)
+    assert "shutting down" in handle.future.result(timeout=0).error
     with pytest.raises(RuntimeError, match="shutting down"):
         engine.call(lambda session: None).result(timeout=0)
     assert woken.is_set()

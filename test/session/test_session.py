@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
-from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
@@ -70,7 +70,7 @@ def test_late_detection_gives_masks_on_the_current_frame(
 
         def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
             found = detector.detect(color, phrases, thresholds)
-            while session.tracker.frame_index < 12:
+            while session.state.frame_index < 12:
                 time.sleep(0.005)
             return found
 
@@ -84,8 +84,8 @@ def test_late_detection_gives_masks_on_the_current_frame(
             first = index
             assert iou(result.tracks[0].mask, frames[index].instances == 2) > 0.7
             assert iou(result.tracks[0].mask, frames[0].instances == 2) < 0.6, "the object must move for this test to be valid"
-        if index == 12 and session._worker is not None:
-            session._worker.wait(5)
+        if index == 12 and session.detections.worker is not None:
+            session.detections.worker.wait(5)
     session.close()
     assert first == 13
 
@@ -207,7 +207,7 @@ def test_detector_failure_is_reported_and_tracking_continues(segmenter: Sam2Segm
     for index in (1, 2):
         assert len(step(session, frames, index).tracks) == 1
     assert handle.error == "the detector failed 3 times, the last time with RuntimeError: lens cap; detection continues"
-    assert session.detector_errors == 3
+    assert session.detections.errors == 3
 
 
 def test_max_objects_limits_the_tracks_of_a_text_prompt(
@@ -319,23 +319,25 @@ def test_second_prompt_on_the_same_image_adds_the_name(segmenter: Sam2Segmenter,
 
 
 def test_prompted_object_is_not_removed_as_a_false_alarm(
-    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
+    segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The detector reports the object as a false alarm on the image of the prompt. The prompt of the user has priority."""
-    session = Session(segmenter, detector, options=SessionOptions(detect_every=100, identity=IdentityOptions(min_hits=9)))
+    """The detector misses the tentative object for the third time on the image of the prompt. The prompt of the user has priority."""
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=1, min_hits=9))
     session.prompt(TextPrompt("red circle."))
     (tentative,) = step(session, frames, 0).tracks
-    session._associator.false_alarms.append(tentative.id)
+    session.state = session.state.with_track(replace(session.state.tracks[tentative.id], misses=2))
+    monkeypatch.setattr(detector, "detect", lambda *_: [])
     box = session.prompt(BoxPrompt(body_box(frames[1], 1)))
     (track,) = step(session, frames, 1).announced
     assert box.track_ids == [track.id] == [tentative.id]
     assert track.box is not None
+    assert session.counts["false_alarms"] == 1
 
 
 def test_user_prompt_confirms_a_tentative_object(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
-    session = Session(segmenter, detector, options=SessionOptions(detect_every=100, identity=IdentityOptions(min_hits=9)))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=100, min_hits=9))
     session.prompt(TextPrompt("red circle."))
     tentative = [track for track in step(session, frames, 0).tracks if track.state is TrackStatus.TENTATIVE]
     assert len(tentative) == 1

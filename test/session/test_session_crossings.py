@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.identity.crossings import Crossings
-from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
@@ -18,6 +17,7 @@ from lang2segtrack_ros.toyworld.scene import Body, Scene
 from lang2segtrack_ros.toyworld.suites import make_clip
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
+from test.conftest import swap_memories
 from test.session.test_session_identity import FRAME_NS, ScriptedDetector, play, truth
 
 
@@ -36,7 +36,7 @@ def crossing() -> Scene:
 def test_objects_of_similar_color_keep_their_pixels_during_a_crossing(segmenter: Sam2Segmenter, resolve_crossings: bool) -> None:
     """The colors differ by 8 of 255, and so does the flickering light. Without the rule, the rear mask moves to the front object."""
     clip = make_clip("crossing", 0, 320, 240)
-    session = Session(segmenter, options=SessionOptions(identity=IdentityOptions(resolve_crossings=resolve_crossings)))
+    session = Session(segmenter, options=SessionOptions(resolve_crossings=resolve_crossings))
     first = clip.scene.render(0).bodies
     handles = [session.prompt(BoxPrompt(first[number].box, "triangle")) for number in (1, 2)]  # type: ignore[arg-type]
     frames_with_leak = 0
@@ -52,11 +52,11 @@ def test_objects_of_similar_color_keep_their_pixels_during_a_crossing(segmenter:
 def test_id_switch_during_a_crossing_is_corrected(segmenter: Sam2Segmenter, resolve_crossings: bool) -> None:
     """Masks of similar objects can move to the other object during a crossing. The test exchanges the memories of both tracks."""
     scene = crossing()
-    session = Session(segmenter, options=SessionOptions(identity=IdentityOptions(resolve_crossings=resolve_crossings)))
+    session = Session(segmenter, options=SessionOptions(resolve_crossings=resolve_crossings))
     handles = {number: session.prompt(BoxPrompt(body.box, "square")) for number, body in scene.render(0).bodies.items() if body.box}
     for index in range(40):
         if index == 19:
-            session.tracker.ids.reverse()
+            swap_memories(session)
         shot = scene.render(index)
         result = session.step(Frame(shot.color, index * FRAME_NS))
     masks = {number: result.by_id[handle.track_ids[0]].mask for number, handle in handles.items()}
@@ -97,7 +97,7 @@ def test_detections_resolve_a_crossing_without_visible_parts(
     for index in range(44):
         if index == 19:
             assert len(session.tracker.ids) == 2
-            session.tracker.ids.reverse()
+            swap_memories(session)
         detector.frame = index
         shot = scene.render(index)
         result = session.step(Frame(shot.color, index * FRAME_NS))

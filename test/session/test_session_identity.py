@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
@@ -128,7 +127,7 @@ def test_false_alarm_is_never_confirmed(segmenter: Sam2Segmenter) -> None:
     assert rows[0][1].tracks[0].state is TrackStatus.TENTATIVE
     assert all(track.state is TrackStatus.REMOVED for _, result in rows for track in result.announced)
     assert rows[-1][1].tracks == ()
-    assert session.registry.false_alarms == 1
+    assert session.counts["false_alarms"] == 1
 
 
 def test_tentative_object_halves_the_detection_interval(segmenter: Sam2Segmenter) -> None:
@@ -161,7 +160,7 @@ def test_lost_track_needs_reid_after_scene_cut(segmenter: Sam2Segmenter) -> None
     session = Session(segmenter, detector)
     handle = session.prompt(BoxPrompt(truth(scene)(0)[0][1], "boxed"))
     rows = play(session, detector, scene, range(30))
-    assert session.scene_cuts == 1
+    assert session.counts["scene_cuts"] == 1
     assert rows[9][1].by_id[handle.track_ids[0]].box is not None
     wrong_frames = [index for index, (_, result) in enumerate(rows) if index >= 10 and result.by_id[handle.track_ids[0]].box is not None]
     assert len(wrong_frames) <= 5, wrong_frames
@@ -185,7 +184,7 @@ def test_two_detections_of_one_object_become_one_track(segmenter: Sam2Segmenter)
     """Two prompts cover different parts of one object, and both tracks grow over the whole object."""
     scene = Scene((Body("red", "circle", (0.5, 0.5), radius_m=0.3),), 320, 240, 5)
     whole = truth(scene)(0)[0][1]
-    session = Session(segmenter, ScriptedDetector(lambda frame: []), options=SessionOptions(identity=IdentityOptions(merge_frames=3)))
+    session = Session(segmenter, ScriptedDetector(lambda frame: []), options=SessionOptions(merge_frames=3))
     first = session.prompt(BoxPrompt(whole, "red circle"))
     part = scene.render(0).instances > 0
     part[:, : int(whole[0] + 0.35 * (whole[2] - whole[0]))] = False
@@ -193,7 +192,7 @@ def test_two_detections_of_one_object_become_one_track(segmenter: Sam2Segmenter)
     rows = play(session, ScriptedDetector(truth(scene)), scene, range(5))
     assert first.track_ids != second.track_ids
     assert [track.id for track in rows[-1][1].tracks] == first.track_ids
-    assert session.registry.merged == 1
+    assert session.counts["duplicates_merged"] == 1
 
 
 def test_drifted_track_is_corrected_with_its_id(segmenter: Sam2Segmenter) -> None:
@@ -201,7 +200,7 @@ def test_drifted_track_is_corrected_with_its_id(segmenter: Sam2Segmenter) -> Non
     bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
     scene = Scene(bodies, 320, 240, 5)
     detector = ScriptedDetector(lambda frame: truth(scene)(frame)[:1])
-    session = Session(segmenter, detector, options=SessionOptions(detect_every=1, identity=IdentityOptions(merge_frames=0)))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=1, merge_frames=0))
     both = scene.render(0).instances > 0
     handle = session.prompt(MaskPrompt(both, "red circle"))
     play(session, detector, scene, range(1))
@@ -225,7 +224,8 @@ def test_track_that_grew_over_its_neighbor_is_corrected_with_its_id(segmenter: S
     (number,) = handle.track_ids
     assert np.count_nonzero(rows[-1][1].by_id[number].mask & (rows[-1][0].instances == 2)) > 1000, "it covers both"
     ((_, box), *_) = truth(scene)(0)
-    session.registry.record_detected_area(number, "red circle", box)
+    area = float((box[2] - box[0]) * (box[3] - box[1]))
+    session.state = session.state.with_track(replace(session.state.tracks[number], detected_area=area))
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(2, 9))
     shot, result = rows[-1]
@@ -239,16 +239,14 @@ def test_background_result_without_frames_to_catch_up_creates_no_duplicate(segme
     bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
     scene = Scene(bodies, 320, 240, 5)
     detector = ScriptedDetector(lambda frame: truth(scene)(frame)[:1])
-    session = Session(
-        segmenter, detector, background=True, options=SessionOptions(detect_every=1, identity=IdentityOptions(merge_frames=0))
-    )
+    session = Session(segmenter, detector, background=True, options=SessionOptions(detect_every=1, merge_frames=0))
     handle = session.prompt(MaskPrompt(scene.render(0).instances > 0, "red circle"))
     play(session, detector, scene, range(1))
     session.prompt(TextPrompt("red circle."))
-    assert session._worker is not None
+    assert session.detections.worker is not None
     for index in range(1, 8):
         rows = play(session, detector, scene, range(index, index + 1))
-        session._worker.wait(20)
+        session.detections.worker.wait(20)
         assert session.tracker.ids == handle.track_ids
     session.close()
     shot, result = rows[-1]
@@ -300,7 +298,7 @@ def test_ended_prompt_removes_its_tentative_objects(segmenter: Sam2Segmenter, re
     """No later detection can confirm these objects, so they would count towards `max_objects` forever."""
     scene = Scene((Body("red", "circle", (0.3, 0.3)),), 320, 240, 5)
     detector = ScriptedDetector(truth(scene))
-    session = Session(segmenter, detector, options=SessionOptions(identity=IdentityOptions(min_hits=3)))
+    session = Session(segmenter, detector, options=SessionOptions(min_hits=3))
     handle = session.prompt(TextPrompt("red circle."))
     result = play(session, detector, scene, range(2))[-1][1]
     assert [track.state for track in result.tracks] == [TrackStatus.TENTATIVE]
@@ -317,7 +315,7 @@ def test_drifted_track_stays_if_its_correction_fails(segmenter: Sam2Segmenter, m
     bodies = (Body("red", "circle", (0.5, 0.35), radius_m=0.2), Body("red", "square", (0.5, 0.62), radius_m=0.2))
     scene = Scene(bodies, 320, 240, 5)
     detector = ScriptedDetector(lambda frame: truth(scene)(frame)[:1])
-    session = Session(segmenter, detector, options=SessionOptions(detect_every=1, identity=IdentityOptions(merge_frames=0)))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=1, merge_frames=0))
     handle = session.prompt(MaskPrompt(scene.render(0).instances > 0, "red circle"))
     play(session, detector, scene, range(1))
 
@@ -347,7 +345,7 @@ def test_time_of_the_appearance_update_does_not_change_results(segmenter: Sam2Se
         removed = result.tracks[0].id
         session.remove(removed)
         session.update_appearance()
-        assert removed not in session._crossings._models
-        outcomes.append((repr(session.registry), repr(session._crossings), [track.rle for track in result.tracks]))
+        assert removed not in session.state.tracks
+        outcomes.append((repr(session.state.tracks), [track.rle for track in result.tracks]))
     assert outcomes[0] == outcomes[1] == outcomes[2]
-    assert "appearance=array" in outcomes[0][0], "the registry has an appearance model"
+    assert "appearance=array" in outcomes[0][0], "an object has an appearance model"

@@ -19,11 +19,12 @@ from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.models.loading import load_detector
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
-from lang2segtrack_ros.session.session import MAX_WAITING, Session
+from lang2segtrack_ros.session.prompt_queue import MAX_ATTEMPTS
+from lang2segtrack_ros.session.prompting import MAX_WAITING
+from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import MAX_ATTEMPTS
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import TrackStatus
 from test.conftest import body_box, iou
@@ -53,8 +54,8 @@ class DelayedDetector(ScriptedDetector):
 
 def wait_for_detector(session: Session) -> None:
     """Block until the detector thread has finished its request."""
-    assert session._worker is not None
-    session._worker.wait(30)
+    assert session.detections.worker is not None
+    session.detections.worker.wait(30)
 
 
 def test_object_is_reidentified_at_the_object_limit(segmenter: Sam2Segmenter) -> None:
@@ -64,7 +65,7 @@ def test_object_is_reidentified_at_the_object_limit(segmenter: Sam2Segmenter) ->
     session = Session(segmenter, detector, options=SessionOptions(max_objects=1))
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(30))
-    assert session.scene_cuts == 1
+    assert session.counts["scene_cuts"] == 1
     (track,) = rows[-1][1].tracks
     assert track.id == 1
     assert iou(track.mask, rows[-1][0].instances == 1) > 0.8
@@ -124,7 +125,7 @@ def test_detection_from_before_a_scene_cut_is_dropped(segmenter: Sam2Segmenter) 
             wait_for_detector(session)
     session.close()
     assert (10, ("red circle",)) in detector.queries
-    assert session.scene_cuts == 1
+    assert session.counts["scene_cuts"] == 1
     assert visible[12]
     assert not any(visible[13:])
 
@@ -150,7 +151,7 @@ def test_one_detection_out_of_memory_shrinks_the_detector_once(
     assert session.tracker.segmenter.image_size == segmenter.image_size, "no size helped, so the segmenter keeps its size"
     assert isinstance(session.detector, GroundingDinoDetector)
     assert session.detector.shortest_edge == detector.shortest_edge * 3 // 4
-    assert "smaller images" in session.degraded_to
+    assert "smaller images" in session.degradation.settings
 
 
 @pytest.mark.parametrize("background", [False, True])
@@ -247,9 +248,9 @@ def test_crossings_are_reset_when_the_image_size_changes(segmenter: Sam2Segmente
         session.prompt(BoxPrompt(truth(scene)(0)[number - 1][1], "thing"))
     for index in range(16):
         session.step(Frame(scene.render(index).color, index))
-    assert session._crossings._open
+    assert session.state.crossings
     session.step(Frame(np.ascontiguousarray(scene.render(16).color[::2, ::2]), 16))
-    assert not session._crossings._open
+    assert not session.state.crossings
 
 
 def test_failed_removal_leaves_all_tracks(segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +260,7 @@ def test_failed_removal_leaves_all_tracks(segmenter: Sam2Segmenter, frames: list
         session.prompt(BoxPrompt(body_box(frames[0], body)))
     step(session, frames, 0)
     with monkeypatch.context() as patch:
-        copies = raise_in(patch, "keep", torch.OutOfMemoryError(OUT), lambda *_: True, MemoryBank)
+        copies = raise_in(patch, "select", torch.OutOfMemoryError(OUT), lambda *_: True, MemoryBank)
         with pytest.raises(torch.OutOfMemoryError):
             session.remove(1)
     assert len(copies) == 1

@@ -15,7 +15,9 @@ from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.toyworld.suites import make_clip
 from lang2segtrack_ros.tracking.depth_gate import GATE_M, outside_depth_gate, update_distances
+from lang2segtrack_ros.tracking.open_frame import ImageInfo
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.tracking.tracker import Tracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt
 from test.conftest import body_box
@@ -110,14 +112,13 @@ def test_depth_policy_has_no_id_switches(segmenter: Sam2Segmenter) -> None:
 
 def test_fork_uses_the_depth_of_its_own_frames(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     """Objects of a slow detector catch up through cached features, which must include the depth of their frames."""
-    tracker = StreamTracker(segmenter, "depth")
+    tracker = Tracker(segmenter, "depth")
     features = tracker.encode(Frame(frames[0].color, 0, frames[0].depth_m))
     fork = tracker.fork()
-    fork.begin(features, 240, 320).commit()
-    opened = fork.begin(features, 240, 320)
-    opened.prompt(BoxPrompt(body_box(frames[0], 1)))
-    opened.commit()
+    opened = fork.open(ImageInfo(features, 240, 320, 0))
+    opened.accept(opened.predict(BoxPrompt(body_box(frames[0], 1))), 1)
+    fork.apply(fork.compute(opened))
     assert fork.bank.distance.isfinite().all()
-    without_depth = fork.begin(replace(features, depth=None), 240, 320)
-    without_depth.commit()
+    without_depth = fork.open(ImageInfo(replace(features, depth=None), 240, 320, 1))
+    fork.apply(fork.compute(without_depth))
     assert fork.bank.distance.isfinite().all(), "a frame without depth must keep the distances"

@@ -69,12 +69,11 @@ def test_pointers_form_a_ring_buffer() -> None:
     assert bank.ring == 15
 
 
-def test_keep_and_append_move_all_fields_of_objects() -> None:
+def test_select_and_join_move_all_fields_of_objects() -> None:
     bank = empty(3)
     write(bank, 0, [True, False, True])
     bank.stable += torch.tensor([1, 2, 3])
-    bank.keep([2, 0])
-    bank.append(empty(1))
+    bank = MemoryBank.join([bank.select([2, 0]), empty(1)])
     assert bank.stable.tolist() == [3, 1, 0]
     assert bank.passed[:, 0].tolist() == [True, True, False]
     assert len(bank) == 3

@@ -49,7 +49,7 @@ def test_nan_features_hide_objects_for_one_frame_and_write_no_memory(
     follow(tracker, frames, (1, 2), 6)
     height, width = frames[6].color.shape[:2]
     opened = tracker.begin(with_nan(tracker.encode(Frame(frames[6].color))), height, width)
-    assert [track.box for track in opened.commit()] == [None, None]
+    assert [track.box for track in tracker.commit(opened)] == [None, None]
     for index in range(7, 12):
         tracks = tracker.step(frames[index].color)
         assert iou(tracks[0].mask, frames[index].instances == 1) > 0.7
@@ -62,7 +62,7 @@ def test_prompt_on_nan_features_is_refused(segmenter: Sam2Segmenter, frames: lis
     tracker = StreamTracker(segmenter)
     opened = tracker.begin(with_nan(tracker.encode(Frame(frames[0].color))), 240, 320)
     with pytest.raises(TrackerError, match="NaN or infinity"):
-        opened.prompt(BoxPrompt(body_box(frames[0], 1)))
+        opened.predict(BoxPrompt(body_box(frames[0], 1)))
 
 
 def test_objects_beyond_the_maximum_are_refused(segmenter: Sam2Segmenter) -> None:

@@ -29,7 +29,7 @@ def box(frames: list[SceneFrame], index: int, body: int) -> BoxPrompt:
 
 def preview_logits(opened: OpenFrame) -> dict[int, np.ndarray]:
     assert opened.readout is not None
-    return dict(zip(opened.tracker.ids, opened.readout.prediction.low_res_logits.numpy()))
+    return dict(zip(opened.rows.ids, opened.readout.prediction.low_res_logits.numpy()))
 
 
 def test_tracker_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
@@ -177,7 +177,7 @@ def test_split_overlap_assigns_pixels_to_their_owner(segmenter: Sam2Segmenter, f
         np.testing.assert_array_equal(after[track_id][cut:], before[track_id][cut:])
     np.testing.assert_array_equal(after[3], before[3])
     logits = LogitsProbe(tracker)
-    opened.commit()
+    tracker.commit(opened)
     np.testing.assert_array_equal(logits[1], after[1])
 
 
@@ -192,7 +192,7 @@ def test_split_overlap_hides_a_lost_mask_and_stores_a_confirmed_one(segmenter: S
     failed = replace(opened.readout.choice, passed=torch.zeros(2, dtype=torch.bool))
     opened.readout = replace(opened.readout, choice=failed)
     opened.split_overlap((1, 2), np.full(image.shape[:2], -1.0, np.float32))
-    first, second = opened.tracks()
+    first, second = opened.tracks({})
     assert first.box is None
     assert second.box is not None
     assert opened.readout.choice.passed.tolist() == [False, True]

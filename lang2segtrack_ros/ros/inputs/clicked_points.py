@@ -30,7 +30,7 @@ from lang2segtrack_ros.ros.support import conversions
 from lang2segtrack_ros.ros.support.interfaces import CLICKED_POINT, COLOR_INFO
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.types.frame import CameraModel, FrameError
-from lang2segtrack_ros.types.prompt_handle import PromptHandle
+from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome
 from lang2segtrack_ros.types.prompts import PointPrompt
 
 WAIT_S = 2.0
@@ -216,9 +216,9 @@ class ClickedPoints:
 
         def on_accepted(accepted: Future[PromptHandle]) -> None:  # runs on the engine's thread, as does the next one
             if not has_failed(accepted):
-                engine.applied(accepted.result()).add_done_callback(on_applied)
+                accepted.result().future.add_done_callback(on_applied)
 
-        def on_applied(finished: Future[PromptHandle]) -> None:
+        def on_applied(finished: Future[PromptOutcome]) -> None:
             if not has_failed(finished):
                 self._node.get_logger().info(f"{description}: object {', '.join(str(number) for number in finished.result().track_ids)}")
 

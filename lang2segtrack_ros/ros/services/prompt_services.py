@@ -200,10 +200,7 @@ class Services:
             if hasattr(response, "prompt_id"):
                 response.prompt_id = handle.prompt_id
             # Before the first image there is no result to wait for.
-            applied = engine.applied(handle) if self._host.images_seen else None
-            was_applied = applied is not None and await self.finished(applied)
-            if applied is not None and was_applied:
-                applied.result()
+            was_applied = self._host.images_seen and await self.finished(handle.future)
         except Exception as error:  # refused by the session, or shutting down
             response.message = str(error)
             return response
@@ -273,7 +270,7 @@ class Services:
         engine = self._host.engine
         if engine is None:
             return response
-        work = engine.call(lambda session: (session.last, list(session.tracker.ids), session.texts, session.detect_every))
+        work = engine.call(lambda session: (session.last, list(session.tracker.ids), session.texts, session.options.detect_every))
         if await self.finished(work):
             last, ids, texts, interval = work.result()
             response.text_prompts = [

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from dataclasses import Field, dataclass
+from typing import TYPE_CHECKING, Any, Union, cast
+
+from lang2segtrack_ros.types.options import OptionInfo, info_of
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -36,17 +38,19 @@ class Parameter:
     choices: tuple[str, ...] = ()
     dynamic: bool = False
 
+    @staticmethod
+    def of_option(item: Field[Any]) -> Parameter:
+        """Return the parameter of an option; see `types.options`."""
+        info = info_of(item)
+        return Parameter(item.name, cast(Value, item.default), info.text, info.low, info.high, info.choices, info.dynamic)
+
     def problem(self, value: Any) -> str:
         """Return a sentence on why a value is not allowed, or an empty text if it is allowed."""
         kind = type(self.default)
         is_integer_for_float = kind is float and type(value) is int
         if type(value) is not kind and not is_integer_for_float:
             return f"{self.name} must be a {kind.__name__}, not {value!r}"
-        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
-            return f"{self.name} is {value}: it must be between {self.low:g} and {self.high:g}"
-        if self.choices and value not in self.choices:
-            return f'{self.name} is "{value}": it must be one of: {", ".join(self.choices)}'
-        return ""
+        return OptionInfo(self.description, self.low, self.high, self.choices).problem(self.name, value)
 
     @property
     def allowed(self) -> str:

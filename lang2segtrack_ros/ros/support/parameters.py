@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
 
 PARAMETERS: tuple[Parameter, ...] = (
@@ -41,14 +44,6 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("policy", "samurai", f"Memory policy: {', '.join(POLICY_NAMES)}, or a plug-in such as my_package.my_module:MyPolicy."),
     Parameter("compiled", False, "Run SAM 2 with torch.compile. It is faster on a GPU, but the first images take minutes."),
-    Parameter("max_objects", 32, "Maximum number of objects. Further objects are refused.", 1, 256),
-    Parameter(
-        "min_region_ratio",
-        0.05,
-        "Minimum area of a mask region, as a fraction of the mask's largest region. Smaller regions are removed. Set to 0 to keep all.",
-        0.0,
-        1.0,
-    ),
     Parameter("text", "", "Text prompt that is active from the start, such as 'red mug. cardboard box.'"),
     Parameter(
         "detection_threshold",
@@ -58,63 +53,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         1.0,
         dynamic=True,
     ),
-    Parameter(
-        "detect_every",
-        5,
-        "Images from one detection to the next for continuous text prompts. Halved while an object waits for confirmation.",
-        1,
-        10000,
-        dynamic=True,
-    ),
+    *(Parameter.of_option(item) for item in fields(SessionOptions)),
     Parameter("background_detector", True, "Run the detector on its own thread. Set to false to pause the tracker during each detection."),
-    Parameter("lost_after_s", 2.0, "Time in seconds after which a hidden object is lost instead of occluded.", 0.0, 3600.0, dynamic=True),
-    Parameter(
-        "remove_after_s",
-        0.0,
-        "Time in seconds after which a hidden object is removed. Set to 0 to keep it.",
-        0.0,
-        86400.0,
-        dynamic=True,
-    ),
-    Parameter("min_hits", 2, "Detections that confirm an object found by text. Set to 1 to publish it after the first one.", 1, 20),
-    Parameter(
-        "reid_after_s",
-        1.0,
-        "Time in seconds after which a hidden object must be re-identified. Set to 0 to disable all re-identification of tracks.",
-        0.0,
-        3600.0,
-    ),
-    Parameter(
-        "reid_threshold",
-        0.8,
-        "Minimum similarity of color histograms (Bhattacharyya coefficient) to re-identify an object. Set to 0 to accept every match.",
-        0.0,
-        1.0,
-    ),
-    Parameter(
-        "max_misses",
-        6,
-        "Consecutive detections that miss a visible object before it needs re-identification. Set to 0 to disable.",
-        0,
-        10000,
-    ),
-    Parameter(
-        "merge_frames",
-        4,
-        "Number of consecutive images with two tracks of one label on the same pixels, after which they are merged. Set to 0 to disable.",
-        0,
-        10000,
-    ),
-    Parameter(
-        "resolve_crossings", True, "After two objects cross, decide by color and motion which one is which. Set to false to disable."
-    ),
-    Parameter(
-        "scene_cut_threshold",
-        0.5,
-        "Correlation of consecutive images below which a scene cut is assumed. Set to 0 to disable.",
-        0.0,
-        1.0,
-    ),
     Parameter(
         "image_transport",
         "raw",

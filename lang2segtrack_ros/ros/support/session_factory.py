@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from lang2segtrack_ros.history.frame_history import FrameHistory
-from lang2segtrack_ros.identity.track_registry import IdentityOptions
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.types.options import info_of
 from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
 
@@ -38,10 +38,7 @@ def make_session(value: Callable[[str], Any]) -> Session:
         value("policy"),
         background=value("background_detector"),
         history=_make_history(value),
-        options=SessionOptions(
-            **{item.name: value(item.name) for item in fields(SessionOptions) if item.name != "identity"},
-            identity=IdentityOptions(**{item.name: value(item.name) for item in fields(IdentityOptions)}),
-        ),
+        options=SessionOptions(**{item.name: value(item.name) for item in fields(SessionOptions)}),
     )
     if value("text"):
         try:
@@ -59,9 +56,8 @@ def change_session(session: Session, values: Mapping[str, Any]) -> None:
         session: the session.
         values: changed values by parameter name.
     """
-    session.detect_every = values.get("detect_every", session.detect_every)
-    session.lifecycle.lost_after_s = values.get("lost_after_s", session.lifecycle.lost_after_s)
-    session.lifecycle.remove_after_s = values.get("remove_after_s", session.lifecycle.remove_after_s)
+    names = {item.name for item in fields(SessionOptions) if info_of(item).dynamic}
+    session.options = replace(session.options, **{name: value for name, value in values.items() if name in names})
 
 
 def describe_session(session: Session, policy: str) -> str:

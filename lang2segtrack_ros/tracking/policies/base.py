@@ -41,6 +41,18 @@ class Choice:
     stable: Tensor
     anchor: Tensor | None = None
 
+    def select(self, index: Tensor) -> Choice:
+        """Return the choice for the objects `index`, int64 [M]."""
+        return Choice(
+            self.index[index],
+            self.motion_score[index],
+            self.passed[index],
+            BoxState(self.state.mean[index], self.state.covariance[index]),
+            self.has_filter[index],
+            self.stable[index],
+            self.anchor[index] if self.anchor is not None else None,
+        )
+
 
 class Policy(Protocol):
     """The interface of a memory policy."""

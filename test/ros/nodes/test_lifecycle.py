@@ -161,10 +161,10 @@ def test_parameters_of_a_configured_node(node: TrackNode) -> None:
     assert fixed.reason == "image_size is fixed while the node is configured: run the cleanup transition first, or set it at start"
     assert all(answer.successful for answer in put(node, detect_every=9, lost_after_s=0.5))
     assert node.engine is not None
-    assert node.engine.call(lambda session: (session.detect_every, session.lifecycle.lost_after_s)).result(timeout=20) == (9, 0.5)
+    assert node.engine.call(lambda session: (session.options.detect_every, session.options.lost_after_s)).result(timeout=20) == (9, 0.5)
     both = node.set_parameters_atomically([Parameter("detect_every", value=3), Parameter("policy", value="sam2")])
     assert not both.successful
-    assert node.engine.call(lambda session: session.detect_every).result(timeout=20) == 9
+    assert node.engine.call(lambda session: session.options.detect_every).result(timeout=20) == 9
     node.trigger_deactivate()
     node.trigger_cleanup()
     assert put(node, image_size=192)[0].successful

@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The state of one object on the host, as an immutable value. Each fact about an object has its only owner here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, IntEnum
+
+from lang2segtrack_ros.identity.appearance import Appearance
+from lang2segtrack_ros.identity.object_model import ObjectModel
+
+Tracks = Mapping[int, "TrackState"]
+"""The states of all objects by id."""
+Pair = tuple[int, int]
+"""The ids of two objects, the older one first."""
+
+
+class Origin(Enum):
+    """The source of an object."""
+
+    PROMPT = "prompt"
+    """A box, points, a mask, or a text prompt with a single detection. Later detections count no hits or misses for the object."""
+    DETECTION = "detection"
+    """A continuous text prompt. Each detection counts a hit or a miss for the object."""
+
+
+class Verification(IntEnum):
+    """The certainty that a track still shows its object."""
+
+    VERIFIED = 0
+    NEEDS_REID = 1
+    """The object is hidden until its mask resembles it, or until the detector finds it again."""
+    NEEDS_REDETECTION = 2
+    """The object is hidden until the detector finds it again. Its appearance is not enough."""
+
+
+@dataclass(frozen=True)
+class TrackState:
+    """The state of one object.
+
+    Attributes:
+        id: id of the object, > 0.
+        label: name of the object.
+        origin: source of the object.
+        confirmed: False while the object is tentative.
+        hits: number of detections of the object.
+        misses: number of consecutive missed detections.
+        loose_fits: number of consecutive detections that fit the box of the track loosely.
+        dissimilar_frames: number of consecutive frames on which the appearance differed from the model.
+        unseen_ns: time since the object was last visible or verified, in nanoseconds.
+        verification: certainty that the track still shows the object.
+        detected_area: area of the box of the last detection in square pixels. None without a detection.
+        appearance: running mean of the appearance. None before the first reliable mask.
+        model: color and motion of the object while it was alone. None before the first such frame.
+    """
+
+    id: int
+    label: str
+    origin: Origin
+    confirmed: bool
+    hits: int = 1
+    misses: int = 0
+    loose_fits: int = 0
+    dissimilar_frames: int = 0
+    unseen_ns: int = 0
+    verification: Verification = Verification.VERIFIED
+    detected_area: float | None = None
+    appearance: Appearance | None = None
+    model: ObjectModel | None = None
+
+    def verified(self) -> TrackState:
+        """Return the state after the user, the detector or the appearance has shown the position of the object."""
+        return replace(self, verification=Verification.VERIFIED, unseen_ns=0, misses=0)
+
+    def requiring(self, verification: Verification) -> TrackState:
+        """Return the state with at least this need of verification."""
+        return replace(self, verification=max(self.verification, verification))
+
+    @property
+    def is_detected(self) -> bool:
+        """Return True if detections count hits and misses for the object."""
+        return self.origin is Origin.DETECTION

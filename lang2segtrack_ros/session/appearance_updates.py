@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The work on a frame that may follow its result: appearance models of the objects, and the history."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from lang2segtrack_ros.history.frame_history import FrameHistory
+from lang2segtrack_ros.identity.crossings import update_models
+from lang2segtrack_ros.identity.verification import update_appearance
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.session.options import SessionOptions
+from lang2segtrack_ros.session.state import SessionState
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.results import FrameResult
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedFrame:
+    """A frame whose update is due.
+
+    Attributes:
+        frame: the frame.
+        result: its result.
+        features: the encoded image for the history. None if there is no history.
+        is_retry: True if the update has failed once.
+    """
+
+    frame: Frame
+    result: FrameResult
+    features: ImageFeatures | None
+    is_retry: bool = False
+
+
+class AppearanceUpdates:
+    """The update that is due after the latest frame.
+
+    Attributes:
+        due: the frame. None if no update is due.
+        failures: number of failed updates.
+    """
+
+    def __init__(self) -> None:
+        self.due: FinishedFrame | None = None
+        self.failures = 0
+        self._last_error = ""
+
+    def run(self, state: SessionState, options: SessionOptions, history: FrameHistory | None) -> SessionState:
+        """Return the state after the update that is due, and add its frame to the history.
+
+        A failure is logged and counted. The next call repeats a failed update of appearances once.
+        """
+        due, self.due = self.due, None
+        if due is None:
+            return state
+        try:
+            state = updated_appearance(state, due.frame, due.result, options)
+        except Exception as error:  # the result of the frame stays valid
+            self._record(error)
+            self.due = None if due.is_retry else replace(due, is_retry=True)
+            return state
+        try:
+            if history is not None:
+                history.add(due.frame, due.result, due.features)
+        except Exception as error:
+            self._record(error)
+        return state
+
+    def _record(self, error: Exception) -> None:
+        self.failures += 1
+        message = f"{type(error).__name__}: {error}"
+        if message != self._last_error:
+            log.exception("the update of the appearance models or of the history failed")
+        self._last_error = message
+
+
+def updated_appearance(state: SessionState, frame: Frame, result: FrameResult, options: SessionOptions) -> SessionState:
+    """Return the state with the appearances, colors and positions of the objects on a finished frame.
+
+    Args:
+        state: the state after the frame.
+        frame: the frame.
+        result: its result.
+        options: options of the session.
+    """
+    tracks = [track for track in result.tracks if track.id in state.tracks and track.box is not None]
+    states = state.tracks
+    if options.resolve_crossings:
+        states = update_models(states, state.crossings, tracks, frame.color, result.index, state.scene.exposure)
+    return replace(state, tracks=update_appearance(states, tracks, frame.color, options))

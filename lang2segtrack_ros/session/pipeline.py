@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""One frame as a pipeline: catch up, encode, propagate, run the stages, encode memory. It computes everything and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.pending_detection import CachedFrame, PendingDetection
+from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionResult, run_detection
+from lang2segtrack_ros.history.frame_history import step_ns
+from lang2segtrack_ros.identity.confirmation import unconfirmed_labels
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.session.actions import Action, Correct, Spawn, apply_actions
+from lang2segtrack_ros.session.catch_up import CaughtUp
+from lang2segtrack_ros.session.context import FrameContext
+from lang2segtrack_ros.session.options import SessionOptions
+from lang2segtrack_ros.session.stages.apply_prompts import apply_prompts
+from lang2segtrack_ros.session.stages.associate import associate
+from lang2segtrack_ros.session.stages.finish import finish
+from lang2segtrack_ros.session.stages.resolve_crossings import resolve_crossings
+from lang2segtrack_ros.session.stages.verify import verify
+from lang2segtrack_ros.session.state import SessionState
+from lang2segtrack_ros.tracking.open_frame import ImageInfo, OpenFrame
+from lang2segtrack_ros.tracking.tracker import FrameUpdate, Tracker
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompt_handle import PromptStatus
+from lang2segtrack_ros.types.results import FrameResult
+
+Stage = Callable[[SessionState, FrameContext], "tuple[SessionState, list[Action]]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """The parts of a session that a frame only reads.
+
+    Attributes:
+        tracker: tracker with the memories of the objects.
+        detector: detector for text prompts. None refuses them.
+        options: options of the session.
+        detects_inline: True runs the detector inside the frame, False only makes requests.
+        detector_idle: True if the detector takes a request.
+    """
+
+    tracker: Tracker
+    detector: Detector | None
+    options: SessionOptions
+    detects_inline: bool
+    detector_idle: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ComputedFrame:
+    """A frame that is computed and not yet written.
+
+    Attributes:
+        state: state of the session after the frame.
+        update: memories of the tracker after the frame.
+        result: the result.
+        features: the encoded image.
+        request: request for the detector thread. None if no detection is due.
+        detection: result of a detection inside the frame. None without one.
+    """
+
+    state: SessionState
+    update: FrameUpdate
+    result: FrameResult
+    features: ImageFeatures
+    request: DetectionRequest | None
+    detection: DetectionResult | None
+
+
+def compute_frame(state: SessionState, engine: Engine, frame: Frame) -> ComputedFrame:
+    """Compute a frame. Nothing changes except in the returned value.
+
+    Args:
+        state: state of the session before the frame.
+        engine: tracker, detector and options.
+        frame: the frame.
+    """
+    tracker, index = engine.tracker, state.frame_index
+    late = CaughtUp(state, tracker, engine.options)
+    state = late.state
+    features = tracker.encode(frame)
+    opened = tracker.open(ImageInfo(features, frame.height, frame.width, index), late.rows)
+    if state.pending is not None:
+        state = replace(state, pending=state.pending.with_frame(CachedFrame(index, features, frame.height, frame.width)))
+    elapsed_ns = step_ns(state.last.stamp_ns, frame.stamp_ns) if state.last is not None else 0
+    context = FrameContext(index, frame.color, elapsed_ns, tuple(opened.tracks(state.labels)), engine.options, opened)
+    run = _Stages(state, context, opened, set(late.removed), set(late.started))
+    run.stage(verify)
+    run.stage(apply_prompts)
+    run.state, request = _next_request(run.state, engine, frame)
+    detection = run_detection(engine.detector, request) if request is not None and engine.detects_inline and engine.detector else None
+    if detection is not None and detection.error is None:
+        run.context = replace(run.context, detection=detection)
+    run.stage(associate)
+    run.stage(resolve_crossings)
+    arrived = len(detection.detections) if detection is not None and detection.error is None else late.detections
+    state, result = finish(run.state, run.context, run.removed, run.started, frame.stamp_ns, arrived)
+    update = tracker.compute(opened, {*opened.ids} - {*state.tracks})
+    if request is not None and detection is None:
+        tracks = tuple(track for track in result.tracks if track.id in opened.ids)
+        cached = CachedFrame(index, features, frame.height, frame.width)
+        state = replace(state, pending=PendingDetection(request, tracks, (cached,)))
+    return ComputedFrame(state, update, result, features, request if detection is None else None, detection)
+
+
+@dataclass
+class _Stages:
+    """The stages of one frame, up to the present one.
+
+    Attributes:
+        state: the state after the stages.
+        context: view of the frame after the stages.
+        opened: the open frame, on which the actions are carried out.
+        removed: ids of objects that an action ends.
+        started: ids of objects that a detection started.
+    """
+
+    state: SessionState
+    context: FrameContext
+    opened: OpenFrame
+    removed: set[int]
+    started: set[int]
+
+    def stage(self, stage: Stage) -> None:
+        """Run one stage and carry out its actions."""
+        self.state, actions = stage(self.state, self.context)
+        if not actions:
+            return
+        self.removed |= apply_actions(self.opened, actions)
+        changed = {action.track_id for action in actions if isinstance(action, (Spawn, Correct))}
+        if stage is apply_prompts:
+            self.context = replace(self.context, prompted=frozenset(changed))
+        else:
+            self.started |= {action.track_id for action in actions if isinstance(action, Spawn)}
+        self.context = replace(self.context, tracks=tuple(self.opened.tracks(self.state.labels)))
+
+
+def _next_request(state: SessionState, engine: Engine, frame: Frame) -> tuple[SessionState, DetectionRequest | None]:
+    """Return the detection request that is due on this frame, and the state in which its prompts are DETECTING."""
+    schedule = state.schedule.after_frame()
+    state = replace(state, schedule=schedule)
+    if engine.detector is None or not engine.detector_idle or state.pending is not None:
+        return state, None
+    waiting = [entry.handle for entry in state.prompts.with_status(PromptStatus.QUEUED) if entry.is_text]
+    schedule, query = schedule.next_query(engine.detector, waiting, engine.options.detect_every, unconfirmed_labels(state.tracks))
+    if query is None:
+        return state, None
+    prompts = state.prompts.marked(query.handles, PromptStatus.DETECTING)
+    request = DetectionRequest(state.frame_index, frame.color, tuple(query.thresholds), tuple(query.thresholds.values()))
+    return replace(state, schedule=schedule, prompts=prompts), request

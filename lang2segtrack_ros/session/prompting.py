@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Acceptance and refusal of prompts between two frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lang2segtrack_ros.detection.detector import Detector, vocabulary_notes
+from lang2segtrack_ros.session.state import SessionState
+from lang2segtrack_ros.types.prompt_handle import PromptHandle
+from lang2segtrack_ros.types.prompts import Prompt, PromptError, TextPrompt
+
+MAX_WAITING = 256
+"""Maximum number of prompts that wait for a frame or for the detector."""
+
+
+def with_prompt(
+    state: SessionState, prompt: Prompt, replace_prompt_id: int, detector: Detector | None
+) -> tuple[SessionState, PromptHandle]:
+    """Return the state with a queued prompt, and the handle of its outcome.
+
+    Args:
+        state: the state.
+        prompt: the prompt.
+        replace_prompt_id: id of a continuous text prompt that this continuous text prompt replaces. 0 replaces none.
+        detector: the detector. None refuses text prompts.
+
+    Raises:
+        PromptError: see `Session.prompt`.
+    """
+    if len(state.prompts) >= MAX_WAITING:
+        raise PromptError(f"{MAX_WAITING} prompts already wait for an image: try again after the next images")
+    if replace_prompt_id and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):
+        raise PromptError("only a continuous text prompt can replace another one: use mode continuous, or add the prompt as a new one")
+    if not isinstance(prompt, TextPrompt):
+        handle = PromptHandle(prompt)
+    elif detector is None:
+        raise PromptError("there is no detector for text prompts: load a detector, or use box, point or mask prompts")
+    else:
+        handle = PromptHandle(prompt, notes=tuple(vocabulary_notes(detector, prompt.phrases)))
+        if prompt.mode == "continuous":
+            schedule, handle.prompt_id = state.schedule.added(prompt, replace_prompt_id)
+            state = _refused(
+                replace(state, schedule=schedule), handle.prompt_id, "another text prompt replaced this one before its first detection"
+            )
+    return replace(state, prompts=state.prompts.added(handle)), handle
+
+
+def without_text(state: SessionState, prompt_id: int) -> SessionState:
+    """Return the state without a continuous text prompt.
+
+    Args:
+        state: the state.
+        prompt_id: id of the prompt.
+
+    Raises:
+        PromptError: no prompt has this id.
+    """
+    state = replace(state, schedule=state.schedule.removed(prompt_id))
+    return _refused(state, prompt_id, "the text prompt was removed before its first detection")
+
+
+def _refused(state: SessionState, prompt_id: int, reason: str) -> SessionState:
+    """Refuse all prompts that wait for the first detection of a removed or replaced text prompt."""
+    return replace(state, prompts=state.prompts.refused(reason, lambda entry: entry.handle.prompt_id == prompt_id))

@@ -1,0 +1,271 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 3: associate detections with tracks, and answer text prompts.
+
+* Return. A detection without a visible track is an absent object of its label if their appearances are similar. Several detections are
+  assigned jointly.
+* Drift. A track is reinitialized on its detection, under its id, when its box fits the detection badly twice in a row. Once is enough
+  for an uncertain remnant, and for a mask that has grown over its neighbors.
+* Crossings. Two detections of one label, apart from each other, resolve a crossing of two objects of this label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from lang2segtrack_ros.detection.detector import Detection
+from lang2segtrack_ros.detection.worker import DetectionResult
+from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
+from lang2segtrack_ros.identity.association import SAME_LABEL_IOU, box_iou, find_duplicate, match_detections, reidentify
+from lang2segtrack_ros.identity.confirmation import count_hits
+from lang2segtrack_ros.identity.crossings import resolve, unresolved_pairs
+from lang2segtrack_ros.identity.region import Region
+from lang2segtrack_ros.identity.track_state import Origin, Pair
+from lang2segtrack_ros.session.actions import Action, Reidentify, Reinitialize, Remove, Spawn
+from lang2segtrack_ros.session.context import FrameContext
+from lang2segtrack_ros.session.stages.apply_prompts import check_capacity
+from lang2segtrack_ros.session.state import SessionState
+from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
+from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
+from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.results import Track
+
+BOX_MARGIN = 0.15
+"""Margin around a detection's box, as a ratio of its size. Mask pixels beyond it belong to a neighbor."""
+_LOOSE_IOU = 0.6  # a detection and the box of its track fit loosely below this IoU
+
+
+def associate(state: SessionState, context: FrameContext) -> tuple[SessionState, list[Action]]:
+    """Associate the detections on a frame. Without detections, the stage changes nothing."""
+    if context.detection is None:
+        return state, []
+    association = Association(state, context, context.detection)
+    association.run()
+    return association.state, association.actions
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A detection without a track: a new object, or an absent one that returns."""
+
+    index: int
+    predicted: PromptPrediction
+    appearance: Appearance | None
+
+
+@dataclass
+class Association:
+    """The association of the detections of one frame. The frame may be earlier than the present.
+
+    Attributes:
+        state: the present state. The association changes it step by step.
+        context: view of the frame of the detections.
+        result: the detections.
+        actions: the actions on the frame.
+        found: track id by detection index.
+        matched: track id by detection index, for detections on the box of a visible track.
+        corrected: ids of tracks that had moved to another object in a crossing.
+        errors: reasons for which detections started no object.
+    """
+
+    state: SessionState
+    context: FrameContext
+    result: DetectionResult
+    actions: list[Action] = field(default_factory=list)
+    found: dict[int, int] = field(default_factory=dict)
+    matched: dict[int, int] = field(default_factory=dict)
+    corrected: set[int] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Associate all detections, and answer the prompts that wait for them."""
+        tracks = self.context.tracks
+        areas = {key: track.detected_area for key, track in self.state.tracks.items() if track.detected_area is not None}
+        self.matched, new = match_detections(self.result.detections, tracks, areas)
+        new = self._resolve_crossings(new)
+        self.found = {index: key for index, key in self.matched.items() if key in self.state.tracks}
+        crossing_ids = {track_id for pair in self._same_label_pairs() for track_id in pair}
+        unresolved = [track for track in tracks if track.id in crossing_ids]
+        # A detection that touches an unresolved object may be either object of the pair, and their masks are not reliable.
+        candidates = self._candidates([i for i in new if not _touches(self.result.detections[i], unresolved)])
+        absent = [track.id for track in tracks if track.box is None and track.id in self.state.tracks and track.id not in crossing_ids]
+        self._accept(candidates, absent)
+        for index, track_id in self.matched.items():
+            self._correct_drift(self.result.detections[index], track_id, crossing_ids)
+        self._count_hits()
+        self._answer_prompts()
+
+    def _same_label_pairs(self) -> list[Pair]:
+        """Return the pairs of objects with the same label in unresolved crossings."""
+        labels = self._labels()
+        return [(one, other) for one, other in unresolved_pairs(self.state.crossings) if one in labels and labels[one] == labels.get(other)]
+
+    def _labels(self) -> Mapping[int, str]:
+        """Return the labels of the tracks on the image by id."""
+        return {track.id: track.label for track in self.context.tracks}
+
+    def _resolve_crossings(self, new: list[int]) -> list[int]:
+        """Resolve crossings of objects that two detections show apart. Return the detections that still have no track."""
+        labels = self._labels()
+        for pair in self._same_label_pairs():
+            same_label = [i for i, item in enumerate(self.result.detections) if item.label == labels[pair[0]]]
+            indices = [i for i in same_label if i in new or self.matched.get(i) in pair]
+            boxes = np.array([self.result.detections[i].box for i in indices], float)
+            if len(indices) != 2 or box_iou(boxes[:1], boxes[1:])[0, 0] > 0:
+                continue
+            predicted = [self._predict(BoxPrompt(self.result.detections[i].box, labels[pair[0]])) for i in indices]
+            parts = [Region.of(self.context.masks.mask_of(item)) for item in predicted if item is not None]
+            self._assign_parts(pair, indices, [item for item in predicted if item], [part for part in parts if part is not None])
+            new = [i for i in new if i not in self.matched]
+        return new
+
+    def _assign_parts(self, pair: Pair, indices: list[int], predicted: list[PromptPrediction], parts: list[Region]) -> None:
+        """Assign two detections to the objects of a crossing, unless the image is older than the crossing."""
+        if len(parts) != len(pair) or self.context.index <= self.state.crossings[pair].first_frame:
+            return
+        assignments = resolve(pair, parts, self.state.tracks, self.context.tracks, self.result.request.color, self.context.index)
+        if assignments is None:
+            return
+        for assignment in assignments:
+            self.matched[indices[assignment.part]] = assignment.track_id
+            if not assignment.fits:
+                self._reinitialize(assignment.track_id, predicted[assignment.part])
+                self.corrected.add(assignment.track_id)
+        self.state = close_crossing(self.state, pair, sum(not assignment.fits for assignment in assignments))
+
+    def _candidates(self, indices: list[int]) -> list[_Candidate]:
+        """Predict the masks of detections without a track. Detections whose mask is that of a track go to `found` instead."""
+        candidates: list[_Candidate] = []
+        masks = {key: track.mask for key, track in self.context.visible.items()}
+        for index in indices:
+            detection = self.result.detections[index]
+            try:
+                predicted = self.context.masks.predict(BoxPrompt(detection.box, detection.label))
+            except (PromptError, TrackerError) as error:
+                self.errors.append(str(error))
+                continue
+            duplicate = find_duplicate(self.context.masks.mask_of(predicted), masks)
+            if duplicate is None:
+                clipped = self.context.masks.clip_to_box(predicted, BOX_MARGIN)
+                appearance = appearance_of(self.result.request.color, self.context.masks.mask_of(clipped))
+                candidates.append(_Candidate(index, clipped, appearance))
+            elif duplicate in self.state.tracks:  # else the track was removed since this image
+                self.found[index] = duplicate
+        return candidates
+
+    def _accept(self, candidates: list[_Candidate], absent: list[int]) -> None:
+        """Continue an absent object for each candidate that resembles it, and start an object for each other candidate."""
+        detections = self.result.detections
+        known = [(self.state.tracks[key].label, self.state.tracks[key].appearance) for key in absent]
+        appearances = [(detections[candidate.index].label, candidate.appearance) for candidate in candidates]
+        returned = reidentify(appearances, known, self.context.options.reid_threshold)
+        self.state = replace(self.state, counters=self.state.counters.plus(tracks_reidentified=len(returned)))
+        for position, candidate in enumerate(candidates):
+            if position in returned:
+                track_id = absent[returned[position]]
+                self.actions.append(Reidentify(track_id, candidate.predicted))
+                self.state = self.state.with_track(self.state.tracks[track_id].verified())
+            else:
+                try:
+                    check_capacity(self.state, self.context)
+                except TrackerError as error:
+                    self.errors.append(str(error))
+                    continue
+                label, confirmed = detections[candidate.index].label, self.context.options.min_hits <= 1
+                self.state, track_id = self.state.spawned(label, Origin.DETECTION, confirmed)
+                self.actions.append(Spawn(track_id, candidate.predicted))
+            self.found[candidate.index] = track_id
+
+    def _correct_drift(self, detection: Detection, track_id: int, crossing_ids: Collection[int]) -> None:
+        """Reinitialize a track that has drifted from its detection.
+
+        Objects in `crossing_ids` are skipped, because the box may be that of the other object. So are objects that a prompt has corrected
+        on this frame.
+        """
+        track, state = self.context.visible.get(track_id), self.state.tracks.get(track_id)
+        if track is None or state is None or detection.label != track.label:
+            return
+        if track_id in crossing_ids or track_id in self.corrected or track_id in self.context.prompted:
+            return
+        iou = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
+        loose_fits = state.loose_fits + 1 if iou < _LOOSE_IOU else 0
+        drifted = iou < SAME_LABEL_IOU or loose_fits >= 2  # a remnant, an overgrown mask, or a lasting loose fit
+        self.state = self.state.with_track(replace(state, loose_fits=0 if loose_fits >= 2 else loose_fits))
+        if drifted:
+            predicted = self._predict(BoxPrompt(detection.box, detection.label))
+            if predicted is not None:
+                self._reinitialize(track_id, predicted)
+
+    def _reinitialize(self, track_id: int, predicted: PromptPrediction) -> None:
+        self.actions.append(Reinitialize(track_id, predicted))
+        self.state = self.state.with_track(self.state.tracks[track_id].verified())
+
+    def _count_hits(self) -> None:
+        """Count hits and misses, and record the areas of the detections."""
+        detections, phrases = self.result.detections, self.result.request.phrases
+        for index, track_id in self.found.items():
+            track, detection = self.state.tracks[track_id], detections[index]
+            if track.label == detection.label:
+                x_min, y_min, x_max, y_max = detection.box
+                self.state = self.state.with_track(replace(track, detected_area=(x_max - x_min) * (y_max - y_min)))
+        hit = set(self.found.values())
+        tracks, false_alarms = count_hits(self.state.tracks, hit, self.context.tracks, phrases, self.context.options)
+        self.state = replace(self.state, tracks=tracks, counters=self.state.counters.plus(false_alarms=len(false_alarms)))
+        self.actions += [Remove(track_id) for track_id in false_alarms]
+
+    def _answer_prompts(self) -> None:
+        """Give the text prompts that wait for this detection their outcomes."""
+        outcomes = {}
+        for entry in self.state.prompts.with_status(PromptStatus.DETECTING):
+            outcome = outcomes[entry.handle] = self._outcome(entry.handle)
+            if isinstance(entry.handle.prompt, TextPrompt) and entry.handle.prompt.mode == "once":
+                for track_id in outcome.track_ids:  # the only detection of this prompt confirms its objects
+                    track = self.state.tracks[track_id]
+                    self.state = self.state.with_track(replace(track, confirmed=True, origin=Origin.PROMPT))
+        self.state = replace(self.state, prompts=self.state.prompts.applied(outcomes))
+
+    def _outcome(self, handle: PromptHandle) -> PromptOutcome:
+        """Return the outcome of a text prompt: its tracks, or an error if it has none because of one."""
+        assert isinstance(handle.prompt, TextPrompt)
+        phrases = handle.prompt.phrases
+        own = {
+            self.found[index]: item.label
+            for index, item in enumerate(self.result.detections)
+            if item.label in phrases and index in self.found
+        }
+        missing = [phrase for phrase in phrases if phrase not in own.values()]
+        suffix = "; detection continues" if handle.prompt.mode == "continuous" else ""
+        notes = (f"not found on this image: {', '.join(missing)}{suffix}",) if missing else ()
+        labels = self._labels()
+        error = self.errors[-1] if self.errors and not own else ""
+        return PromptOutcome(tuple(own), tuple(labels.get(track_id, label) for track_id, label in own.items()), error, notes)
+
+    def _predict(self, prompt: BoxPrompt) -> PromptPrediction | None:
+        """Predict the mask of a detection's box; if the network predicts none, count this and return None."""
+        try:
+            return self.context.masks.clip_to_box(self.context.masks.predict(prompt), BOX_MARGIN)
+        except (PromptError, TrackerError):
+            self.state = replace(self.state, counters=self.state.counters.plus(predictions_refused=1))
+            return None
+
+
+def close_crossing(state: SessionState, pair: Pair, corrected: int) -> SessionState:
+    """Return the state after a crossing is resolved.
+
+    Args:
+        state: the state.
+        pair: ids of the objects.
+        corrected: number of tracks that were reinitialized.
+    """
+    crossings = {key: crossing for key, crossing in state.crossings.items() if key != pair}
+    counters = state.counters.plus(crossings_resolved=1, tracks_corrected_after_crossings=corrected)
+    return replace(state, crossings=crossings, counters=counters)
+
+
+def _touches(detection: Detection, tracks: Collection[Track]) -> bool:
+    """Return True if a detection's box overlaps the box of a track with the same label."""
+    boxes = [track.box for track in tracks if track.box is not None and track.label == detection.label]
+    return bool(boxes) and bool((box_iou(np.array([detection.box]), np.array(boxes)) > 0).any())

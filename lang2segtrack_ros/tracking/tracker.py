@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The tracker: masks of all objects from their memories, frame by frame.
+
+A frame has three phases. `Tracker.open` predicts a mask for every object on the encoded image. `OpenFrame` takes prompts and other
+changes of masks. `Tracker.compute` encodes the memories of the frame, and `Tracker.apply` writes them. Only `apply` changes the tracker,
+and it only copies, so an exception leaves the tracker unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+
+import cv2
+import torch
+from torch import Tensor
+
+from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, concatenate
+from lang2segtrack_ros.tracking.bank_storage import BankStorage, StoragePlan, TrackRows
+from lang2segtrack_ros.tracking.depth_gate import update_distances
+from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank, StagedBank
+from lang2segtrack_ros.tracking.open_frame import ImageInfo, OpenFrame
+from lang2segtrack_ros.tracking.policies.base import Policy
+from lang2segtrack_ros.tracking.policies.registry import make_policy
+from lang2segtrack_ros.tracking.predictor import Predictor
+from lang2segtrack_ros.types.frame import Frame
+
+LogitsHook = Callable[[Sequence[int], Tensor], None]
+
+
+@dataclass(frozen=True)
+class FrameUpdate:
+    """The computed effect of one frame on a tracker; see `Tracker.compute`.
+
+    Attributes:
+        rows: the objects after the frame.
+        plan: the writes of their memories.
+        low_res_logits: [N, h, w] mask logits on this frame. None without objects.
+    """
+
+    rows: TrackRows
+    plan: StoragePlan
+    low_res_logits: Tensor | None = None
+
+
+class Tracker:
+    """SAM 2 tracker of many objects on an endless stream. Its memory use depends only on the number of objects.
+
+    All state is kept for each object separately, so objects do not influence each other. The batch of a frame changes results only by
+    rounding.
+
+    Args:
+        segmenter: the network.
+        policy: name of a memory policy, such as "sam2" or "samurai", or a `policies.base.Policy`.
+        min_region_ratio: minimum area of a region of a mask relative to its largest region, see `small_regions`. Smaller regions are
+            removed from results. Set to 0 to keep the masks of the network.
+
+    Attributes:
+        on_logits: debug hook, called for each written frame with the ids of the objects and their mask logits [N, h, w].
+    """
+
+    def __init__(self, segmenter: Sam2Segmenter, policy: str | Policy = "samurai", min_region_ratio: float = 0.0) -> None:
+        self.segmenter = segmenter
+        self.policy = make_policy(policy)
+        self.min_region_ratio = min_region_ratio
+        self.on_logits: LogitsHook | None = None
+        self.predictor = Predictor(segmenter, self.policy)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove all objects."""
+        self._storage = BankStorage(self._allocate, self._allocate(0))
+        self.rows = TrackRows((), (), self._storage.buffers)
+
+    def _allocate(self, count: int) -> MemoryBank:
+        segmenter = self.segmenter
+        return MemoryBank.empty(
+            count,
+            tokens=segmenter.feature_size * segmenter.feature_size,
+            memory_dim=segmenter.memory_dim,
+            hidden_dim=segmenter.hidden_dim,
+            num_pointers=segmenter.num_pointers,
+            device=segmenter.device,
+            memory_dtype=segmenter.memory_dtype,
+            compute_dtype=segmenter.compute_dtype,
+        )
+
+    @property
+    def ids(self) -> list[int]:
+        """Return the ids of the tracked objects, in the order of the rows of `bank`."""
+        return list(self.rows.ids)
+
+    @property
+    def bank(self) -> MemoryBank:
+        """Return the memories of the tracked objects."""
+        return self.rows.bank
+
+    @torch.inference_mode()
+    def remove_objects(self, track_ids: Collection[int]) -> None:
+        """Remove objects between two frames."""
+        self.apply(self._update(self.rows.without(set(track_ids))))
+
+    @torch.inference_mode()
+    def encode(self, frame: Frame) -> ImageFeatures:
+        """Run the image encoder on a frame. The result includes the depth if the policy uses it."""
+        features = self.segmenter.encode(self.segmenter.preprocess(frame.color))
+        if frame.depth is None or not self.policy.uses_depth:
+            return features
+        size = (self.segmenter.mask_size, self.segmenter.mask_size)
+        depth = cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST)
+        return replace(features, depth=torch.from_numpy(depth).to(self.segmenter.device))
+
+    @torch.inference_mode()
+    def open(self, image: ImageInfo, rows: TrackRows | None = None) -> OpenFrame:
+        """Predict the masks of all objects on an encoded image. The tracker stays unchanged.
+
+        Args:
+            image: the encoded image.
+            rows: the objects. None takes those of the tracker.
+        """
+        rows = self.rows if rows is None else rows
+        readout = None
+        if rows.ids:
+            readout = self.predictor.read_memory(image.features, rows.bank, image.index, max(rows.prompt_counts))
+        new_bank = self._allocate(1)
+        new_bank.first_frame += image.index
+        return OpenFrame(self.predictor, image, rows, readout, new_bank, self.min_region_ratio)
+
+    def fork(self) -> Tracker:
+        """Return a tracker of the same network without objects, to catch up objects before this tracker takes them over."""
+        return Tracker(self.segmenter, self.policy, self.min_region_ratio)
+
+    def with_segmenter(self, segmenter: Sam2Segmenter) -> Tracker:
+        """Return a tracker of the same objects for another batch limit or image size. Memories are rescaled to the image size."""
+        other = copy(self)
+        other.segmenter, other.predictor = segmenter, Predictor(segmenter, self.policy)
+        if segmenter.feature_size != self.segmenter.feature_size:
+            bank = self.bank.resized(self.segmenter.feature_size, segmenter.feature_size)
+            other._storage = BankStorage(other._allocate, other._allocate(0))
+            other.apply(other._update(replace(self.rows, bank=bank)))
+        return other
+
+    @torch.inference_mode()
+    def compute(self, opened: OpenFrame, removed: Collection[int] = ()) -> FrameUpdate:
+        """Compute the memories of an open frame. The tracker stays unchanged.
+
+        Args:
+            opened: the open frame.
+            removed: ids of objects that end on this frame.
+        """
+        ids, prediction = opened.ids, opened.prediction()
+        kept = [row for row, track_id in enumerate(ids) if track_id not in removed]
+        if prediction is None or not kept:
+            return self._update(TrackRows((), (), self._allocate(0)))
+        if len(kept) < len(ids):
+            prediction = prediction.select(torch.tensor(kept, device=prediction.iou.device))
+            ids = [ids[row] for row in kept]
+        bank = self._bank_of(opened, ids)
+        device = prediction.iou.device
+        from_prompt = torch.zeros_like(prediction.visible)
+        if opened.prompted:
+            from_prompt = torch.tensor([track_id in opened.prompted for track_id in ids], device=device)
+        memories = self._encode_memories(opened.image.features, prediction, from_prompt)
+        is_finite = prediction.is_finite & memories.isfinite().flatten(1).all(1)
+        staged = bank.staged()
+        self._stage_tracked(staged, opened, ids, prediction, memories, is_finite & ~from_prompt, is_finite)
+        counts = self._stage_prompted(staged, opened, ids, prediction, memories)
+        staged.frames_unseen = prediction.count_frames_unseen(staged.frames_unseen)
+        if opened.image.features.depth is not None:
+            staged.distance = update_distances(opened.image.features.depth, prediction.low_res_logits, staged.distance)
+        staged.record_areas((prediction.low_res_logits > 0).flatten(1).sum(1).float())
+        return self._update(TrackRows(tuple(ids), counts, staged), prediction.low_res_logits)
+
+    @torch.inference_mode()
+    def apply(self, update: FrameUpdate) -> None:
+        """Write a computed frame. After the debug hook, the method only copies, so it does not fail."""
+        if self.on_logits is not None and update.low_res_logits is not None:
+            self.on_logits(update.rows.ids, update.low_res_logits)
+        for write in update.plan.writes:
+            write()
+        self._storage, self.rows = update.plan.storage, update.rows
+
+    def _update(self, rows: TrackRows, low_res_logits: Tensor | None = None) -> FrameUpdate:
+        """Plan to store the objects `rows`."""
+        plan = self._storage.plan(rows.bank)
+        return FrameUpdate(replace(rows, bank=plan.bank), plan, low_res_logits)
+
+    def _bank_of(self, opened: OpenFrame, ids: Sequence[int]) -> MemoryBank:
+        """Return the memories of objects before this frame: the bank itself, or a copy if objects start or end on this frame."""
+        if tuple(ids) == opened.rows.ids and not opened.fresh:
+            return opened.rows.bank
+        banks = [opened.rows.bank]
+        rows = {track_id: row for row, track_id in enumerate(opened.rows.ids)}
+        for track_id in opened.fresh:
+            rows[track_id] = len(opened.rows.ids) + len(banks) - 1
+            banks.append(opened.prompted[track_id].bank)
+        return MemoryBank.join(banks).select([rows[track_id] for track_id in ids])
+
+    def _encode_memories(self, features: ImageFeatures, prediction: MaskPrediction, from_prompt: Tensor) -> Tensor:
+        """Encode the masks of all objects as spatial memories [N, HW, 64], batch by batch."""
+        encoded = []
+        for batch, rows in self.segmenter.batches(len(prediction.iou)):
+            memories = self.segmenter.encode_memory(
+                features, prediction.low_res_logits[rows], prediction.object_score[rows], from_prompt[rows]
+            )
+            encoded.append(memories[: batch.stop - batch.start])
+        return concatenate(encoded)
+
+    @staticmethod
+    def _stage_tracked(
+        staged: StagedBank,
+        opened: OpenFrame,
+        ids: Sequence[int],
+        prediction: MaskPrediction,
+        memories: Tensor,
+        tracked: Tensor,
+        is_finite: Tensor,
+    ) -> None:
+        """Stage the memories and the motion model of the objects that were predicted from memory."""
+        if opened.readout is None:
+            return
+        known = opened.rows.ids
+        choice = opened.readout.choice
+        if tuple(ids) != known:  # rows of new objects repeat any row; nothing is written for them
+            choice = choice.select(torch.tensor([known.index(i) if i in known else 0 for i in ids], device=memories.device))
+        if opened.fresh:
+            is_finite = is_finite & ~torch.tensor([track_id in opened.fresh for track_id in ids], device=memories.device)
+        staged.write_tracked(opened.image.index, memories, choice.passed, prediction.pointers, tracked)
+        if choice.anchor is not None:
+            staged.write_anchor(opened.image.index, memories, choice.anchor & tracked)
+        staged.write_motion(choice.state, choice.has_filter, choice.stable, is_finite)
+
+    @staticmethod
+    def _stage_prompted(
+        staged: StagedBank, opened: OpenFrame, ids: Sequence[int], prediction: MaskPrediction, memories: Tensor
+    ) -> tuple[int, ...]:
+        """Stage the memories of the prompted objects, and return the number of prompts of each object."""
+        counts = dict(zip(opened.rows.ids, opened.rows.prompt_counts)) | dict.fromkeys(opened.fresh, 0)
+        for row, track_id in enumerate(ids):
+            if track_id not in opened.prompted:
+                continue
+            count = counts[track_id]
+            slot = count if count < MAX_PROMPTED else 1 + (count - 1) % (MAX_PROMPTED - 1)  # the first prompt is never overwritten
+            staged.write_prompted(row, slot, opened.image.index, memories[row], prediction.pointers[row])
+            counts[track_id] = count + 1
+            if track_id not in opened.fresh:
+                staged.stable[row] = 0  # the motion model restarts, because the prompt gives the position
+        return tuple(counts[track_id] for track_id in ids)

@@ -1,0 +1,349 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The third stage gives detections to tracks, starts and returns objects, and answers text prompts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lang2segtrack_ros.detection.detector import Detection
+from lang2segtrack_ros.identity.appearance import appearance_of
+from lang2segtrack_ros.identity.crossings import Crossing
+from lang2segtrack_ros.identity.track_state import Origin, Verification
+from lang2segtrack_ros.session.actions import Reidentify, Reinitialize, Spawn
+from lang2segtrack_ros.session.context import FrameContext
+from lang2segtrack_ros.session.options import SessionOptions
+from lang2segtrack_ros.session.stages.associate import associate
+from lang2segtrack_ros.session.state import SessionState
+from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
+from lang2segtrack_ros.types.prompts import TextPrompt
+from test.identity.synthetic import BLUE, RED, appearance, detected, picture, prompted
+from test.session.stages.builders import (
+    RectanglePredictor,
+    boxed,
+    context_of,
+    detection_of,
+    modeled,
+    outcomes,
+    queue_of,
+    rectangle,
+    state_of,
+    summary,
+)
+
+BOX = (60.0, 5.0, 90.0, 35.0)
+FAR = (5.0, 5.0, 25.0, 25.0)
+CIRCLE = Detection("red circle", 0.9, BOX)
+TEXT = TextPrompt("red circle.")
+
+
+def detecting(*prompts: TextPrompt | PromptHandle) -> SessionState:
+    """Return a state without objects, whose prompts wait for the detection."""
+    return state_of(prompts=queue_of(*prompts, status=PromptStatus.DETECTING))
+
+
+def test_frame_without_detections_changes_nothing() -> None:
+    state = detecting(TEXT)
+    assert associate(state, context_of()) == (state, [])
+
+
+def test_detection_without_a_track_starts_a_tentative_object() -> None:
+    state, actions = associate(state_of(), detection_of(context_of(), CIRCLE))
+    assert summary(actions) == [("Spawn", 1)]
+    track = state.tracks[1]
+    assert (track.label, track.origin, track.confirmed, track.hits) == ("red circle", Origin.DETECTION, False, 1)
+    assert track.detected_area == 30 * 30
+    assert state.next_track_id == 2
+
+
+def test_min_hits_of_one_confirms_an_object_immediately() -> None:
+    state, _ = associate(state_of(), detection_of(context_of(options=SessionOptions(min_hits=1)), CIRCLE))
+    assert state.tracks[1].confirmed
+
+
+def test_mask_of_a_new_object_is_clipped_to_its_box() -> None:
+    """Pixels far beyond the box belong to a neighbor."""
+    masks = RectanglePredictor(grown=[BOX])
+    _, (action,) = associate(state_of(), detection_of(context_of(masks=masks), CIRCLE))
+    assert isinstance(action, Spawn)
+    assert masks.mask_of(action.predicted).any(0).nonzero()[0].max() < 90 + 0.15 * 30
+
+
+def test_detection_on_a_track_is_a_hit() -> None:
+    before = state_of(replace(detected(1), misses=2, verification=Verification.NEEDS_REID))
+    state, actions = associate(before, detection_of(context_of(boxed(1, (62, 5, 92, 35))), CIRCLE))
+    assert actions == []
+    track = state.tracks[1]
+    assert (track.hits, track.misses, track.confirmed, track.verification) == (2, 0, True, Verification.VERIFIED)
+    assert track.detected_area == 900.0
+
+
+def test_detection_with_another_name_is_a_hit_but_gives_no_area() -> None:
+    """The box of a lid on a cup is not that of the cup."""
+    before = state_of(replace(detected(1), detected_area=100.0))
+    context = detection_of(context_of(boxed(1, BOX)), Detection("lid", 0.9, BOX), phrases=("red circle", "lid"))
+    state, actions = associate(before, context)
+    assert actions == []
+    assert (state.tracks[1].hits, state.tracks[1].detected_area) == (2, 100.0)
+
+
+def test_detection_whose_mask_is_that_of_a_track_starts_no_object() -> None:
+    """The box of the detection fits no track, but its mask does: the box of a remnant, or of a thin object."""
+    track = boxed(1, (60, 5, 90, 35), "lid")
+    context = detection_of(context_of(track), Detection("red circle", 0.9, (60, 5, 82, 35)), phrases=("red circle", "lid"))
+    state, actions = associate(state_of(detected(1, "lid", confirmed=True)), context)
+    assert actions == []
+    assert list(state.tracks) == [1]
+    assert state.tracks[1].hits == 2
+
+
+def test_mask_of_a_track_that_was_removed_since_the_image_is_ignored() -> None:
+    """A late detection must neither return the removed object nor start a new one in its place."""
+    track = boxed(1, (60, 5, 90, 35), "lid")
+    context = detection_of(context_of(track), Detection("red circle", 0.9, (60, 5, 82, 35)), CIRCLE)
+    assert associate(state_of(next_track_id=2), context)[1] == []
+
+
+@pytest.mark.parametrize("verification", list(Verification))
+def test_absent_object_returns_with_its_id(verification: Verification) -> None:
+    """A detection of its name and its appearance is enough, after a scene cut too."""
+    absent = replace(detected(1, confirmed=True), appearance=appearance(RED), verification=verification, unseen_ns=9)
+    state, actions = associate(state_of(absent), detection_of(context_of(boxed(1, None)), CIRCLE))
+    assert summary(actions) == [("Reidentify", 1)]
+    assert isinstance(actions[0], Reidentify)
+    assert (state.tracks[1].verification, state.tracks[1].unseen_ns) == (Verification.VERIFIED, 0)
+    assert state.counters.tracks_reidentified == 1
+
+
+@pytest.mark.parametrize(("label", "color"), [("red circle", BLUE), ("blue star", RED)])
+def test_other_appearance_or_name_starts_an_object(label: str, color: tuple[int, int, int]) -> None:
+    absent = replace(detected(1, label, confirmed=True), appearance=appearance(RED))
+    state, actions = associate(state_of(absent), detection_of(context_of(boxed(1, None, label), color=picture(color)), CIRCLE))
+    assert summary(actions) == [("Spawn", 2)]
+    assert state.counters.tracks_reidentified == 0
+
+
+def test_object_returns_at_the_object_limit_but_none_starts() -> None:
+    absent = replace(detected(1, confirmed=True), appearance=appearance(RED))
+    context = context_of(boxed(1, None), color=picture(BLUE, RED), options=SessionOptions(max_objects=1))
+    state = replace(detecting(TEXT), tracks={1: absent}, next_track_id=2)
+    state, actions = associate(state, detection_of(context, Detection("red circle", 0.95, FAR), replace(CIRCLE, box=(65, 5, 95, 35))))
+    assert summary(actions) == [("Reidentify", 1)]
+    assert outcomes(state) == [PromptOutcome((1,), ("red circle",))], "an error is reported only without any object"
+    assert state.next_track_id == 2
+
+
+def reinitialized(fits: list[float], **changes: object) -> list[bool]:
+    """Return for consecutive detections of a track, given by their IoU with its box, if they reinitialize it."""
+    state, after = state_of(detected(1, confirmed=True)), []
+    for iou in fits:
+        context = context_of(boxed(1, (10, 0, 110, 30)))
+        context = replace(context, **changes) if changes else context
+        state, actions = associate(state, detection_of(context, Detection("red circle", 0.9, (10, 0, 10 + 100 * iou, 30))))
+        after.append(summary(actions) == [("Reinitialize", 1)])
+        assert len(actions) == after[-1]
+    return after
+
+
+def test_loose_fit_counts_twice_in_a_row() -> None:
+    assert reinitialized([0.4, 0.9, 0.4, 0.4, 0.4]) == [False, False, False, True, False]
+
+
+def test_prompt_of_a_user_beats_the_box_of_a_detection() -> None:
+    assert reinitialized([0.4, 0.4, 0.4], prompted=frozenset({1})) == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("box", "predicted_iou", "area"), [((62, 8, 70, 16), 0.4, None), ((20, 0, 110, 40), 0.9, 900.0)], ids=["remnant", "overgrown"]
+)
+def test_remnant_and_overgrown_mask_are_reinitialized_at_once(box: tuple[int, ...], predicted_iou: float, area: float | None) -> None:
+    """A confident mask of the same box would be another object, in front of or behind the detection."""
+    state = state_of(replace(detected(1, confirmed=True), detected_area=area, unseen_ns=3))
+    context = detection_of(context_of(boxed(1, (*map(float, box),), predicted_iou=predicted_iou)), CIRCLE)  # type: ignore[arg-type]
+    state, actions = associate(state, context)
+    assert summary(actions) == [("Reinitialize", 1)]
+    assert isinstance(actions[0], Reinitialize)
+    assert actions[0].predicted.prompt.label == "red circle"
+    assert list(state.tracks) == [1]
+    assert state.tracks[1].unseen_ns == 0
+
+
+def test_track_stays_if_the_prediction_for_its_drift_fails() -> None:
+    state = state_of(replace(detected(1, confirmed=True), unseen_ns=3))
+    context = context_of(boxed(1, (62, 8, 70, 16), predicted_iou=0.4), masks=RectanglePredictor([1], refused=[BOX]))
+    state, actions = associate(state, detection_of(context, CIRCLE))
+    assert actions == []
+    assert state.counters.predictions_refused == 1
+    assert state.tracks[1].hits == 2
+
+
+def test_false_alarm_is_removed_on_its_third_miss() -> None:
+    state, removed = state_of(detected(1), detected(2, confirmed=True)), []
+    context = detection_of(context_of(boxed(1, FAR), boxed(2, BOX)), CIRCLE)
+    for _ in range(3):
+        state, actions = associate(state, context)
+        removed.append(summary(actions))
+    assert removed == [[], [], [("Remove", 1)]]
+    assert state.counters.false_alarms == 1
+    assert set(state.tracks) == {1, 2}, "the last stage removes it, unless a prompt points at it"
+
+
+def test_detection_of_other_names_counts_no_misses() -> None:
+    state = state_of(detected(1))
+    for _ in range(5):
+        state, actions = associate(state, detection_of(context_of(boxed(1, FAR)), phrases=("blue star",)))
+        assert actions == []
+    assert state.tracks[1].misses == 0
+
+
+LEFT, RIGHT = (10.0, 5.0, 40.0, 35.0), (80.0, 5.0, 110.0, 35.0)
+COLOR = picture(RED, BLUE)
+
+
+def crossing(first_frame: int = 3) -> tuple[SessionState, FrameContext]:
+    """Return two objects of one label in a crossing. Red object 1 came from the left. On frame 6, both masks cover the middle."""
+    both = (45.0, 5.0, 75.0, 35.0)
+    one = modeled(detected(1, "box", confirmed=True), [(frame, boxed(1, LEFT, "box"), COLOR) for frame in range(3)])
+    two = modeled(detected(2, "box", confirmed=True), [(frame, boxed(2, RIGHT, "box"), COLOR) for frame in range(3)])
+    state = state_of(one, two, crossings={(1, 2): Crossing(first_frame, has_overlapped=True)})
+    return state, context_of(boxed(1, both, "box"), boxed(2, both, "box"), color=COLOR, index=6)
+
+
+def boxes(*items: tuple[float, float, float, float]) -> list[Detection]:
+    return [Detection("box", 0.9, box) for box in items]
+
+
+def test_two_detections_apart_resolve_a_crossing() -> None:
+    state, context = crossing()
+    state, actions = associate(state, detection_of(context, *boxes(RIGHT, LEFT), phrases=("box",)))
+    assert {action.track_id: action.predicted.prompt.box for action in actions if isinstance(action, Reinitialize)} == {1: LEFT, 2: RIGHT}
+    assert len(actions) == 2
+    assert state.crossings == {}
+    assert (state.counters.crossings_resolved, state.counters.tracks_corrected_after_crossings) == (1, 2)
+    assert [state.tracks[key].hits for key in (1, 2)] == [2, 2]
+
+
+def test_track_that_covers_its_part_keeps_its_memories() -> None:
+    state, context = crossing()
+    context = replace(context, tracks=(boxed(1, LEFT, "box"), boxed(2, LEFT, "box")))
+    state, actions = associate(state, detection_of(context, *boxes(RIGHT, LEFT), phrases=("box",)))
+    assert summary(actions) == [("Reinitialize", 2)]
+    assert (state.counters.crossings_resolved, state.counters.tracks_corrected_after_crossings) == (1, 1)
+
+
+@pytest.mark.parametrize("first_frame", [6, 7])
+def test_detections_from_before_a_crossing_do_not_resolve_it(first_frame: int) -> None:
+    """A slow detector returns boxes of an image on which both objects were still apart."""
+    state, context = crossing(first_frame)
+    state, actions = associate(state, detection_of(context, *boxes(RIGHT, LEFT), phrases=("box",)))
+    assert (1, 2) in state.crossings
+    assert [name for name, _ in summary(actions) if name == "Reinitialize"] == []
+    assert state.counters.crossings_resolved == 0
+
+
+def test_one_detection_resolves_no_crossing_and_starts_no_object() -> None:
+    """It may be either object of the pair."""
+    state, context = crossing()
+    state, actions = associate(state, detection_of(context, *boxes((40, 5, 65, 35)), phrases=("box",)))
+    assert actions == []
+    assert (1, 2) in state.crossings
+
+
+def test_parts_of_other_objects_leave_a_crossing_open() -> None:
+    """Both detections show an object without a track. Its color is that of neither object."""
+    state, context = crossing()
+    green: NDArray[np.uint8] = np.full_like(COLOR, (40, 160, 60))
+    context = replace(context, color=green)
+    state, actions = associate(state, detection_of(context, *boxes(RIGHT, LEFT), phrases=("box",)))
+    assert (1, 2) in state.crossings
+    assert state.counters.crossings_resolved == 0
+    assert "Reinitialize" not in {name for name, _ in summary(actions)}
+
+
+def test_failed_prediction_leaves_a_crossing_open() -> None:
+    state, context = crossing()
+    context = replace(context, masks=RectanglePredictor([1, 2], refused=[LEFT]))
+    state, _ = associate(state, detection_of(context, *boxes(RIGHT, LEFT), phrases=("box",)))
+    assert (1, 2) in state.crossings
+    assert state.counters.predictions_refused == 1
+
+
+def test_hidden_object_of_a_crossing_does_not_return_by_appearance() -> None:
+    """Its color says little while the other object is close. Two detections decide."""
+    state, context = crossing()
+    state = replace(state, tracks={key: replace(track, appearance=appearance(RED)) for key, track in state.tracks.items()})
+    context = replace(context, tracks=(boxed(1, None, "box"), boxed(2, RIGHT, "box")), color=picture(RED))
+    state, actions = associate(state, detection_of(context, *boxes((20, 5, 60, 35)), phrases=("box",)))
+    assert "Reidentify" not in {name for name, _ in summary(actions)}
+
+
+def test_text_prompt_is_answered_with_its_objects() -> None:
+    star = Detection("blue star", 0.9, FAR)
+    state, _ = associate(
+        detecting(TextPrompt("red circle. blue star."), TextPrompt("blue star.")),
+        detection_of(context_of(), CIRCLE, star, phrases=("red circle", "blue star")),
+    )
+    both, one = outcomes(state)
+    assert both == PromptOutcome((1, 2), ("red circle", "blue star"))
+    assert one == PromptOutcome((2,), ("blue star",))
+    assert [entry.status for entry in state.prompts] == [PromptStatus.APPLIED] * 2
+
+
+def test_only_prompts_of_this_detection_are_answered() -> None:
+    state = state_of(prompts=queue_of(TEXT))
+    assert outcomes(associate(state, detection_of(context_of(), CIRCLE))[0]) == [None]
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("once", ""), ("continuous", "; detection continues")])
+def test_answer_names_the_missing_phrases(mode: str, suffix: str) -> None:
+    prompt = TextPrompt("red circle. blue star. green cross.", mode)  # type: ignore[arg-type]
+    handle = PromptHandle(prompt, notes=("the detector does not know: cross",))
+    state, _ = associate(detecting(handle), detection_of(context_of(), CIRCLE, phrases=prompt.phrases))
+    note = f"not found on this image: blue star, green cross{suffix}"
+    assert outcomes(state) == [PromptOutcome((1,), ("red circle",), notes=("the detector does not know: cross", note))]
+
+
+def test_answer_without_objects_names_the_error() -> None:
+    masks = RectanglePredictor(refused=[BOX])
+    state, actions = associate(detecting(TEXT), detection_of(context_of(masks=masks), CIRCLE))
+    assert actions == []
+    (entry,) = state.prompts
+    assert entry.status is PromptStatus.FAILED
+    assert entry.outcome is not None
+    assert "the network returned NaN or infinity" in entry.outcome.error
+    assert entry.outcome.notes == ("not found on this image: red circle; detection continues",)
+
+
+def test_answer_at_the_object_limit_names_the_limit() -> None:
+    context = detection_of(context_of(boxed(1, FAR, "mine"), options=SessionOptions(max_objects=1)), CIRCLE)
+    state, _ = associate(replace(detecting(TEXT), tracks={1: prompted(1)}, next_track_id=2), context)
+    (outcome,) = outcomes(state)
+    assert outcome is not None
+    assert outcome.error.startswith("1 objects are tracked already")
+
+
+def test_answer_with_the_label_of_an_existing_track() -> None:
+    """A box prompt and a text prompt on one image give one object."""
+    context = detection_of(context_of(boxed(1, BOX, "mine"), prompted=frozenset({1})), CIRCLE)
+    state, actions = associate(replace(detecting(TEXT), tracks={1: prompted(1)}, next_track_id=2), context)
+    assert actions == []
+    assert outcomes(state) == [PromptOutcome((1,), ("mine",))]
+
+
+def test_once_prompt_confirms_its_objects() -> None:
+    """No later detection counts hits or misses for them."""
+    state, _ = associate(detecting(TextPrompt("red circle.", "once"), TextPrompt("blue star.")), detection_of(context_of(), CIRCLE))
+    assert (state.tracks[1].confirmed, state.tracks[1].origin) == (True, Origin.PROMPT)
+    assert associate(detecting(TEXT), detection_of(context_of(), CIRCLE))[0].tracks[1].origin is Origin.DETECTION
+
+
+def test_appearance_of_a_returning_object_comes_from_the_image_of_the_detection() -> None:
+    """A late detection belongs to an earlier image than the present."""
+    color = picture(BLUE, RED)
+    absent = replace(detected(1, confirmed=True), appearance=appearance_of(color, rectangle(*BOX)))
+    context = detection_of(context_of(boxed(1, None), color=color), CIRCLE)
+    assert summary(associate(state_of(absent), context)[1]) == [("Reidentify", 1)]
