@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options that select the networks, shared by several commands."""
+"""Options that several commands share, mainly those that select the networks."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,14 @@ POLICIES = ("samurai", "sam2", "distractor", "depth")
 
 PLUGIN = "a plug-in (module:attribute, or the name of an installed entry point)"
 NETWORK_NAMES = f"toy, a name of `weights list`, a folder, a hub id, or {PLUGIN}"
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height in pixels of a text such as "640x480"."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a size; write it as 640x480')
+    return int(match[1]), int(match[2])
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:

@@ -5,17 +5,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a size; write it as 640x480')
-    return int(match[1]), int(match[2])
+from lang2segtrack_ros.cli.engine_options import parse_size
 
 
 def add_parser(commands: Any) -> None:
@@ -30,7 +24,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", type=int, help="seed of the clip (default: 4)")
     parser.add_argument("--frames", type=int, help="number of images (default: the whole clip)")
     parser.add_argument("--storage", default="mcap", help="mcap or sqlite3 (default: %(default)s)")
-    parser.add_argument("--size", type=_size, metavar="WxH", help="size of the images (default: 640x480)")
+    parser.add_argument("--size", type=parse_size, metavar="WxH", help="size of the images (default: 640x480)")
     parser.add_argument("--fps", type=float, help="images per second (default: 15)")
     parser.add_argument("--compressed", action="store_true", help="write the color images as JPEG instead of raw")
     parser.set_defaults(run=run)
