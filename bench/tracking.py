@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from bench.numbers_file import numbers_file, write
+from lang2segtrack_ros.evaluation.reference import Sam2Reference
 from lang2segtrack_ros.models.conversion import make_config
 from lang2segtrack_ros.models.loading import load_segmenter, resized
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
@@ -88,30 +89,18 @@ class TransformersRunner:
     """Session of transformers on the same stream, plain SAM 2."""
 
     def __init__(self, segmenter: Sam2Segmenter, count: int) -> None:
-        from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+        self.reference = Sam2Reference(segmenter)
+        for box in boxes(count):
+            self.reference.prompt(BoxPrompt(box))
 
-        self.segmenter = segmenter
-        dtype = torch.bfloat16 if segmenter.dtype == torch.bfloat16 else torch.float32
-        device = segmenter.device
-        self.session = Sam2VideoInferenceSession(video_height=480, video_width=640, inference_device=device, dtype=dtype)
-        scale = torch.tensor([segmenter.image_size / 640, segmenter.image_size / 480])
-        for object_id, box in enumerate(boxes(count), start=1):
-            row = self.session.obj_id_to_idx(object_id)
-            corners = (torch.tensor(box).view(2, 2) * scale)[None, None].to(device)
-            labels = torch.tensor([[[2, 3]]], dtype=torch.int32, device=device)
-            self.session.add_point_inputs(row, 0, {"point_coords": corners, "point_labels": labels})
-            self.session.obj_with_new_inputs.append(object_id)
-
-    @torch.inference_mode()
     def step(self, image: np.ndarray) -> None:
         """Process one frame and copy the masks to the host, as the tracker does."""
-        with self.segmenter._autocast_context():
-            output = self.segmenter.model(inference_session=self.session, frame=self.segmenter.preprocess(image)[0])
-        torch.nn.functional.interpolate(output.pred_masks.float(), size=(480, 640), mode="bilinear").gt(0).cpu().numpy()
+        logits = self.reference.predict(image)[:, None]
+        torch.nn.functional.interpolate(logits, size=(480, 640), mode="bilinear").gt(0).cpu().numpy()
 
     def memory_mb(self) -> float:
         """Return the size of all tensors of the session in MB."""
-        total, stack, known_pointers = 0, [vars(self.session)], set()
+        total, stack, known_pointers = 0, [vars(self.reference.session)], set()
         while stack:
             item = stack.pop()
             if isinstance(item, torch.Tensor):
