@@ -24,7 +24,7 @@ help:
 	@echo "Measure; results in out/bench"
 	@echo "  make bench           speed of the tracker against transformers' session, and of the detector"
 	@echo "  make bench-node      time that the node adds to the networks, and its behavior with too many images"
-	@echo "  make bench-accuracy  accuracy on the toy suites, for each memory policy, on held-out seeds"
+	@echo "  make bench-accuracy  accuracy on the toy suites: each memory policy, SAM 2 as published, and text prompts"
 	@echo "  make soak            growth of memory: 5,000 frames of the tracker, then the node for MINUTES=30"
 	@echo "  make faults          injected faults on a running node: lost frames, recovery, kept ids and prompts"
 	@echo "  make fuzz            20,000 requests and images with random contents"
@@ -68,7 +68,7 @@ bench-node: setup
 
 bench-accuracy:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) lang2segtrack bench suites --out out/bench
+	@$(IN_ENVIRONMENT) lang2segtrack bench suites --reference sam2 --out out/bench
 
 train-toy:
 	@$(PYTHON) tools/setup_environment.py --test

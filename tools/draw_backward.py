@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.evaluation.prompted import FRAME_NS
+from lang2segtrack_ros.evaluation.scores import FRAME_NS
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.io.rendering import contact_sheet, draw_overlay
 from lang2segtrack_ros.io.writers import write_png

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, POLICIES
+from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, POLICIES, parse_size
 
 
 def add_parser(commands: Any) -> None:
@@ -27,7 +27,18 @@ def add_parser(commands: Any) -> None:
     suites.add_argument("--clips", type=int, default=8, help="number of clips per suite (default: %(default)s)")
     suites.add_argument("--stills", type=int, default=300, help="number of still images for the detector (default: %(default)s)")
     suites.add_argument("--first-seed", type=int, default=0, help="seed of the first clip (default: %(default)s)")
+    suites.add_argument("--size", type=parse_size, metavar="WxH", help="image size (default: 320x240, every other clip in 16:9)")
+    suites.add_argument(
+        "--reference",
+        dest="references",
+        nargs="+",
+        choices=["sam2"],
+        default=[],
+        help="trackers to run beside the policies: sam2 is the session of transformers on the same weights",
+    )
+    suites.add_argument("--no-boxes", action="store_true", help="skip the runs from boxes")
     suites.add_argument("--no-text", action="store_true", help="skip the runs with text prompts")
+    suites.add_argument("--false-alarms", action="store_true", help="run text prompts with a lower threshold and with absent names, too")
     suites.add_argument("--pinned", type=Path, metavar="JSON", help="fail if a score is lower than in this report")
     davis = kinds.add_parser("davis", help="DAVIS 2017: prompts are the masks of the first frame, scores are J and F")
     davis.add_argument("root", type=Path, help="folder with JPEGImages and Annotations")
@@ -68,19 +79,30 @@ def _run(options: argparse.Namespace) -> int:
 
 def _suites(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.evaluation import report
+    from lang2segtrack_ros.evaluation.tables import picture, table
     from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.toyworld.suites import SUITES
 
+    selected = options.suites or list(SUITES)
     plan = report.Plan(
-        suites=options.suites or report.Plan().suites,
+        suites=() if options.no_boxes else selected,
         policies=options.policies,
-        text_suites=() if options.no_text else [s for s in report.TEXT_SUITES if not options.suites or s in options.suites],
+        text_suites=() if options.no_text else selected,
         clips=options.clips,
         stills=options.stills,
         first_seed=options.first_seed,
+        size=options.size,
+        references=options.references,
+        false_alarms=options.false_alarms,
     )
-    result = report.measure(load_segmenter(options.model, options.device), load_detector(options.detector, options.device), plan)
+    segmenter, detector = load_segmenter(options.model, options.device), load_detector(options.detector, options.device)
+    result = report.measure(segmenter, detector, plan, lambda line: print(line, flush=True), lambda part: report.write(part, options.out))
     report.write(result, options.out)
-    print(f"written: {options.out / 'accuracy.json'}, accuracy.md, accuracy.png")
+    files = ["accuracy.json", "accuracy.md"]
+    if result["prompted"]:
+        picture(result["prompted"], options.out / "accuracy.png")
+        files.append("accuracy.png")
+    print(f"\n{table(result)}\nwritten to {options.out}: {', '.join(files)}")
     if options.pinned is None:
         return 0
     problems = report.regressions(result, json.loads(options.pinned.read_text()))

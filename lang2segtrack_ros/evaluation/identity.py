@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,20 @@ def _metrics() -> dict[str, Any]:
 
     quiet = {"PRINT_CONFIG": False, "THRESHOLD": MATCH_IOU}
     return {"HOTA": HOTA(), "CLEAR": CLEAR(quiet), "Identity": Identity(quiet)}
+
+
+class Reappearance(NamedTuple):
+    """Outcome of one absence of an object.
+
+    Attributes:
+        found: True if any track matched the object in time.
+        has_old_id: True if the track from before the absence matched the object in time.
+        delay: frames from the return to the first match; 0 without a match.
+    """
+
+    found: bool
+    has_old_id: bool
+    delay: int
 
 
 @dataclass
@@ -98,8 +112,8 @@ class IdentityRecord:
             delays[number] = None if first_match is None else first_match - first
         return delays
 
-    def false_tracks(self) -> int:
-        """Return the number of tracks that never matched any object."""
+    def false_tracks(self) -> set[int]:
+        """Return the ids of the tracks that never matched any object."""
         ids = {track for tracks in self.tracks for track in tracks}
         true_ids = {
             track
@@ -107,19 +121,15 @@ class IdentityRecord:
             for column, track in enumerate(tracks)
             if len(iou_table) and iou_table[:, column].max() >= MATCH_IOU
         }
-        return len(ids - true_ids)
+        return ids - true_ids
 
-    def reappearances(self, number: int, min_gap: int = 3, max_delay: int = 15) -> list[tuple[bool, bool, int]]:
+    def reappearances(self, number: int, min_gap: int = 3, max_delay: int = 15) -> list[Reappearance]:
         """Return one entry per absence after which the object stayed visible long enough to be found.
 
         Args:
             number: number of the object.
             min_gap: shortest absence in frames.
-            max_delay: largest number of frames until a match counts as found.
-
-        Returns:
-            (found, same id, delay) of each absence. found: a track matched the object within `max_delay` frames. same id: the match has the
-            old id. delay: frames until the match.
+            max_delay: number of frames after the return in which a match counts.
         """
         matches = self.matches(number)
         visible = [number in row for row in self.truth]
@@ -133,8 +143,9 @@ class IdentityRecord:
             old_id = next((track for track in reversed(matches[:t]) if track is not None), None)
             is_long_enough = reappeared - t >= min_gap and reappeared + max_delay <= len(visible)
             if is_long_enough and old_id is not None and all(visible[reappeared : reappeared + 3]):
-                match = next((k for k in range(reappeared, reappeared + max_delay) if matches[k] is not None), None)
-                outcomes.append((match is not None, match is not None and matches[match] == old_id, (match or reappeared) - reappeared))
+                window = matches[reappeared : reappeared + max_delay]
+                delay = next((k for k, track in enumerate(window) if track is not None), None)
+                outcomes.append(Reappearance(delay is not None, old_id in window, delay or 0))
             t = max(reappeared, t + 1)
         return outcomes
 

@@ -29,7 +29,7 @@ def test_a_track_that_only_passed_by_is_not_the_track_of_an_object() -> None:
         record.add(instances, [1, 2], item)
     assert record.assignment() == {1: 8, 2: 7}
     score = TextScore()
-    score.add_masks(record, [(instances, item) for item in masks])
+    score.add_masks(("easy", 0), record, [(instances, item) for item in masks])
     assert score.j == [0.0, 0.0, *[1.0] * 8], "the frames before a track starts count as 0"
 
 

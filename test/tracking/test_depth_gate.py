@@ -11,7 +11,9 @@ import numpy as np
 import torch
 
 from lang2segtrack_ros.evaluation.prompted import track_prompted
+from lang2segtrack_ros.evaluation.scores import merge
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.toyworld.suites import make_clip
 from lang2segtrack_ros.tracking.depth_gate import GATE_M, outside_depth_gate, update_distances
@@ -105,7 +107,7 @@ def test_similar_objects_at_different_distances_keep_their_tracks(segmenter: Sam
 def test_depth_policy_has_no_id_switches(segmenter: Sam2Segmenter) -> None:
     """The model card lists the results of the whole suite."""
     clips = [make_clip("depth_only_difference", seed, 320, 240) for seed in (1, 5)]
-    summary = track_prompted(segmenter, clips, "depth").summary()
+    summary = merge([track_prompted(Session(segmenter, policy="depth"), clip) for clip in clips]).summary()
     assert summary["id_switches"] == 0
     assert summary["J_visible"] > 0.55
 
