@@ -26,12 +26,14 @@ class DetectionRequest:
         color: uint8 [H, W, 3], RGB.
         phrases: names of the objects.
         thresholds: minimum score for each phrase, 0..1.
+        default_threshold: default threshold of the detector, 0..1.
     """
 
     frame_index: int
     color: NDArray[np.uint8]
     phrases: tuple[str, ...]
     thresholds: tuple[float, ...]
+    default_threshold: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 from lang2segtrack_ros.segmentation.postprocess import image_masks
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import PromptHandle
+from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome
 from lang2segtrack_ros.types.prompts import BoxPrompt
 from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.types.rle import mask_box
@@ -87,7 +87,7 @@ class Sam2Reference:
         row = self.session.obj_id_to_idx(track_id)
         self.session.add_point_inputs(row, self.session.num_frames or 0, {"point_coords": corners, "point_labels": labels})
         self.session.obj_with_new_inputs.append(track_id)
-        handle.finish([track_id], [prompt.label])
+        handle.resolve(PromptOutcome((track_id,), (prompt.label,)))
 
     def _track(self, track_id: int, mask: NDArray[np.bool_]) -> Track:
         """Return the result of one object. The network's own estimates stay unknown."""

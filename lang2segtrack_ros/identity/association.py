@@ -13,7 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_similarity
 from lang2segtrack_ros.identity.region import Region
+from lang2segtrack_ros.identity.track_state import TrackState
 from lang2segtrack_ros.types.results import Track
+from lang2segtrack_ros.types.rle import Box
 
 SAME_LABEL_IOU = 0.3
 """Minimum IoU of a detection's box and a track's box to match them if their labels are equal."""
@@ -147,9 +149,23 @@ def reidentify(
         return {}
     table = np.array(
         [
-            [appearance_similarity(appearance, other) if label == other_label else 0.0 for other_label, other in absent]
+            [appearance_similarity(appearance, other) if label == other_label else -1.0 for other_label, other in absent]
             for label, appearance in candidates
         ]
     )
     rows, columns = linear_sum_assignment(table, maximize=True)
     return {int(row): int(column) for row, column in zip(rows, columns) if table[row, column] >= threshold}
+
+
+def is_within_reach(box: Box, state: TrackState) -> bool:
+    """Return True if an object can have moved from its last detection to a box. It moves by its size between two detections.
+
+    Args:
+        box: (x_min, y_min, x_max, y_max) in pixels.
+        state: state of the object.
+    """
+    if state.detected_box is None:
+        return False
+    last = np.array(state.detected_box).reshape(2, 2)
+    distance = float(np.linalg.norm(np.array(box).reshape(2, 2).mean(0) - last.mean(0)))
+    return distance <= (1 + state.misses) * float(np.linalg.norm(last[1] - last[0]))

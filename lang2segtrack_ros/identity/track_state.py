@@ -10,6 +10,8 @@ from enum import Enum, IntEnum
 
 from lang2segtrack_ros.identity.appearance import Appearance
 from lang2segtrack_ros.identity.object_model import ObjectModel
+from lang2segtrack_ros.identity.shape import ShapeModel
+from lang2segtrack_ros.types.rle import Box
 
 Tracks = Mapping[int, "TrackState"]
 """The states of all objects by id."""
@@ -32,7 +34,9 @@ class Verification(IntEnum):
     VERIFIED = 0
     NEEDS_REID = 1
     """The object is hidden until its mask resembles it, or until the detector finds it again."""
-    NEEDS_REDETECTION = 2
+    NEEDS_CLOSE_REID = 2
+    """As NEEDS_REID, but the mask must resemble the object in shape and size too, because the scene has changed."""
+    NEEDS_REDETECTION = 3
     """The object is hidden until the detector finds it again. Its appearance is not enough."""
 
 
@@ -51,8 +55,9 @@ class TrackState:
         dissimilar_frames: number of consecutive frames on which the appearance differed from the model.
         unseen_ns: time since the object was last visible or verified, in nanoseconds.
         verification: certainty that the track still shows the object.
-        detected_area: area of the box of the last detection in square pixels. None without a detection.
+        detected_box: box of the last detection in pixels. None without a detection.
         appearance: running mean of the appearance. None before the first reliable mask.
+        shape: model of the shape. None before the first reliable mask.
         model: color and motion of the object while it was alone. None before the first such frame.
     """
 
@@ -66,8 +71,9 @@ class TrackState:
     dissimilar_frames: int = 0
     unseen_ns: int = 0
     verification: Verification = Verification.VERIFIED
-    detected_area: float | None = None
+    detected_box: Box | None = None
     appearance: Appearance | None = None
+    shape: ShapeModel | None = None
     model: ObjectModel | None = None
 
     def verified(self) -> TrackState:
@@ -77,6 +83,14 @@ class TrackState:
     def requiring(self, verification: Verification) -> TrackState:
         """Return the state with at least this need of verification."""
         return replace(self, verification=max(self.verification, verification))
+
+    @property
+    def detected_area(self) -> float | None:
+        """Return the area of the box of the last detection in square pixels. None without a detection."""
+        if self.detected_box is None:
+            return None
+        x_min, y_min, x_max, y_max = self.detected_box
+        return (x_max - x_min) * (y_max - y_min)
 
     @property
     def is_detected(self) -> bool:

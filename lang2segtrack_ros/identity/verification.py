@@ -3,8 +3,8 @@
 """Verification: the rules that decide whether a track still shows its object.
 
 * Re-identification. An object needs re-identification after `reid_after_s` without being visible, and after a scene cut. Such an object
-  is hidden until its mask resembles it (`reid_threshold`), or until the detector finds it again. After a scene cut, appearance is not
-  enough for an object that the detector looks for. The detector must find it.
+  is hidden until its mask resembles it (`reid_threshold`), or until the detector finds it again. After a scene cut, its mask must
+  have its shape and size too. For an object that the detector looks for, even this is not enough. The detector must find it.
 * Changed appearance. An object whose appearance differs from its model on three consecutive frames needs re-identification too. Its
   track has moved to something else.
 """
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, appearance_similarity
 from lang2segtrack_ros.identity.association import CONFIDENT_IOU
 from lang2segtrack_ros.identity.lifecycle import NS
+from lang2segtrack_ros.identity.shape import ShapeModel, shape_of
 from lang2segtrack_ros.identity.track_state import Tracks, TrackState, Verification
 from lang2segtrack_ros.types.options import option
 from lang2segtrack_ros.types.results import Track
@@ -60,7 +61,7 @@ def require_reid(tracks: Tracks, phrases: Collection[str], options: Verification
 
     def need(state: TrackState) -> Verification:
         must_detect = state.is_detected and state.label in phrases
-        return Verification.NEEDS_REDETECTION if must_detect else Verification.NEEDS_REID
+        return Verification.NEEDS_REDETECTION if must_detect else Verification.NEEDS_CLOSE_REID
 
     return {key: replace(state, verification=need(state)) for key, state in tracks.items()}
 
@@ -76,7 +77,9 @@ def resembles(track: Track, state: TrackState, color: NDArray[np.uint8], options
     """
     if state.appearance is None:
         return True
-    return appearance_similarity(appearance_of(color, track.mask, track.box), state.appearance) >= options.reid_threshold
+    if appearance_similarity(appearance_of(color, track.mask, track.box), state.appearance) < options.reid_threshold:
+        return False
+    return state.verification < Verification.NEEDS_CLOSE_REID or state.shape is None or state.shape.fits(shape_of(track.mask, track.box))
 
 
 def count_unseen(state: TrackState, visible: bool, elapsed_ns: int, options: VerificationOptions) -> TrackState:
@@ -111,19 +114,34 @@ def update_appearance(
         if state is not None and state.verification is Verification.VERIFIED:
             appearance = appearance_of(color, track.mask, track.box)
             if appearance is not None:
-                updated[track.id] = _with_appearance(state, appearance, track.predicted_iou >= CONFIDENT_IOU, options)
+                updated[track.id] = _with_appearance(state, appearance, track, options)
     return updated
 
 
-def _with_appearance(state: TrackState, appearance: Appearance, confident: bool, options: VerificationOptions) -> TrackState:
-    """Mix an appearance into the model of an object, or count a frame on which it differs from the model."""
+def differs(track: Track, state: TrackState, color: NDArray[np.uint8], options: VerificationOptions) -> bool:
+    """Return True if the mask of a track on an image certainly shows something else than its object.
+
+    Args:
+        track: the visible track.
+        state: state of its object.
+        color: the image, RGB uint8 [H, W, 3].
+        options: see `VerificationOptions`.
+    """
+    similarity = appearance_similarity(appearance_of(color, track.mask, track.box), state.appearance)
+    return similarity < options.reid_threshold - _DISSIMILARITY_MARGIN
+
+
+def _with_appearance(state: TrackState, appearance: Appearance, track: Track, options: VerificationOptions) -> TrackState:
+    """Mix an appearance and a shape into the models of an object, or count a frame on which the appearance differs from the model."""
     threshold = options.reid_threshold - _DISSIMILARITY_MARGIN
     dissimilar = state.appearance is not None and appearance_similarity(appearance, state.appearance) < threshold
     frames = state.dissimilar_frames + 1 if dissimilar else 0
     if frames >= _MAX_DISSIMILAR_FRAMES and options.reid_after_s > 0:
         return replace(state, dissimilar_frames=0).requiring(Verification.NEEDS_REID)
-    if dissimilar or not confident:
+    if dissimilar or track.predicted_iou < CONFIDENT_IOU:
         return replace(state, dissimilar_frames=frames) if frames != state.dissimilar_frames else state
     old = state.appearance
     mixed = appearance if old is None else _APPEARANCE_MOMENTUM * old + (1 - _APPEARANCE_MOMENTUM) * appearance
-    return replace(state, dissimilar_frames=frames, appearance=mixed.astype(np.float32))
+    shape = shape_of(track.mask, track.box)
+    model = ShapeModel.updated(state.shape, shape) if shape is not None else state.shape
+    return replace(state, dissimilar_frames=frames, appearance=mixed.astype(np.float32), shape=model)

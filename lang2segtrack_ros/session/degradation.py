@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -20,6 +21,7 @@ from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.tracker import Tracker
 
+Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 RETRY_S = 2.0
 """Time in seconds after which the session tries smaller settings again, if the smallest settings did not fit."""
@@ -90,6 +92,40 @@ class Degradation:
         self.settings = ""
         self._retry_at = float("-inf")  # on the clock of time.monotonic
         self._error = ""
+
+    def run(
+        self,
+        compute: Callable[[Tracker, SessionState], Result],
+        tracker: Tracker,
+        state: SessionState,
+        release: Callable[[], None] | None,
+    ) -> tuple[Result, Tracker, list[str]]:
+        """Compute something with a tracker, and again with reduced settings while the device is out of memory.
+
+        Args:
+            compute: the function. It changes neither the tracker nor the state.
+            tracker: the present tracker.
+            state: the present state.
+            release: function that releases memory before the next attempt.
+
+        Returns:
+            The result, the tracker for it, and the reductions in words.
+
+        Raises:
+            torch.OutOfMemoryError: even the lowest settings do not fit into memory.
+        """
+        steps: list[str] = []
+        while True:
+            try:
+                return compute(tracker, state), tracker, steps
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside of the except block, Python has released the exception and the tensors in its frames.
+            if release is not None:
+                release()
+            tracker, state, settings = self.reduce(tracker, state)
+            steps.append(settings)
 
     def reduce(self, tracker: Tracker, state: SessionState) -> tuple[Tracker, SessionState, str]:
         """Return a tracker with the next lower memory use, the state for it, and its settings in words.

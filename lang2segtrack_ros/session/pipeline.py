@@ -151,5 +151,6 @@ def _next_request(state: SessionState, engine: Engine, frame: Frame) -> tuple[Se
     if query is None:
         return state, None
     prompts = state.prompts.marked(query.handles, PromptStatus.DETECTING)
-    request = DetectionRequest(state.frame_index, frame.color, tuple(query.thresholds), tuple(query.thresholds.values()))
+    phrases, thresholds = tuple(query.thresholds), tuple(query.thresholds.values())
+    request = DetectionRequest(state.frame_index, frame.color, phrases, thresholds, engine.detector.default_threshold)
     return replace(state, schedule=schedule, prompts=prompts), request

@@ -97,11 +97,10 @@ class PromptQueue:
         return self.mapped(condition, lambda entry: entry.applied(PromptOutcome(error=reason)))
 
     @property
-    def finished(self) -> tuple[PromptEntry, ...]:
-        """Return the prompts with an outcome, whose futures are not resolved yet."""
-        return tuple(entry for entry in self.entries if entry.outcome is not None)
+    def finished(self) -> dict[PromptHandle, PromptOutcome]:
+        """Return the prompts whose futures are not resolved yet, with their outcomes."""
+        return {entry.handle: entry.outcome for entry in self.entries if entry.outcome is not None}
 
-    def without(self, finished: Collection[PromptEntry]) -> PromptQueue:
+    def without(self, handles: Collection[PromptHandle]) -> PromptQueue:
         """Return the queue without some prompts."""
-        handles = {entry.handle for entry in finished}
         return PromptQueue(tuple(entry for entry in self.entries if entry.handle not in handles))

@@ -7,8 +7,7 @@
     for image, stamp_ns in images:
         result = session.step(Frame(image, stamp_ns))
 
-One thread uses a session. The detector may run on its own thread (`background=True`). Its result for frame t then arrives at frame
-t + k. The session associates this result with the tracks of frame t, and propagates new objects through the features of t .. t + k.
+One thread uses a session. The detector may run on its own thread (`background=True`); see `catch_up` for its late results.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.history.backward_pass import BackwardPass, Progress, RefinementError
@@ -91,11 +91,6 @@ class Session:
     def texts(self) -> dict[int, TextPrompt]:
         """Return the continuous text prompts by id."""
         return dict(self.state.schedule.texts)
-
-    @property
-    def phrases(self) -> tuple[str, ...]:
-        """Return the phrases of all continuous text prompts, without repeats."""
-        return self.state.schedule.phrases
 
     @property
     def waiting(self) -> int:
@@ -178,7 +173,14 @@ class Session:
         """
         self.update_appearance()
         self.state = self.detections.receive(self.state)
-        computed, tracker, steps = self._compute(frame)
+        self._resolve_prompts()
+        release = self.history.drop_features if self.history is not None else None
+        try:
+            computed, tracker, steps = self.degradation.run(partial(self._compute, frame), self.tracker, self.state, release)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                self._set_state(self.detections.count_failure(self.state, error))
+            raise
         due = FinishedFrame(frame, computed.result, computed.features if self.history is not None else None)
         state = self.detections.submit(computed)
         tracker.apply(computed.update)  # the last call that may fail, and it writes last
@@ -192,29 +194,9 @@ class Session:
             log.exception("the work after a finished image failed")
         return computed.result
 
-    def _compute(self, frame: Frame) -> tuple[ComputedFrame, Tracker, list[str]]:
-        """Compute a frame, if necessary with reduced memory settings.
-
-        Returns:
-            The frame, the tracker for it, and the reductions in words.
-        """
-        self._resolve_prompts()
-        tracker, state = self.tracker, self.state
-        steps: list[str] = []
-        while True:
-            detections = self.detections
-            engine = Engine(tracker, detections.detector, self.options, not detections.background, detections.idle)
-            try:
-                return compute_frame(state, engine, frame), tracker, steps
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    self._set_state(detections.count_failure(self.state, error))
-                    raise
-            # Outside of the except block, Python has released the exception and the tensors in its frames.
-            if self.history is not None:
-                self.history.drop_features()
-            tracker, state, settings = self.degradation.reduce(tracker, state)
-            steps.append(settings)
+    def _compute(self, frame: Frame, tracker: Tracker, state: SessionState) -> ComputedFrame:
+        runs_here, idle = not self.detections.background, self.detections.idle
+        return compute_frame(state, Engine(tracker, self.detector, self.options, runs_here, idle), frame)
 
     def _set_state(self, state: SessionState) -> None:
         self.state = state
@@ -225,9 +207,8 @@ class Session:
         finished = self.state.prompts.finished
         for entry in self.state.prompts:
             entry.handle.status = entry.status
-        for entry in finished:
-            if entry.outcome is not None:
-                entry.handle.resolve(entry.outcome)
+        for handle, outcome in finished.items():
+            handle.resolve(outcome)
         if finished:
             self.state = replace(self.state, prompts=self.state.prompts.without(finished))
 
@@ -260,13 +241,10 @@ class Session:
     def refine_backward(
         self, track_ids: Sequence[int] | None = None, progress: Callable[[Progress], bool | None] | None = None
     ) -> Iterator[FrameResult]:
-        """Run a backward pass over the history, and yield the merged results of all frames in time order.
+        """Run a backward pass over the history, and yield the merged results of all frames in time order. See `backward` for the errors.
 
         Args:
             track_ids: ids of the objects. None selects all.
             progress: callback for each frame of the backward pass. If it returns False, the pass ends and yields no result.
-
-        Raises:
-            RefinementError: see `backward`.
         """
         return self.backward(track_ids).run(progress)

@@ -31,6 +31,7 @@ class Counters:
         suspected_id_switches: tracks that have probably moved to another object.
         crossings_resolved: crossings after which both objects were assigned.
         tracks_corrected_after_crossings: tracks that were reinitialized on their object after a crossing.
+        tracks_recovered: objects that got lost in a crossing and were found by their color.
     """
 
     scene_cuts: int = 0
@@ -41,6 +42,7 @@ class Counters:
     suspected_id_switches: int = 0
     crossings_resolved: int = 0
     tracks_corrected_after_crossings: int = 0
+    tracks_recovered: int = 0
 
     def plus(self, **counts: int) -> Counters:
         """Return the counters with some of them increased.

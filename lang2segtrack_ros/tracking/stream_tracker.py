@@ -5,7 +5,7 @@
 tracker = StreamTracker(load_segmenter("toy"))
 tracker.add(BoxPrompt((10, 10, 60, 80), "mug"))
 for image in images:
-tracks = tracker.step(image)
+    tracks = tracker.step(image)
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import torch
@@ -69,6 +70,16 @@ class Tracker:
         self.on_logits: LogitsHook | None = None
         self.predictor = Predictor(segmenter, self.policy)
         self.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for checkpoints, which contain the memories only once."""
+        return {**vars(self), "rows": (self.rows.ids, self.rows.prompt_counts)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint. The memories are views of the storage again."""
+        vars(self).update(state)
+        ids, prompt_counts = state["rows"]
+        self.rows = TrackRows(ids, prompt_counts, self._storage.buffers.first(len(ids)))
 
     def clear(self) -> None:
         """Remove all objects."""

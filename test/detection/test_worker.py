@@ -44,14 +44,15 @@ def test_worker_is_busy_until_its_result_is_taken() -> None:
     assert worker.idle
     worker.submit(request("cup"))
     assert not worker.idle
-    assert worker.take() is None
+    assert worker.result is None
     detector.gate.set()
     worker.wait(10)
     assert not worker.idle, "the finished result is not taken yet"
-    result = worker.take()
+    result = worker.result
+    worker.discard_result()
     assert result is not None
     assert [item.label for item in result.detections] == ["cup"]
-    assert worker.take() is None
+    assert worker.result is None
     assert worker.idle
     worker.close()
 
@@ -63,12 +64,13 @@ def test_detector_error_becomes_the_result() -> None:
     worker = DetectionWorker(detector)
     worker.submit(request("boom"))
     worker.wait(10)
-    result = worker.take()
+    result = worker.result
+    worker.discard_result()
     assert result is not None
     assert str(result.error) == "no memory"
     worker.submit(request("cup"))
     worker.wait(10)
-    assert worker.take() is not None, "the thread continues after an error"
+    assert worker.result is not None, "the thread continues after an error"
     worker.close()
 
 

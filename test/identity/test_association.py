@@ -11,8 +11,16 @@ import pytest
 
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.identity.appearance import appearance_similarity
-from lang2segtrack_ros.identity.association import box_iou, find_duplicate, mask_iou, match_detections, reidentify, track_iou
-from test.identity.synthetic import BLUE, RED, REDDISH, appearance
+from lang2segtrack_ros.identity.association import (
+    box_iou,
+    find_duplicate,
+    is_within_reach,
+    mask_iou,
+    match_detections,
+    reidentify,
+    track_iou,
+)
+from test.identity.synthetic import BLUE, RED, REDDISH, appearance, detected
 from test.io.test_rendering import make_track
 
 
@@ -126,3 +134,19 @@ def test_object_or_detection_without_appearance_is_not_reidentified() -> None:
     """A mask of a few pixels has no appearance, and neither has an object that was never seen with certainty."""
     assert reidentify([("red circle", None)], [("red circle", appearance(RED))], 0.8) == {}
     assert reidentify([("red circle", appearance(RED))], [("red circle", None)], 0.8) == {}
+
+
+def test_threshold_of_zero_accepts_every_appearance_but_no_other_label() -> None:
+    assert reidentify([("red circle", appearance(BLUE))], [("red circle", appearance(RED))], 0.0) == {0: 0}
+    assert reidentify([("blue star", appearance(RED))], [("red circle", appearance(RED))], 0.0) == {}
+
+
+@pytest.mark.parametrize(("x", "misses", "within"), [(0, 0, True), (14, 0, True), (15, 0, False), (28, 1, True), (29, 1, False)])
+def test_object_moves_by_its_size_between_two_detections(x: int, misses: int, within: bool) -> None:
+    """The diagonal of its last box is 14.1 pixels. Each missed detection gives it the same distance again."""
+    state = replace(detected(1), detected_box=(0.0, 0.0, 10.0, 10.0), misses=misses)
+    assert is_within_reach((x, 0, x + 10, 10), state) == within
+
+
+def test_object_without_a_detection_is_out_of_reach() -> None:
+    assert not is_within_reach((0, 0, 10, 10), detected(1))

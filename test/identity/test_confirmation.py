@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from lang2segtrack_ros.identity.confirmation import ConfirmationOptions, count_hits, unconfirmable, unconfirmed_labels
+from lang2segtrack_ros.identity.confirmation import ConfirmationOptions, Hits, count_hits, is_sure, unconfirmable, unconfirmed_labels
 from lang2segtrack_ros.identity.track_state import Tracks, TrackState, Verification
 from lang2segtrack_ros.types.results import Track
 from test.identity.synthetic import PHRASES, by_id, detected, prompted, track, unverified
@@ -20,8 +20,8 @@ DEFAULT = ConfirmationOptions()
 def detect(
     states: Tracks, hit: Collection[int], item: Track, phrases: Collection[str] = PHRASES, options: ConfirmationOptions = DEFAULT
 ) -> tuple[dict[int, TrackState], list[int]]:
-    """Count one detection run on an image with one track."""
-    return count_hits(states, hit, [item], phrases, options)
+    """Count one detection run on an image with one track. The detections in `hit` have the names of their tracks."""
+    return count_hits(states, Hits(frozenset(hit), frozenset(hit), frozenset()), [item], phrases, options)
 
 
 def test_second_detection_confirms_an_object() -> None:
@@ -37,6 +37,26 @@ def test_min_hits_counts_the_detection_that_started_the_object() -> None:
     assert not states[1].confirmed
     states, _ = detect(states, {1}, track(1), options=options)
     assert states[1].confirmed
+
+
+def test_sure_detection_confirms_an_object_at_once() -> None:
+    states, _ = count_hits(by_id(detected(1)), Hits(frozenset({1}), frozenset({1}), frozenset({1})), [track(1)], PHRASES, DEFAULT)
+    assert states[1].confirmed
+
+
+def test_detection_with_another_name_verifies_but_does_not_confirm() -> None:
+    """A wrong name on a real object is detected again and again. The object exists, but its name is not confirmed."""
+    states: Tracks = by_id(replace(detected(1), misses=2, verification=Verification.NEEDS_REID))
+    for _ in range(5):
+        states, false_alarms = count_hits(states, Hits(frozenset({1}), frozenset(), frozenset()), [track(1)], PHRASES, DEFAULT)
+        assert false_alarms == []
+    assert states == by_id(detected(1))
+
+
+@pytest.mark.parametrize(("score", "ratio", "sure"), [(0.61, 1.5, True), (0.59, 1.5, False), (1.0, 0.0, False), (0.4, 1.0, True)])
+def test_score_of_a_sure_detection_is_relative_to_the_threshold_of_the_detector(score: float, ratio: float, sure: bool) -> None:
+    """A prompt may lower its own threshold. The certainty of the detector stays the same. A ratio of 0 disables the rule."""
+    assert is_sure(score, 0.4, ConfirmationOptions(confirm_score_ratio=ratio)) == sure
 
 
 def test_object_of_a_user_counts_no_missed_detections() -> None:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.identity.lifecycle import NS
 from lang2segtrack_ros.identity.track_state import Tracks, TrackState, Verification
-from lang2segtrack_ros.identity.verification import VerificationOptions, count_unseen, require_reid, resembles, update_appearance
+from lang2segtrack_ros.identity.verification import VerificationOptions, count_unseen, differs, require_reid, resembles, update_appearance
 from lang2segtrack_ros.types.results import Track
-from test.identity.synthetic import BLUE, PHRASES, RED, Color, by_id, detected, picture, prompted, track, unverified
+from test.identity.synthetic import BLUE, PHRASES, RED, REDDISH, Color, by_id, detected, picture, prompted, track, unverified
 
 DEFAULT = VerificationOptions()
 
@@ -92,9 +92,26 @@ def test_cut_requires_a_detection_only_of_objects_that_the_detector_looks_for() 
     required = require_reid(states, PHRASES, DEFAULT)
     assert [state.verification for state in required.values()] == [
         Verification.NEEDS_REDETECTION,
-        Verification.NEEDS_REID,
-        Verification.NEEDS_REID,
+        Verification.NEEDS_CLOSE_REID,
+        Verification.NEEDS_CLOSE_REID,
     ]
+
+
+@pytest.mark.parametrize(
+    ("verification", "height", "passes"),
+    [
+        (Verification.NEEDS_CLOSE_REID, 10, True),
+        (Verification.NEEDS_CLOSE_REID, 30, False),
+        (Verification.NEEDS_REID, 30, True),
+    ],
+)
+def test_another_shape_of_the_same_color_fails_after_a_cut_only(verification: Verification, height: int, passes: bool) -> None:
+    """Without a cut, the view of the object may change while it is hidden. The model is that of a square of 10 x 10 pixels."""
+    state = replace(seen()[1], verification=verification)
+    mask = np.zeros((40, 120), bool)
+    mask[5 : 5 + height, 10:20] = True
+    tall = replace(track(1), mask=mask, box=(10.0, 5.0, 20.0, 5.0 + height))
+    assert resembles(tall, state, picture(RED), DEFAULT) == passes
 
 
 def test_absence_keeps_the_need_of_a_detection() -> None:
@@ -120,6 +137,12 @@ def test_track_on_another_color_needs_reid() -> None:
     assert unverified(states) == [1]
     assert not resembles(track(1), states[1], picture(BLUE), DEFAULT)
     assert resembles(track(1), states[1], picture(RED), DEFAULT)
+
+
+@pytest.mark.parametrize(("color", "different"), [(RED, False), (REDDISH, False), (BLUE, True)])
+def test_mask_differs_only_with_certainty(color: Color, different: bool) -> None:
+    """Between similar and different lies a margin, so that a shadow makes no stray track."""
+    assert differs(track(1), seen()[1], picture(color), DEFAULT) == different
 
 
 def test_tracks_without_an_object_or_with_a_tiny_mask_change_nothing() -> None:

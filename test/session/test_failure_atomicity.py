@@ -95,12 +95,12 @@ class CachedDetector:
 
 
 class DelayedWorker:
-    """A detector thread without a thread: a result is ready a fixed number of looks after its request."""
+    """A detector thread without a thread: a result is ready a fixed number of frames after its request."""
 
     restarts = 0
 
     def __init__(self, detector: Detector, delay: int) -> None:
-        self.detector, self.delay, self.looks = detector, delay, 0
+        self.detector, self.delay, self.frames = detector, delay, 0
         self.request: DetectionRequest | None = None
 
     @property
@@ -108,12 +108,12 @@ class DelayedWorker:
         return self.request is None
 
     def submit(self, request: DetectionRequest) -> None:
-        self.request, self.looks = request, 0
+        self.request, self.frames = request, 0
 
     @property
     def result(self) -> DetectionResult | None:
-        self.looks += 1
-        return run_detection(self.detector, self.request) if self.request is not None and self.looks > self.delay else None
+        self.frames += 1
+        return run_detection(self.detector, self.request) if self.request is not None and self.frames > self.delay else None
 
     def discard_result(self) -> None:
         self.request = None

@@ -80,7 +80,8 @@ def test_finished_prompts_leave_the_queue() -> None:
     applied, refused, waiting = PromptHandle(BOX), PromptHandle(BOX), PromptHandle(TEXT)
     prompts = queue(applied, refused, waiting).applied({applied: PromptOutcome((1,), ("",))})
     prompts = prompts.refused("no", lambda entry: entry.handle is refused)
-    assert [(entry.handle, entry.status) for entry in prompts.finished] == [(applied, PromptStatus.APPLIED), (refused, PromptStatus.FAILED)]
+    assert prompts.finished == {applied: PromptOutcome((1,), ("",)), refused: PromptOutcome(error="no")}
+    assert statuses(prompts) == [PromptStatus.APPLIED, PromptStatus.FAILED, PromptStatus.QUEUED]
     assert [entry.handle for entry in prompts.without(prompts.finished)] == [waiting]
 
 

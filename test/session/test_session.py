@@ -140,7 +140,7 @@ def test_once_prompt_detects_on_one_image(segmenter: Sam2Segmenter, detector: Gr
     session.prompt(TextPrompt("red circle", mode="once"))
     assert step(session, frames, 0).detections == 1
     assert step(session, frames, 1).detections is None
-    assert session.phrases == ()
+    assert session.state.schedule.phrases == ()
 
 
 def test_removed_track_is_reported_once(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
@@ -321,23 +321,28 @@ def test_second_prompt_on_the_same_image_adds_the_name(segmenter: Sam2Segmenter,
 def test_prompted_object_is_not_removed_as_a_false_alarm(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The detector misses the tentative object for the third time on the image of the prompt. The prompt of the user has priority."""
-    session = Session(segmenter, detector, options=SessionOptions(detect_every=1, min_hits=9))
+    """A late detection misses the tentative object for the third time on the image of the prompt. The prompt of the user has priority."""
+    session = Session(segmenter, detector, background=True, options=SessionOptions(detect_every=1, min_hits=9, confirm_score_ratio=0.0))
+    assert session.detections.worker is not None
     session.prompt(TextPrompt("red circle."))
-    (tentative,) = step(session, frames, 0).tracks
-    session.state = session.state.with_track(replace(session.state.tracks[tentative.id], misses=2))
+    step(session, frames, 0)
+    session.detections.worker.wait(20)
     monkeypatch.setattr(detector, "detect", lambda *_: [])
-    box = session.prompt(BoxPrompt(body_box(frames[1], 1)))
-    (track,) = step(session, frames, 1).announced
+    (tentative,) = step(session, frames, 1).tracks
+    session.detections.worker.wait(20)
+    session.state = session.state.with_track(replace(session.state.tracks[tentative.id], misses=2))
+    box = session.prompt(BoxPrompt(body_box(frames[2], 1)))
+    (track,) = step(session, frames, 2).announced
+    session.close()
+    assert session.counts["false_alarms"] == 1
     assert box.track_ids == [track.id] == [tentative.id]
     assert track.box is not None
-    assert session.counts["false_alarms"] == 1
 
 
 def test_user_prompt_confirms_a_tentative_object(
     segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
 ) -> None:
-    session = Session(segmenter, detector, options=SessionOptions(detect_every=100, min_hits=9))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=100, min_hits=9, confirm_score_ratio=0.0))
     session.prompt(TextPrompt("red circle."))
     tentative = [track for track in step(session, frames, 0).tracks if track.state is TrackStatus.TENTATIVE]
     assert len(tentative) == 1

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.identity.crossings import Crossings
+from lang2segtrack_ros.identity import crossings
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
@@ -88,7 +88,7 @@ def test_detections_resolve_a_crossing_without_visible_parts(
     segmenter: Sam2Segmenter, background: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The masks may show no two parts, for example if one object is lost. A late detection must work too."""
-    monkeypatch.setattr(Crossings, "_parts", lambda *_: [])
+    monkeypatch.setattr(crossings, "_parts", lambda *_: [])
     scene = crossing()
     detector = ScriptedDetector(truth(scene))
     session = Session(segmenter, detector, background=background, options=SessionOptions(detect_every=2))  # type: ignore[arg-type]

@@ -134,7 +134,7 @@ def test_tentative_object_halves_the_detection_interval(segmenter: Sam2Segmenter
     """A tentative object needs another detection to be confirmed, so its prompt is due earlier."""
     scene = leave_and_return((0.7, 0.5))
     detector = ScriptedDetector(truth(scene))
-    session = Session(segmenter, detector, options=SessionOptions(detect_every=6))
+    session = Session(segmenter, detector, options=SessionOptions(detect_every=6, confirm_score_ratio=0.0))
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(11))
     assert [frame for frame, _ in detector.queries] == [0, 3, 9]
@@ -224,8 +224,7 @@ def test_track_that_grew_over_its_neighbor_is_corrected_with_its_id(segmenter: S
     (number,) = handle.track_ids
     assert np.count_nonzero(rows[-1][1].by_id[number].mask & (rows[-1][0].instances == 2)) > 1000, "it covers both"
     ((_, box), *_) = truth(scene)(0)
-    area = float((box[2] - box[0]) * (box[3] - box[1]))
-    session.state = session.state.with_track(replace(session.state.tracks[number], detected_area=area))
+    session.state = session.state.with_track(replace(session.state.tracks[number], detected_box=box))
     session.prompt(TextPrompt("red circle."))
     rows = play(session, detector, scene, range(2, 9))
     shot, result = rows[-1]
@@ -275,7 +274,7 @@ def test_text_prompts_are_independent(segmenter: Sam2Segmenter) -> None:
     result = play(session, detector, scene, range(7, 12))[-1][1]
     assert sorted(track.label for track in result.announced) == ["blue star", "green cross", "red circle"]
     assert result.by_id[circle].label == "red circle"
-    assert session.phrases == ("red circle", "green cross")
+    assert session.state.schedule.phrases == ("red circle", "green cross")
     session.remove_text(one.prompt_id)
     detector.queries.clear()
     play(session, detector, scene, range(12, 16))
@@ -298,7 +297,7 @@ def test_ended_prompt_removes_its_tentative_objects(segmenter: Sam2Segmenter, re
     """No later detection can confirm these objects, so they would count towards `max_objects` forever."""
     scene = Scene((Body("red", "circle", (0.3, 0.3)),), 320, 240, 5)
     detector = ScriptedDetector(truth(scene))
-    session = Session(segmenter, detector, options=SessionOptions(min_hits=3))
+    session = Session(segmenter, detector, options=SessionOptions(min_hits=3, confirm_score_ratio=0.0))
     handle = session.prompt(TextPrompt("red circle."))
     result = play(session, detector, scene, range(2))[-1][1]
     assert [track.state for track in result.tracks] == [TrackStatus.TENTATIVE]

@@ -87,7 +87,8 @@ def test_new_object_is_refused_at_the_object_limit(segmenter: Sam2Segmenter) -> 
 def test_ended_prompt_leaves_no_tentative_objects(segmenter: Sam2Segmenter, moment: str) -> None:
     """No later detection could confirm or reject an object of a prompt that was removed or replaced."""
     detector = ScriptedDetector(truth(CIRCLE))
-    session = Session(segmenter, detector, background="during" in moment)
+    options = SessionOptions(confirm_score_ratio=0.0)
+    session = Session(segmenter, detector, background="during" in moment, options=options)
     handle = session.prompt(TextPrompt("red circle."))
     if "during" in moment:
         play(session, detector, CIRCLE, range(1))
@@ -111,7 +112,7 @@ def test_detection_from_before_a_scene_cut_is_dropped(segmenter: Sam2Segmenter) 
     after = Body("red", "square", (0.42, 0.5), radius_m=0.25, first=13)
     scene = Scene((before, after), 320, 240, 5, cuts=(13,))
     detector = DelayedDetector(truth(scene), delayed_frame=10)
-    session = Session(segmenter, detector, background=True)
+    session = Session(segmenter, detector, background=True, options=SessionOptions(confirm_score_ratio=0.0))
     session.prompt(TextPrompt("red circle.", interval=4))
     visible = []
     for index in range(25):

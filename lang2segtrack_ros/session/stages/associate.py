@@ -1,11 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 3: associate detections with tracks, and answer text prompts.
+"""Stage 3: associate detections with tracks.
 
 * Return. A detection without a visible track is an absent object of its label if their appearances are similar. Several detections are
   assigned jointly.
+* Stray track. A visible track without a detection has lost its object if the network doubts its mask, or if its mask looks different. A
+  detection of its label nearby, which fits no track, can be the object then. The track is reinitialized there under its id.
 * Drift. A track is reinitialized on its detection, under its id, when its box fits the detection badly twice in a row. Once is enough
   for an uncertain remnant, and for a mask that has grown over its neighbors.
+* Withered mask. When a neighbor touches an object, its mask can shrink while its box still fits. If the network doubts the mask of the
+  track, but not the mask of its detection, the track is reinitialized.
 * Crossings. Two detections of one label, apart from each other, resolve a crossing of two objects of this label.
 """
 
@@ -19,19 +23,29 @@ import numpy as np
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.detection.worker import DetectionResult
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
-from lang2segtrack_ros.identity.association import SAME_LABEL_IOU, box_iou, find_duplicate, match_detections, reidentify
-from lang2segtrack_ros.identity.confirmation import count_hits
+from lang2segtrack_ros.identity.association import (
+    CONFIDENT_IOU,
+    SAME_LABEL_IOU,
+    box_iou,
+    find_duplicate,
+    is_within_reach,
+    match_detections,
+    reidentify,
+)
+from lang2segtrack_ros.identity.confirmation import Hits, count_hits, is_sure
 from lang2segtrack_ros.identity.crossings import resolve, unresolved_pairs
 from lang2segtrack_ros.identity.region import Region
 from lang2segtrack_ros.identity.track_state import Origin, Pair
+from lang2segtrack_ros.identity.verification import differs
 from lang2segtrack_ros.session.actions import Action, Reidentify, Reinitialize, Remove, Spawn
 from lang2segtrack_ros.session.context import FrameContext
+from lang2segtrack_ros.session.stages.answer_prompts import answer_prompts
 from lang2segtrack_ros.session.stages.apply_prompts import check_capacity
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
-from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
-from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError
 from lang2segtrack_ros.types.results import Track
+from lang2segtrack_ros.types.rle import Box
 
 BOX_MARGIN = 0.15
 """Margin around a detection's box, as a ratio of its size. Mask pixels beyond it belong to a neighbor."""
@@ -53,6 +67,7 @@ class _Candidate:
 
     index: int
     predicted: PromptPrediction
+    region: Region | None
     appearance: Appearance | None
 
 
@@ -92,11 +107,12 @@ class Association:
         # A detection that touches an unresolved object may be either object of the pair, and their masks are not reliable.
         candidates = self._candidates([i for i in new if not _touches(self.result.detections[i], unresolved)])
         absent = [track.id for track in tracks if track.box is None and track.id in self.state.tracks and track.id not in crossing_ids]
-        self._accept(candidates, absent)
+        self._accept(candidates, absent, self._stray_tracks(candidates, crossing_ids))
         for index, track_id in self.matched.items():
             self._correct_drift(self.result.detections[index], track_id, crossing_ids)
         self._count_hits()
-        self._answer_prompts()
+        error = self.errors[-1] if self.errors else ""
+        self.state = answer_prompts(self.state, self.result.detections, self.found, self._labels(), error)
 
     def _same_label_pairs(self) -> list[Pair]:
         """Return the pairs of objects with the same label in unresolved crossings."""
@@ -104,7 +120,6 @@ class Association:
         return [(one, other) for one, other in unresolved_pairs(self.state.crossings) if one in labels and labels[one] == labels.get(other)]
 
     def _labels(self) -> Mapping[int, str]:
-        """Return the labels of the tracks on the image by id."""
         return {track.id: track.label for track in self.context.tracks}
 
     def _resolve_crossings(self, new: list[int]) -> list[int]:
@@ -150,34 +165,71 @@ class Association:
             duplicate = find_duplicate(self.context.masks.mask_of(predicted), masks)
             if duplicate is None:
                 clipped = self.context.masks.clip_to_box(predicted, BOX_MARGIN)
-                appearance = appearance_of(self.result.request.color, self.context.masks.mask_of(clipped))
-                candidates.append(_Candidate(index, clipped, appearance))
+                mask = self.context.masks.mask_of(clipped)
+                candidates.append(_Candidate(index, clipped, Region.of(mask), appearance_of(self.result.request.color, mask)))
             elif duplicate in self.state.tracks:  # else the track was removed since this image
                 self.found[index] = duplicate
         return candidates
 
-    def _accept(self, candidates: list[_Candidate], absent: list[int]) -> None:
-        """Continue an absent object for each candidate that resembles it, and start an object for each other candidate."""
+    def _stray_tracks(self, candidates: list[_Candidate], crossing_ids: Collection[int]) -> list[int]:
+        """Return the visible tracks that have probably lost their object, which can be one of the candidates."""
+        excluded = {*self.found.values(), *crossing_ids, *self.context.prompted}
+        detections = [self.result.detections[candidate.index] for candidate in candidates]
+        return [
+            track.id
+            for track in self.context.visible.values()
+            if track.id not in excluded and track.id in self.state.tracks and self._is_stray(track, detections)
+        ]
+
+    def _is_stray(self, track: Track, detections: list[Detection]) -> bool:
+        """Return True if a track has probably lost its object, and a detection of its label lies within reach of the object."""
+        state = self.state.tracks[track.id]
+        if not state.is_detected or not any(item.label == state.label and is_within_reach(item.box, state) for item in detections):
+            return False
+        return track.predicted_iou < CONFIDENT_IOU or differs(track, state, self.result.request.color, self.context.options)
+
+    def _accept(self, candidates: list[_Candidate], absent: list[int], stray: list[int]) -> None:
+        """Continue an absent or stray object for each candidate that resembles it, and start an object for each other candidate."""
         detections = self.result.detections
-        known = [(self.state.tracks[key].label, self.state.tracks[key].appearance) for key in absent]
+        lost = [*absent, *stray]
+        known = [(self.state.tracks[key].label, self.state.tracks[key].appearance) for key in lost]
         appearances = [(detections[candidate.index].label, candidate.appearance) for candidate in candidates]
         returned = reidentify(appearances, known, self.context.options.reid_threshold)
         self.state = replace(self.state, counters=self.state.counters.plus(tracks_reidentified=len(returned)))
         for position, candidate in enumerate(candidates):
-            if position in returned:
-                track_id = absent[returned[position]]
+            if position not in returned:
+                self._spawn(candidate)
+                continue
+            track_id = self.found[candidate.index] = lost[returned[position]]
+            if track_id in stray:
+                self._reinitialize(track_id, candidate.predicted)
+                self.corrected.add(track_id)
+            else:
                 self.actions.append(Reidentify(track_id, candidate.predicted))
                 self.state = self.state.with_track(self.state.tracks[track_id].verified())
-            else:
-                try:
-                    check_capacity(self.state, self.context)
-                except TrackerError as error:
-                    self.errors.append(str(error))
-                    continue
-                label, confirmed = detections[candidate.index].label, self.context.options.min_hits <= 1
-                self.state, track_id = self.state.spawned(label, Origin.DETECTION, confirmed)
-                self.actions.append(Spawn(track_id, candidate.predicted))
-            self.found[candidate.index] = track_id
+
+    def _spawn(self, candidate: _Candidate) -> None:
+        """Start an object for a candidate, confirmed if the detection is sure."""
+        try:
+            check_capacity(self.state, self.context)
+        except TrackerError as error:
+            self.errors.append(str(error))
+            return
+        detection, options = self.result.detections[candidate.index], self.context.options
+        confirmed = options.min_hits <= 1 or (self._is_sure(detection) and self._fills_box(candidate, detection))
+        self.state, track_id = self.state.spawned(detection.label, Origin.DETECTION, confirmed)
+        self.actions.append(Spawn(track_id, candidate.predicted))
+        self.found[candidate.index] = track_id
+
+    def _is_sure(self, detection: Detection) -> bool:
+        return is_sure(detection.score, self.result.request.default_threshold, self.context.options)
+
+    @staticmethod
+    def _fills_box(candidate: _Candidate, detection: Detection) -> bool:
+        """Return True if the network is confident of the mask of a candidate, and the mask fills the box of the detection."""
+        if candidate.region is None or float(candidate.predicted.prediction.iou[0]) < CONFIDENT_IOU:
+            return False
+        return float(box_iou(np.array([detection.box]), np.array([candidate.region.box]))[0, 0]) >= CONFIDENT_IOU
 
     def _correct_drift(self, detection: Detection, track_id: int, crossing_ids: Collection[int]) -> None:
         """Reinitialize a track that has drifted from its detection.
@@ -188,60 +240,38 @@ class Association:
         track, state = self.context.visible.get(track_id), self.state.tracks.get(track_id)
         if track is None or state is None or detection.label != track.label:
             return
-        if track_id in crossing_ids or track_id in self.corrected or track_id in self.context.prompted:
+        if track_id in {*crossing_ids, *self.corrected, *self.context.prompted}:
             return
         iou = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
         loose_fits = state.loose_fits + 1 if iou < _LOOSE_IOU else 0
         drifted = iou < SAME_LABEL_IOU or loose_fits >= 2  # a remnant, an overgrown mask, or a lasting loose fit
         self.state = self.state.with_track(replace(state, loose_fits=0 if loose_fits >= 2 else loose_fits))
-        if drifted:
-            predicted = self._predict(BoxPrompt(detection.box, detection.label))
-            if predicted is not None:
-                self._reinitialize(track_id, predicted)
+        is_uncertain = track.predicted_iou < CONFIDENT_IOU
+        predicted = self._predict(BoxPrompt(detection.box, detection.label)) if drifted or is_uncertain else None
+        if predicted is not None and (drifted or float(predicted.prediction.iou[0]) >= CONFIDENT_IOU):
+            self._reinitialize(track_id, predicted)
 
     def _reinitialize(self, track_id: int, predicted: PromptPrediction) -> None:
         self.actions.append(Reinitialize(track_id, predicted))
-        self.state = self.state.with_track(self.state.tracks[track_id].verified())
+        self.state = self.state.with_track(replace(self.state.tracks[track_id].verified(), loose_fits=0))
 
     def _count_hits(self) -> None:
-        """Count hits and misses, and record the areas of the detections."""
+        """Count hits and misses, and record the boxes of the detections."""
         detections, phrases = self.result.detections, self.result.request.phrases
-        for index, track_id in self.found.items():
-            track, detection = self.state.tracks[track_id], detections[index]
-            if track.label == detection.label:
-                x_min, y_min, x_max, y_max = detection.box
-                self.state = self.state.with_track(replace(track, detected_area=(x_max - x_min) * (y_max - y_min)))
-        hit = set(self.found.values())
-        tracks, false_alarms = count_hits(self.state.tracks, hit, self.context.tracks, phrases, self.context.options)
+        labels = self._labels()
+        named = [(key, detections[index]) for index, key in self.found.items() if labels.get(key) == detections[index].label]
+        boxes: dict[int, Box] = {}
+        for index in [*self.matched, *sorted(self.found)]:  # other detections of a track may cover only a part of its object
+            key = self.found.get(index)
+            if key is not None and self.state.tracks[key].label == detections[index].label:
+                boxes.setdefault(key, detections[index].box)
+        for key, box in boxes.items():
+            self.state = self.state.with_track(replace(self.state.tracks[key], detected_box=box))
+        sure = frozenset(key for key, item in named if self._is_sure(item))
+        hits = Hits(frozenset(self.found.values()), frozenset(key for key, _ in named), sure)
+        tracks, false_alarms = count_hits(self.state.tracks, hits, self.context.tracks, phrases, self.context.options)
         self.state = replace(self.state, tracks=tracks, counters=self.state.counters.plus(false_alarms=len(false_alarms)))
         self.actions += [Remove(track_id) for track_id in false_alarms]
-
-    def _answer_prompts(self) -> None:
-        """Give the text prompts that wait for this detection their outcomes."""
-        outcomes = {}
-        for entry in self.state.prompts.with_status(PromptStatus.DETECTING):
-            outcome = outcomes[entry.handle] = self._outcome(entry.handle)
-            if isinstance(entry.handle.prompt, TextPrompt) and entry.handle.prompt.mode == "once":
-                for track_id in outcome.track_ids:  # the only detection of this prompt confirms its objects
-                    track = self.state.tracks[track_id]
-                    self.state = self.state.with_track(replace(track, confirmed=True, origin=Origin.PROMPT))
-        self.state = replace(self.state, prompts=self.state.prompts.applied(outcomes))
-
-    def _outcome(self, handle: PromptHandle) -> PromptOutcome:
-        """Return the outcome of a text prompt: its tracks, or an error if it has none because of one."""
-        assert isinstance(handle.prompt, TextPrompt)
-        phrases = handle.prompt.phrases
-        own = {
-            self.found[index]: item.label
-            for index, item in enumerate(self.result.detections)
-            if item.label in phrases and index in self.found
-        }
-        missing = [phrase for phrase in phrases if phrase not in own.values()]
-        suffix = "; detection continues" if handle.prompt.mode == "continuous" else ""
-        notes = (f"not found on this image: {', '.join(missing)}{suffix}",) if missing else ()
-        labels = self._labels()
-        error = self.errors[-1] if self.errors and not own else ""
-        return PromptOutcome(tuple(own), tuple(labels.get(track_id, label) for track_id, label in own.items()), error, notes)
 
     def _predict(self, prompt: BoxPrompt) -> PromptPrediction | None:
         """Predict the mask of a detection's box; if the network predicts none, count this and return None."""

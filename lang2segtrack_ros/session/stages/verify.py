@@ -22,7 +22,7 @@ def verify(state: SessionState, context: FrameContext) -> tuple[SessionState, li
         known = tracks.get(track.id)
         if known is None or known.verification is Verification.VERIFIED:
             continue
-        if known.verification is Verification.NEEDS_REID and resembles(track, known, context.color, context.options):
+        if known.verification is not Verification.NEEDS_REDETECTION and resembles(track, known, context.color, context.options):
             tracks[track.id] = known.verified()
         else:
             hidden.add(track.id)
@@ -41,7 +41,7 @@ def _enter_scene(state: SessionState, context: FrameContext) -> SessionState:
     height, width = context.color.shape[:2]
     if state.scene.size not in ((0, 0), (height, width)):  # crossings and detected areas are in pixels of the old image size
         state = state.without_crossings()
-        state = replace(state, tracks={key: replace(track, detected_area=None) for key, track in state.tracks.items()})
+        state = replace(state, tracks={key: replace(track, detected_box=None) for key, track in state.tracks.items()})
     scene, is_cut = state.scene.next(context.color, context.options)
     state = replace(state, scene=scene)
     if not is_cut:

@@ -41,6 +41,8 @@ class RectanglePredictor:
         known: ids of the objects that can be corrected.
         refused: boxes for which the prediction fails.
         grown: boxes whose masks reach `GROWTH` pixels too far to the right.
+        cut: boxes of whose masks only the left third is visible.
+        certainty: predicted IoU of all masks.
         size: height and width of the image in pixels.
     """
 
@@ -49,9 +51,12 @@ class RectanglePredictor:
         known: Collection[int] = (),
         refused: Collection[Box] = (),
         grown: Collection[Box] = (),
+        cut: Collection[Box] = (),
+        certainty: float = 0.9,
         size: tuple[int, int] = (HEIGHT, WIDTH),
     ) -> None:
-        self.known, self.refused, self.grown, self.size = known, refused, grown, size
+        self.known, self.refused, self.grown, self.cut = known, refused, grown, cut
+        self.certainty, self.size = certainty, size
 
     def predict(self, prompt: ObjectPrompt) -> PromptPrediction:
         """Return the rectangle of a box, 10 x 10 pixels around a point, or the mask of a prompt."""
@@ -59,16 +64,17 @@ class RectanglePredictor:
         if fitted.track_id is not None and fitted.track_id not in self.known:
             raise TrackerError(unknown_id_message(fitted.track_id, self.known))
         if isinstance(fitted, MaskPrompt):
-            return predicted(fitted, fitted.mask)
+            return predicted(fitted, fitted.mask, self.certainty)
         if isinstance(fitted, BoxPrompt):
             if fitted.box in self.refused:
                 raise TrackerError("the network returned NaN or infinity for this prompt on this image: try another image")
             x1, y1, x2, y2 = fitted.box
             x2 += GROWTH if fitted.box in self.grown else 0
+            x2 -= (x2 - x1) * 2 / 3 if fitted.box in self.cut else 0
         else:
             x1, y1 = (value - 5 for value in fitted.points[0])
             x2, y2 = x1 + 10, y1 + 10
-        return predicted(fitted, rectangle(x1, y1, x2, y2, self.size))
+        return predicted(fitted, rectangle(x1, y1, x2, y2, self.size), self.certainty)
 
     def clip_to_box(self, item: PromptPrediction, margin: float) -> PromptPrediction:
         """Return a prediction clipped to its box prompt."""
@@ -82,11 +88,11 @@ class RectanglePredictor:
         return mask
 
 
-def predicted(prompt: ObjectPrompt, mask: NDArray[np.bool_]) -> PromptPrediction:
+def predicted(prompt: ObjectPrompt, mask: NDArray[np.bool_], certainty: float = 0.9) -> PromptPrediction:
     """Return a prediction with this mask. Its logits have the size of the image."""
     logits = torch.where(torch.from_numpy(mask), 10.0, -10.0)[None]
     score = torch.ones(1)
-    prediction = MaskPrediction.of(logits, 0.9 * score, 5 * score, score.double(), score > 0, torch.zeros(1, 1))
+    prediction = MaskPrediction.of(logits, certainty * score, 5 * score, score.double(), score > 0, torch.zeros(1, 1))
     return PromptPrediction(prompt, prediction, NEW_BANK)
 
 
@@ -118,9 +124,11 @@ def context_of(
     return replace(context, **changes)
 
 
-def detection_of(context: FrameContext, *detections: Detection, phrases: tuple[str, ...] = ("red circle",)) -> FrameContext:
-    """Return a frame with detections."""
-    request = DetectionRequest(context.index, context.color, phrases, (0.5,) * len(phrases))
+def detection_of(
+    context: FrameContext, *detections: Detection, phrases: tuple[str, ...] = ("red circle",), default_threshold: float = 1.0
+) -> FrameContext:
+    """Return a frame with detections. With the default threshold, none of them is sure."""
+    request = DetectionRequest(context.index, context.color, phrases, (0.5,) * len(phrases), default_threshold)
     return replace(context, detection=DetectionResult(request, detections))
 
 

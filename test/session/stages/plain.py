@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -21,7 +22,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return plain(value.float().numpy() if value.dtype is torch.bfloat16 else value.numpy())
     if isinstance(value, np.ndarray):
-        return str(value.dtype), value.shape, value.tobytes()
+        return str(value.dtype), value.shape, hashlib.sha1(value.tobytes()).hexdigest()
     if isinstance(value, (Mapping, set, frozenset)):
         items = value.items() if isinstance(value, Mapping) else value
         return type(value).__name__, tuple(sorted((plain(item) for item in items), key=repr))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from lang2segtrack_ros.session.stages.associate import associate
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
 from lang2segtrack_ros.types.prompts import TextPrompt
+from lang2segtrack_ros.types.rle import Box
 from test.identity.synthetic import BLUE, RED, appearance, detected, picture, prompted
 from test.session.stages.builders import (
     RectanglePredictor,
@@ -56,8 +58,23 @@ def test_detection_without_a_track_starts_a_tentative_object() -> None:
     assert summary(actions) == [("Spawn", 1)]
     track = state.tracks[1]
     assert (track.label, track.origin, track.confirmed, track.hits) == ("red circle", Origin.DETECTION, False, 1)
-    assert track.detected_area == 30 * 30
+    assert track.detected_box == BOX
     assert state.next_track_id == 2
+
+
+@pytest.mark.parametrize(("score", "cut", "confirmed"), [(0.9, False, True), (0.7, False, False), (0.9, True, False)])
+def test_sure_detection_confirms_its_object_at_once(score: float, cut: bool, confirmed: bool) -> None:
+    """The score must be high, and the mask must fill the box. A neighbor can cut the mask."""
+    masks = RectanglePredictor(cut=[BOX] if cut else [])
+    context = detection_of(context_of(masks=masks), replace(CIRCLE, score=score), default_threshold=0.5)
+    state, _ = associate(state_of(), context)
+    assert state.tracks[1].confirmed == confirmed
+
+
+def test_sure_detection_confirms_a_tentative_track() -> None:
+    context = detection_of(context_of(boxed(1, BOX), options=SessionOptions(min_hits=9)), CIRCLE, default_threshold=0.5)
+    state, _ = associate(state_of(detected(1)), context)
+    assert state.tracks[1].confirmed
 
 
 def test_min_hits_of_one_confirms_an_object_immediately() -> None:
@@ -79,26 +96,27 @@ def test_detection_on_a_track_is_a_hit() -> None:
     assert actions == []
     track = state.tracks[1]
     assert (track.hits, track.misses, track.confirmed, track.verification) == (2, 0, True, Verification.VERIFIED)
-    assert track.detected_area == 900.0
+    assert track.detected_box == BOX
 
 
-def test_detection_with_another_name_is_a_hit_but_gives_no_area() -> None:
-    """The box of a lid on a cup is not that of the cup."""
-    before = state_of(replace(detected(1), detected_area=100.0))
+def test_detection_with_another_name_finds_a_track_but_gives_no_box() -> None:
+    """The box of a lid on a cup is not that of the cup, and confirms no cup."""
+    before = state_of(replace(detected(1), detected_box=FAR, misses=2))
     context = detection_of(context_of(boxed(1, BOX)), Detection("lid", 0.9, BOX), phrases=("red circle", "lid"))
     state, actions = associate(before, context)
     assert actions == []
-    assert (state.tracks[1].hits, state.tracks[1].detected_area) == (2, 100.0)
+    track = state.tracks[1]
+    assert (track.hits, track.misses, track.confirmed, track.detected_box) == (1, 0, False, FAR)
 
 
 def test_detection_whose_mask_is_that_of_a_track_starts_no_object() -> None:
     """The box of the detection fits no track, but its mask does: the box of a remnant, or of a thin object."""
     track = boxed(1, (60, 5, 90, 35), "lid")
     context = detection_of(context_of(track), Detection("red circle", 0.9, (60, 5, 82, 35)), phrases=("red circle", "lid"))
-    state, actions = associate(state_of(detected(1, "lid", confirmed=True)), context)
+    state, actions = associate(state_of(replace(detected(1, "lid", confirmed=True), misses=2)), context)
     assert actions == []
     assert list(state.tracks) == [1]
-    assert state.tracks[1].hits == 2
+    assert state.tracks[1].misses == 0
 
 
 def test_mask_of_a_track_that_was_removed_since_the_image_is_ignored() -> None:
@@ -158,11 +176,11 @@ def test_prompt_of_a_user_beats_the_box_of_a_detection() -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "predicted_iou", "area"), [((62, 8, 70, 16), 0.4, None), ((20, 0, 110, 40), 0.9, 900.0)], ids=["remnant", "overgrown"]
+    ("box", "predicted_iou", "last"), [((62, 8, 70, 16), 0.4, None), ((20, 0, 110, 40), 0.9, BOX)], ids=["remnant", "overgrown"]
 )
-def test_remnant_and_overgrown_mask_are_reinitialized_at_once(box: tuple[int, ...], predicted_iou: float, area: float | None) -> None:
+def test_remnant_and_overgrown_mask_are_reinitialized_at_once(box: tuple[int, ...], predicted_iou: float, last: Box | None) -> None:
     """A confident mask of the same box would be another object, in front of or behind the detection."""
-    state = state_of(replace(detected(1, confirmed=True), detected_area=area, unseen_ns=3))
+    state = state_of(replace(detected(1, confirmed=True), detected_box=last, unseen_ns=3))
     context = detection_of(context_of(boxed(1, (*map(float, box),), predicted_iou=predicted_iou)), CIRCLE)  # type: ignore[arg-type]
     state, actions = associate(state, context)
     assert summary(actions) == [("Reinitialize", 1)]
@@ -179,6 +197,84 @@ def test_track_stays_if_the_prediction_for_its_drift_fails() -> None:
     assert actions == []
     assert state.counters.predictions_refused == 1
     assert state.tracks[1].hits == 2
+
+
+@pytest.mark.parametrize(("predicted_iou", "certainty", "replaced"), [(0.4, 0.9, True), (0.4, 0.5, False), (0.9, 0.9, False)])
+def test_withered_mask_is_replaced_by_a_better_one(predicted_iou: float, certainty: float, replaced: bool) -> None:
+    """The box of the track still fits. The network doubts its mask, but not that of the detection."""
+    masks = RectanglePredictor([1], certainty=certainty)
+    context = detection_of(context_of(boxed(1, BOX, predicted_iou=predicted_iou), masks=masks), CIRCLE)
+    assert summary(associate(state_of(detected(1, confirmed=True)), context)[1]) == ([("Reinitialize", 1)] if replaced else [])
+
+
+def stray(**changes: Any) -> SessionState:
+    """Return a red object whose last detection was at BOX."""
+    attributes = {"detected_box": BOX, "appearance": appearance(RED), **changes}
+    return state_of(replace(detected(1, confirmed=True), **attributes))
+
+
+APART = (100.0, 25.0, 115.0, 40.0)
+
+
+@pytest.mark.parametrize("reason", ["uncertain", "another color"])
+def test_stray_track_returns_to_its_object(reason: str) -> None:
+    """A neighbor took its mask. A detection of its name near its last detection is the object, and gets no second id."""
+    color = picture(RED)
+    if reason == "another color":
+        color[25:, 95:] = BLUE
+    track = boxed(1, APART, predicted_iou=0.4 if reason == "uncertain" else 0.9)
+    state, actions = associate(stray(unseen_ns=3), detection_of(context_of(track, color=color), CIRCLE))
+    assert summary(actions) == [("Reinitialize", 1)]
+    assert list(state.tracks) == [1]
+    assert (state.tracks[1].hits, state.tracks[1].unseen_ns, state.counters.tracks_reidentified) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("reason", ["healthy", "far", "prompted", "of a user", "another object"])
+def test_track_that_is_not_stray_keeps_its_mask(reason: str) -> None:
+    """Then the detection is another object of this name."""
+    track = boxed(1, APART, predicted_iou=0.9 if reason == "healthy" else 0.4)
+    changes: dict[str, dict[str, Any]] = {"far": {"detected_box": FAR}, "of a user": {"origin": Origin.PROMPT}}
+    color = picture(RED)
+    if reason == "another object":
+        color[5:35, 60:90] = BLUE
+    context = context_of(track, color=color, prompted=frozenset({1} if reason == "prompted" else set()))
+    assert summary(associate(stray(**changes.get(reason, {})), detection_of(context, CIRCLE))[1]) == [("Spawn", 2)]
+
+
+def test_object_found_under_two_names_is_missing_under_neither() -> None:
+    """Both boxes are on one object. The answer must not depend on their order."""
+    star = Detection("blue star", 0.8, (60, 5, 80, 35))
+    for found in ((CIRCLE, star), (star, CIRCLE)):
+        before = replace(detecting(TextPrompt("red circle. blue star.")), tracks={1: detected(1, confirmed=True)}, next_track_id=2)
+        state, actions = associate(before, detection_of(context_of(boxed(1, BOX)), *found, phrases=("red circle", "blue star")))
+        assert actions == []
+        assert outcomes(state) == [PromptOutcome((1,), ("red circle",))]
+
+
+def test_detection_on_the_box_of_a_track_gives_its_last_box() -> None:
+    """Other detections whose masks are that of the track cover only parts of the object."""
+    parts = [Detection("red circle", 0.8, (60, 5, 78, 35)), Detection("red circle", 0.7, (73, 5, 90, 35))]
+    whole = Detection("red circle", 0.9, (60, 5, 90, 34))
+    for found in ([whole, *parts], [*parts, whole], [parts[1], whole, parts[0]]):
+        state, _ = associate(state_of(detected(1, confirmed=True)), detection_of(context_of(boxed(1, BOX)), *found))
+        assert state.tracks[1].detected_box == whole.box
+
+
+def test_one_sure_detection_among_several_confirms_a_track() -> None:
+    """The order of the detections must not matter."""
+    whole, part = Detection("red circle", 0.9, (60, 5, 90, 34)), Detection("red circle", 0.5, (60, 5, 78, 35))
+    for found in ((whole, part), (part, whole)):
+        context = context_of(boxed(1, BOX), options=SessionOptions(min_hits=9))
+        state, _ = associate(state_of(detected(1)), detection_of(context, *found, default_threshold=0.5))
+        assert state.tracks[1].confirmed
+
+
+def test_reinitialization_ends_the_count_of_loose_fits() -> None:
+    """The mask is new, so the fit of the old one says nothing about it."""
+    context = context_of(boxed(1, (62, 8, 70, 16), predicted_iou=0.4))
+    state, actions = associate(state_of(detected(1, confirmed=True)), detection_of(context, CIRCLE))
+    assert summary(actions) == [("Reinitialize", 1)]
+    assert state.tracks[1].loose_fits == 0
 
 
 def test_false_alarm_is_removed_on_its_third_miss() -> None:

@@ -16,7 +16,7 @@ from lang2segtrack_ros.identity.lifecycle import NS
 from lang2segtrack_ros.identity.track_state import Verification
 from lang2segtrack_ros.session.context import FrameContext
 from lang2segtrack_ros.session.options import SessionOptions
-from lang2segtrack_ros.session.stages.finish import as_removed, finish
+from lang2segtrack_ros.session.stages.finish import finish
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.types.prompts import TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
@@ -101,7 +101,7 @@ def test_removed_object_is_shown_once_and_forgotten() -> None:
 
 
 def test_object_that_a_user_removed_between_two_frames_is_shown_once() -> None:
-    removed = as_removed(track(2, 60))
+    removed = track(2, 60).as_removed()
     state, result = end(state_of(prompted(1), prompted(3), removed=(removed,)), context_of(track(1), track(3, 90)))
     assert states(result) == {1: "TRACKED", 2: "REMOVED", 3: "TRACKED"}
     assert [item.id for item in result.tracks] == [1, 2, 3]
@@ -182,6 +182,6 @@ def test_id_switch_is_not_suspected_without_detection_of_the_label(reason: str) 
 
 
 def test_removed_track_has_no_mask() -> None:
-    removed = as_removed(track(5))
+    removed = track(5).as_removed()
     assert (removed.state, removed.score, removed.box, removed.mask.any()) == (TrackStatus.REMOVED, 0.0, None, False)
     assert track(5).mask.any(), "the track of the last result keeps its mask"

@@ -47,7 +47,7 @@ def test_object_that_resembles_its_appearance_is_verified() -> None:
 
 @pytest.mark.parametrize(
     ("verification", "color"),
-    [(Verification.NEEDS_REID, BLUE), (Verification.NEEDS_REDETECTION, BLUE), (Verification.NEEDS_REDETECTION, RED)],
+    [(item, BLUE) for item in Verification if item is not Verification.VERIFIED] + [(Verification.NEEDS_REDETECTION, RED)],
 )
 def test_object_that_fails_its_verification_is_suspended(verification: Verification, color: tuple[int, int, int]) -> None:
     """An object that needs a new detection is hidden even with a similar appearance."""
@@ -107,14 +107,14 @@ def test_cut_detection_can_be_disabled() -> None:
 
 
 def test_new_image_size_drops_what_is_in_pixels() -> None:
-    """Crossings, models and detected areas hold only for the old size. The objects and their verification stay."""
+    """Crossings, models and detected boxes hold only for the old size. The objects and their verification stay."""
     color = picture(RED)
     small = np.ascontiguousarray(color[::2, ::2])
-    one = replace(modeled(detected(1), [(0, track(1), color)]), detected_area=100.0, appearance=appearance(RED))
+    one = replace(modeled(detected(1), [(0, track(1), color)]), detected_box=(10.0, 5.0, 20.0, 15.0), appearance=appearance(RED))
     before = state_of(one, detected(2), scene=scene_of(color), crossings={(1, 2): Crossing(1, True)})
     state, _ = verify(before, context_of(color=small))
     assert state.crossings == {}
-    assert plain(state.tracks[1]) == plain(replace(one, detected_area=None, model=None))
+    assert plain(state.tracks[1]) == plain(replace(one, detected_box=None, model=None))
     assert state.scene.size == (HEIGHT // 2, WIDTH // 2)
     again, _ = verify(replace(state, crossings={(1, 2): Crossing(1, True)}), context_of(color=small))
     assert again.crossings != {}, "the same size again changes nothing"

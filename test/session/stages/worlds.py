@@ -20,6 +20,7 @@ from lang2segtrack_ros.identity.association import box_iou
 from lang2segtrack_ros.identity.crossings import Crossing
 from lang2segtrack_ros.identity.duplicates import PairHistory
 from lang2segtrack_ros.identity.scene_cut import SceneCutOptions, SceneState
+from lang2segtrack_ros.identity.shape import ShapeModel, shape_of
 from lang2segtrack_ros.identity.track_state import Origin, Pair, TrackState, Verification
 from lang2segtrack_ros.session.actions import Action, SplitOverlap
 from lang2segtrack_ros.session.context import FrameContext
@@ -40,6 +41,7 @@ Value = TypeVar("Value")
 LABELS = ("red circle", "blue star")
 NEXT_ID = 100
 INDEX = 6
+SURE_THRESHOLD = 0.5  # a score of 0.9 is sure, and one of 0.5 is not
 
 
 def scenery(seed: int) -> NDArray[np.uint8]:
@@ -58,11 +60,18 @@ def boxes() -> st.SearchStrategy[Box]:
     return st.builds(box, st.integers(0, WIDTH - 6), st.integers(0, HEIGHT - 6), st.integers(6, 40), st.integers(6, 30))
 
 
-def moved(box: Box, shifts: tuple[int, int, int, int]) -> Box:
-    """Return a box with moved edges, inside the image and at least 2 pixels large."""
-    x1, y1, x2, y2 = (edge + shift for edge, shift in zip(box, shifts))
+def moved(box: Box, percents: tuple[int, int, int, int]) -> Box:
+    """Return a box whose edges moved by percents of its size, inside the image and at least 2 pixels large."""
+    sizes = (box[2] - box[0], box[3] - box[1]) * 2
+    x1, y1, x2, y2 = (edge + percent * size / 100 for edge, percent, size in zip(box, percents, sizes))
     x1, y1 = min(max(x1, 0.0), WIDTH - 2.0), min(max(y1, 0.0), HEIGHT - 2.0)
     return x1, y1, min(max(x2, x1 + 2), float(WIDTH)), min(max(y2, y1 + 2), float(HEIGHT))
+
+
+def shape_model(mask: NDArray[np.bool_]) -> ShapeModel | None:
+    """Return the model of the shape of one mask."""
+    shape = shape_of(mask)
+    return ShapeModel.updated(None, shape) if shape is not None else None
 
 
 @st.composite
@@ -80,8 +89,9 @@ def objects(draw: st.DrawFn, track_id: int, color: NDArray[np.uint8]) -> tuple[T
         loose_fits=draw(st.integers(0, 1)),
         unseen_ns=draw(st.sampled_from([0, 950_000_000, 3_000_000_000])),
         verification=draw(st.sampled_from(Verification)),
-        detected_area=draw(st.sampled_from([None, 100.0, 400.0])),
+        detected_box=draw(st.one_of(st.none(), st.just(home))),
         appearance=appearance_of(color, rectangle(*home)) if draw(st.booleans()) else None,
+        shape=shape_model(rectangle(*home)) if draw(st.booleans()) else None,
     )
     if draw(st.booleans()):
         state = modeled(state, [(frame, boxed(track_id, home, label), color) for frame in range(3)])
@@ -128,16 +138,16 @@ def detected_worlds(draw: st.DrawFn) -> World:
     near = [track.box for track in context.tracks if track.box is not None]
     place = boxes()
     if near:
-        shifts = st.tuples(*[st.integers(-6, 6)] * 4)
-        place = st.one_of(place, st.builds(moved, st.sampled_from(near), shifts))
-    found = draw(st.lists(st.builds(Detection, st.sampled_from(LABELS), st.just(0.9), place), max_size=4, unique_by=lambda item: item.box))
+        targets = draw(st.lists(st.sampled_from(near), min_size=1, max_size=2))
+        close = st.builds(moved, st.sampled_from(targets), st.tuples(*[st.one_of(st.just(0), st.integers(-45, 45))] * 4))
+        place = close if draw(st.booleans()) else st.one_of(close, place)
+    detections = st.builds(Detection, st.sampled_from(LABELS), st.sampled_from([0.5, 0.9]), place)
+    found = draw(st.lists(detections, max_size=4, unique_by=lambda item: item.box))
     phrases = tuple(draw(st.lists(st.sampled_from(LABELS), unique=True, min_size=1)))
-    texts = draw(
-        st.lists(st.builds(TextPrompt, st.sampled_from([*LABELS, ". ".join(LABELS)]), st.sampled_from(["once", "continuous"])), max_size=2)
-    )
+    texts = [TextPrompt(". ".join(LABELS), draw(st.sampled_from(["once", "continuous"]))), TextPrompt(LABELS[0])][: draw(st.integers(0, 2))]
     state = replace(state, prompts=queue_of(*texts, status=PromptStatus.DETECTING))
     assume_no_ties(context, found)
-    return state, detection_of(context, *found, phrases=phrases)
+    return state, detection_of(context, *found, phrases=phrases, default_threshold=SURE_THRESHOLD)
 
 
 def assume_no_ties(context: FrameContext, detections: Iterable[Detection]) -> None:
