@@ -180,6 +180,8 @@ def update_models(
 ) -> dict[int, TrackState]:
     """Return the states with updated models of the objects that are alone on a finished frame.
 
+    An object that starts beside another one gets its model from its first frames, because the mask of a prompt is reliable.
+
     Args:
         states: states of the objects by id.
         crossings: the open crossings after the frame.
@@ -192,8 +194,10 @@ def update_models(
     not_alone = {track_id for pair in (*crossings, *touching_pairs(visible)) for track_id in pair}
     updated = dict(states)
     for track in visible:
-        if track.id in states and track.id not in not_alone and track.predicted_iou >= CONFIDENT_IOU:
-            state = states[track.id]
+        state = states.get(track.id)
+        if state is None or track.predicted_iou < CONFIDENT_IOU:
+            continue
+        if track.id not in not_alone or not _has_model(state):
             updated[track.id] = replace(state, model=ObjectModel.of(frame, track, color, exposure, state.model))
     return updated
 

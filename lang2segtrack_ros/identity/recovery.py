@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Search for an object that got lost in a crossing, by its color near its predicted position.
+"""Search for an object whose track has moved to another one, by its color near its predicted position.
 
 The mask of an object can move to the other object of a crossing. Its memories then show that object, so the tracker does not find it again.
-Its color model and its trajectory from before the crossing remain valid. The search is a back-projection of the color model (Swain and
+Its color model and its trajectory from before remain valid. The search is a back-projection of the color model (Swain and
 Ballard, IJCV 1991) around the predicted position, without the pixels of other objects.
 """
 
@@ -31,9 +31,9 @@ _MAX_FRAMES = 60  # frames without a mask after the last search
 
 
 def is_search_due(track: Track) -> bool:
-    """Return True if a hidden track is due for a search on this frame."""
+    """Return True if a hidden track is due for a search on this frame. The network must see some object where the track is."""
     hidden = track.frames_since_seen
-    return track.box is None and hidden <= _MAX_FRAMES and hidden % _RETRY_FRAMES == _HIDDEN_FRAMES
+    return track.box is None and track.object_score > 0 and hidden <= _MAX_FRAMES and hidden % _RETRY_FRAMES == _HIDDEN_FRAMES
 
 
 def search_by_color(

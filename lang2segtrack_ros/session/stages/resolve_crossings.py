@@ -12,6 +12,7 @@ from lang2segtrack_ros.identity.appearance import appearance_of, appearance_simi
 from lang2segtrack_ros.identity.association import CONFIDENT_IOU, find_duplicate
 from lang2segtrack_ros.identity.crossings import next_crossings, resolve, unresolved_pairs
 from lang2segtrack_ros.identity.recovery import is_search_due, search_by_color
+from lang2segtrack_ros.identity.track_state import Verification
 from lang2segtrack_ros.session.actions import Action, Reinitialize
 from lang2segtrack_ros.session.context import FrameContext
 from lang2segtrack_ros.session.stages.associate import BOX_MARGIN, close_crossing
@@ -47,7 +48,8 @@ def resolve_crossings(state: SessionState, context: FrameContext) -> tuple[Sessi
             state = state.with_track(state.tracks[assignment.track_id].verified())
     in_crossings = {track_id for pair in unresolved_pairs(state.crossings) for track_id in pair}
     for track in context.tracks:
-        if track.id in in_crossings and is_search_due(track):
+        has_lost_place = track.id in in_crossings or state.tracks[track.id].verification is Verification.NEEDS_REID
+        if has_lost_place and is_search_due(track):
             found = _search(state, context, track)
             if found is not None:
                 actions[track.id] = Reinitialize(track.id, found)
@@ -57,7 +59,7 @@ def resolve_crossings(state: SessionState, context: FrameContext) -> tuple[Sessi
 
 
 def _search(state: SessionState, context: FrameContext, track: Track) -> PromptPrediction | None:
-    """Search for an object that is lost in a crossing. Return its mask if the network is confident and the mask resembles the object."""
+    """Search for an object whose track is on another one. Return its mask if the network is confident and the mask resembles the object."""
     known = state.tracks[track.id]
     if known.model is None:
         return None
