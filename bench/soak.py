@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Memory over thousands of frames: live tensors and resident size, with changing objects and without any object.
+"""Memory over thousands of frames: live tensors, live Python objects and resident size.
 
+Three cases: a tracker with changing objects, a tracker without objects, and a session with text, prompts, corrections and removals.
 The exit code is 1 when number or bytes of live tensors differ between frame 500 and the end. It is also 1 when the resident size grows
-by more than 1 MB per thousand frames. `make soak` runs this test.
+by more than 1 MB per thousand frames, or the number of live Python objects by more than 1 %. `make soak` runs this test.
 """
 
 from __future__ import annotations
@@ -14,19 +15,27 @@ import gc
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from bench.numbers_file import numbers_file, write
-from lang2segtrack_ros.models.loading import load_segmenter
-from lang2segtrack_ros.toyworld.scene import demo_scene
+from lang2segtrack_ros.history.frame_history import FrameHistory
+from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.toyworld.scene import SceneFrame, demo_scene
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
-from lang2segtrack_ros.types.prompts import BoxPrompt
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 
+CASES = ("objects", "empty", "session")
 ROUND = 50  # frames between two changes of the objects
 MAX_SLOPE_MB = 1.0
+MAX_OBJECT_GROWTH = 0.01
+SETTLED = 500
+"""First frame that counts. Before it, queues, histories and allocators fill up."""
 
 
 def live_tensors() -> tuple[int, int]:
@@ -45,59 +54,113 @@ def resident_mb() -> float:
     return pages * 4096 / 2**20
 
 
-def soak(frames: int, with_objects: bool) -> dict[str, object]:
-    """Run a tracker and return the memory use after each round.
+class TrackerCase:
+    """A tracker whose objects change after each round.
+
+    Args:
+        with_objects: False runs without objects.
+    """
+
+    def __init__(self, with_objects: bool) -> None:
+        self.name = "tracker, 1 to 3 changing objects" if with_objects else "tracker, no object"
+        self._with_objects = with_objects
+        self._tracker = StreamTracker(load_segmenter("toy", device="cpu"), "distractor")
+
+    def step(self, index: int, shot: SceneFrame) -> None:
+        """Process one frame."""
+        if self._with_objects and index % ROUND == 0:
+            for track_id in list(self._tracker.ids):
+                self._tracker.remove(track_id)
+            for body in range(1, 2 + (index // ROUND) % 3):
+                self._tracker.add(BoxPrompt(_box(shot, body)))
+        self._tracker.step(shot.color)
+
+
+class SessionCase:
+    """A session on small images: two texts, and in each round a new object, a correction of it, and its removal."""
+
+    name = "session with text, prompts, corrections and removals"
+
+    def __init__(self) -> None:
+        self._session = Session(load_segmenter("toy", "cpu", 64), load_detector("toy", "cpu"), history=FrameHistory(5.0, 8))
+        self._session.prompt(TextPrompt("red circle."))
+        self._session.prompt(TextPrompt("blue star.", interval=11))
+        self._track_id = 0
+
+    def step(self, index: int, shot: SceneFrame) -> None:
+        """Process one frame."""
+        session, phase = self._session, index % ROUND
+        if phase == 0:
+            session.prompt(BoxPrompt(_box(shot, 3), f"object {index}"))
+        elif phase == 20 and self._track_id in session.state.tracks:
+            session.prompt(BoxPrompt(_box(shot, 3), track_id=self._track_id))
+        elif phase == 40 and self._track_id in session.state.tracks:
+            session.remove(self._track_id)
+        result = session.step(Frame(shot.color, index * 66_000_000))
+        if phase == 0 and result.prompted:
+            self._track_id = result.prompted[-1]
+
+
+def _box(shot: SceneFrame, body: int) -> tuple[float, float, float, float]:
+    rows, columns = np.nonzero(shot.instances == body)
+    return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
+
+
+def soak(frames: int, case: TrackerCase | SessionCase) -> dict[str, object]:
+    """Run a case and return the memory use after each round.
 
     Args:
         frames: number of frames.
-        with_objects: True changes the objects after each round; False runs without objects.
+        case: the case.
     """
     scene = demo_scene(320, 240)
     shots = [scene.render(index) for index in range(100)]
-    tracker = StreamTracker(load_segmenter("toy", device="cpu"), "distractor")
-    samples: list[tuple[int, float]] = []
+    samples: list[tuple[int, float, int]] = []
     tensors: dict[int, tuple[int, int]] = {}
     started = time.monotonic()
     for index in range(frames):
-        shot = shots[index % len(shots)]
-        if with_objects and index % ROUND == 0:
-            for track_id in list(tracker.ids):
-                tracker.remove(track_id)
-            for body in range(1, 2 + (index // ROUND) % 3):
-                rows, columns = np.nonzero(shot.instances == body)
-                tracker.add(BoxPrompt((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)))
-        tracker.step(shot.color)
-        if (index + 1) % (3 * ROUND) == 0:  # the number of objects is the same at each sample
+        case.step(index, shots[index % len(shots)])
+        if (index + 1) % (6 * ROUND) == 0:  # the number of objects and the phase of the clip are the same at each sample
             tensors[index + 1] = live_tensors()
-            samples.append((index + 1, resident_mb()))
+            samples.append((index + 1, resident_mb(), len(gc.get_objects())))
             if (index + 1) % (30 * ROUND) == 0:
                 rate = (index + 1) / (time.monotonic() - started)
-                print(f"  frame {index + 1}: {tensors[index + 1]} tensors, bytes; {samples[-1][1]:.1f} MB; {rate:.1f} frames/s", flush=True)
-    late_samples = [(frame, size) for frame, size in samples if frame >= 500]
-    frame_numbers, sizes = np.array(late_samples).T
+                frame, size, objects = samples[-1]
+                print(
+                    f"  frame {frame}: {tensors[frame]} tensors, bytes; {objects} objects; {size:.1f} MB; {rate:.1f} frames/s", flush=True
+                )
+    frame_numbers, sizes, objects = np.array([sample for sample in samples if sample[0] >= SETTLED]).T
     slope_mb = float(np.polyfit(frame_numbers, sizes, 1)[0]) * 1000
-    first, last = next(value for frame, value in tensors.items() if frame >= 500), tensors[max(tensors)]
+    first, last = next(value for frame, value in tensors.items() if frame >= SETTLED), tensors[max(tensors)]
     return {
+        "case": case.name,
         "frames": frames,
-        "objects": "1 to 3, changing" if with_objects else "none",
-        "tensors_after_500": first,
+        "tensors_settled": first,
         "tensors_at_end": last,
-        "rss_mb": [round(late_samples[0][1], 1), round(late_samples[-1][1], 1)],
+        "objects": [int(objects[0]), int(objects[-1])],
+        "rss_mb": [round(float(sizes[0]), 1), round(float(sizes[-1]), 1)],
         "rss_mb_per_1000_frames": round(slope_mb, 3),
-        "ok": first == last and slope_mb < MAX_SLOPE_MB,
+        "ok": first == last and slope_mb < MAX_SLOPE_MB and objects[-1] <= (1 + MAX_OBJECT_GROWTH) * objects[0],
     }
 
 
 def main() -> int:
-    """Run both cases and write out/soak.json."""
+    """Run all cases and write out/soak.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=5000, help="frames of each case (default: %(default)s)")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, help="cases to run (default: all)")
     parser.add_argument("--out", type=numbers_file, default="out/soak.json", help="JSON file to write (default: %(default)s)")
     options = parser.parse_args()
     results = []
-    for with_objects in (True, False):
-        print(f"{options.frames} frames, {'changing objects' if with_objects else 'no object'}", flush=True)
-        results.append(soak(options.frames, with_objects))
+    cases: dict[str, Callable[[], TrackerCase | SessionCase]] = {
+        "objects": lambda: TrackerCase(True),
+        "empty": lambda: TrackerCase(False),
+        "session": SessionCase,
+    }
+    for name in options.cases:
+        case = cases[name]()
+        print(f"{options.frames} frames, {case.name}", flush=True)
+        results.append(soak(options.frames, case))
         print(f"  {results[-1]}", flush=True)
     write(options.out, results)
     return 0 if all(result["ok"] for result in results) else 1

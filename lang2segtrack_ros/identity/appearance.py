@@ -38,10 +38,8 @@ def appearance_of(color: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box | 
     lab, inside = _lab_around(color, mask, box)
     if np.count_nonzero(inside) < 16:
         return None
-    lab = lab[inside.view(np.bool_)].astype(np.intp)
-    hue_bin = lab[:, 1] * _HUE_BINS // 256 * _HUE_BINS + lab[:, 2] * _HUE_BINS // 256
-    hue = np.bincount(hue_bin, minlength=_HUE_BINS**2).reshape(_HUE_BINS, _HUE_BINS).astype(np.float32)
-    lightness = np.bincount(lab[:, 0] * _LIGHTNESS_BINS // 256, minlength=_LIGHTNESS_BINS).astype(np.float32)
+    hue = cv2.calcHist([lab], [1, 2], inside, [_HUE_BINS, _HUE_BINS], [0, 256, 0, 256])
+    lightness = cv2.calcHist([lab], [0], inside, [_LIGHTNESS_BINS], [0, 256]).ravel()
     hue = cv2.GaussianBlur(hue, (3, 3), 0.8).astype(np.float32, copy=False)  # colors near the edge of a bin vary between bins
     lightness = np.convolve(lightness, (0.25, 0.5, 0.25), mode="same").astype(np.float32)
     parts = (hue.ravel() / hue.sum() * (1 - _LIGHTNESS_WEIGHT), lightness / lightness.sum() * _LIGHTNESS_WEIGHT)

@@ -39,7 +39,7 @@ class Cells:
     window: tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ColorModel:
     """The colors of an object, from images that show it apart from others.
 

@@ -152,7 +152,8 @@ def resolve(
         frame: frame number of the image. It must be later than the start of the crossing.
 
     Returns:
-        The assignment of each object. None if a part is neither of the objects. Then the crossing stays open.
+        The assignment of each object. None if a part is neither of the objects, or if nothing tells which is which. Then the crossing
+        stays open.
     """
     models = _models(pair, states)
     visible = {track.id: track for track in tracks if track.box is not None}
@@ -167,6 +168,8 @@ def resolve(
     evidence = (np.trace(np.fliplr(color_distance + motion_distance)) - np.trace(color_distance + motion_distance)) / 2
     if abs(evidence) < _MIN_LOG_ODDS:
         evidence = np.trace(fit) - np.trace(np.fliplr(fit))
+        if evidence == 0:
+            return None
     order = (0, 1) if evidence >= 0 else (1, 0)
     if any(color_distance[row, part] > _COLOR_GATE for row, part in enumerate(order)):
         return None

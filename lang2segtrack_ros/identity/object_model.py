@@ -17,7 +17,7 @@ _TRAJECTORY_FRAMES = 8  # number of latest frames in a trajectory
 _LAB_STD = 5.0  # standard deviation of a color between frames, on a scale of 0..255, in addition to the measured variance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ObjectModel:
     """Color and motion of an object, from the frames on which it was alone.
 

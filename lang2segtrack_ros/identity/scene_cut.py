@@ -31,7 +31,7 @@ class SceneCutOptions:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SceneState:
     """The latest image of a stream, and the exposure since its start.
 

@@ -46,7 +46,8 @@ def shape_of(mask: NDArray[np.bool_], box: Box | None = None) -> Shape | None:
         return None
     xx, xy, yy = (moments[name] / area for name in ("mu20", "mu11", "mu02"))
     middle, half = (xx + yy) / 2, float(np.hypot((xx - yy) / 2, xy))
-    hull = cv2.convexHull(cv2.findNonZero(crop))
+    contours, _ = cv2.findContours(crop, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    hull = cv2.convexHull(np.concatenate(contours))
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1  # the hull runs through the centers of the pixels
     elongation = 0.5 * np.log((middle + half) / max(middle - half, 0.1))
     return np.array([np.log(area), np.log(4 * np.pi * middle / area), elongation, area / hull_area])

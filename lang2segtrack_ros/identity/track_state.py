@@ -40,7 +40,7 @@ class Verification(IntEnum):
     """The object is hidden until the detector finds it again. Its appearance is not enough."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrackState:
     """The state of one object.
 

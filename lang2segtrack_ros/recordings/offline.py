@@ -13,6 +13,7 @@ from lang2segtrack_ros.history.frame_history import FrameHistory, Past, StoredPa
 from lang2segtrack_ros.history.records import RecordFile, frame_record
 from lang2segtrack_ros.io.sources import ImageSource
 from lang2segtrack_ros.io.trace_files import TraceFiles
+from lang2segtrack_ros.recordings.fill_back import fill_back
 from lang2segtrack_ros.recordings.forward import (
     ForwardState,
     PromptSchedule,
@@ -55,12 +56,12 @@ def track_source(
     speeds = array("f")
     files = TraceFiles(folder, source.fps)
     try:
-        for frame, result, fps in track_forward(session, source.frames(), state, watcher):
-            speeds.append(fps)
+        for step, filled in fill_back(track_forward(session, source.frames(), state, watcher), lambda step: step.result):
+            speeds.append(step.fps)
             if records is not None:
-                records.append(frame_record(result))
+                records.append(frame_record(step.result))
             else:
-                files.write(frame, result, f"{speeds[-1]:.1f} FPS")
+                files.write(step.frame, filled, f"{step.fps:.1f} FPS")
             report("forward", state.images, source.length)
         state.check_outcome(prompts)
         if records is not None:

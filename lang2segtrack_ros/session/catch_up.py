@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from lang2segtrack_ros.detection.pending_detection import CachedFrame, PendingDetection
 from lang2segtrack_ros.identity.association import find_duplicate
+from lang2segtrack_ros.identity.track_state import Tracks
 from lang2segtrack_ros.session.actions import Spawn, apply_actions
 from lang2segtrack_ros.session.context import FrameContext
 from lang2segtrack_ros.session.options import SessionOptions
@@ -51,7 +52,9 @@ class CaughtUp:
         self._tracker = tracker
         self._options = options
         pending = state.pending
-        if pending is not None and pending.result is not None:
+        if pending is not None and (pending.frames[0].height, pending.frames[0].width) != state.scene.size:
+            self.state = state.without_detection()  # its boxes are in pixels of another image size
+        elif pending is not None and pending.result is not None:
             self.state = replace(state, pending=None)
             self.detections = len(pending.result.detections)
             self._run(pending)
@@ -60,7 +63,7 @@ class CaughtUp:
         assert pending.result is not None
         fork, start = self._tracker.fork(), pending.frames[0]
         opened = fork.open(_image(start))
-        known = set(self.state.tracks)
+        known = self.state.tracks
         context = FrameContext(start.index, pending.request.color, 0, pending.tracks, self._options, opened)
         association = Association(self.state, context, pending.result)
         association.run()
@@ -77,7 +80,7 @@ class CaughtUp:
             fork.apply(fork.compute(opened))
         self._merge(fork.rows, present, association.corrected, known)
 
-    def _merge(self, rows: TrackRows, present: list[Track], corrected: set[int], known: set[int]) -> None:
+    def _merge(self, rows: TrackRows, present: list[Track], corrected: set[int], known: Tracks) -> None:
         """Join the caught-up objects with those of the tracker.
 
         An object of the fork that duplicates a track of the tracker is dropped. A prompt or a return may have started the latter. A
@@ -95,6 +98,10 @@ class CaughtUp:
                     self.started.discard(track.id)
             if track.id in known and duplicate in (None, track.id):  # an existing object, found again
                 self.state = self.state.with_track(self.state.tracks[track.id].verified())
+            elif track.id in known:  # the other track keeps the place, so nothing is known of this object
+                before = known[track.id]
+                unchanged = replace(self.state.tracks[track.id], verification=before.verification, unseen_ns=before.unseen_ns)
+                self.state = self.state.with_track(unchanged)
         caught_up = rows.without(set(duplicates))
         self.rows = self.rows.without(set(caught_up.ids)).joined(caught_up)
         self.state = replace(self.state, prompts=self.state.prompts.mapped(_has_tracks, lambda entry: _renamed(entry, duplicates)))

@@ -41,6 +41,7 @@ from lang2segtrack_ros.recordings.bags import checkpoint
 from lang2segtrack_ros.recordings.bags.images import BagImages, ImageIndex
 from lang2segtrack_ros.recordings.bags.messages import TYPES, MessageCodec, definition
 from lang2segtrack_ros.recordings.bags.reading import BagInput
+from lang2segtrack_ros.recordings.fill_back import fill_back
 from lang2segtrack_ros.recordings.forward import ForwardState, OfflineError, PromptSchedule, Report, Scheduled, track_forward
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
@@ -269,7 +270,7 @@ class BagJob:
         with writer:
             copies = self._copy_topics(bag, writer)
             results = _ResultWriter(self._codec, writer, self._full_name, self.options, summary)
-            forward = iter(state.forward_records[number] for number in state.forward_records)
+            forward = fill_back((read_frame(state.forward_records[number]) for number in state.forward_records), lambda result: result)
             refined = state.sweep.results() if state.sweep is not None and self.options.backward else None
             message, frame = 0, 0
             for connection, stamp, data in bag.messages():
@@ -278,7 +279,7 @@ class BagJob:
                     continue
                 if frame < len(state.index.frames) and state.index.frames[frame] == message:
                     header, image = images.decode(data)
-                    results.write(stamp, header, image, read_frame(next(forward)), next(refined) if refined is not None else None)
+                    results.write(stamp, header, image, next(forward)[1], next(refined) if refined is not None else None)
                     frame += 1
                     self._report("writing", frame, len(state.forward_records))
                 message += 1

@@ -73,7 +73,7 @@ class _Candidate:
 
 @dataclass
 class Association:
-    """The association of the detections of one frame. The frame may be earlier than the present.
+    """The association of the detections of one frame, which may be earlier than the present.
 
     Attributes:
         state: the present state. The association changes it step by step.
@@ -161,6 +161,7 @@ class Association:
                 predicted = self.context.masks.predict(BoxPrompt(detection.box, detection.label))
             except (PromptError, TrackerError) as error:
                 self.errors.append(str(error))
+                self.state = replace(self.state, counters=self.state.counters.plus(predictions_refused=1))
                 continue
             duplicate = find_duplicate(self.context.masks.mask_of(predicted), masks)
             if duplicate is None:
@@ -261,7 +262,7 @@ class Association:
         labels = self._labels()
         named = [(key, detections[index]) for index, key in self.found.items() if labels.get(key) == detections[index].label]
         boxes: dict[int, Box] = {}
-        for index in [*self.matched, *sorted(self.found)]:  # other detections of a track may cover only a part of its object
+        for index in [*self.matched, *sorted(self.found, key=lambda i: -detections[i].score)]:  # others may cover only a part
             key = self.found.get(index)
             if key is not None and self.state.tracks[key].label == detections[index].label:
                 boxes.setdefault(key, detections[index].box)

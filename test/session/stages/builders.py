@@ -25,7 +25,7 @@ from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError, unknown_id_message
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
-from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, Prompt
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, Prompt, TextPrompt
 from lang2segtrack_ros.types.results import Track, TrackStatus
 from lang2segtrack_ros.types.rle import Box, mask_box
 from test.identity.synthetic import HEIGHT, RED, WIDTH, by_id, picture
@@ -136,6 +136,11 @@ def queue_of(*prompts: Prompt | PromptHandle, status: PromptStatus = PromptStatu
     """Return a queue of prompts that all have one status."""
     handles = [prompt if isinstance(prompt, PromptHandle) else PromptHandle(prompt) for prompt in prompts]
     return PromptQueue(tuple(PromptEntry(handle, status) for handle in handles))
+
+
+def detecting(*prompts: TextPrompt | PromptHandle) -> SessionState:
+    """Return the state of a session without objects, whose prompts wait for the detection."""
+    return state_of(prompts=queue_of(*prompts, status=PromptStatus.DETECTING))
 
 
 def outcomes(state: SessionState) -> list[PromptOutcome | None]:
