@@ -25,7 +25,7 @@ help:
 	@echo "  make bench           speed of the tracker against transformers' session, and of the detector"
 	@echo "  make bench-node      time that the node adds to the networks, and its behavior with too many images"
 	@echo "  make bench-accuracy  accuracy on the toy suites: each memory policy, SAM 2 as published, and text prompts"
-	@echo "  make soak            growth of memory: 5,000 frames of the tracker, then the node for MINUTES=30"
+	@echo "  make soak            growth of memory: 5,000 frames of the engine, then the node for MINUTES=30"
 	@echo "  make faults          injected faults on a running node: lost frames, recovery, kept ids and prompts"
 	@echo "  make fuzz            20,000 requests and images with random contents"
 	@echo

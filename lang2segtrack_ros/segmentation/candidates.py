@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 _GRID = 64
 """Largest side of the grid on which connected components are labeled."""
+_MARGIN = 2  # cells around the positive logits of a mask that bilinear interpolation needs
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,31 @@ class Candidates:
 
         A box is the inclusive extent (x_min, y_min, x_max, y_max) in pixels of the square image, and 0 for an empty mask.
         """
+        if self.masks.device.type == "cpu":
+            return _upsampled_extents_on_cpu(self.masks, self.image_size)
         size = (self.image_size, self.image_size)
         batches = torch.split(self.masks, self.upsample_limit)
         upsampled = (F.interpolate(batch, size=size, mode="bilinear", align_corners=False) for batch in batches)
         return torch.cat([mask_extents(batch > 0) for batch in upsampled])
+
+
+def _upsampled_extents_on_cpu(masks: Tensor, image_size: int) -> Tensor:
+    """Compute `Candidates.boxes` only around the positive logits of each mask [N, M, h, w]. The result is the same."""
+    extents = torch.zeros(*masks.shape[:2], 4, dtype=torch.int64)
+    scale = image_size // masks.shape[-1]
+    for index, positive in enumerate((masks > 0).flatten(0, 1).numpy()):
+        x, y, width, height = cv2.boundingRect(positive.view(np.uint8))
+        if not width:
+            continue
+        left, top = max(x - _MARGIN, 0), max(y - _MARGIN, 0)
+        crop = masks.flatten(0, 1)[index, top : y + height + _MARGIN, left : x + width + _MARGIN]
+        size = (crop.shape[0] * scale, crop.shape[1] * scale)
+        upsampled = F.interpolate(crop[None, None], size=size, mode="bilinear", align_corners=False)[0, 0] > 0
+        x, y, width, height = cv2.boundingRect(upsampled.numpy().view(np.uint8))
+        if width:
+            x, y = x + left * scale, y + top * scale
+            extents.view(-1, 4)[index] = torch.tensor([x, y, x + width - 1, y + height - 1])
+    return extents
 
 
 def mask_extents(masks: Tensor) -> Tensor:

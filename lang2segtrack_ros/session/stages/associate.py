@@ -47,8 +47,7 @@ from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError
 from lang2segtrack_ros.types.results import Track
 from lang2segtrack_ros.types.rle import Box
 
-BOX_MARGIN = 0.15
-"""Margin around a detection's box, as a ratio of its size. Mask pixels beyond it belong to a neighbor."""
+BOX_MARGIN = 0.15  # margin around a detection's box, as a ratio of its size; mask pixels beyond it belong to a neighbor
 _LOOSE_IOU = 0.6  # a detection and the box of its track fit loosely below this IoU
 
 
@@ -239,9 +238,8 @@ class Association:
         on this frame.
         """
         track, state = self.context.visible.get(track_id), self.state.tracks.get(track_id)
-        if track is None or state is None or detection.label != track.label:
-            return
-        if track_id in {*crossing_ids, *self.corrected, *self.context.prompted}:
+        excluded = {*crossing_ids, *self.corrected, *self.context.prompted}
+        if track is None or state is None or detection.label != track.label or track_id in excluded:
             return
         iou = float(box_iou(np.array([detection.box]), np.array([track.box]))[0, 0])
         loose_fits = state.loose_fits + 1 if iou < _LOOSE_IOU else 0

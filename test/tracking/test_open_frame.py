@@ -1,0 +1,22 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""An open frame: predictions of prompts and changes of masks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from lang2segtrack_ros.tracking.open_frame import _shrink
+
+
+@pytest.mark.parametrize(("height", "width", "cells"), [(480, 640, 48), (240, 320, 64), (481, 641, 48), (720, 1280, 256)])
+def test_shrinking_a_part_equals_shrinking_the_whole_image(height: int, width: int, cells: int) -> None:
+    """Image sizes with and without a common divisor with the cells, and an image of zeros."""
+    image = np.zeros((height, width), np.float32)
+    image[90:170, 210:300] = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], (80, 90))
+    image[-1, -1] = 1.0 if height > 480 else 0.0
+    for ownership in (image, np.zeros_like(image)):
+        whole = cv2.resize(ownership, (cells, cells), interpolation=cv2.INTER_AREA)
+        np.testing.assert_allclose(_shrink(ownership, (cells, cells)), whole, atol=1e-6)
