@@ -20,7 +20,7 @@ _MIN_ABSENCE = 30  # frames for which both objects of `returning` are outside th
 _OUTSIDE = 1.5  # distance of the path's outer points from the image, in radii
 
 
-def looks(bodies: tuple[Body, ...], difference: str, seed: int) -> list[Body]:
+def restyle(bodies: tuple[Body, ...], difference: str, seed: int) -> list[Body]:
     """Return the bodies with the look of the first one, except for one property.
 
     Args:
@@ -65,7 +65,7 @@ def staying(difference: str, seed: int, width: int = 320, height: int = 240) -> 
         height: image height in pixels.
     """
     base = make_clip("distractors", seed, width, height)
-    return _clip(f"staying_{difference}", base, looks(tuple(base.scene.bodies), difference, seed), base.length)
+    return _clip(f"staying_{difference}", base, restyle(tuple(base.scene.bodies), difference, seed), base.length)
 
 
 def returning(difference: str, seed: int, width: int = 320, height: int = 240) -> Clip:
@@ -84,7 +84,7 @@ def returning(difference: str, seed: int, width: int = 320, height: int = 240) -
     leave = rng.integers(20, 31, 2)
     back = max(leave) + _MIN_ABSENCE + rng.integers(0, 15, 2)
     sides = rng.permutation([0.28, 0.72]), rng.permutation([0.28, 0.72])
-    bodies = looks(tuple(base.scene.bodies[:2]), difference, seed)
+    bodies = restyle(tuple(base.scene.bodies[:2]), difference, seed)
     moving = []
     for index, body in enumerate(bodies):
         radius = np.array([1, width / height]) * body.radius_m / body.position(0)[2] * 0.95

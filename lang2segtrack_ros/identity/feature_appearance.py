@@ -44,6 +44,7 @@ _SURFACE_SCALE = 0.1  # relative to the length of the mean
 _CONTEXT_SCALE = 0.3  # of unit vectors
 _COLOR_SCALE = 0.15  # square root of 1 minus the color similarity
 _EXPONENT = 0.12  # puts 2 percent of the observations of the same object below 0.8
+_JOINT_EXPONENT = 0.85  # does the same for features and color together
 
 
 @torch.inference_mode()
@@ -169,4 +170,5 @@ def similarity(observations: Observation, model: FeatureModel) -> NDArray[np.flo
 
 def joint_similarity(features: NDArray[np.float64], color: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the similarity in features and in color together, 0..1, from both similarities, each 0..1 and of the same shape."""
-    return np.asarray(features * (1 + (1 - color) / _COLOR_SCALE**2) ** -_EXPONENT, np.float64)
+    color_kernel = (1 + (1 - color) / _COLOR_SCALE**2) ** -_EXPONENT
+    return np.asarray((features * color_kernel) ** _JOINT_EXPONENT, np.float64)

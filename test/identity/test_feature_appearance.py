@@ -160,9 +160,9 @@ def test_similarities_of_several_observations_equal_single_ones() -> None:
     assert similarity(several, model)[2] == pytest.approx(1.0)
 
 
-def test_joint_similarity_is_at_most_that_of_features() -> None:
-    features, color = np.array([0.9, 0.9, 0.5]), np.array([1.0, 0.5, 1.0])
+def test_joint_similarity_needs_both_features_and_color() -> None:
+    features, color = np.array([1.0, 0.9, 0.9, 0.5]), np.array([1.0, 1.0, 0.5, 1.0])
     joint = joint_similarity(features, color)
-    assert joint[0] == pytest.approx(0.9)
-    assert joint[1] < joint[0]
-    assert joint[2] == pytest.approx(0.5)
+    assert joint[0] == pytest.approx(1.0)
+    assert joint[2] < joint[1] < 1.0
+    assert joint[3] < joint[1]
