@@ -19,6 +19,7 @@ import torch
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.ros.nodes import track_node
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
+from lang2segtrack_ros.runtime.call_queue import CallQueue
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.engine_thread import EngineThread
 
@@ -89,7 +90,7 @@ def install_faults() -> None:
     raise_when(Sam2Segmenter, "encode", lambda *_: hang_if("stuck in an image"), out_of_memory)
     raise_when(GroundingDinoDetector, "detect_batch", lambda *_: hang_if("stuck in a detection"), out_of_memory)
     raise_when(GroundingDinoDetector, "detect_batch", lambda *_: take_fault("detector"), lambda: RuntimeError("injected into the detector"))
-    raise_when(EngineThread, "_resolve_handles", lambda *_: take_fault("engine"), lambda: RuntimeError("injected into the engine's loop"))
+    raise_when(CallQueue, "take", lambda *_: take_fault("engine"), lambda: RuntimeError("injected into the engine's loop"))
     raise_when(EngineThread, "_step", lambda *_: take_fault("engine_exit"), lambda: SystemExit("injected into the engine's loop"))
     raise_when(
         Outputs, "_depth_wait_is_over", lambda *_: take_fault("publisher"), lambda: RuntimeError("injected into the publisher's loop")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.toyworld.suites import Clip
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import PromptHandle
+from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome
 from lang2segtrack_ros.types.prompts import Prompt
 from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.types.rle import mask_box
@@ -37,7 +37,7 @@ class ScriptedTracker:
     def prompt(self, prompt: Prompt) -> PromptHandle:
         self.prompts.append((self.index, prompt))
         handle = PromptHandle(prompt)
-        handle.finish([len(self.prompts)], [""])
+        handle.resolve(PromptOutcome((len(self.prompts),), ("",)))
         return handle
 
     def step(self, frame: Frame) -> FrameResult:
