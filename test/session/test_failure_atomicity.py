@@ -3,8 +3,7 @@
 """A frame that fails leaves no trace, at whichever call it fails.
 
 Each case restores a session, raises in one call of a step, and steps through the same frames again. Results and mask logits must equal, bit
-for bit, those of a session that never failed. `python -m test.session.test_failure_atomicity 300` tries random calls in place of the
-first call of each function.
+for bit, those of a session that never failed. `python -m test.session.test_failure_atomicity 300` tries random calls of all rooms instead.
 """
 
 from __future__ import annotations
@@ -266,14 +265,14 @@ def check(scenario: Scenario, numbers: list[int], codes: list[CodeType]) -> int:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_failure_in_any_function_leaves_no_trace(name: str, segmenter: Sam2Segmenter, detector: Detector, tmp_path: Path) -> None:
-    """The first and the second call of every function of the core fail once."""
+    """The first call of every function of the core fails once; in a crossing the second call, too."""
     scenario = prepare(name, segmenter, detector, tmp_path)
     codes = calls(scenario)
     numbers: dict[CodeType, list[int]] = {}
     for number, code in enumerate(codes):
         if any(f"lang2segtrack_ros/{room}" in code.co_filename for room in CORE):
             numbers.setdefault(code, []).append(number)
-    chosen = sorted(number for found in numbers.values() for number in found[:2])
+    chosen = sorted(number for found in numbers.values() for number in found[: 2 if name == "crossing" else 1])
     failed = check(scenario, chosen, codes)
     print(f"{name}: {len(numbers)} functions, {len(chosen)} calls, {failed} failed frames")
     assert failed > 100
