@@ -13,8 +13,9 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -23,10 +24,12 @@ from numpy.typing import NDArray
 
 from bench.look_alikes import DIFFERENCES, returning, staying
 from bench.numbers_file import numbers_file, write
-from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, appearance_similarity
-from lang2segtrack_ros.identity.association import CONFIDENT_IOU, box_iou
-from lang2segtrack_ros.identity.feature_appearance import FeatureModel, Observation, geometry_of, join, joint_similarity, pool, similarity
+from lang2segtrack_ros.identity import look_alikes
+from lang2segtrack_ros.identity.appearance import Appearance, appearance_similarity
+from lang2segtrack_ros.identity.association import CONFIDENT_IOU
+from lang2segtrack_ros.identity.feature_appearance import FeatureModel, Observation, joint_similarity, similarity
 from lang2segtrack_ros.models.loading import load_segmenter
+from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import SceneFrame
@@ -77,12 +80,6 @@ def clip_of(name: str, seed: int) -> Clip:
     return make_clip(name, seed)
 
 
-def _boxes_touch(boxes: Sequence[tuple[float, float, float, float]]) -> list[bool]:
-    """Return for each box whether it touches another one."""
-    grown = np.array(boxes, float).reshape(-1, 4) + np.array((-1, -1, 1, 1))
-    return [bool(row.sum() > row[index]) for index, row in enumerate(box_iou(grown, grown))]
-
-
 def samples_of(
     features: ImageFeatures, color: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]], confident: Sequence[bool]
 ) -> list[Sample | None]:
@@ -94,17 +91,12 @@ def samples_of(
         masks: bool [H, W], mask of each object.
         confident: True for reliable masks.
     """
-    if not masks:
-        return []
-    side = features.high[0].shape[-1]
-    low = np.stack([cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) - 0.5 for mask in masks])
-    pooled = pool(features, torch.from_numpy(low)).cpu().numpy()
     corners = [cv2.boundingRect(mask.view(np.uint8)) for mask in masks]
-    touches = _boxes_touch([(x, y, x + width, y + height) for x, y, width, height in corners])
+    boxes = [(float(x), float(y), float(x + width), float(y + height)) for x, y, width, height in corners]
     samples: list[Sample | None] = []
-    for mask, row, touch, sure in zip(masks, pooled, touches, confident):
-        observation, histogram = join(geometry_of(mask, not touch), row), appearance_of(color, mask)
-        samples.append(Sample(observation, histogram, sure) if observation is not None and histogram is not None else None)
+    for item, sure in zip(look_alikes.samples_of(masks, boxes, color, partial(pool_masks, features)), confident):
+        known = item.features is not None and item.color is not None
+        samples.append(Sample(cast(Observation, item.features), cast(Appearance, item.color), sure) if known else None)
     return samples
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.identity.appearance import Appearance, appearance_similarity
 from lang2segtrack_ros.identity.region import Region
 from lang2segtrack_ros.identity.track_state import TrackState
 from lang2segtrack_ros.types.results import Track
@@ -132,29 +131,18 @@ def find_duplicate(mask: NDArray[np.bool_], masks: Mapping[int, NDArray[np.bool_
     return best if best is not None and ious[best] >= min_iou else None
 
 
-def reidentify(
-    candidates: Sequence[tuple[str, Appearance | None]], absent: Sequence[tuple[str, Appearance | None]], threshold: float
-) -> dict[int, int]:
-    """Assign new detections to absent objects of the same label, such that the sum of appearance similarities is maximal.
+def reidentify(similarities: NDArray[np.float64], allowed: NDArray[np.bool_]) -> dict[int, int]:
+    """Assign new detections to absent objects, such that the sum of similarities is maximal.
 
     Args:
-        candidates: label and appearance of each new detection.
-        absent: label and appearance of each object that is not visible.
-        threshold: minimum similarity of the same object, 0..1.
+        similarities: appearance similarities of N detections and M objects, [N, M]. Pairs of different labels have -1.
+        allowed: bool [N, M], True if the detection can show the object.
 
     Returns:
-        A dict from candidate index to the index of its object. Each object is assigned at most once.
+        A dict from detection index to the index of its object. Each object is assigned at most once.
     """
-    if not candidates or not absent:
-        return {}
-    table = np.array(
-        [
-            [appearance_similarity(appearance, other) if label == other_label else -1.0 for other_label, other in absent]
-            for label, appearance in candidates
-        ]
-    )
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    return {int(row): int(column) for row, column in zip(rows, columns) if table[row, column] >= threshold}
+    rows, columns = linear_sum_assignment(similarities, maximize=True)
+    return {int(row): int(column) for row, column in zip(rows, columns) if allowed[row, column]}
 
 
 def is_within_reach(box: Box, state: TrackState) -> bool:

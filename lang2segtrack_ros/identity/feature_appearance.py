@@ -21,12 +21,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
-
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 
 Observation = NDArray[np.float32]
 """float32 [GEOMETRY + S + C]: size and shape, surface, context. S channels at stride 4, C = 8 S channels at stride 16."""
@@ -45,27 +40,6 @@ _CONTEXT_SCALE = 0.3  # of unit vectors
 _COLOR_SCALE = 0.15  # square root of 1 minus the color similarity
 _EXPONENT = 0.12  # puts 2 percent of the observations of the same object below 0.8
 _JOINT_EXPONENT = 0.85  # does the same for features and color together
-
-
-@torch.inference_mode()
-def pool(features: ImageFeatures, low_res_logits: Tensor) -> Tensor:
-    """Pool the features of an image under the masks of N objects, in one batch on the device.
-
-    Args:
-        features: the encoded image.
-        low_res_logits: mask logits [N, 4f, 4f].
-
-    Returns:
-        [N, S + C], surface and context. Rows of empty masks are NaN.
-    """
-    high = features.high[0][0].flatten(1).T  # [16 f f, S]
-    side = round(features.top.shape[0] ** 0.5)
-    mask = (low_res_logits > 0).to(high.dtype)[:, None]
-    core = -F.max_pool2d(-mask, 3, stride=1, padding=1)  # the rim of the mask shows the background, too
-    core = torch.where(core.flatten(1).any(1)[:, None, None, None], core, mask).flatten(1)
-    surface = core @ high / core.sum(1, keepdim=True)
-    context = F.adaptive_avg_pool2d(mask, (side, side)).flatten(1) @ (features.top - features.top.mean(0))
-    return torch.cat((surface, context / context.norm(dim=1, keepdim=True)), dim=1)
 
 
 def geometry_of(mask: NDArray[np.bool_], is_whole: bool = True) -> NDArray[np.float32] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 
 from lang2segtrack_ros.identity.appearance import Appearance
+from lang2segtrack_ros.identity.feature_appearance import FeatureModel
 from lang2segtrack_ros.identity.object_model import ObjectModel
 from lang2segtrack_ros.identity.shape import ShapeModel
 from lang2segtrack_ros.types.rle import Box
@@ -56,7 +57,9 @@ class TrackState:
         unseen_ns: time since the object was last visible or verified, in nanoseconds.
         verification: certainty that the track still shows the object.
         detected_box: box of the last detection in pixels. None without a detection.
-        appearance: running mean of the appearance. None before the first reliable mask.
+        waiting_since: frame on which the object first waited for a whole mask; see `look_alikes`. None if it does not wait.
+        appearance: running mean of the color histogram. None before the first reliable mask.
+        features: model of the features and the geometry. None before the first reliable mask, or without such models.
         shape: model of the shape. None before the first reliable mask.
         model: color and motion of the object while it was alone. None before the first such frame.
     """
@@ -72,17 +75,23 @@ class TrackState:
     unseen_ns: int = 0
     verification: Verification = Verification.VERIFIED
     detected_box: Box | None = None
+    waiting_since: int | None = None
     appearance: Appearance | None = None
+    features: FeatureModel | None = None
     shape: ShapeModel | None = None
     model: ObjectModel | None = None
 
     def verified(self) -> TrackState:
         """Return the state after the user, the detector or the appearance has shown the position of the object."""
-        return replace(self, verification=Verification.VERIFIED, unseen_ns=0, misses=0)
+        return replace(self, verification=Verification.VERIFIED, unseen_ns=0, misses=0, waiting_since=None)
 
     def requiring(self, verification: Verification) -> TrackState:
         """Return the state with at least this need of verification."""
         return replace(self, verification=max(self.verification, verification))
+
+    def waiting(self, index: int) -> TrackState:
+        """Return the state of an object that waits for a whole mask on a frame."""
+        return self if self.waiting_since is not None else replace(self, waiting_since=index)
 
     @property
     def detected_area(self) -> float | None:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of, appearance_similarity
 from lang2segtrack_ros.identity.association import CONFIDENT_IOU
+from lang2segtrack_ros.identity.feature_appearance import FeatureModel, Observation
 from lang2segtrack_ros.identity.lifecycle import NS
+from lang2segtrack_ros.identity.look_alikes import AppearanceOptions, Sample, compare
 from lang2segtrack_ros.identity.shape import ShapeModel, shape_of
 from lang2segtrack_ros.identity.track_state import Tracks, TrackState, Verification
 from lang2segtrack_ros.types.options import option
@@ -31,7 +33,7 @@ _MAX_DISSIMILAR_FRAMES = 3  # consecutive frames with a different appearance bef
 
 
 @dataclass(frozen=True)
-class VerificationOptions:
+class VerificationOptions(AppearanceOptions):
     """Options of the verification of tracks."""
 
     reid_after_s: float = option(
@@ -42,7 +44,7 @@ class VerificationOptions:
     )
     reid_threshold: float = option(
         0.8,
-        "Minimum similarity of color histograms (Bhattacharyya coefficient) to re-identify an object. Set to 0 to accept every match.",
+        "Minimum similarity of appearances to re-identify an object. Set to 0 to accept every match.",
         0.0,
         1.0,
     )
@@ -66,18 +68,18 @@ def require_reid(tracks: Tracks, phrases: Collection[str], options: Verification
     return {key: replace(state, verification=need(state)) for key, state in tracks.items()}
 
 
-def resembles(track: Track, state: TrackState, color: NDArray[np.uint8], options: VerificationOptions) -> bool:
+def resembles(track: Track, state: TrackState, sample: Sample, options: VerificationOptions) -> bool:
     """Return True if the mask of a track on an image resembles its object. An object without a model resembles every mask.
 
     Args:
         track: the visible track.
         state: state of its object.
-        color: the image, RGB uint8 [H, W, 3].
+        sample: appearance of the mask.
         options: see `VerificationOptions`.
     """
     if state.appearance is None:
         return True
-    if appearance_similarity(appearance_of(color, track.mask, track.box), state.appearance) < options.reid_threshold:
+    if not compare([sample], [state], options.appearance, options.reid_threshold)[1][0, 0]:
         return False
     return state.verification < Verification.NEEDS_CLOSE_REID or state.shape is None or state.shape.fits(shape_of(track.mask, track.box))
 
@@ -98,7 +100,11 @@ def count_unseen(state: TrackState, visible: bool, elapsed_ns: int, options: Ver
 
 
 def update_appearance(
-    tracks: Tracks, visible: Iterable[Track], color: NDArray[np.uint8], options: VerificationOptions
+    tracks: Tracks,
+    visible: Iterable[Track],
+    color: NDArray[np.uint8],
+    options: VerificationOptions,
+    observations: Mapping[int, Observation | None],
 ) -> dict[int, TrackState]:
     """Return the states with the appearances on a finished frame. Objects that differ from their model need re-identification.
 
@@ -107,6 +113,7 @@ def update_appearance(
         visible: the visible tracks of the frame.
         color: image of the frame, RGB uint8 [H, W, 3].
         options: see `VerificationOptions`.
+        observations: features and geometry by id, for the tracks that were observed.
     """
     updated = dict(tracks)
     for track in visible:
@@ -114,7 +121,7 @@ def update_appearance(
         if state is not None and state.verification is Verification.VERIFIED:
             appearance = appearance_of(color, track.mask, track.box)
             if appearance is not None:
-                updated[track.id] = _with_appearance(state, appearance, track, options)
+                updated[track.id] = _with_appearance(state, appearance, track, options, observations.get(track.id))
     return updated
 
 
@@ -131,8 +138,10 @@ def differs(track: Track, state: TrackState, color: NDArray[np.uint8], options: 
     return similarity < options.reid_threshold - _DISSIMILARITY_MARGIN
 
 
-def _with_appearance(state: TrackState, appearance: Appearance, track: Track, options: VerificationOptions) -> TrackState:
-    """Mix an appearance and a shape into the models of an object, or count a frame on which the appearance differs from the model."""
+def _with_appearance(
+    state: TrackState, appearance: Appearance, track: Track, options: VerificationOptions, observation: Observation | None
+) -> TrackState:
+    """Mix the appearance of a mask into the models of an object, or count a frame on which the colors differ from the model."""
     threshold = options.reid_threshold - _DISSIMILARITY_MARGIN
     dissimilar = state.appearance is not None and appearance_similarity(appearance, state.appearance) < threshold
     frames = state.dissimilar_frames + 1 if dissimilar else 0
@@ -144,4 +153,7 @@ def _with_appearance(state: TrackState, appearance: Appearance, track: Track, op
     mixed = appearance if old is None else _APPEARANCE_MOMENTUM * old + (1 - _APPEARANCE_MOMENTUM) * appearance
     shape = shape_of(track.mask, track.box)
     model = ShapeModel.updated(state.shape, shape) if shape is not None else state.shape
-    return replace(state, dissimilar_frames=frames, appearance=mixed.astype(np.float32), shape=model)
+    features = state.features
+    if observation is not None:
+        features = FeatureModel.of(observation) if features is None else features.updated(observation)
+    return replace(state, dissimilar_frames=frames, appearance=mixed.astype(np.float32), features=features, shape=model)

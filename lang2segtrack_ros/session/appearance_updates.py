@@ -5,18 +5,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
 
 from lang2segtrack_ros.history.frame_history import FrameHistory
+from lang2segtrack_ros.identity.association import CONFIDENT_IOU
 from lang2segtrack_ros.identity.crossings import update_models
+from lang2segtrack_ros.identity.feature_appearance import Observation
+from lang2segtrack_ros.identity.look_alikes import observe_features
+from lang2segtrack_ros.identity.track_state import Tracks
 from lang2segtrack_ros.identity.verification import update_appearance
+from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.results import FrameResult
+from lang2segtrack_ros.types.results import FrameResult, Track
+from lang2segtrack_ros.types.rle import Box
 
 log = logging.getLogger(__name__)
+_FEATURE_INTERVAL = 3  # frames from one observation of features to the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +36,13 @@ class FinishedFrame:
     Attributes:
         frame: the frame.
         result: its result.
-        features: the encoded image for the history. None if there is no history.
+        features: the encoded image.
         is_retry: True if the update has failed once.
     """
 
     frame: Frame
     result: FrameResult
-    features: ImageFeatures | None
+    features: ImageFeatures
     is_retry: bool = False
 
 
@@ -58,7 +68,7 @@ class AppearanceUpdates:
         if due is None:
             return state
         try:
-            state = updated_appearance(state, due.frame, due.result, options)
+            state = updated_appearance(state, due, options)
         except Exception as error:  # the result of the frame stays valid
             self._record(error)
             self.due = None if due.is_retry else replace(due, is_retry=True)
@@ -78,17 +88,30 @@ class AppearanceUpdates:
         self._last_error = message
 
 
-def updated_appearance(state: SessionState, frame: Frame, result: FrameResult, options: SessionOptions) -> SessionState:
+def updated_appearance(state: SessionState, finished: FinishedFrame, options: SessionOptions) -> SessionState:
     """Return the state with the appearances, colors and positions of the objects on a finished frame.
 
     Args:
         state: the state after the frame.
-        frame: the frame.
-        result: its result.
+        finished: the frame.
         options: options of the session.
     """
+    color, result = finished.frame.color, finished.result
     tracks = [track for track in result.tracks if track.id in state.tracks and track.box is not None]
     states = state.tracks
     if options.resolve_crossings:
-        states = update_models(states, state.crossings, tracks, frame.color, result.index, state.scene.exposure)
-    return replace(state, tracks=update_appearance(states, tracks, frame.color, options))
+        states = update_models(states, state.crossings, tracks, color, result.index, state.scene.exposure)
+    observations = _observe(states, tracks, finished) if options.appearance != "color" else {}
+    return replace(state, tracks=update_appearance(states, tracks, color, options, observations))
+
+
+def _observe(states: Tracks, tracks: Sequence[Track], finished: FinishedFrame) -> dict[int, Observation | None]:
+    """Observe features and geometry of the tracks on every third frame, by id. A track without a model is always observed."""
+    index = finished.result.index
+    due = [track for track in tracks if states[track.id].features is None or index % _FEATURE_INTERVAL == 0]
+    due = [track for track in due if track.predicted_iou >= CONFIDENT_IOU]
+    if not due:
+        return {}
+    boxes, others = [cast(Box, track.box) for track in due], [cast(Box, track.box) for track in tracks]
+    observations = observe_features([track.mask for track in due], boxes, partial(pool_masks, finished.features), others)
+    return {track.id: observation for track, observation in zip(due, observations)}

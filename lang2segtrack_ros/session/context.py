@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,10 @@ class MaskPredictor(Protocol):
 
     def mask_of(self, predicted: PromptPrediction) -> NDArray[np.bool_]:
         """Return the mask of a prediction as bool [H, W]."""
+        ...
+
+    def pool(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+        """Pool the features of the image under masks; see `feature_appearance.pool_masks`."""
         ...
 
 

@@ -181,7 +181,7 @@ class Session:
             if not is_out_of_memory(error):
                 self._set_state(self.detections.count_failure(self.state, error))
             raise
-        due = FinishedFrame(frame, computed.result, computed.features if self.history is not None else None)
+        due = FinishedFrame(frame, computed.result, computed.features)
         state = self.detections.submit(computed)
         tracker.apply(computed.update)  # the last call that may fail, and it writes last
         self.tracker, self.state, self._appearance.due = tracker, state, due

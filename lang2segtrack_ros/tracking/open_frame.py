@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.postprocess import image_masks, make_tracks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
@@ -146,6 +147,10 @@ class OpenFrame:
     def mask_of(self, predicted: PromptPrediction) -> NDArray[np.bool_]:
         """Return the mask of a prediction as bool [H, W]."""
         return image_masks(predicted.prediction.low_res_logits, self.image.height, self.image.width)[0].cpu().numpy()
+
+    def pool(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+        """Pool the features of the image under masks; see `feature_pooling.pool_masks`."""
+        return pool_masks(self.image.features, masks)
 
     def accept(self, predicted: PromptPrediction, track_id: int, keep_memories: bool = False) -> None:
         """Make a prediction part of this frame.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
+from lang2segtrack_ros.identity.feature_appearance import GEOMETRY, Observation
 from lang2segtrack_ros.identity.track_state import Origin, Tracks, TrackState, Verification
 from lang2segtrack_ros.types.results import Track, TrackStatus
 
@@ -48,6 +49,16 @@ def detected(track_id: int, label: str = "red circle", confirmed: bool = False) 
 def prompted(track_id: int, label: str = "mine") -> TrackState:
     """Return an object of a user's box, points or mask."""
     return TrackState(track_id, label, Origin.PROMPT, confirmed=True)
+
+
+def observation(size: float = 0.0, context: int = 0, geometry: float = 0.0) -> Observation:
+    """Return features with 2 surface and 16 context channels. `context` is the channel of the unit vector; `geometry` NaN is unknown."""
+    values = np.zeros(GEOMETRY + 18, np.float32)
+    values[:GEOMETRY] = geometry
+    values[0] += size
+    values[GEOMETRY : GEOMETRY + 2] = 1.0
+    values[GEOMETRY + 2 + context] = 1.0
+    return values
 
 
 def by_id(*states: TrackState) -> dict[int, TrackState]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Association is one-to-one, prefers equal labels, and skips tracks that are not visible. Absent objects return by appearance."""
+"""Association is one-to-one, prefers equal labels, and skips tracks that are not visible."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.identity.appearance import appearance_similarity
 from lang2segtrack_ros.identity.association import (
     box_iou,
     find_duplicate,
     is_within_reach,
     mask_iou,
     match_detections,
-    reidentify,
     track_iou,
 )
-from test.identity.synthetic import BLUE, RED, REDDISH, appearance, detected
+from test.identity.synthetic import detected
 from test.io.test_rendering import make_track
 
 
@@ -113,32 +111,6 @@ def test_find_duplicate_returns_track_with_highest_iou() -> None:
 def test_box_iou_of_boxes_without_area_is_zero() -> None:
     boxes = np.array([[0.0, 0, 0, 0], [0, 0, 10, 10]])
     assert box_iou(boxes, boxes).tolist() == [[0, 0], [0, 1]]
-
-
-def test_returning_objects_are_assigned_jointly() -> None:
-    """In sequence, the first candidate would get the object that is more similar to the second candidate."""
-    red, between, reddish = appearance(RED), appearance((206, 50, 45)), appearance(REDDISH)
-    assert appearance_similarity(between, reddish) > appearance_similarity(between, red), "alone, it would be assigned to the second object"
-    absent = [("red circle", red), ("red circle", reddish)]
-    assert reidentify([("red circle", between), ("red circle", reddish)], absent, 0.8) == {0: 0, 1: 1}
-
-
-def test_different_appearance_or_label_is_not_reidentified() -> None:
-    absent = [("red circle", appearance(RED)), ("red circle", appearance(REDDISH))]
-    assert reidentify([("red circle", appearance(BLUE))], absent, 0.8) == {}
-    assert reidentify([("blue circle", appearance(RED))], absent, 0.8) == {}
-    assert reidentify([("red circle", appearance(RED))], [], 0.8) == {}, "a visible object cannot be re-identified"
-
-
-def test_object_or_detection_without_appearance_is_not_reidentified() -> None:
-    """A mask of a few pixels has no appearance, and neither has an object that was never seen with certainty."""
-    assert reidentify([("red circle", None)], [("red circle", appearance(RED))], 0.8) == {}
-    assert reidentify([("red circle", appearance(RED))], [("red circle", None)], 0.8) == {}
-
-
-def test_threshold_of_zero_accepts_every_appearance_but_no_other_label() -> None:
-    assert reidentify([("red circle", appearance(BLUE))], [("red circle", appearance(RED))], 0.0) == {0: 0}
-    assert reidentify([("blue star", appearance(RED))], [("red circle", appearance(RED))], 0.0) == {}
 
 
 @pytest.mark.parametrize(("x", "misses", "within"), [(0, 0, True), (14, 0, True), (15, 0, False), (28, 1, True), (29, 1, False)])

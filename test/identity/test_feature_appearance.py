@@ -7,7 +7,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.identity.feature_appearance import (
@@ -17,13 +16,10 @@ from lang2segtrack_ros.identity.feature_appearance import (
     geometry_of,
     join,
     joint_similarity,
-    pool,
     similarity,
 )
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.toyworld.shapes import SHAPES, outline
 
-SIDE = 4  # of the stride-16 map
 SURFACE, CONTEXT = 2, 16
 
 
@@ -38,12 +34,6 @@ def geometry(shape: str, radius: float = 30.0, angle: float = 0.0, center: tuple
     values = geometry_of(mask_of(shape, radius, angle, center))
     assert values is not None
     return values
-
-
-def random_features(seed: int = 0) -> ImageFeatures:
-    make = torch.Generator().manual_seed(seed)
-    high = torch.rand(1, SURFACE, 4 * SIDE, 4 * SIDE, generator=make), torch.rand(1, 2 * SURFACE, 2 * SIDE, 2 * SIDE, generator=make)
-    return ImageFeatures(high, torch.rand(SIDE * SIDE, CONTEXT, generator=make), torch.zeros(SIDE * SIDE, CONTEXT))
 
 
 def observation(shape: str = "square", offset: float = 0.0, radius: float = 30.0, angle: float = 0.0) -> Observation:
@@ -86,6 +76,10 @@ def test_stray_pixels_do_not_change_the_geometry() -> None:
     np.testing.assert_allclose(values, geometry("heart"), atol=0.05)
 
 
+def test_features_without_a_mask_give_no_observation() -> None:
+    assert join(geometry("circle"), np.full(SURFACE + CONTEXT, np.nan, np.float32)) is None
+
+
 def test_cut_masks_have_no_geometry_and_small_masks_no_appearance() -> None:
     cut = geometry_of(mask_of("circle", center=(5.0, 90.0)))
     covered = geometry_of(mask_of("circle"), is_whole=False)
@@ -97,26 +91,6 @@ def test_cut_masks_have_no_geometry_and_small_masks_no_appearance() -> None:
     tiny = np.zeros((20, 20), bool)
     tiny[5:8, 5:8] = True
     assert geometry_of(tiny) is None
-
-
-def test_pool_batches_without_mixing_objects() -> None:
-    features, logits = random_features(), torch.randn(5, 4 * SIDE, 4 * SIDE, generator=torch.Generator().manual_seed(1))
-    together = pool(features, logits)
-    assert together.shape == (5, SURFACE + CONTEXT)
-    for row in range(5):
-        torch.testing.assert_close(pool(features, logits[row : row + 1])[0], together[row])
-
-
-def test_pool_takes_the_surface_inside_and_the_context_of_the_mask() -> None:
-    features = random_features()
-    logits = torch.full((2, 4 * SIDE, 4 * SIDE), -1.0)
-    logits[0, 4:8, 8:12] = 1.0  # exactly one cell of the coarse map: row 1, column 2
-    pooled = pool(features, logits)
-    torch.testing.assert_close(pooled[0, :SURFACE], features.high[0][0, :, 5:7, 9:11].mean((1, 2)))
-    expected = features.top[1 * SIDE + 2] - features.top.mean(0)
-    torch.testing.assert_close(pooled[0, SURFACE:], expected / expected.norm())
-    assert pooled[1].isnan().all()
-    assert join(geometry("circle"), pooled[1].numpy()) is None
 
 
 def test_model_is_the_running_mean_and_spread() -> None:

@@ -12,10 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.identity.lifecycle import NS
+from lang2segtrack_ros.identity.look_alikes import Sample
 from lang2segtrack_ros.identity.track_state import Tracks, TrackState, Verification
 from lang2segtrack_ros.identity.verification import VerificationOptions, count_unseen, differs, require_reid, resembles, update_appearance
 from lang2segtrack_ros.types.results import Track
-from test.identity.synthetic import BLUE, PHRASES, RED, REDDISH, Color, by_id, detected, picture, prompted, track, unverified
+from test.identity.synthetic import BLUE, PHRASES, RED, REDDISH, Color, appearance, by_id, detected, picture, prompted, track, unverified
 from test.session.stages.plain import plain
 
 DEFAULT = VerificationOptions()
@@ -26,7 +27,7 @@ def frame(
 ) -> dict[int, TrackState]:
     """Process a finished frame as a session does."""
     counted = {item.id: count_unseen(states[item.id], item.box is not None, round(elapsed_s * NS), options) for item in tracks}
-    return update_appearance({**states, **counted}, [item for item in tracks if item.box is not None], color, options)
+    return update_appearance({**states, **counted}, [item for item in tracks if item.box is not None], color, options, {})
 
 
 def seen(options: VerificationOptions = DEFAULT) -> dict[int, TrackState]:
@@ -40,7 +41,7 @@ def test_appearance_reidentifies_an_object_after_absence(color: Color, passes: b
     for _ in range(11):
         states = frame(states, [track(1, None)], picture(RED), 0.1)
     assert unverified(states) == [1]
-    assert resembles(track(1), states[1], picture(color), DEFAULT) == passes
+    assert resembles(track(1), states[1], Sample(appearance(color)), DEFAULT) == passes
 
 
 def test_short_absence_needs_no_reid() -> None:
@@ -63,15 +64,15 @@ def test_object_without_appearance_passes_reid() -> None:
     """Uncertain masks do not update the appearance. Without an appearance, the object would otherwise stay hidden forever."""
     states = frame(by_id(detected(1)), [track(1, predicted_iou=0.2)], picture(RED), 0.1)
     assert states[1].appearance is None
-    assert resembles(track(1), states[1], picture(BLUE), DEFAULT)
+    assert resembles(track(1), states[1], Sample(appearance(BLUE)), DEFAULT)
 
 
 def test_object_in_need_of_reid_does_not_update_its_appearance() -> None:
     states: Tracks = require_reid(seen(), (), DEFAULT)
     for _ in range(100):
         states = frame(states, [track(1)], picture(BLUE), 0.1)
-    assert not resembles(track(1), states[1], picture(BLUE), DEFAULT)
-    assert resembles(track(1), states[1], picture(RED), DEFAULT)
+    assert not resembles(track(1), states[1], Sample(appearance(BLUE)), DEFAULT)
+    assert resembles(track(1), states[1], Sample(appearance(RED)), DEFAULT)
 
 
 def test_reid_can_be_disabled() -> None:
@@ -84,7 +85,7 @@ def test_reid_can_be_disabled() -> None:
 
 
 def test_threshold_of_zero_accepts_every_match() -> None:
-    assert resembles(track(1), seen()[1], picture(BLUE), VerificationOptions(reid_threshold=0.0))
+    assert resembles(track(1), seen()[1], Sample(appearance(BLUE)), VerificationOptions(reid_threshold=0.0))
 
 
 def test_cut_requires_a_detection_only_of_objects_that_the_detector_looks_for() -> None:
@@ -112,7 +113,7 @@ def test_another_shape_of_the_same_color_fails_after_a_cut_only(verification: Ve
     mask = np.zeros((40, 120), bool)
     mask[5 : 5 + height, 10:20] = True
     tall = replace(track(1), mask=mask, box=(10.0, 5.0, 20.0, 5.0 + height))
-    assert resembles(tall, state, picture(RED), DEFAULT) == passes
+    assert resembles(tall, state, Sample(appearance(RED)), DEFAULT) == passes
 
 
 def test_absence_keeps_the_need_of_a_detection() -> None:
@@ -136,8 +137,8 @@ def test_track_on_another_color_needs_reid() -> None:
     assert unverified(states) == []
     states = frame(states, [track(1)], picture(BLUE), 0.1)
     assert unverified(states) == [1]
-    assert not resembles(track(1), states[1], picture(BLUE), DEFAULT)
-    assert resembles(track(1), states[1], picture(RED), DEFAULT)
+    assert not resembles(track(1), states[1], Sample(appearance(BLUE)), DEFAULT)
+    assert resembles(track(1), states[1], Sample(appearance(RED)), DEFAULT)
 
 
 @pytest.mark.parametrize(("color", "different"), [(RED, False), (REDDISH, False), (BLUE, True)])
@@ -152,4 +153,4 @@ def test_tracks_without_an_object_or_with_a_tiny_mask_change_nothing() -> None:
     mask[5:7, 10:12] = True
     tiny = replace(track(1), mask=mask, box=(10.0, 5.0, 12.0, 7.0))
     states = seen()
-    assert update_appearance(states, [track(9), tiny], picture(RED), DEFAULT) == states
+    assert update_appearance(states, [track(9), tiny], picture(RED), DEFAULT, {}) == states

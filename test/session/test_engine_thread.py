@@ -17,6 +17,7 @@ import pytest
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session import appearance_updates
+from lang2segtrack_ros.session.appearance_updates import FinishedFrame
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.session.state import SessionState
@@ -74,11 +75,11 @@ def test_appearance_is_updated_after_a_result_and_before_the_next_one(
     order: list[str] = []
     update = appearance_updates.updated_appearance
 
-    def logging_update(state: SessionState, frame: Frame, *rest: Any) -> SessionState:
-        order.append(f"updated {frame.stamp_ns}")
-        if frame.stamp_ns == 1:
+    def logging_update(state: SessionState, finished: FinishedFrame, *rest: Any) -> SessionState:
+        order.append(f"updated {finished.frame.stamp_ns}")
+        if finished.frame.stamp_ns == 1:
             raise ValueError("no room")
-        return update(state, frame, *rest)
+        return update(state, finished, *rest)
 
     monkeypatch.setattr(appearance_updates, "updated_appearance", logging_update)
     collector = ResultCollector()

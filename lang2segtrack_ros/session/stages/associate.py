@@ -19,10 +19,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.detection.worker import DetectionResult
-from lang2segtrack_ros.identity.appearance import Appearance, appearance_of
 from lang2segtrack_ros.identity.association import (
     CONFIDENT_IOU,
     SAME_LABEL_IOU,
@@ -30,7 +30,6 @@ from lang2segtrack_ros.identity.association import (
     find_duplicate,
     is_within_reach,
     match_detections,
-    reidentify,
 )
 from lang2segtrack_ros.identity.confirmation import Hits, count_hits, is_sure
 from lang2segtrack_ros.identity.crossings import resolve, unresolved_pairs
@@ -41,6 +40,7 @@ from lang2segtrack_ros.session.actions import Action, Reidentify, Reinitialize, 
 from lang2segtrack_ros.session.context import FrameContext
 from lang2segtrack_ros.session.stages.answer_prompts import answer_prompts
 from lang2segtrack_ros.session.stages.apply_prompts import check_capacity
+from lang2segtrack_ros.session.stages.candidates import Candidate, objects_of, observe, without_waiting
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
 from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError
@@ -58,16 +58,6 @@ def associate(state: SessionState, context: FrameContext) -> tuple[SessionState,
     association = Association(state, context, context.detection)
     association.run()
     return association.state, association.actions
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A detection without a track: a new object, or an absent one that returns."""
-
-    index: int
-    predicted: PromptPrediction
-    region: Region | None
-    appearance: Appearance | None
 
 
 @dataclass
@@ -150,10 +140,10 @@ class Association:
                 self.corrected.add(assignment.track_id)
         self.state = close_crossing(self.state, pair, sum(not assignment.fits for assignment in assignments))
 
-    def _candidates(self, indices: list[int]) -> list[_Candidate]:
+    def _candidates(self, indices: list[int]) -> list[Candidate]:
         """Predict the masks of detections without a track. Detections whose mask is that of a track go to `found` instead."""
-        candidates: list[_Candidate] = []
         masks = {key: track.mask for key, track in self.context.visible.items()}
+        found: list[tuple[int, PromptPrediction, NDArray[np.bool_]]] = []
         for index in indices:
             detection = self.result.detections[index]
             try:
@@ -165,13 +155,15 @@ class Association:
             duplicate = find_duplicate(self.context.masks.mask_of(predicted), masks)
             if duplicate is None:
                 clipped = self.context.masks.clip_to_box(predicted, BOX_MARGIN)
-                mask = self.context.masks.mask_of(clipped)
-                candidates.append(_Candidate(index, clipped, Region.of(mask), appearance_of(self.result.request.color, mask)))
+                found.append((index, clipped, self.context.masks.mask_of(clipped)))
             elif duplicate in self.state.tracks:  # else the track was removed since this image
                 self.found[index] = duplicate
-        return candidates
+        items = [self.result.detections[index] for index, _, _ in found]
+        samples = observe([mask for _, _, mask in found], items, self.state, self.context, self.result.request.color)
+        rows = zip(found, items, samples)
+        return [Candidate(index, item.label, predicted, Region.of(mask), sample) for (index, predicted, mask), item, sample in rows]
 
-    def _stray_tracks(self, candidates: list[_Candidate], crossing_ids: Collection[int]) -> list[int]:
+    def _stray_tracks(self, candidates: list[Candidate], crossing_ids: Collection[int]) -> list[int]:
         """Return the visible tracks that have probably lost their object, which can be one of the candidates."""
         excluded = {*self.found.values(), *crossing_ids, *self.context.prompted}
         detections = [self.result.detections[candidate.index] for candidate in candidates]
@@ -188,19 +180,17 @@ class Association:
             return False
         return track.predicted_iou < CONFIDENT_IOU or differs(track, state, self.result.request.color, self.context.options)
 
-    def _accept(self, candidates: list[_Candidate], absent: list[int], stray: list[int]) -> None:
+    def _accept(self, candidates: list[Candidate], absent: list[int], stray: list[int]) -> None:
         """Continue an absent or stray object for each candidate that resembles it, and start an object for each other candidate."""
-        detections = self.result.detections
-        lost = [*absent, *stray]
-        known = [(self.state.tracks[key].label, self.state.tracks[key].appearance) for key in lost]
-        appearances = [(detections[candidate.index].label, candidate.appearance) for candidate in candidates]
-        returned = reidentify(appearances, known, self.context.options.reid_threshold)
+        self.state, candidates = without_waiting(candidates, [*absent, *stray], self.state, self.context)
+        lost = [self.state.tracks[key] for key in (*absent, *stray)]
+        returned = objects_of(candidates, lost, self.context.options)
         self.state = replace(self.state, counters=self.state.counters.plus(tracks_reidentified=len(returned)))
         for position, candidate in enumerate(candidates):
             if position not in returned:
                 self._spawn(candidate)
                 continue
-            track_id = self.found[candidate.index] = lost[returned[position]]
+            track_id = self.found[candidate.index] = lost[returned[position]].id
             if track_id in stray:
                 self._reinitialize(track_id, candidate.predicted)
                 self.corrected.add(track_id)
@@ -208,7 +198,7 @@ class Association:
                 self.actions.append(Reidentify(track_id, candidate.predicted))
                 self.state = self.state.with_track(self.state.tracks[track_id].verified())
 
-    def _spawn(self, candidate: _Candidate) -> None:
+    def _spawn(self, candidate: Candidate) -> None:
         """Start an object for a candidate, confirmed if the detection is sure."""
         try:
             check_capacity(self.state, self.context)
@@ -225,7 +215,7 @@ class Association:
         return is_sure(detection.score, self.result.request.default_threshold, self.context.options)
 
     @staticmethod
-    def _fills_box(candidate: _Candidate, detection: Detection) -> bool:
+    def _fills_box(candidate: Candidate, detection: Detection) -> bool:
         """Return True if the network is confident of the mask of a candidate, and the mask fills the box of the detection."""
         if candidate.region is None or float(candidate.predicted.prediction.iou[0]) < CONFIDENT_IOU:
             return False

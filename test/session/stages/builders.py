@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -86,6 +86,20 @@ class RectanglePredictor:
         """Return the mask of a prediction."""
         mask: NDArray[np.bool_] = (item.prediction.low_res_logits[0] > 0).numpy()
         return mask
+
+    def pool(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+        """Return 2 surface and 16 context channels that depend on the column of the mask alone: `pool_column` in the channel of context."""
+        rows = np.zeros((len(masks), 18), np.float32)
+        rows[:, :2] = 1.0
+        for row, mask in zip(rows, masks):
+            row[2 + pool_column(mask)] = 1.0
+        return rows
+
+
+def pool_column(mask: NDArray[np.bool_]) -> int:
+    """Return the context channel of a mask: the number of its left column in steps of 20 pixels."""
+    box = mask_box(mask)
+    return int(box[0] // 20) % 16 if box is not None else 0
 
 
 def predicted(prompt: ObjectPrompt, mask: NDArray[np.bool_], certainty: float = 0.9) -> PromptPrediction:

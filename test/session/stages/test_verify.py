@@ -13,6 +13,8 @@ from lang2segtrack_ros.detection.pending_detection import CachedFrame, PendingDe
 from lang2segtrack_ros.detection.schedule import DetectionSchedule
 from lang2segtrack_ros.detection.worker import DetectionRequest
 from lang2segtrack_ros.identity.crossings import Crossing
+from lang2segtrack_ros.identity.feature_appearance import FeatureModel, geometry_of, join
+from lang2segtrack_ros.identity.look_alikes import MAX_WAIT_FRAMES
 from lang2segtrack_ros.identity.scene_cut import SceneCutOptions, SceneState
 from lang2segtrack_ros.identity.track_state import TrackState, Verification
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
@@ -22,7 +24,7 @@ from lang2segtrack_ros.session.stages.verify import verify
 from lang2segtrack_ros.types.prompt_handle import PromptStatus
 from lang2segtrack_ros.types.prompts import TextPrompt
 from test.identity.synthetic import BLUE, HEIGHT, RED, WIDTH, appearance, detected, picture, prompted, track
-from test.session.stages.builders import boxed, context_of, modeled, queue_of, state_of, summary
+from test.session.stages.builders import RectanglePredictor, boxed, context_of, modeled, queue_of, state_of, summary
 from test.session.stages.plain import plain
 
 NEW_SCENE = picture(BLUE, RED)
@@ -157,3 +159,68 @@ def test_overlap_with_a_suspended_object_is_not_split() -> None:
     both = (35.0, 5.0, 85.0, 35.0)
     before = state_of(one, two, crossings={(1, 2): Crossing(1, True)}, scene=scene_of(color))
     assert summary(verify(before, context_of(boxed(1, both), boxed(2, both), color=color))[1]) == [("Suspend", 2)]
+
+
+def look_alike(track_id: int, column: int, verification: Verification = Verification.VERIFIED) -> TrackState:
+    """Return a red object whose features have this context channel; see `RectanglePredictor.pool`."""
+    known = replace(detected(track_id, confirmed=True), appearance=appearance(RED), verification=verification)
+    return replace(known, features=FeatureModel.of(join(geometry_of(track(track_id).mask), pooled(column))))
+
+
+def pooled(column: int) -> np.ndarray:
+    """Return the features that the predictor pools in this column."""
+    return RectanglePredictor().pool([track(1, 20 * column).mask])[0]
+
+
+def test_track_on_the_place_of_a_look_alike_is_suspended() -> None:
+    """The color fits. Only the features show that the returned mask is that of the other absent object."""
+    before = state_of(look_alike(1, 1, Verification.NEEDS_REID), look_alike(2, 3, Verification.NEEDS_REID))
+    _, actions = verify(before, context_of(track(1, 65), track(2, None)))
+    assert summary(actions) == [("Suspend", 1), ("Reinitialize", 2)], "the mask moves to its object"
+    state, actions = verify(before, context_of(track(1, 25), track(2, None)))
+    assert actions == []
+    assert state.tracks[1].verification is Verification.VERIFIED
+    _, actions = verify(before, context_of(track(1, 65), track(2, None), options=SessionOptions(appearance="color")))
+    assert actions == []
+
+
+def test_equal_masks_of_two_look_alikes_verify_only_the_better_one() -> None:
+    """Memories of look-alikes follow the same object. A joint assignment would give each of them one of the two equal masks."""
+    before = state_of(look_alike(1, 1, Verification.NEEDS_REID), look_alike(2, 3, Verification.NEEDS_REID))
+    _, actions = verify(before, context_of(track(1, 65), track(2, 65)))
+    assert summary(actions) == [("Suspend", 1)]
+
+
+def test_mask_of_a_verified_track_moves_to_the_absent_look_alike_that_it_shows() -> None:
+    before = state_of(look_alike(1, 1), look_alike(2, 3, Verification.NEEDS_REID))
+    state, actions = verify(before, context_of(track(1, 65), track(2, None), index=10))
+    assert summary(actions) == [("Suspend", 1), ("Reinitialize", 2)]
+    assert state.tracks[1].verification is Verification.NEEDS_REID
+    assert state.tracks[2].verification is Verification.VERIFIED
+    assert state.counters.suspected_id_switches == 1
+    for unchanged in (context_of(track(1, 65), track(2, None), index=11), context_of(track(1, 65), track(2, 25), index=10)):
+        present = state_of(look_alike(1, 1), look_alike(2, 3)) if unchanged.index == 10 else before
+        assert verify(present, unchanged)[1] == [], "the check is not due, or the other object is present"
+
+
+def test_swapped_masks_of_two_look_alikes_are_exchanged() -> None:
+    """A track can move to its look-alike when that one returns. The other one then takes its place."""
+    before = state_of(look_alike(1, 1, Verification.NEEDS_REID), look_alike(2, 3))
+    state, actions = verify(before, context_of(track(1, 65), track(2, 25)))
+    assert summary(actions) == [("Reinitialize", 2), ("Reinitialize", 1)]
+    assert [known.verification for known in state.tracks.values()] == [Verification.VERIFIED, Verification.VERIFIED]
+
+
+def test_mask_does_not_move_to_an_object_that_the_detector_must_find() -> None:
+    before = state_of(look_alike(1, 1, Verification.NEEDS_REID), look_alike(2, 3, Verification.NEEDS_REDETECTION))
+    _, actions = verify(before, context_of(track(1, 65), track(2, None)))
+    assert summary(actions) == [("Suspend", 1)]
+
+
+def test_cut_mask_of_two_unverified_look_alikes_waits() -> None:
+    before = state_of(look_alike(1, 1, Verification.NEEDS_REID), look_alike(2, 3, Verification.NEEDS_REID))
+    state, actions = verify(before, context_of(track(1, 0), track(2, None), index=7))
+    assert summary(actions) == [("Suspend", 1)]
+    assert [known.waiting_since for known in state.tracks.values()] == [7, 7]
+    state, actions = verify(state, context_of(track(1, 0), track(2, None), index=7 + MAX_WAIT_FRAMES))
+    assert actions == []

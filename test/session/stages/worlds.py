@@ -19,6 +19,7 @@ from lang2segtrack_ros.identity.appearance import appearance_of
 from lang2segtrack_ros.identity.association import box_iou
 from lang2segtrack_ros.identity.crossings import Crossing
 from lang2segtrack_ros.identity.duplicates import PairHistory
+from lang2segtrack_ros.identity.feature_appearance import FeatureModel
 from lang2segtrack_ros.identity.scene_cut import SceneCutOptions, SceneState
 from lang2segtrack_ros.identity.shape import ShapeModel, shape_of
 from lang2segtrack_ros.identity.track_state import Origin, Pair, TrackState, Verification
@@ -31,7 +32,7 @@ from lang2segtrack_ros.types.prompt_handle import PromptOutcome, PromptStatus
 from lang2segtrack_ros.types.prompts import TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, Track
 from lang2segtrack_ros.types.rle import Box
-from test.identity.synthetic import HEIGHT, WIDTH
+from test.identity.synthetic import HEIGHT, WIDTH, observation
 from test.session.stages.builders import RectanglePredictor, boxed, detection_of, modeled, queue_of, rectangle
 from test.session.stages.plain import plain
 
@@ -91,6 +92,8 @@ def objects(draw: st.DrawFn, track_id: int, color: NDArray[np.uint8]) -> tuple[T
         verification=draw(st.sampled_from(Verification)),
         detected_box=draw(st.one_of(st.none(), st.just(home))),
         appearance=appearance_of(color, rectangle(*home)) if draw(st.booleans()) else None,
+        features=FeatureModel.of(observation(context=draw(st.integers(0, 5)))) if draw(st.booleans()) else None,
+        waiting_since=draw(st.sampled_from([None, INDEX - 30, INDEX - 1])),
         shape=shape_model(rectangle(*home)) if draw(st.booleans()) else None,
     )
     if draw(st.booleans()):
