@@ -22,7 +22,7 @@ from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction
 from lang2segtrack_ros.types.rle import Box, mask_box
 
-_NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
+_NO_BOX: Box = (0.0, 0.0, 1.0, 1.0)  # of an empty mask, which has no appearance
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.identity.appearance import Appearance, appearance_similarity
 from lang2segtrack_ros.identity.feature_appearance import FeatureModel
 from lang2segtrack_ros.identity.look_alikes import MAX_WAIT_FRAMES, Sample
 from lang2segtrack_ros.identity.track_state import TrackState
 from lang2segtrack_ros.session.options import SessionOptions
-from lang2segtrack_ros.session.stages.candidates import Candidate, objects_of, without_waiting
+from lang2segtrack_ros.session.stages.candidates import Candidate, objects_of, observe, without_waiting
 from lang2segtrack_ros.types.prompts import BoxPrompt
-from test.identity.synthetic import BLUE, RED, REDDISH, appearance, detected, observation
+from test.identity.synthetic import BLUE, HEIGHT, RED, REDDISH, WIDTH, appearance, detected, observation
 from test.session.stages.builders import context_of, predicted, state_of
 
 OPTIONS = SessionOptions()
@@ -81,3 +82,11 @@ def test_candidate_without_features_does_not_wait() -> None:
     state = state_of(absent(1, appearance(RED), -0.5), absent(2, appearance(RED), 0.5))
     _, decided = without_waiting([candidate(appearance(RED))], [1, 2], state, context_of())
     assert len(decided) == 1
+
+
+def test_empty_mask_of_a_candidate_has_no_appearance() -> None:
+    """The network can predict an empty mask for a false alarm."""
+    context = context_of()
+    empty = np.zeros((HEIGHT, WIDTH), bool)
+    state = state_of(absent(1, appearance(RED), 0.5))
+    assert observe([empty], [Detection("red circle", 0.5, (0, 0, 5, 5))], state, context, context.color)[0].color is None
