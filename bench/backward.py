@@ -29,9 +29,11 @@ from lang2segtrack_ros.evaluation.masks import region_j
 from lang2segtrack_ros.evaluation.reference import Sam2Reference
 from lang2segtrack_ros.evaluation.scores import FRAME_NS, mean
 from lang2segtrack_ros.evaluation.texts import names_of, scene_text
+from lang2segtrack_ros.history.backward_pass import RefinementError
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.metrics import MIN_PIXELS
 from lang2segtrack_ros.toyworld.scene import SceneFrame
@@ -145,18 +147,21 @@ def _only(masks: Sequence[Masks], assigned: dict[int, int], judged: Sequence[int
     return [{key: mask for key, mask in shown.items() if key not in others} for shown in masks]
 
 
-def run_clip(segmenter: Sam2Segmenter, detector: Detector, clip: Clip, place: str, kind: str) -> dict[str, Score]:
+def run_clip(segmenter: Sam2Segmenter, detector: Detector, clip: Clip, place: str, kind: str, options: SessionOptions) -> dict[str, Score]:
     """Run one clip in all directions. Return the scores by method."""
     start, names = _prompt_frame(clip, place), names_of(clip)
     shots = [clip.scene.render(index) for index in range(clip.length)]
-    session = Session(segmenter, detector, history=FrameHistory(lossless=True))
+    session = Session(segmenter, detector, history=FrameHistory(lossless=True), options=options)
     for index, shot in enumerate(shots):
         if index == start:
             _prompt(session, clip, shot, kind)
         session.step(_frame(clip, shot, index))
     scores = {"backward": Score()}
     begun = time.perf_counter()
-    sweep = session.backward()
+    try:
+        sweep = session.backward()
+    except RefinementError:  # no object of the clip was found from the prompt on
+        return {}
     images = sum(1 for _ in sweep.sweep())
     scores["backward"].images, scores["backward"].seconds = images, time.perf_counter() - begun
     masks = [_announced(result) for result in sweep.results()]
@@ -218,8 +223,10 @@ def main() -> int:
     parser.add_argument("--suites", nargs="+", default=SUITES, choices=SUITES, help="suites to run")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(3)), help="seeds of the clips (default: 0 1 2)")
     parser.add_argument("--places", nargs="+", default=PLACES, choices=PLACES, help="places of the prompt in the clip")
+    parser.add_argument("--detect-every", type=int, default=5, help="detect_every_backward (default: %(default)s)")
     parser.add_argument("--prompts", nargs="+", default=PROMPTS, choices=PROMPTS, help="kinds of prompts")
     options = parser.parse_args()
+    session_options = SessionOptions(detect_every_backward=options.detect_every)
     torch.set_num_threads(1)
     segmenter, detector = load_segmenter("toy", device="cpu"), load_detector("toy", device="cpu")
     rows: list[dict[str, Any]] = []
@@ -230,7 +237,7 @@ def main() -> int:
             for place in options.places:
                 by_method: dict[str, Score] = {}
                 for seed in options.seeds:
-                    for method, score in run_clip(segmenter, detector, make_clip(suite, seed), place, kind).items():
+                    for method, score in run_clip(segmenter, detector, make_clip(suite, seed), place, kind, session_options).items():
                         by_method.setdefault(method, Score()).merge(score)
                         pooled.setdefault((kind, place, method), Score()).merge(score)
                         rows.append({"suite": suite, "seed": seed, "prompt": kind, "place": place, "method": method, **score.summary()})

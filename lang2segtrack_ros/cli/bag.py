@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lang2segtrack_ros.cli.engine_options import add_engine_options, make_session
+from lang2segtrack_ros.cli.engine_options import add_backward_options, add_engine_options, make_session
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ forward and backward. The new bag holds all input messages unchanged, and /detec
 /tracks_refined with the headers and times of the images. No ROS installation is needed. After an interruption, the same command resumes.
 Several bags are processed one after the other, or in parallel on Ray. The command skips bags that are done and prints a table at the
 end."""
+
+_IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "detect_every_backward")  # options that change the results
 
 
 def add_parser(commands: Any) -> None:
@@ -35,6 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--topic", default="", help="image topic; required if the bag has several color topics")
     add_prompt_options(parser)
     parser.add_argument("--no-backward", dest="backward", action="store_false", help="skip the backward pass and tracks_refined")
+    add_backward_options(parser)
     parser.add_argument("--overlay", action="store_true", help="also write /overlay: annotated images of the input size")
     parser.add_argument("--namespace", default="", help="namespace of the new topics")
     parser.add_argument(
@@ -87,7 +90,7 @@ def _work(options: argparse.Namespace, report: Report, source: Path, target: Pat
         options.overlay,
         options.namespace,
         options.checkpoint_every,
-        identity=repr((options.segmenter, options.detector, options.image_size, options.policy, options.device)),
+        identity=repr([getattr(options, name) for name in _IDENTITY]),
     )
     return BagJob(source, target, lambda: make_session(options, prompts), bag_options, report).run()
 
@@ -104,9 +107,8 @@ def _bag(options: argparse.Namespace) -> int:
     line.end()
     if summary.resumed_at:
         print(f"resumed at image {summary.resumed_at} of an earlier run")
-    for track_id, label in sorted(summary.labels.items()):
-        filled = f", {summary.filled[track_id]} of them by the backward pass" if options.backward else ""
-        print(f"track {track_id} {label or '(no label)'}: visible on {summary.visible[track_id]} of {summary.images} images{filled}")
+    for sentence in summary.counts.sentences(options.backward):
+        print(sentence)
     for reason, count in sorted(summary.refused.items()):
         print(f"warning: {count} images were not tracked ({reason}): {summary.example[reason]}", file=sys.stderr)
     for sentence in summary.damage:

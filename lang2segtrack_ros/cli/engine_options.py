@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.forward import Scheduled
+    from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
 
 POLICIES = ("samurai", "sam2", "distractor", "depth")
@@ -49,11 +50,30 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
 
 
+def add_backward_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a backward pass over a recording."""
+    parser.add_argument(
+        "--detect-every-backward",
+        type=_interval,
+        default=5,
+        metavar="N",
+        help="images from one detection to the next in the backward pass, for objects named by text; 0 runs no detector there "
+        "(default: %(default)s)",
+    )
+
+
+def _interval(text: str) -> int:
+    """Parse a number of images, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of images: give a whole number from 0 on')
+    return int(text)
+
+
 def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], interactive: bool = False, **session_options: Any) -> Session:
     """Return the session that the options describe. It has a detector only if a text prompt needs one.
 
     Args:
-        options: parsed options of `add_engine_options`.
+        options: parsed options of `add_engine_options` and `add_backward_options`.
         prompts: prompts of the command line.
         interactive: True if the user may add text prompts later.
         **session_options: further arguments of `Session`.
@@ -65,7 +85,8 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     from lang2segtrack_ros.session.session import Session
     from lang2segtrack_ros.types.prompts import TextPrompt
 
+    engine_options = SessionOptions(detect_every_backward=options.detect_every_backward)
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
     needs_detector = interactive or any(isinstance(item.prompt, TextPrompt) for item in prompts)
     detector = load_detector(options.detector, options.device) if needs_detector else None
-    return Session(segmenter, detector, options.policy, **session_options)
+    return Session(segmenter, detector, options.policy, options=engine_options, **session_options)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.cli.engine_options import add_engine_options, make_session
+from lang2segtrack_ros.cli.engine_options import add_backward_options, add_engine_options, make_session
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
 
 EXAMPLES = """examples:
@@ -49,6 +49,7 @@ def add_parser(commands: Any) -> None:
         help="open a window that shows the tracks and takes clicks, boxes and names; without a prompt, it waits for one",
     )
     parser.add_argument("--backward", action="store_true", help="add a backward pass, which completes the traces and fills gaps")
+    add_backward_options(parser)
     parser.add_argument("--fps", type=float, help="images per second of a folder (default: 30)")
     parser.add_argument("--frames", type=int, metavar="N", help="number of camera images; without it, Ctrl-C ends the stream")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder; it must not exist, see --overwrite")
@@ -141,5 +142,5 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     else:
         files = track_source(session, source, prompts, folder, options.backward, line)
     line.end()
-    for track_id, label in sorted(files.labels.items()):
-        print(f"track {track_id} {label or '(no label)'}: visible on {files.visible[track_id]} images")
+    for sentence in files.counts.sentences(options.backward):
+        print(sentence)

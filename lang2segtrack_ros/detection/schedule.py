@@ -27,6 +27,13 @@ class DetectionOptions:
         10000,
         dynamic=True,
     )
+    detect_every_backward: int = option(
+        0,
+        "Images from one detection to the next in a backward pass, for objects named by text. Set to 0 to run no detector there.",
+        0,
+        10000,
+        dynamic=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -51,17 +58,23 @@ class DetectionSchedule:
         frames_since_detection: frames since the last detection by prompt id.
         next_id: id of the next prompt.
         detect_now: True makes every continuous prompt due, regardless of its interval.
+        named: threshold by phrase of all text prompts since the last reset, continuous or not. None is the detector's own threshold.
     """
 
     texts: Mapping[int, TextPrompt] = field(default_factory=dict)
     frames_since_detection: Mapping[int, int] = field(default_factory=dict)
     next_id: int = 1
     detect_now: bool = False
+    named: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def phrases(self) -> tuple[str, ...]:
         """Return the phrases of all continuous text prompts, without repeats."""
         return tuple(dict.fromkeys(phrase for text in self.texts.values() for phrase in text.phrases))
+
+    def naming(self, prompt: TextPrompt) -> DetectionSchedule:
+        """Return the schedule that knows the phrases of a text prompt."""
+        return replace(self, named={**self.named, **dict.fromkeys(prompt.phrases, prompt.threshold)})
 
     def added(self, prompt: TextPrompt, replace_prompt_id: int) -> tuple[DetectionSchedule, int]:
         """Add or replace a continuous text prompt. Return the schedule and the id of the prompt.

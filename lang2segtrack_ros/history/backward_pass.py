@@ -2,66 +2,55 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backward tracking of all objects in one sweep, and the merged traces of both directions.
 
-    backward = session.backward()             # or BackwardPass(segmenter, policy, past)
+    backward = session.backward()             # or BackwardPass(reverse_tracker, past)
     for progress in backward.sweep():         # newest frame first; may be left at any time and continued
         ...
     for result in backward.results():         # oldest frame first; each object from the first frame that shows it
         ...
 
-The sweep uses its own tracker, so its memory and its motion model are fresh. Each object joins the sweep on the frame of its first prompt
-and again after each of its gaps (see `merging`). It starts there from the mask of the forward pass. All objects on a frame are one batch.
-Each image is encoded at most once. The sweep encodes no image whose features the history kept, and no image that no object needs.
+The sweep runs the stages of a session on reversed frames (`session.reverse`). A *run* refines one object: it starts on the frame of the
+object's first prompt, and again after each of its gaps (see `merging`), from the mask of the forward pass. While a run is active, all other
+objects that the forward pass shows with confidence take part, too. The identity rules thus know which object is which. They start anew from
+the forward mask if their backward masks leave it.
+
+A backward mask is left out if its appearance is doubtful, or if it lies on an object of which the forward pass is confident. After some
+frames of the latter, the object must be verified again.
+
+Each image is encoded at most once. The sweep encodes no image whose features the history kept, and no image that no run needs.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from lang2segtrack_ros.history.backward_run import Run
 from lang2segtrack_ros.history.frame_history import FrameUnavailableError, Past, step_ns
+from lang2segtrack_ros.history.merge_frame import Directions, merge_frame
 from lang2segtrack_ros.history.merging import (
-    VERDICT_FRAMES,
+    SAME_OBJECT_IOU,
     PassComparison,
-    TrackSummary,
-    corrected_frames,
-    gap_frames,
+    boxes_overlap,
+    is_confident,
+    rle_iou,
     summarize_tracks,
 )
-from lang2segtrack_ros.history.records import Record, read_track, record_rle, track_record
+from lang2segtrack_ros.history.records import MemoryRecords, Record, RecordStore, read_track, record_rle, track_record
+from lang2segtrack_ros.history.reverse_tracking import ReverseTracker, Seen, Start
 from lang2segtrack_ros.identity.lifecycle import LifecycleOptions, track_status
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
-from lang2segtrack_ros.tracking.policies.base import Policy
-from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
-from lang2segtrack_ros.types.prompts import MaskPrompt
-from lang2segtrack_ros.types.results import FrameResult, Source, TrackStatus
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
 
-MAX_UNSEEN_FRAMES = 30
-"""The sweep ends a run that fills a gap after this many confident forward frames on which the backward pass shows no object."""
+_MAX_CONFLICTS = 3  # consecutive frames on another object, or off the own forward mask, before the sweep reacts
+_TRAJECTORY_FRAMES = 8  # forward positions in the trajectory of a starting object
 
 
 class RefinementError(ValueError):
     """Error of a backward pass that has nothing to refine; the message gives the reason."""
-
-
-class RecordStore(Protocol):
-    """Storage for the records of the sweep: `records.RecordFile`, or memory."""
-
-    def append(self, record: Record) -> None:
-        """Add a record under its "frame"."""
-        ...
-
-    def get(self, number: int, /) -> Record | None:
-        """Return the record of a frame, or None if the store has none."""
-        ...
-
-
-class MemoryRecords(dict[int, Record]):
-    """Records in memory, by frame number."""
-
-    def append(self, record: Record) -> None:
-        """Add a record under its "frame"."""
-        self[record["frame"]] = record
 
 
 @dataclass(frozen=True)
@@ -80,59 +69,13 @@ class Progress:
     encoded: int
 
 
-@dataclass
-class _Run:
-    """One object tracked backward from one start frame.
-
-    Attributes:
-        summary: the forward pass's trace of the object.
-        gap: first frame of the gap to fill; None for the run that starts on the object's first frame.
-        is_correction: True if the run starts on a frame where the user corrected the object.
-        comparisons: both directions compared, one entry a frame; empty for the run that starts on the first frame.
-    """
-
-    summary: TrackSummary
-    gap: int | None = None
-    is_correction: bool = False
-    comparisons: list[PassComparison] = field(default_factory=list)
-
-    @property
-    def agrees(self) -> bool:
-        """True if both directions showed the same object on the frame compared last."""
-        return bool(self.comparisons) and self.comparisons[-1].agrees is True
-
-    def is_settled(self) -> bool:
-        """Return True if further frames cannot change which masks of this run are accepted."""
-        if self.gap is None or not self.comparisons:
-            return False
-        if self.is_correction:
-            before_gap = self.comparisons
-        else:
-            latest = self.comparisons[-MAX_UNSEEN_FRAMES:]
-            before_gap = [comparison for comparison in latest if comparison.number < self.gap and comparison.is_confident]
-        verdicts = [comparison.agrees for comparison in before_gap[-VERDICT_FRAMES:]]
-        if len(verdicts) == VERDICT_FRAMES and (all(verdict is True for verdict in verdicts)):
-            return True
-        if self.is_correction:
-            return False
-        if len(verdicts) == VERDICT_FRAMES and all(verdict is False for verdict in verdicts):
-            return True
-        return len(before_gap) == MAX_UNSEEN_FRAMES and all(comparison.backward == 0 for comparison in before_gap)
-
-    def accepted_frames(self) -> set[int]:
-        """Return the frames on which the masks of this run replace those of the forward pass."""
-        return corrected_frames(self.comparisons) if self.is_correction else gap_frames(self.comparisons)
-
-
 class BackwardPass:
     """A backward sweep over past frames and its merged results. Apart from the store, it keeps a few bytes for each frame.
 
     Args:
-        segmenter: the network.
-        policy: the memory policy, as in `StreamTracker`.
+        tracker: the engine for reversed frames, without objects.
         past: frames and forward results. It may add and drop frames meanwhile; the pass ignores frames that it adds later.
         track_ids: the objects; None for all.
-        min_region_ratio: as in `StreamTracker`.
         lost_after_s: as in `identity.lifecycle`, seconds.
         store: storage for the masks of the sweep; None keeps them in memory.
 
@@ -146,39 +89,53 @@ class BackwardPass:
 
     def __init__(
         self,
-        segmenter: Sam2Segmenter,
-        policy: str | Policy,
+        tracker: ReverseTracker,
         past: Past,
         track_ids: Sequence[int] | None = None,
-        min_region_ratio: float = 0.0,
         lost_after_s: float = 2.0,
         store: RecordStore | None = None,
     ) -> None:
         self.past = past
         self.numbers = list(past.numbers())
-        self._summaries = summarize_tracks((past.record(number) for number in self.numbers), track_ids)
-        missing = sorted(set(track_ids or ()) - set(self._summaries))
-        if missing or not self._summaries:
-            span = f"on frames {self.numbers[0]} to {self.numbers[-1]}" if self.numbers else "in the empty history"
-            subject = f"track {', '.join(map(str, missing))} is not" if missing else "no object is"
-            raise RefinementError(f"{subject} visible {span}, so there is nothing to refine")
+        self._known = summarize_tracks((past.record(number) for number in self.numbers), track_ids or ())
+        self._summaries = {key: item for key, item in self._known.items() if not track_ids or key in track_ids}
+        self._check(track_ids or ())
         self.store = MemoryRecords() if store is None else store
         self.encoded = 0
         self.reused = 0
         self._lost_after_s = lost_after_s
-        self._tracker = StreamTracker(segmenter, policy, len(self._summaries), min_region_ratio)
-        self._runs: dict[int, _Run] = {}
+        self._tracker = tracker
+        self._runs: dict[int, Run] = {}
         self._accepted: dict[int, set[int]] = {track_id: set() for track_id in self._summaries}
-        self._starts: dict[int, list[_Run]] = {}
+        self._corrected: dict[int, set[int]] = {track_id: set() for track_id in self._summaries}
+        self._conflicts: Counter[int] = Counter()  # consecutive frames on another object, by track id
+        self._strays: Counter[int] = Counter()  # consecutive frames off the own forward mask, by track id
+        self._starts: dict[int, list[Run]] = {}
         oldest = self.numbers[0]
         for summary in self._summaries.values():
             if summary.first > oldest:
-                self._starts.setdefault(summary.first, []).append(_Run(summary))
+                self._starts.setdefault(summary.first, []).append(Run(summary))
             for number, gap in summary.gaps.items():
-                self._starts.setdefault(number, []).append(_Run(summary, gap))
+                self._starts.setdefault(number, []).append(Run(summary, gap))
             for number in summary.corrections:
-                self._starts.setdefault(number, []).append(_Run(summary, number, is_correction=True))
+                self._starts.setdefault(number, []).append(Run(summary, number, is_correction=True))
         self._remaining = len(self.numbers)  # the sweep has processed all frames from this index on
+
+    def _check(self, track_ids: Sequence[int]) -> None:
+        """Raise RefinementError if a requested object, or every object, is missing."""
+        span = f"on frames {self.numbers[0]} to {self.numbers[-1]}" if self.numbers else "in the empty history"
+        if not self._summaries and not track_ids:
+            raise RefinementError(f"no object is visible {span}, so there is nothing to refine")
+        missing = sorted({*track_ids} - {*self._summaries})
+        if not missing:
+            return
+        listed = {track["id"] for number in self.numbers for track in self.past.record(number)["tracks"]}
+        hidden = [track_id for track_id in missing if track_id in listed]
+        if hidden:
+            names = ", ".join(map(str, hidden))
+            raise RefinementError(f"track {names} is not visible {span}, so there is no mask to go back from: try again when it was seen")
+        names, others = ", ".join(map(str, missing)), ", ".join(map(str, sorted(self._known))) or "none"
+        raise RefinementError(f"there is no track {names} {span}; tracks there: {others}")
 
     def sweep(self) -> Iterator[Progress]:
         """Track backward, frame by frame, and yield the progress.
@@ -197,31 +154,96 @@ class BackwardPass:
             yield Progress(len(self.numbers) - self._remaining, len(self.numbers), number, self.encoded)
         for track_id in list(self._runs):
             self._end_run(track_id)
+        self._tracker.clear()
 
     def _step(self, number: int) -> None:
         """Process one frame: start runs, track all objects, compare with the forward pass, end settled runs."""
         starting = self._runs_starting_at(number)
         if not starting and not self._runs:
+            if self._tracker.ids:
+                self._tracker.clear()
             return
-        record = self.past.record(number)
-        features = self._features_of(number)
+        record, frame = self.past.record(number), self.past.frame(number)
+        forward = _by_id(record)
+        features = self._features_of(number, frame)
         for track_id in starting:
             self._end_run(track_id)
-        tracks = self._track_objects(features, record, starting)
-        tracked = self._compare_runs(number, record, tracks)
+        starts = [self._start_of(track_id, number, forward) for track_id in (*starting, *self._companions(record, starting))]
+        index = len(self.numbers) - self._remaining
+        seen = {item.track.id: item for item in self._tracker.step(index, frame, features, starts)}
+        shown = self._shown(seen, record, {start.track_id for start in starts})
+        self._compare_runs(number, record, shown)
         self._runs.update(starting)
+        tracked = [shown[key] for key in sorted(shown) if key in self._summaries]
         if tracked:
             self.store.append({"frame": number, "tracks": tracked})
         for track_id, run in [*self._runs.items()]:
             if run.gap is not None and (run.is_settled() or number == run.summary.first):
                 self._end_run(track_id)
 
-    def _runs_starting_at(self, number: int) -> dict[int, _Run]:
+    def _companions(self, record: Record, starting: Mapping[int, Run]) -> list[int]:
+        """Return the ids of the objects without a run that start on a frame because the forward pass is confident of them."""
+        return [
+            track["id"]
+            for track in record["tracks"]
+            if track["id"] in self._known
+            and track["id"] not in starting
+            and track["id"] not in self._runs
+            and is_confident(track, track["id"] in record["prompted"])
+            and (track["id"] not in self._tracker.ids or self._strays[track["id"]] >= _MAX_CONFLICTS)
+        ]
+
+    def _start_of(self, track_id: int, number: int, forward: Mapping[int, Record]) -> Start:
+        """Return the start of an object from its forward mask, with its forward positions on the newer frames."""
+        self._conflicts[track_id] = self._strays[track_id] = 0
+        position = self._remaining - 1
+        trajectory = []
+        for index in range(min(position + _TRAJECTORY_FRAMES, len(self.numbers) - 1), position, -1):
+            track = _by_id(self.past.record(self.numbers[index])).get(track_id)
+            if track is not None and is_confident(track):
+                x_min, y_min, x_max, y_max = track["box"]
+                trajectory.append((len(self.numbers) - 1 - index, (x_min + x_max) / 2, (y_min + y_max) / 2))
+        return Start(track_id, self._known[track_id].label, record_rle(forward[track_id]).decode(), tuple(trajectory))
+
+    def _shown(self, seen: Mapping[int, Seen], record: Record, started: set[int]) -> dict[int, Record]:
+        """Return the backward records of the objects on a frame. Masks that are doubtful, or on other objects, are hidden."""
+        facts = self._facts(record)
+        shown, doubted = {}, []
+        for track_id, item in seen.items():
+            track = item.track
+            is_correction = track_id in self._runs and self._runs[track_id].is_correction
+            ious = {key: _overlap(track, fact) for key, fact in facts.items()} if track_id not in started else {}
+            own = ious.pop(track_id, None)
+            is_elsewhere = own is not None and track.box is not None and own < SAME_OBJECT_IOU
+            has_conflict = not is_correction and (own is None or is_elsewhere) and any(iou >= SAME_OBJECT_IOU for iou in ious.values())
+            self._conflicts[track_id] = self._conflicts[track_id] + 1 if has_conflict else 0
+            self._strays[track_id] = self._strays[track_id] + 1 if own is not None and own < SAME_OBJECT_IOU else 0
+            if self._conflicts[track_id] >= _MAX_CONFLICTS:
+                doubted.append(track_id)
+            hidden = track_id not in started and (has_conflict or item.is_doubtful)
+            shown[track_id] = {**track_record(_hidden(track) if hidden else track), "detected": item.is_detected}
+        if doubted:
+            self._tracker.doubt(doubted)
+        return shown
+
+    def _facts(self, record: Record) -> dict[int, Record]:
+        """Return the forward records of the objects of which the forward pass is confident on a frame.
+
+        Before a correction by the user, the forward mask of the corrected object is none.
+        """
+        corrected = {track_id for track_id, run in self._runs.items() if run.is_correction}
+        return {
+            track["id"]: track
+            for track in record["tracks"]
+            if track["id"] in self._known and track["id"] not in corrected and is_confident(track, track["id"] in record["prompted"])
+        }
+
+    def _runs_starting_at(self, number: int) -> dict[int, Run]:
         """Return the runs that start on a frame, by track id.
 
         A gap needs no new run where an active run already follows the object: the active run then fills this gap too.
         """
-        starting: dict[int, _Run] = {}
+        starting: dict[int, Run] = {}
         for run in self._starts.get(number, ()):
             track_id, active = run.summary.track_id, self._runs.get(run.summary.track_id)
             if run.gap is not None and not run.is_correction and active is not None and (active.is_correction or active.agrees):
@@ -230,40 +252,29 @@ class BackwardPass:
                 starting[track_id] = run
         return starting
 
-    def _features_of(self, number: int) -> ImageFeatures:
+    def _features_of(self, number: int, frame: Frame) -> ImageFeatures:
         """Return the encoded image of a frame: the one the history kept, or a new one."""
         features = self.past.features(number)
         if features is None:
-            features = self._tracker.encode(self.past.frame(number))
+            features = self._tracker.encode(frame)
             self.encoded += 1
         else:
             self.reused += 1
         return features
 
-    def _track_objects(self, features: ImageFeatures, record: Record, starting: Mapping[int, _Run]) -> dict[int, Record]:
-        """Track all objects on a frame and return their records by track id. Starting runs take the forward mask as a prompt."""
+    def _compare_runs(self, number: int, record: Record, shown: Mapping[int, Record]) -> None:
+        """Compare both directions for each active run."""
         forward = _by_id(record)
-        opened = self._tracker.begin(features, record["height"], record["width"])
-        for track_id, run in starting.items():
-            mask = record_rle(forward[track_id]).decode()
-            opened.accept(opened.predict(MaskPrompt(mask, run.summary.label)), track_id)
-        return {track.id: track_record(track) for track in self._tracker.commit(opened)}
-
-    def _compare_runs(self, number: int, record: Record, tracks: Mapping[int, Record]) -> list[Record]:
-        """Compare both directions for each active run and return the backward records of these runs."""
-        forward = _by_id(record)
-        tracked = []
         for track_id, run in self._runs.items():
             if number >= run.summary.first:
-                run.comparisons.append(PassComparison.of(number, forward.get(track_id), tracks[track_id], track_id in record["prompted"]))
-            tracked.append(tracks[track_id])
-        return tracked
+                prompted = track_id in record["prompted"]
+                run.comparisons.append(PassComparison.of(number, forward.get(track_id), shown.get(track_id), prompted))
 
     def _end_run(self, track_id: int) -> None:
+        """End a run. Its object stays in the sweep."""
         run = self._runs.pop(track_id, None)
         if run is not None:
-            self._accepted[track_id] |= run.accepted_frames()
-            self._tracker.remove(track_id)
+            (self._corrected if run.is_correction else self._accepted)[track_id].update(run.accepted_frames())
 
     def results(self) -> Iterator[FrameResult]:
         """Yield the merged traces in time order, one result for each frame that is still available.
@@ -283,14 +294,20 @@ class BackwardPass:
             elapsed_ns = 0 if previous_stamp is None else step_ns(previous_stamp, stamp)
             previous_stamp = stamp
             tracks = []
-            for chosen, source in self._merged(number, record):
-                track = replace(read_track(chosen), source=source)
-                visible = track.box is not None
-                unseen[track.id] = 0 if visible else unseen.get(track.id, 0) + 1
-                unseen_ns[track.id] = 0 if visible else unseen_ns.get(track.id, 0) + elapsed_ns
-                state = track_status(visible, unseen_ns[track.id], options)
-                label = track.label or self._summaries[track.id].label
-                tracks.append(replace(track, label=label, state=state, frames_since_seen=unseen[track.id]))
+            for track_id, merged in merge_frame(self._directions(number, record)).items():
+                visible = merged.record["box"] is not None
+                unseen[track_id] = 0 if visible else unseen.get(track_id, 0) + 1
+                unseen_ns[track_id] = 0 if visible else unseen_ns.get(track_id, 0) + elapsed_ns
+                track = replace(
+                    read_track(merged.record),
+                    source=merged.source,
+                    agreement=merged.agreement,
+                    confidence=merged.confidence,
+                    label=merged.record["label"] or self._summaries[track_id].label,
+                    state=track_status(visible, unseen_ns[track_id], options),
+                    frames_since_seen=unseen[track_id],
+                )
+                tracks.append(track)
             yield FrameResult(
                 stamp_ns=stamp,
                 index=number,
@@ -300,21 +317,19 @@ class BackwardPass:
                 prompted=tuple(track_id for track_id in record["prompted"] if track_id in self._summaries),
             )
 
-    def _merged(self, number: int, record: Record) -> Iterator[tuple[Record, Source]]:
-        """Yield each object's record on a frame with the pass it comes from, by rising track id."""
-        forward_by_id = _by_id(record)
-        backward_by_id = _by_id(self.store.get(number) or {"tracks": []})
-        for track_id, summary in sorted(self._summaries.items()):
-            forward, backward = forward_by_id.get(track_id), backward_by_id.get(track_id)
-            if forward is not None and forward["state"] == TrackStatus.REMOVED.name.lower():
-                forward = None
-            if number < summary.first:
-                if backward is not None:
-                    yield backward, Source.BACKWARD
-            elif backward is not None and number in self._accepted[track_id]:
-                yield backward, Source.MERGED
-            elif forward is not None:
-                yield forward, Source.FORWARD
+    def _directions(self, number: int, record: Record) -> Directions:
+        """Return what both directions show on a frame."""
+        backward = _by_id(self.store.get(number) or {"tracks": []})
+        forward = {key: track for key, track in _by_id(record).items() if track["state"] != TrackStatus.REMOVED.name.lower()}
+        return Directions(
+            forward=forward,
+            backward=backward,
+            ids=tuple(sorted(self._summaries)),
+            before_first=frozenset(key for key, summary in self._summaries.items() if number < summary.first),
+            accepted=frozenset(key for key, frames in self._accepted.items() if number in frames),
+            corrected=frozenset(key for key, frames in self._corrected.items() if number in frames),
+            prompted=frozenset(record["prompted"]),
+        )
 
     def run(self, progress: Callable[[Progress], bool | None] | None = None) -> Iterator[FrameResult]:
         """Run the whole sweep, then yield the results.
@@ -330,3 +345,15 @@ class BackwardPass:
 
 def _by_id(record: Mapping[str, list[Record]]) -> dict[int, Record]:
     return {track["id"]: track for track in record["tracks"]}
+
+
+def _hidden(track: Track) -> Track:
+    """Return the track without its mask."""
+    return replace(track, box=None, mask=np.zeros_like(track.mask), score=0.0)
+
+
+def _overlap(track: Track, record: Record) -> float:
+    """Return the IoU of the mask of a track and a visible record; 0 if the boxes are apart."""
+    if track.box is None or not boxes_overlap(track.box, record["box"]):
+        return 0.0
+    return rle_iou(track.rle, record_rle(record))

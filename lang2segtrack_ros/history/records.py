@@ -5,7 +5,7 @@
     {"frame": 0, "stamp_ns": 0, "height": 240, "width": 320, "prompted": [1], "tracks": [{"id": 1, "label": "red circle",
      "state": "tracked", "source": "forward", "score": 0.93, "box": [10.0, 20.0, 50.0, 60.0],
      "rle": {"size": [240, 320], "counts": "..."}, "predicted_iou": 0.93, "object_score": 6.1, "motion_score": null,
-     "stable_frames": 0, "frames_since_seen": 0}]}
+     "stable_frames": 0, "frames_since_seen": 0, "agreement": null, "confidence": null}]}
 
 `rle` is COCO's compressed run-length encoding. `box` is null if the object is not visible. NaN and infinite values become null.
 """
@@ -17,7 +17,9 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from lang2segtrack_ros.types.results import FrameResult, Source, Track, TrackStatus
 from lang2segtrack_ros.types.rle import Rle
@@ -40,7 +42,16 @@ def track_record(track: Track) -> Record:
         "motion_score": _finite_or_none(track.motion_score),
         "stable_frames": track.stable_frames,
         "frames_since_seen": track.frames_since_seen,
+        "agreement": _finite_or_none(track.agreement),
+        "confidence": _finite_or_none(track.confidence),
     }
+
+
+def hidden_record(record: Record) -> Record:
+    """Return the record of an object without its mask."""
+    height, width = record["rle"]["size"]
+    empty = Rle.encode(np.zeros((height, width), bool))
+    return {**record, "box": None, "score": 0.0, "rle": {"size": [height, width], "counts": empty.counts}}
 
 
 def frame_record(result: FrameResult) -> Record:
@@ -71,6 +82,8 @@ def read_track(record: Record) -> Track:
         stable_frames=record["stable_frames"],
         frames_since_seen=record["frames_since_seen"],
         source=Source(record["source"]),
+        agreement=_nan_if_none(record.get("agreement")),
+        confidence=_nan_if_none(record.get("confidence")),
     )
     track.__dict__["rle"] = rle  # fills the cached property, so that the mask is not encoded again
     return track
@@ -105,6 +118,26 @@ def _finite_or_none(value: float) -> float | None:
 
 def _nan_if_none(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+class RecordStore(Protocol):
+    """Storage for the records of the sweep: `RecordFile`, or memory."""
+
+    def append(self, record: Record) -> None:
+        """Add a record under its "frame"."""
+        ...
+
+    def get(self, number: int, /) -> Record | None:
+        """Return the record of a frame, or None if the store has none."""
+        ...
+
+
+class MemoryRecords(dict[int, Record]):
+    """Records in memory, by frame number."""
+
+    def append(self, record: Record) -> None:
+        """Add a record under its "frame"."""
+        self[record["frame"]] = record
 
 
 class RecordFile(Mapping[int, Record]):

@@ -20,7 +20,7 @@ from lang2segtrack_ros.types.options import option
 from lang2segtrack_ros.types.results import Track
 
 _MERGE_IOU = 0.7  # mask IoU from which two tracks are on the same pixels
-_APART_FRAMES = 5  # frames on which two tracks must have been seen apart to be two objects
+APART_FRAMES = 5  # frames on which two tracks must have been seen apart to be two objects
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def find_duplicates(pairs: Mapping[Pair, PairHistory], tracks: Sequence[Track], 
             key = older.id, younger.id
             history = _next(pairs.get(key, PairHistory()), older, younger, bool(touching[index, other]))
             if history.frames_together >= options.merge_frames:
-                if history.frames_apart < _APART_FRAMES:
+                if history.frames_apart < APART_FRAMES:
                     duplicates.add(younger.id)
                 else:
                     suspected.append(younger.id if history.score_difference >= 0 else older.id)

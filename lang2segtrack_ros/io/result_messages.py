@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.io.image_messages import MAX_INSTANCE_ID, paint_instances
-from lang2segtrack_ros.types.results import FrameResult, Track
+from lang2segtrack_ros.types.results import FrameResult, Source, Track
 from lang2segtrack_ros.types.rle import Box, Rle
 
 Position3D = tuple[float, float, float]
 """x, y, z in meters, in the frame of the message's header."""
 DETECTIONS, LABEL_INFO = "vision_msgs/msg/Detection2DArray", "vision_msgs/msg/LabelInfo"
 IMAGE, TRACKS = "sensor_msgs/msg/Image", "lang2segtrack/msg/TrackArray"
+
+_SOURCES = (Source.FORWARD, Source.BACKWARD, Source.MERGED)  # in the order of the constants of lang2segtrack/msg/Track
 
 
 class MessageLibrary(Protocol):
@@ -121,6 +123,9 @@ class ResultMessages:
             object_score=_finite(track.object_score),
             motion_score=float(track.motion_score),
             frames_since_seen=track.frames_since_seen,
+            source=_SOURCES.index(track.source),
+            agreement=float(track.agreement),
+            confidence=float(track.confidence),
             bbox=self.box(track.box),
             mask=self.rle(track.rle if with_mask else Rle(0, 0, "")),
         )

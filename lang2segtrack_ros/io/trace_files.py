@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.history.records import dumps, frame_record
+from lang2segtrack_ros.history.trace_counts import TraceCounts
 from lang2segtrack_ros.io.rendering import draw_note, draw_overlay, draw_trace
 from lang2segtrack_ros.io.writers import VideoWriter
 from lang2segtrack_ros.types.frame import Frame
@@ -37,8 +38,7 @@ class TraceFiles:
         fps: images per second of the videos.
 
     Attributes:
-        visible: number of frames on which each track is visible, by track id.
-        labels: latest label by track id.
+        counts: the images on which each object is seen.
 
     Raises:
         OSError: a file cannot be written, also from `write`.
@@ -52,8 +52,7 @@ class TraceFiles:
         self._jsonl = (folder / "tracks.jsonl").open("wb")
         self._mot = (folder / "tracks_mot.txt").open("w", encoding="ascii")
         self._paths: dict[int, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=PATH_FRAMES))
-        self.visible: dict[int, int] = defaultdict(int)
-        self.labels: dict[int, str] = {}
+        self.counts = TraceCounts()
 
     def write(self, frame: Frame, result: FrameResult, note: str = "") -> None:
         """Write one frame.
@@ -64,11 +63,10 @@ class TraceFiles:
             note: text for the top left corner of the overlay; empty for none.
         """
         tracks = [track for track in result.tracks if track.state is not TrackStatus.REMOVED]
+        self.counts.add(result)
         for track in tracks:
-            self.labels[track.id] = track.label
             if track.box is None:
                 continue
-            self.visible[track.id] += 1
             x1, y1, x2, y2 = track.box
             self._paths[track.id].append(((x1 + x2) / 2, (y1 + y2) / 2))
             self._mot.write(f"{result.index + 1},{track.id},{x1:g},{y1:g},{x2 - x1:g},{y2 - y1:g},{track.score:.4f},-1,-1,-1\n")

@@ -39,6 +39,9 @@ uint8 TRACKED=1
 uint8 OCCLUDED=2
 uint8 LOST=3
 uint8 REMOVED=4
+uint8 FORWARD=0
+uint8 BACKWARD=1
+uint8 MERGED=2
 uint32 id
 string label
 uint8 state
@@ -47,6 +50,9 @@ float32 predicted_iou
 float32 object_score
 float32 motion_score
 uint32 frames_since_seen
+uint8 source
+float32 agreement
+float32 confidence
 vision_msgs/BoundingBox2D bbox
 RleMask mask
 """,

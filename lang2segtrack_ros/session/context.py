@@ -51,6 +51,7 @@ class FrameContext:
         masks: predictor of masks on this frame.
         detection: detections on this frame. None without any.
         prompted: ids of the objects that a prompt of the user started or corrected on this frame.
+        allows_new: False if detections start no objects.
     """
 
     index: int
@@ -61,6 +62,7 @@ class FrameContext:
     masks: MaskPredictor
     detection: DetectionResult | None = None
     prompted: frozenset[int] = frozenset()
+    allows_new: bool = True
 
     @property
     def visible(self) -> Mapping[int, Track]:

@@ -42,6 +42,7 @@ class Engine:
         options: options of the session.
         detects_inline: True runs the detector inside the frame, False only makes requests.
         detector_idle: True if the detector takes a request.
+        allows_new: False if detections start no objects.
     """
 
     tracker: Tracker
@@ -49,6 +50,7 @@ class Engine:
     options: SessionOptions
     detects_inline: bool
     detector_idle: bool
+    allows_new: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,25 +74,32 @@ class ComputedFrame:
     detection: DetectionResult | None
 
 
-def compute_frame(state: SessionState, engine: Engine, frame: Frame) -> ComputedFrame:
+def compute_frame(
+    state: SessionState, engine: Engine, frame: Frame, features: ImageFeatures | None = None, start: Stage | None = None
+) -> ComputedFrame:
     """Compute a frame. Nothing changes except in the returned value.
 
     Args:
         state: state of the session before the frame.
         engine: tracker, detector and options.
         frame: the frame.
+        features: the encoded image. None encodes it.
+        start: a further stage that starts objects before the prompts. None for none.
     """
     tracker, index = engine.tracker, state.frame_index
     late = CaughtUp(state, tracker, engine.options)
     state = late.state
-    features = tracker.encode(frame)
+    features = tracker.encode(frame) if features is None else features
     opened = tracker.open(ImageInfo(features, frame.height, frame.width, index), late.rows)
     if state.pending is not None:
         state = replace(state, pending=state.pending.with_frame(CachedFrame(index, features, frame.height, frame.width)))
     elapsed_ns = step_ns(state.last.stamp_ns, frame.stamp_ns) if state.last is not None else 0
-    context = FrameContext(index, frame.color, elapsed_ns, tuple(opened.tracks(state.labels)), engine.options, opened)
+    tracks = tuple(opened.tracks(state.labels))
+    context = FrameContext(index, frame.color, elapsed_ns, tracks, engine.options, opened, allows_new=engine.allows_new)
     run = _Stages(state, context, opened, set(late.removed), set(late.started))
     run.stage(verify)
+    if start is not None:
+        run.stage(start)
     run.stage(apply_prompts)
     run.state, request = _next_request(run.state, engine, frame)
     detection = run_detection(engine.detector, request) if request is not None and engine.detects_inline and engine.detector else None
@@ -133,8 +142,8 @@ class _Stages:
             return
         self.removed |= apply_actions(self.opened, actions)
         changed = {action.track_id for action in actions if isinstance(action, (Spawn, Correct))}
-        if stage is apply_prompts:
-            self.context = replace(self.context, prompted=frozenset(changed))
+        if stage not in (associate, resolve_crossings):
+            self.context = replace(self.context, prompted=self.context.prompted | changed)
         else:
             self.started |= {action.track_id for action in actions if isinstance(action, Spawn)}
         self.context = replace(self.context, tracks=tuple(self.opened.tracks(self.state.labels)))

@@ -39,6 +39,7 @@ def with_prompt(
         raise PromptError("there is no detector for text prompts: load a detector, or use box, point or mask prompts")
     else:
         handle = PromptHandle(prompt, notes=tuple(vocabulary_notes(detector, prompt.phrases)))
+        state = replace(state, schedule=state.schedule.naming(prompt))
         if prompt.mode == "continuous":
             schedule, handle.prompt_id = state.schedule.added(prompt, replace_prompt_id)
             state = _refused(

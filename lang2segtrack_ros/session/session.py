@@ -28,6 +28,7 @@ from lang2segtrack_ros.session.detections import Detections
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.pipeline import ComputedFrame, Engine, compute_frame
 from lang2segtrack_ros.session.prompting import with_prompt, without_text
+from lang2segtrack_ros.session.reverse import ReverseSession
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import TrackerError, unknown_id_message
 from lang2segtrack_ros.tracking.policies.base import Policy
@@ -235,8 +236,8 @@ class Session:
         past = self.history if past is None else past
         if past is None:
             raise RefinementError("this session has no history: create it with history=FrameHistory(...)")
-        tracker, options = self.tracker, self.options
-        return BackwardPass(tracker.segmenter, tracker.policy, past, track_ids, options.min_region_ratio, options.lost_after_s, store=store)
+        tracker = ReverseSession(self.tracker.fork(), self.detector, self.options, self.state)
+        return BackwardPass(tracker, past, track_ids, self.options.lost_after_s, store)
 
     def refine_backward(
         self, track_ids: Sequence[int] | None = None, progress: Callable[[Progress], bool | None] | None = None

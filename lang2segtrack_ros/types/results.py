@@ -51,6 +51,8 @@ class Track:
         stable_frames: number of consecutive frames with a stable motion model.
         frames_since_seen: number of frames since the object was visible. 0 if it is visible on this image.
         source: pass that produced the mask. Results of a live stream are always FORWARD.
+        agreement: IoU of the masks of both passes, 0..1. NaN if only one pass shows the object, or without a backward pass.
+        confidence: confidence of a merged trace, 0..1; see `history.merge_frame`. NaN if hidden, or without a backward pass.
     """
 
     id: int
@@ -65,6 +67,8 @@ class Track:
     stable_frames: int
     frames_since_seen: int = 0
     source: Source = Source.FORWARD
+    agreement: float = float("nan")
+    confidence: float = float("nan")
 
     @cached_property
     def rle(self) -> Rle:

@@ -137,7 +137,7 @@ def test_pass_is_limited_to_the_requested_tracks(segmenter: Sam2Segmenter, frame
     session = Session(segmenter, history=FrameHistory())
     play(session, frames, {1: 3, 2: 3}, 6)
     assert {track.id for result in session.refine_backward([2]) for track in result.tracks} == {2}
-    with pytest.raises(RefinementError, match="track 9 is not visible on frames 0 to 5"):
+    with pytest.raises(RefinementError, match="there is no track 9 on frames 0 to 5; tracks there: 1, 2"):
         session.refine_backward([9])
 
 

@@ -34,6 +34,7 @@ from lang2segtrack_ros import __version__
 from lang2segtrack_ros.history.backward_pass import BackwardPass, RefinementError
 from lang2segtrack_ros.history.frame_history import StoredPast
 from lang2segtrack_ros.history.records import RecordFile, frame_record, read_frame
+from lang2segtrack_ros.history.trace_counts import TraceCounts
 from lang2segtrack_ros.io.rendering import draw_overlay
 from lang2segtrack_ros.io.result_messages import LabelBook
 from lang2segtrack_ros.recordings.bag_types import BagError, offered_qos
@@ -46,7 +47,7 @@ from lang2segtrack_ros.recordings.forward import ForwardState, OfflineError, Pro
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import MaskPrompt, Prompt
-from lang2segtrack_ros.types.results import FrameResult, Source
+from lang2segtrack_ros.types.results import FrameResult
 
 NAME_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """A valid part between the slashes of a topic name."""
@@ -85,9 +86,7 @@ class BagSummary:
         refused: number of images that could not be used, by reason.
         example: a sentence for each reason.
         damage: a sentence for each damage of the bag.
-        labels: label by track id.
-        visible: number of images on which each track is visible, by track id.
-        filled: number of these images whose mask comes from the backward pass, by track id.
+        counts: the images on which each object is seen.
         resumed_at: number of images that an earlier run had done.
     """
 
@@ -95,9 +94,7 @@ class BagSummary:
     refused: Counter[str] = field(default_factory=Counter)
     example: dict[str, str] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
-    labels: dict[int, str] = field(default_factory=dict)
-    visible: Counter[int] = field(default_factory=Counter)
-    filled: Counter[int] = field(default_factory=Counter)
+    counts: TraceCounts = field(default_factory=TraceCounts)
     resumed_at: int = 0
 
 
@@ -310,7 +307,7 @@ def _full_repr(prompt: Prompt) -> str:
 
 
 class _ResultWriter:
-    """A writer of the result topics of a new bag. It also counts the visible tracks for the summary."""
+    """A writer of the result topics of a new bag. It also counts the objects for the summary."""
 
     def __init__(
         self, codec: MessageCodec, writer: Writer, full_name: Callable[[str], str], options: BagOptions, summary: BagSummary
@@ -345,11 +342,7 @@ class _ResultWriter:
             self._put("overlay", stamp, make.image(draw_overlay(image.color, result.announced), "rgb8", header))
         if refined is not None:
             self._put("tracks_refined", stamp, make.tracks(refined.tracks, header))
-        for track in (refined or result).tracks:
-            if track.box is not None:
-                self._summary.labels[track.id] = track.label
-                self._summary.visible[track.id] += 1
-                self._summary.filled[track.id] += track.source is not Source.FORWARD
+        self._summary.counts.add(refined or result)
 
     def _put(self, topic: str, stamp: int, message: Any) -> None:
         self._writer.write(self._connections[topic], stamp, self._codec.encode(topic, message))

@@ -143,7 +143,9 @@ def table(rows: Sequence[BagOutcome]) -> str:
         if summary is None:
             lines.append((row.source.name, "done before" if row.already_done else f"failed: {row.error}", "", "", "", "", ""))
             continue
-        counts = (summary.images, len(summary.labels), sum(summary.filled.values()), sum(summary.refused.values()), f"{row.seconds:.0f}")
+        objects = summary.counts.objects
+        filled = sum(count.filled for count in objects.values())
+        counts = (summary.images, len(objects), filled, sum(summary.refused.values()), f"{row.seconds:.0f}")
         lines.append((row.source.name, "damaged" if summary.damage else "done", *map(str, counts)))
     widths = [max(len(line[column]) for line in lines if not line[1].startswith("failed") or column < 1) for column in range(len(head))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)

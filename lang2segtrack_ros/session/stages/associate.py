@@ -200,6 +200,8 @@ class Association:
 
     def _spawn(self, candidate: Candidate) -> None:
         """Start an object for a candidate, confirmed if the detection is sure."""
+        if not self.context.allows_new:
+            return
         try:
             check_capacity(self.state, self.context)
         except TrackerError as error:

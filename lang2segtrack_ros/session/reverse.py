@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""The engine on reversed frames: the stages of a session, with what the forward pass has learned of each object.
+
+Time runs backward: frame numbers and stamps rise while the frames get older. Objects start from masks of the forward pass only. Their
+appearance, features, shape and color models come from the forward pass, their trajectories from its positions at the start. A detection
+verifies objects that a text prompt has named, and finds them again. It starts no objects. A returning object must resemble its object in
+color, shape and size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.schedule import MAX_TEXTS, DetectionSchedule
+from lang2segtrack_ros.history.reverse_tracking import Seen, Start
+from lang2segtrack_ros.identity.crossings import without
+from lang2segtrack_ros.identity.duplicates import APART_FRAMES, PairHistory
+from lang2segtrack_ros.identity.track_state import Origin, TrackState, Verification
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.session.actions import Action, Spawn
+from lang2segtrack_ros.session.appearance_updates import FinishedFrame, updated_appearance
+from lang2segtrack_ros.session.context import FrameContext
+from lang2segtrack_ros.session.options import SessionOptions
+from lang2segtrack_ros.session.pipeline import Engine, compute_frame
+from lang2segtrack_ros.session.state import SessionState
+from lang2segtrack_ros.tracking.open_frame import TrackerError
+from lang2segtrack_ros.tracking.tracker import Tracker
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import MaskPrompt, PromptError, TextPrompt
+
+_MAX_REID_AFTER_S = 0.2  # time unseen after which an object must be verified; shorter than forward, because frames can be left out
+
+
+class ReverseSession:
+    """The objects of a session on its past frames, newest frame first.
+
+    Args:
+        tracker: tracker without objects.
+        detector: detector of the session. None without text prompts.
+        options: options of the session.
+        state: state of the session after the past frames.
+    """
+
+    def __init__(self, tracker: Tracker, detector: Detector | None, options: SessionOptions, state: SessionState) -> None:
+        reid_after_s = min(options.reid_after_s, _MAX_REID_AFTER_S)
+        self.options = replace(options, remove_after_s=0.0, reid_after_s=reid_after_s)
+        self._tracker = tracker
+        self._detector = detector if options.detect_every_backward else None
+        self._known: Mapping[int, TrackState] = state.tracks
+        self._named = state.schedule.named
+        self._state = SessionState(scene=state.scene.restarted())
+
+    @property
+    def ids(self) -> Collection[int]:
+        """Return the ids of the objects of the sweep."""
+        return self._state.tracks.keys()
+
+    def encode(self, frame: Frame) -> ImageFeatures:
+        """Run the image encoder on a frame."""
+        return self._tracker.encode(frame)
+
+    def step(self, index: int, frame: Frame, features: ImageFeatures, starts: Sequence[Start]) -> list[Seen]:
+        """Process the next older frame. See `ReverseTracker.step`."""
+        engine = Engine(self._tracker, self._detector, self.options, True, True, allows_new=False)
+        before = replace(self._state, frame_index=index)
+        reversed_frame = replace(frame, stamp_ns=-frame.stamp_ns)
+        computed = compute_frame(before, engine, reversed_frame, features, partial(self._start, starts))
+        self._tracker.apply(computed.update)
+        state = updated_appearance(computed.state, FinishedFrame(reversed_frame, computed.result, features), self.options)
+        self._state = replace(state, tracks={key: _strict(track) for key, track in state.tracks.items()})
+        seen = []
+        for track in computed.result.tracks:
+            known, old = state.tracks.get(track.id), before.tracks.get(track.id)
+            if known is not None:
+                is_detected = old is not None and known.hits > old.hits
+                seen.append(Seen(track, is_detected, known.dissimilar_frames > 0 or known.verification is not Verification.VERIFIED))
+        return seen
+
+    def doubt(self, track_ids: Collection[int]) -> None:
+        """Require the verification of objects whose tracks are on other objects."""
+        for track in [self._state.tracks[key] for key in track_ids if key in self._state.tracks]:
+            self._state = self._state.with_track(track.requiring(Verification.NEEDS_CLOSE_REID))
+
+    def remove(self, track_id: int) -> None:
+        """End an object."""
+        if track_id in self._state.tracks:
+            self._tracker.remove_objects([track_id])
+            self._state = self._state.without_track(track_id)
+
+    def clear(self) -> None:
+        """End all objects, because the next frame is not the next older one."""
+        self._tracker.clear()
+        self._state = SessionState(scene=self._state.scene.restarted())
+
+    def _start(self, starts: Sequence[Start], state: SessionState, context: FrameContext) -> tuple[SessionState, list[Action]]:
+        """Start objects from their forward masks: a further stage of the frame."""
+        actions: list[Action] = []
+        for start in starts:
+            try:
+                predicted = context.masks.predict(MaskPrompt(start.mask, start.label))
+            except (PromptError, TrackerError):
+                state = replace(state, counters=state.counters.plus(predictions_refused=1))
+                continue
+            actions.append(Spawn(start.track_id, predicted))
+            others = {*state.tracks} - {start.track_id}
+            pairs = {(min(start.track_id, key), max(start.track_id, key)): PairHistory(APART_FRAMES) for key in others}
+            crossings = without(state.crossings, start.track_id)
+            state = replace(state.with_track(self._state_of(start)), pairs={**state.pairs, **pairs}, crossings=crossings)
+        return (replace(state, schedule=self._schedule(state)), actions) if actions else (state, [])
+
+    def _state_of(self, start: Start) -> TrackState:
+        """Return the state of a starting object: what the forward pass knows, with the trajectory at the start."""
+        is_named = self._detector is not None and start.label in self._named
+        origin = Origin.DETECTION if is_named else Origin.PROMPT
+        known = self._known.get(start.track_id, TrackState(start.track_id, start.label, origin, True))
+        model = replace(known.model, trajectory=start.trajectory) if known.model is not None and start.trajectory else None
+        known = replace(known.verified(), label=start.label, origin=origin, confirmed=True, loose_fits=0, dissimilar_frames=0)
+        return replace(known, detected_box=None, model=model)
+
+    def _schedule(self, state: SessionState) -> DetectionSchedule:
+        """Return the detections for the named objects of the sweep. Each phrase is a prompt of its own, so that a limit splits them."""
+        schedule, labels = state.schedule, {track.label for track in state.tracks.values() if track.is_detected}
+        for label in sorted(labels - {*schedule.phrases})[: MAX_TEXTS - len(schedule.texts)]:
+            prompt = TextPrompt(f"{label}.", mode="continuous", threshold=self._named[label], interval=self.options.detect_every_backward)
+            schedule, _ = schedule.added(prompt, 0)
+        return schedule
+
+
+def _strict(track: TrackState) -> TrackState:
+    """Return the state in which a re-identification compares shape and size, too."""
+    return track.requiring(Verification.NEEDS_CLOSE_REID) if track.verification is Verification.NEEDS_REID else track
