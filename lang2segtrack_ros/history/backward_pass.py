@@ -14,7 +14,8 @@ objects that the forward pass shows with confidence take part, too. The identity
 the forward mask if their backward masks leave it.
 
 A backward mask is left out if its appearance is doubtful, or if it lies on an object of which the forward pass is confident. After some
-frames of the latter, the object must be verified again.
+frames of the latter, the object must be verified again. An object that comes back into view is partly hidden at first, so it cannot be
+verified. Once it is, its masks on the frames before in the sweep count, too.
 
 Each image is encoded at most once. The sweep encodes no image whose features the history kept, and no image that no run needs.
 """
@@ -24,12 +25,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
-from lang2segtrack_ros.history.backward_run import Run
+from lang2segtrack_ros.history.backward_run import MAX_UNSEEN_FRAMES, Run
 from lang2segtrack_ros.history.frame_history import FrameUnavailableError, Past, step_ns
-from lang2segtrack_ros.history.merge_frame import Directions, merge_frame
+from lang2segtrack_ros.history.merge_frame import Directions, merge_frame, share_mask
 from lang2segtrack_ros.history.merging import (
     SAME_OBJECT_IOU,
     PassComparison,
@@ -109,6 +111,7 @@ class BackwardPass:
         self._accepted: dict[int, set[int]] = {track_id: set() for track_id in self._summaries}
         self._corrected: dict[int, set[int]] = {track_id: set() for track_id in self._summaries}
         self._conflicts: Counter[int] = Counter()  # consecutive frames on another object, by track id
+        self._unverified: dict[int, list[tuple[int, Record]]] = {}  # frame and mask of returning objects, newest frame first, by track id
         self._strays: Counter[int] = Counter()  # consecutive frames off the own forward mask, by track id
         self._starts: dict[int, list[Run]] = {}
         oldest = self.numbers[0]
@@ -174,9 +177,8 @@ class BackwardPass:
         shown = self._shown(seen, record, {start.track_id for start in starts})
         self._compare_runs(number, record, shown)
         self._runs.update(starting)
-        tracked = [shown[key] for key in sorted(shown) if key in self._summaries]
-        if tracked:
-            self.store.append({"frame": number, "tracks": tracked})
+        self._store(number, shown)
+        self._accept_unverified(number, seen, shown, record)
         for track_id, run in [*self._runs.items()]:
             if run.gap is not None and (run.is_settled() or number == run.summary.first):
                 self._end_run(track_id)
@@ -208,23 +210,69 @@ class BackwardPass:
     def _shown(self, seen: Mapping[int, Seen], record: Record, started: set[int]) -> dict[int, Record]:
         """Return the backward records of the objects on a frame. Masks that are doubtful, or on other objects, are hidden."""
         facts = self._facts(record)
-        shown, doubted = {}, []
+        visible = {key: item.track for key, item in seen.items() if item.track.box is not None}
+        conflicts = self._on_facts(visible, facts, started) | self._on_each_other(visible, seen, started)
+        shown = {}
         for track_id, item in seen.items():
-            track = item.track
-            is_correction = track_id in self._runs and self._runs[track_id].is_correction
-            ious = {key: _overlap(track, fact) for key, fact in facts.items()} if track_id not in started else {}
-            own = ious.pop(track_id, None)
-            is_elsewhere = own is not None and track.box is not None and own < SAME_OBJECT_IOU
-            has_conflict = not is_correction and (own is None or is_elsewhere) and any(iou >= SAME_OBJECT_IOU for iou in ious.values())
-            self._conflicts[track_id] = self._conflicts[track_id] + 1 if has_conflict else 0
-            self._strays[track_id] = self._strays[track_id] + 1 if own is not None and own < SAME_OBJECT_IOU else 0
-            if self._conflicts[track_id] >= _MAX_CONFLICTS:
-                doubted.append(track_id)
-            hidden = track_id not in started and (has_conflict or item.is_doubtful)
-            shown[track_id] = {**track_record(_hidden(track) if hidden else track), "detected": item.is_detected}
+            self._conflicts[track_id] = self._conflicts[track_id] + 1 if track_id in conflicts else 0
+            is_hidden = track_id not in started and (track_id in conflicts or item.is_doubtful)
+            shown[track_id] = {**track_record(_hidden(item.track) if is_hidden else item.track), "detected": item.is_detected}
+        doubted = [track_id for track_id, count in self._conflicts.items() if count >= _MAX_CONFLICTS]
         if doubted:
             self._tracker.doubt(doubted)
         return shown
+
+    def _on_facts(self, visible: Mapping[int, Track], facts: Mapping[int, Record], started: set[int]) -> set[int]:
+        """Return the ids of the tracks that lie on another object of which the forward pass is confident."""
+        conflicts = set()
+        for track_id in {*visible, *self._strays} - started:
+            track = visible.get(track_id)
+            ious = {key: _overlap(track, fact) if track is not None else 0.0 for key, fact in facts.items()}
+            own = ious.pop(track_id, None)
+            self._strays[track_id] = self._strays[track_id] + 1 if own is not None and own < SAME_OBJECT_IOU else 0
+            is_correction = track_id in self._runs and self._runs[track_id].is_correction
+            if not is_correction and (own is None or own < SAME_OBJECT_IOU) and any(iou >= SAME_OBJECT_IOU for iou in ious.values()):
+                conflicts.add(track_id)
+        return conflicts
+
+    def _on_each_other(self, visible: Mapping[int, Track], seen: Mapping[int, Seen], started: set[int]) -> set[int]:
+        """Return the ids of the tracks on the mask of another track, which has a detection or resembles its object more."""
+        conflicts = set()
+        for one, other in combinations(sorted(visible), 2):
+            if _tracks_overlap(visible[one], visible[other]):
+                evidence = {key: (key in started, seen[key].is_detected, self._tracker.similarity(visible[key])) for key in (one, other)}
+                conflicts.add(min(evidence, key=evidence.__getitem__))
+        return conflicts
+
+    def _store(self, number: int, tracks: Mapping[int, Record]) -> None:
+        """Add the backward records of objects to those of a frame."""
+        known = _by_id(self.store.get(number) or {"tracks": []})
+        known.update((key, track) for key, track in tracks.items() if key in self._summaries)
+        if known:
+            self.store.append({"frame": number, "tracks": [known[key] for key in sorted(known)]})
+
+    def _accept_unverified(self, number: int, seen: Mapping[int, Seen], shown: Mapping[int, Record], record: Record) -> None:
+        """Collect the masks of returning objects until they are verified; then accept the masks that lead to the verified one."""
+        facts = self._facts(record)
+        for track_id, item in seen.items():
+            masks = self._unverified.setdefault(track_id, [])
+            if shown[track_id]["box"] is not None:
+                newer = shown[track_id]
+                for index, track in reversed(masks):
+                    others = [item for item in (self.store.get(index) or {"tracks": []})["tracks"] if item["id"] != track_id]
+                    if not boxes_overlap(newer["box"], track["box"]) or any(share_mask(track, other) for other in others):
+                        break
+                    self._store(index, {track_id: track})
+                    run = self._runs.get(track_id)
+                    if run is not None and index >= run.summary.first:
+                        run.compare_again(index, _by_id(self.past.record(index)).get(track_id), track)
+                    newer = track
+                masks.clear()
+            elif item.unverified is None or any(_overlap(item.unverified, fact) >= SAME_OBJECT_IOU for fact in facts.values()):
+                masks.clear()
+            else:
+                masks.append((number, {**track_record(item.unverified), "detected": False}))
+                del masks[:-MAX_UNSEEN_FRAMES]
 
     def _facts(self, record: Record) -> dict[int, Record]:
         """Return the forward records of the objects of which the forward pass is confident on a frame.
@@ -357,3 +405,10 @@ def _overlap(track: Track, record: Record) -> float:
     if track.box is None or not boxes_overlap(track.box, record["box"]):
         return 0.0
     return rle_iou(track.rle, record_rle(record))
+
+
+def _tracks_overlap(one: Track, other: Track) -> bool:
+    """Return True if two visible tracks show the same pixels."""
+    if one.box is None or other.box is None or not boxes_overlap(one.box, other.box):
+        return False
+    return rle_iou(one.rle, other.rle) >= SAME_OBJECT_IOU

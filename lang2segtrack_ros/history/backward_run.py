@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lang2segtrack_ros.history.merging import VERDICT_FRAMES, PassComparison, TrackSummary, corrected_frames, gap_frames
+from lang2segtrack_ros.history.records import Record
 
 MAX_UNSEEN_FRAMES = 30
 """The sweep ends a run that fills a gap after this many confident forward frames on which the backward pass shows no object."""
@@ -50,6 +51,13 @@ class Run:
         if len(verdicts) == VERDICT_FRAMES and all(verdict is False for verdict in verdicts):
             return True
         return len(before_gap) == MAX_UNSEEN_FRAMES and all(comparison.backward == 0 for comparison in before_gap)
+
+    def compare_again(self, number: int, forward: Record | None, backward: Record) -> None:
+        """Replace the comparison of a frame on which the backward mask was accepted later."""
+        for index, comparison in enumerate(self.comparisons):
+            if comparison.number == number:
+                same = PassComparison.of(number, forward, backward, False)
+                self.comparisons[index] = replace(same, is_confident=comparison.is_confident)
 
     def accepted_frames(self) -> set[int]:
         """Return the frames on which the masks of this run replace those of the forward pass."""

@@ -75,7 +75,7 @@ def merge_frame(frame: Directions) -> dict[int, Merged]:
         pair = {**others, **chosen}
         if _is_backward(frame, pair[one], one) or _is_backward(frame, pair[other], other):
             loser = one if _rank(frame, one, pair[one]) < _rank(frame, other, pair[other]) else other
-            if loser in chosen and _share_mask(pair[one].record, pair[other].record):
+            if loser in chosen and share_mask(pair[one].record, pair[other].record):
                 chosen[loser] = _replaced(frame, loser, {key: item for key, item in pair.items() if key != loser})
     return {track_id: _judged(frame, track_id, merged) for track_id, merged in chosen.items()}
 
@@ -103,7 +103,7 @@ def _rank(frame: Directions, track_id: int, merged: Merged) -> int:
     return _DETECTED if merged.record.get("detected") else _OTHER
 
 
-def _share_mask(one: Record, other: Record) -> bool:
+def share_mask(one: Record, other: Record) -> bool:
     """Return True if two records show the same pixels."""
     if one["box"] is None or other["box"] is None or not boxes_overlap(one["box"], other["box"]):
         return False
@@ -114,7 +114,7 @@ def _replaced(frame: Directions, track_id: int, others: Mapping[int, Merged]) ->
     """Return the free mask of the other direction for an object that loses its mask, or a hidden record."""
     forward, backward = frame.forward.get(track_id), frame.backward.get(track_id)
     alternative = backward if forward is not None and track_id not in frame.before_first else None
-    if alternative is not None and not any(_share_mask(alternative, item.record) for item in others.values()):
+    if alternative is not None and not any(share_mask(alternative, item.record) for item in others.values()):
         return Merged(alternative, Source.MERGED)
     known = forward if forward is not None else backward
     assert known is not None

@@ -156,6 +156,7 @@ class RecordFile(Mapping[int, Record]):
         self.path = path
         self._offsets: dict[int, tuple[int, int]] = {}  # frame number -> (offset, size) in bytes
         self._end = 0
+        self._lines = 0  # more than frames, if a frame was written again
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "r+b" if keep else "w+b")  # noqa: SIM115
         for count in range(keep):
@@ -168,9 +169,10 @@ class RecordFile(Mapping[int, Record]):
     def _add_offset(self, number: int, size: int) -> None:
         self._offsets[number] = (self._end, size)
         self._end += size
+        self._lines += 1
 
     def append(self, record: Record) -> None:
-        """Append a record under its "frame". Raises OSError if the file cannot be written."""
+        """Append a record under its "frame", in place of an earlier one. Raises OSError if the file cannot be written."""
         line = dumps(record)
         self._file.seek(self._end)
         self._file.write(line)
@@ -197,7 +199,7 @@ class RecordFile(Mapping[int, Record]):
     def __reduce__(self) -> tuple[type[RecordFile], tuple[Path, int]]:
         """Return path and length for pickle; unpickling truncates the file to this length."""
         self.flush()
-        return RecordFile, (self.path, len(self))
+        return RecordFile, (self.path, self._lines)
 
     def close(self) -> None:
         """Close the file."""

@@ -41,11 +41,13 @@ class Seen:
         track: the object, visible or not.
         is_detected: True if a detection on this frame confirms it.
         is_doubtful: True if its appearance differs from its model, or if it needs verification.
+        unverified: the track with its mask, if the verification has hidden it although its colors resemble the object. Else None.
     """
 
     track: Track
     is_detected: bool
     is_doubtful: bool
+    unverified: Track | None = None
 
 
 class ReverseTracker(Protocol):
@@ -69,6 +71,10 @@ class ReverseTracker(Protocol):
             features: the encoded image.
             starts: objects that start on this frame.
         """
+        ...
+
+    def similarity(self, track: Track) -> float:
+        """Return how similar the mask of a track on the latest frame is to its object, 0..1."""
         ...
 
     def doubt(self, track_ids: Collection[int]) -> None:

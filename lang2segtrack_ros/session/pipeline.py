@@ -27,7 +27,7 @@ from lang2segtrack_ros.tracking.open_frame import ImageInfo, OpenFrame
 from lang2segtrack_ros.tracking.tracker import FrameUpdate, Tracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompt_handle import PromptStatus
-from lang2segtrack_ros.types.results import FrameResult
+from lang2segtrack_ros.types.results import FrameResult, Track
 
 Stage = Callable[[SessionState, FrameContext], "tuple[SessionState, list[Action]]"]
 
@@ -64,6 +64,7 @@ class ComputedFrame:
         features: the encoded image.
         request: request for the detector thread. None if no detection is due.
         detection: result of a detection inside the frame. None without one.
+        suspended: the tracks that the verification has hidden on this frame, with their masks.
     """
 
     state: SessionState
@@ -72,6 +73,7 @@ class ComputedFrame:
     features: ImageFeatures
     request: DetectionRequest | None
     detection: DetectionResult | None
+    suspended: tuple[Track, ...] = ()
 
 
 def compute_frame(
@@ -98,6 +100,7 @@ def compute_frame(
     context = FrameContext(index, frame.color, elapsed_ns, tracks, engine.options, opened, allows_new=engine.allows_new)
     run = _Stages(state, context, opened, set(late.removed), set(late.started))
     run.stage(verify)
+    suspended = tuple(context.visible[key] for key in sorted({*context.visible} - {*run.context.visible}))
     if start is not None:
         run.stage(start)
     run.stage(apply_prompts)
@@ -114,7 +117,7 @@ def compute_frame(
         tracks = tuple(track for track in result.tracks if track.id in opened.ids)
         cached = CachedFrame(index, features, frame.height, frame.width)
         state = replace(state, pending=PendingDetection(request, tracks, (cached,)))
-    return ComputedFrame(state, update, result, features, request if detection is None else None, detection)
+    return ComputedFrame(state, update, result, features, request if detection is None else None, detection, suspended)
 
 
 @dataclass

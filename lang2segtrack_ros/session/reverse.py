@@ -14,9 +14,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.detection.schedule import MAX_TEXTS, DetectionSchedule
 from lang2segtrack_ros.history.reverse_tracking import Seen, Start
+from lang2segtrack_ros.identity.appearance import appearance_of, appearance_similarity
 from lang2segtrack_ros.identity.crossings import without
 from lang2segtrack_ros.identity.duplicates import APART_FRAMES, PairHistory
 from lang2segtrack_ros.identity.track_state import Origin, TrackState, Verification
@@ -31,6 +35,7 @@ from lang2segtrack_ros.tracking.open_frame import TrackerError
 from lang2segtrack_ros.tracking.tracker import Tracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import MaskPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.results import Track
 
 _MAX_REID_AFTER_S = 0.2  # time unseen after which an object must be verified; shorter than forward, because frames can be left out
 
@@ -53,6 +58,7 @@ class ReverseSession:
         self._known: Mapping[int, TrackState] = state.tracks
         self._named = state.schedule.named
         self._state = SessionState(scene=state.scene.restarted())
+        self._color: NDArray[np.uint8] | None = None  # image of the latest frame
 
     @property
     def ids(self) -> Collection[int]:
@@ -72,13 +78,25 @@ class ReverseSession:
         self._tracker.apply(computed.update)
         state = updated_appearance(computed.state, FinishedFrame(reversed_frame, computed.result, features), self.options)
         self._state = replace(state, tracks={key: _strict(track) for key, track in state.tracks.items()})
+        self._color = frame.color
+        suspended = {track.id: track for track in computed.suspended}
         seen = []
         for track in computed.result.tracks:
             known, old = state.tracks.get(track.id), before.tracks.get(track.id)
-            if known is not None:
-                is_detected = old is not None and known.hits > old.hits
-                seen.append(Seen(track, is_detected, known.dissimilar_frames > 0 or known.verification is not Verification.VERIFIED))
+            if known is None:
+                continue
+            is_detected = old is not None and known.hits > old.hits
+            is_doubtful = known.dissimilar_frames > 0 or known.verification is not Verification.VERIFIED
+            unverified = suspended.get(track.id) if track.box is None else None
+            if unverified is not None and self.similarity(unverified) < self.options.reid_threshold:
+                unverified = None
+            seen.append(Seen(track, is_detected, is_doubtful, unverified))
         return seen
+
+    def similarity(self, track: Track) -> float:
+        """Return how similar the colors of a track on the latest frame are to its object, 0..1."""
+        assert self._color is not None
+        return appearance_similarity(appearance_of(self._color, track.mask, track.box), self._state.tracks[track.id].appearance)
 
     def doubt(self, track_ids: Collection[int]) -> None:
         """Require the verification of objects whose tracks are on other objects."""
