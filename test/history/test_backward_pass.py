@@ -5,22 +5,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.history.backward_pass import BackwardPass, RefinementError
+from lang2segtrack_ros.detection.detector import Detection, Detector
+from lang2segtrack_ros.history.backward_pass import RefinementError
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompts import BoxPrompt
+from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, Source, TrackStatus
 from test.conftest import body_box, iou, swap_memories
 
 PERIOD_NS = 66_666_667
+
+
+class CountingDetector:
+    """A detector that counts its calls."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector, self.calls = detector, 0
+        self.default_threshold, self.check = detector.default_threshold, detector.check
+
+    def detect(self, *arguments: Any) -> list[Detection]:
+        """Detect, and count."""
+        self.calls += 1
+        return self._detector.detect(*arguments)
 
 
 def play(
@@ -141,6 +156,65 @@ def test_pass_is_limited_to_the_requested_tracks(segmenter: Sam2Segmenter, frame
         session.refine_backward([9])
 
 
+def test_object_that_was_not_seen_yet_is_refused(segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """The message must not say that the id is unknown."""
+    empty = Scene((), scene.width, scene.height, scene.seed)
+    session = Session(segmenter, history=FrameHistory(max_seconds=0.3))
+    play(session, frames, {1: 0}, 2)
+    for number in range(2, 10):
+        session.step(Frame(empty.render(number).color, number * PERIOD_NS))
+    with pytest.raises(RefinementError, match="track 1 is not visible on frames 5 to 9, so there is no mask to go back from"):
+        session.refine_backward([1])
+
+
+def absent_scene() -> list[SceneFrame]:
+    """Render a circle that is absent on frames 10 to 29, beside a square of another color that stays."""
+    away = np.tile([[0.3, 0.5, 2.4]], (45, 1))
+    away[10:30] = [-10.0, -10.0, 2.4]
+    bodies = (Body("red", "circle", radius_m=0.17, path=away), Body("blue", "square", (0.7, 0.5), radius_m=0.17, depth_m=2.4))
+    scene = Scene(bodies, 320, 240)
+    return [scene.render(index) for index in range(45)]
+
+
+@pytest.mark.parametrize("prompts", [{1: 40, 2: 40}, {1: 40}], ids=["both", "absent one only"])
+def test_absent_object_is_hidden_and_found_again(segmenter: Sam2Segmenter, prompts: dict[int, int]) -> None:
+    """The network alone moves the track of an absent object to the object that stays, with a high score."""
+    frames = absent_scene()
+    session = Session(segmenter, history=FrameHistory())
+    play(session, frames, prompts, len(frames))
+    results = list(session.refine_backward())
+    shown = [number for number in range(40) if 1 in results[number].by_id and results[number].by_id[1].box is not None]
+    assert set(range(10, 30)).isdisjoint(shown)
+    assert {*range(3, 10), *range(30, 40)} <= {*shown}
+    assert all(iou(results[number].by_id[1].mask, frames[number].instances == 1) > 0.5 for number in shown)
+    assert results[20].by_id[1].state in (TrackStatus.OCCLUDED, TrackStatus.LOST)
+    assert all(results[number].by_id[1].confidence > 0.5 for number in shown)
+
+
+def test_detector_finds_a_named_object_again(segmenter: Sam2Segmenter, detector: Detector) -> None:
+    """Detections on past frames show the object where its masks alone would stay hidden."""
+    frames = absent_scene()
+    detections: list[int] = []
+    for interval in (0, 3):
+        session = Session(
+            segmenter, CountingDetector(detector), history=FrameHistory(), options=SessionOptions(detect_every_backward=interval)
+        )
+        for number, shot in enumerate(frames):
+            if number == 33:
+                session.prompt(TextPrompt("red circle.", mode="once"))
+            session.step(Frame(shot.color, number * PERIOD_NS))
+        assert isinstance(session.detector, CountingDetector)
+        before = session.detector.calls
+        results = list(session.refine_backward())
+        detections.append(session.detector.calls - before)
+        shown = [number for number in range(33) if 1 in results[number].by_id and results[number].by_id[1].box is not None]
+        assert set(range(10, 30)).isdisjoint(shown)
+        assert {track.id for result in results for track in result.tracks} == {1}, "detections start no objects"
+    assert detections[0] == 0
+    assert 8 <= detections[1] <= 12
+    assert {*range(3, 10)} <= {*shown}
+
+
 def test_missing_or_empty_history_is_refused(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     """An empty result would hide the mistake."""
     with pytest.raises(RefinementError, match="history=FrameHistory"):
@@ -211,7 +285,7 @@ def test_interrupted_sweep_equals_uninterrupted_sweep(segmenter: Sam2Segmenter, 
     """The node runs a sweep in pieces, between the images of the stream."""
     session = Session(segmenter, history=FrameHistory())
     play(session, frames, {1: 6, 3: 9}, 11)
-    whole = list(BackwardPass(segmenter, "samurai", session.history, min_region_ratio=0.05).run()) if session.history else []
+    whole = list(session.refine_backward())
     backward = session.backward()
     for _ in range(20):
         next(iter(backward.sweep()), None)
