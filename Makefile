@@ -8,7 +8,7 @@ QUICK_TESTS = test/types test/runtime test/segmentation test/geometry test/detec
   test/tracking/test_kalman.py test/tracking/test_memory_bank.py test/history/test_merging.py test/history/test_records.py test/io \
   test/recordings/test_bag_types.py test/viewers test/ros/support test/test_door.py test/test_words.py test/test_reading.py test/test_docs.py
 
-.PHONY: help setup demo test check lint docs soak faults fuzz bench bench-node bench-accuracy train-toy clean
+.PHONY: help setup demo test check lint docs soak faults fuzz bench bench-node bench-accuracy bench-backward train-toy clean
 
 help:
 	@echo "Try it"
@@ -25,6 +25,7 @@ help:
 	@echo "  make bench           speed of the tracker against transformers' session, and of the detector"
 	@echo "  make bench-node      time that the node adds to the networks, and its behavior with too many images"
 	@echo "  make bench-accuracy  accuracy on the toy suites: each memory policy, SAM 2 as published, and text prompts"
+	@echo "  make bench-backward  accuracy of backward traces against forward tracking and SAM 2 in reverse"
 	@echo "  make soak            growth of memory: 5,000 frames of the engine, then the node for MINUTES=30"
 	@echo "  make faults          injected faults on a running node: lost frames, recovery, kept ids and prompts"
 	@echo "  make fuzz            20,000 requests and images with random contents"
@@ -69,6 +70,10 @@ bench-node: setup
 bench-accuracy:
 	@$(PYTHON) tools/setup_environment.py --test
 	@$(IN_ENVIRONMENT) lang2segtrack bench suites --reference sam2 --out out/bench
+
+bench-backward:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) python -m bench.backward
 
 train-toy:
 	@$(PYTHON) tools/setup_environment.py --test

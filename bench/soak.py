@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory over thousands of frames: live tensors, live Python objects and resident size.
 
-Three cases: a tracker with changing objects, a tracker without objects, and a session with text, prompts, corrections and removals.
+Four cases: a tracker with changing objects, a tracker without objects, a session with text, prompts, corrections and removals, and a
+backward pass from the newest frame.
 The exit code is 1 when number or bytes of live tensors differ between frame 500 and the end. It is also 1 when the resident size grows
 by more than 1 MB per thousand frames, or the number of live Python objects by more than 1 %. `make soak` runs this test.
 """
@@ -13,16 +14,20 @@ import argparse
 import ctypes
 import gc
 import sys
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from bench.numbers_file import numbers_file, write
 from lang2segtrack_ros.history.frame_history import FrameHistory
+from lang2segtrack_ros.history.records import Record, RecordFile, frame_record
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import SceneFrame, demo_scene
@@ -30,7 +35,7 @@ from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 
-CASES = ("objects", "empty", "session")
+CASES = ("objects", "empty", "session", "backward")
 ROUND = 50  # frames between two changes of the objects
 MAX_SLOPE_MB = 1.0
 MAX_OBJECT_GROWTH = 0.01
@@ -52,6 +57,19 @@ def resident_mb() -> float:
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
+
+
+class Case(Protocol):
+    """A case of the test."""
+
+    @property
+    def name(self) -> str:
+        """Return a description of the case."""
+        ...
+
+    def step(self, index: int, shot: SceneFrame) -> None:
+        """Process one frame."""
+        ...
 
 
 class TrackerCase:
@@ -101,20 +119,63 @@ class SessionCase:
             self._track_id = result.prompted[-1]
 
 
+class BackwardCase:
+    """A backward pass over frames with two objects that are only known on the newest frame. Its records are in a file.
+
+    Args:
+        frames: number of frames.
+        shots: the images, which repeat.
+    """
+
+    name = "backward pass with two objects"
+
+    def __init__(self, frames: int, shots: Sequence[SceneFrame]) -> None:
+        self._shots, self._newest = shots, frames - 1
+        self._folder = tempfile.TemporaryDirectory()
+        session = Session(load_segmenter("toy", "cpu", 64))
+        for body in (1, 2):
+            session.prompt(BoxPrompt(_box(self._shot(self._newest), body), f"object {body}"))
+        self._result = session.step(self.frame(self._newest))
+        store = RecordFile(Path(self._folder.name) / "backward.jsonl")
+        self._sweep = session.backward(past=self, store=store).sweep()
+
+    def _shot(self, number: int) -> SceneFrame:
+        return self._shots[number % len(self._shots)]
+
+    def numbers(self) -> Sequence[int]:
+        """Return the numbers of all frames."""
+        return range(self._newest + 1)
+
+    def frame(self, number: int) -> Frame:
+        """Return a frame."""
+        return Frame(self._shot(number).color, number * 66_000_000)
+
+    def record(self, number: int) -> Record:
+        """Return the forward result of a frame, which shows objects on the newest frame only."""
+        result = self._result if number == self._newest else replace(self._result, tracks=(), prompted=())
+        return frame_record(replace(result, index=number, stamp_ns=number * 66_000_000))
+
+    def features(self, number: int) -> None:
+        """Return None: no features are kept."""
+
+    def step(self, index: int, shot: SceneFrame) -> None:
+        """Process one frame of the sweep."""
+        next(self._sweep)
+
+
 def _box(shot: SceneFrame, body: int) -> tuple[float, float, float, float]:
     rows, columns = np.nonzero(shot.instances == body)
     return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 
 
-def soak(frames: int, case: TrackerCase | SessionCase) -> dict[str, object]:
+def soak(frames: int, case: Case, shots: Sequence[SceneFrame]) -> dict[str, object]:
     """Run a case and return the memory use after each round.
 
     Args:
         frames: number of frames.
         case: the case.
+        shots: the images, which repeat.
     """
-    scene = demo_scene(320, 240)
-    shots = [scene.render(index) for index in range(100)]
     samples: list[tuple[int, float, int]] = []
     tensors: dict[int, tuple[int, int]] = {}
     started = time.monotonic()
@@ -140,7 +201,7 @@ def soak(frames: int, case: TrackerCase | SessionCase) -> dict[str, object]:
         "objects": [int(objects[0]), int(objects[-1])],
         "rss_mb": [round(float(sizes[0]), 1), round(float(sizes[-1]), 1)],
         "rss_mb_per_1000_frames": round(slope_mb, 3),
-        "ok": first == last and slope_mb < MAX_SLOPE_MB and objects[-1] <= (1 + MAX_OBJECT_GROWTH) * objects[0],
+        "ok": bool(first == last and slope_mb < MAX_SLOPE_MB and objects[-1] <= (1 + MAX_OBJECT_GROWTH) * objects[0]),
     }
 
 
@@ -152,15 +213,18 @@ def main() -> int:
     parser.add_argument("--out", type=numbers_file, default="out/soak.json", help="JSON file to write (default: %(default)s)")
     options = parser.parse_args()
     results = []
-    cases: dict[str, Callable[[], TrackerCase | SessionCase]] = {
+    scene = demo_scene(320, 240)
+    shots = [scene.render(index) for index in range(100)]
+    cases: dict[str, Callable[[], Case]] = {
         "objects": lambda: TrackerCase(True),
         "empty": lambda: TrackerCase(False),
         "session": SessionCase,
+        "backward": lambda: BackwardCase(options.frames, shots),
     }
     for name in options.cases:
         case = cases[name]()
         print(f"{options.frames} frames, {case.name}", flush=True)
-        results.append(soak(options.frames, case))
+        results.append(soak(options.frames, case, shots))
         print(f"  {results[-1]}", flush=True)
     write(options.out, results)
     return 0 if all(result["ok"] for result in results) else 1

@@ -40,7 +40,7 @@ class Seen:
     Attributes:
         track: the object, visible or not.
         is_detected: True if a detection on this frame confirms it.
-        is_doubtful: True if its appearance differs from its model, or if it needs verification.
+        is_doubtful: True if its mask may show something else than its object.
         unverified: the track with its mask, if the verification has hidden it although its colors resemble the object. Else None.
     """
 

@@ -37,6 +37,8 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import Track
 
+_MIN_SCORE = 0.4  # a mask with a lower predicted IoU is doubtful
+_MAX_GROWTH = 1.8  # ratio of the areas of a mask and its object above which the mask has grown over something else
 _MAX_REID_AFTER_S = 0.2  # time unseen after which an object must be verified; shorter than forward, because frames can be left out
 
 
@@ -86,7 +88,7 @@ class ReverseSession:
             if known is None:
                 continue
             is_detected = old is not None and known.hits > old.hits
-            is_doubtful = known.dissimilar_frames > 0 or known.verification is not Verification.VERIFIED
+            is_doubtful = _is_doubtful(track, known) and not is_detected
             unverified = suspended.get(track.id) if track.box is None else None
             if unverified is not None and self.similarity(unverified) < self.options.reid_threshold:
                 unverified = None
@@ -146,6 +148,15 @@ class ReverseSession:
             prompt = TextPrompt(f"{label}.", mode="continuous", threshold=self._named[label], interval=self.options.detect_every_backward)
             schedule, _ = schedule.added(prompt, 0)
         return schedule
+
+
+def _is_doubtful(track: Track, known: TrackState) -> bool:
+    """Return True if a mask may show something else than its object, or more than it."""
+    if known.dissimilar_frames > 0 or known.verification is not Verification.VERIFIED or track.predicted_iou < _MIN_SCORE:
+        return True
+    if known.shape is None or track.box is None:
+        return False
+    return int(np.count_nonzero(track.mask)) > _MAX_GROWTH * float(np.exp(known.shape.mean[0]))
 
 
 def _strict(track: TrackState) -> TrackState:

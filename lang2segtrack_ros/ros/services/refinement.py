@@ -39,6 +39,8 @@ QUEUE = 8
 """Maximum number of results that wait for publishing."""
 FEEDBACK_S = 0.1
 """Period of the action's feedback."""
+LOG_S = 5.0
+"""Period of the progress in the log."""
 
 
 class RefinementNode(Protocol):
@@ -158,6 +160,7 @@ class Refinement:
         self._host = host
         self._services = services
         self._publisher = TRACKS_REFINED.advertise(node)
+        self._log = node.get_logger()
         self._running: RefinementJob | None = None
         self.finished = 0
         services.offer(REFINE_BACKWARD, self._refine)
@@ -244,11 +247,14 @@ class Refinement:
         partial = folder.with_name(folder.name + ".partial") if folder is not None else None
         files: TraceFiles | None = None
         count = 0
-        feedback_at = 0.0
+        feedback_at, log_at = 0.0, time.monotonic()
         try:
             while not (work.done() and job.waiting.empty()):
                 if goal is not None and goal.is_cancel_requested:
                     job.canceled = True
+                if time.monotonic() - log_at >= LOG_S:
+                    log_at = time.monotonic()
+                    self._log.info(f"refine_backward: {self.state}")
                 if goal is not None and time.monotonic() - feedback_at >= FEEDBACK_S:
                     feedback_at = time.monotonic()
                     goal.publish_feedback(REFINE_BACKWARD_ACTION.kind.Feedback(stage=job.stage, done=job.done, total=job.total))
