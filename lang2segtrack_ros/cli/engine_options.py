@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.forward import Scheduled
-    from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
 
 POLICIES = ("samurai", "sam2", "distractor", "depth")
@@ -82,6 +81,7 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
         WeightsError: a network or policy cannot be loaded.
     """
     from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
     from lang2segtrack_ros.types.prompts import TextPrompt
 

@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING
 from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES
 
 if TYPE_CHECKING:  # modules that the parser does not need are imported on use
-    import numpy as np
-    from numpy.typing import NDArray
-
     from lang2segtrack_ros.types.prompts import TextPrompt
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -71,26 +68,6 @@ def find_images(arguments: list[str]) -> tuple[list[Path], list[str]]:
     return list(found), problems
 
 
-def read_image(path: Path) -> NDArray[np.uint8] | None:
-    """Read an image file and rotate the image as its EXIF data says.
-
-    Args:
-        path: the image file.
-
-    Returns:
-        RGB uint8 [H, W, 3], or None if the file cannot be read.
-    """
-    import cv2
-    import numpy as np
-
-    try:
-        data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except (OSError, cv2.error):  # unreadable, or larger than OpenCV supports
-        return None
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False) if image is not None else None
-
-
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code.
 
@@ -122,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
 def _segment(options: argparse.Namespace, prompt: TextPrompt, paths: list[Path]) -> int:
     from lang2segtrack_ros.detection.detector import vocabulary_notes
     from lang2segtrack_ros.io.coco import CocoWriter
+    from lang2segtrack_ros.io.picture import PictureError, read_picture
     from lang2segtrack_ros.io.rendering import draw_overlay
     from lang2segtrack_ros.io.writers import write_png
     from lang2segtrack_ros.models.loading import load_detector, load_segmenter
@@ -139,11 +117,13 @@ def _segment(options: argparse.Namespace, prompt: TextPrompt, paths: list[Path])
     writer = CocoWriter(options.out / "results.json", prompt.phrases, f"segmenter {segmenter.name}, detector {detector.name}")
     try:
         for start in range(0, len(paths), options.batch):
-            images = [(path, read_image(path)) for path in paths[start : start + options.batch]]
-            readable = [(path, image) for path, image in images if image is not None]
-            for path in [path for path, image in images if image is None]:
-                writer.fail(path, "not a readable image")
-                _print_error(f"{path}: not a readable image", 1)
+            readable = []
+            for path in paths[start : start + options.batch]:
+                try:
+                    readable.append((path, read_picture(path)))
+                except PictureError as error:
+                    writer.fail(path, str(error))
+                    _print_error(f"{path}: {error}", 1)
             found = segment_images(segmenter, detector, [image for _, image in readable], prompt.phrases, prompt.threshold)
             for (path, image), objects in zip(readable, found):
                 number = writer.add(path, image.shape[0], image.shape[1], objects)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lang2segtrack_ros import __version__
 from lang2segtrack_ros.cli import bag, bench, doctor, image, toy_bag, track
+from lang2segtrack_ros.cli.streams import safe_output
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -122,13 +123,14 @@ def main(args: list[str] | None = None) -> int:
     Args:
         args: command line without the program name. None takes the one of this process.
     """
-    options = _parser().parse_args(args)
-    try:
-        code: int = options.run(options)
-    except KeyboardInterrupt:  # during loading or fetching; commands with partial results handle it themselves
-        print("interrupted", file=sys.stderr)
-        return 130
-    return code
+    with safe_output():
+        options = _parser().parse_args(args)
+        try:
+            code: int = options.run(options)
+        except KeyboardInterrupt:  # during loading or fetching; commands with partial results handle it themselves
+            print("interrupted", file=sys.stderr)
+            return 130
+        return code
 
 
 if __name__ == "__main__":

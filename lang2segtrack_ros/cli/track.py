@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import math
 import shutil
 import signal
 import sys
@@ -50,12 +50,30 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--backward", action="store_true", help="add a backward pass, which completes the traces and fills gaps")
     add_backward_options(parser)
-    parser.add_argument("--fps", type=float, help="images per second of a folder (default: 30)")
-    parser.add_argument("--frames", type=int, metavar="N", help="number of camera images; without it, Ctrl-C ends the stream")
+    parser.add_argument("--fps", type=_rate, help="images per second of a folder (default: 30)")
+    parser.add_argument("--frames", type=_count, metavar="N", help="track only the first N images; Ctrl-C ends a camera stream, too")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder; it must not exist, see --overwrite")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
     add_engine_options(parser)
     parser.set_defaults(run=run)
+
+
+def _rate(text: str) -> float:
+    """Parse images per second: a finite number above 0."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of images per second: give a number above 0, such as 30')
+    return rate
+
+
+def _count(text: str) -> int:
+    """Parse a number of images, 1 or more."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of images: give a whole number from 1 on')
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,23 +82,21 @@ def run(options: argparse.Namespace) -> int:
     Args:
         options: parsed options.
     """
+    from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.history.backward_pass import RefinementError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.forward import OfflineError
     from lang2segtrack_ros.types.prompts import PromptError
 
-    options.out = options.out.resolve()
-    partial = options.out.with_name(
-        f"{options.out.name}.{os.getpid()}.partial"
-    )  # the process id separates parallel runs with the same output
     try:
-        _check_out(options)
-        _track(options, partial)
-        _check_out(options)  # another process may have created it meanwhile
-        if options.out.exists():
-            shutil.rmtree(options.out)
-        partial.rename(options.out)
+        output = OutputFolder(options.out, options.overwrite, Path(options.source))
+    except OfflineError as error:
+        print(f"lang2segtrack track: {error}", file=sys.stderr)
+        return 1
+    try:
+        sentences = _track(options, output.partial)
+        output.finish()
     except (OfflineError, PromptError, RefinementError, SourceError, WeightsError, OSError) as error:
         print(f"lang2segtrack track: {error}", file=sys.stderr)
         return 1
@@ -88,32 +104,13 @@ def run(options: argparse.Namespace) -> int:
         print("interrupted; nothing was written", file=sys.stderr)
         return 130
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    print(f"written: {options.out}")
+        output.discard()
+    print("\n".join([*sentences, f"written: {output.path}"]))
     return 0
 
 
-def _check_out(options: argparse.Namespace) -> None:
-    """Check the output folder.
-
-    Args:
-        options: parsed options.
-
-    Raises:
-        OfflineError: the output exists, is a file, or contains the source.
-    """
-    from lang2segtrack_ros.recordings.forward import OfflineError
-
-    source = Path(options.source).resolve()
-    if source.exists() and (source == options.out or options.out in source.parents):
-        raise OfflineError(f"{options.out} contains the source: choose another folder")
-    if options.out.exists() and not options.overwrite:
-        raise OfflineError(f"{options.out} exists already: choose another folder, or add --overwrite")
-    if options.out.exists() and not options.out.is_dir():
-        raise OfflineError(f"{options.out} is a file: choose another name for the folder")
-
-
-def _track(options: argparse.Namespace, folder: Path) -> None:
+def _track(options: argparse.Namespace, folder: Path) -> list[str]:
+    """Track through the source, and write all files into a folder. Return the sentences to print when the folder is in place."""
     from lang2segtrack_ros.cli.progress import ProgressLine
     from lang2segtrack_ros.history.frame_history import FrameHistory
     from lang2segtrack_ros.io.sources import CameraSource, open_source
@@ -123,8 +120,8 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     prompts = parse_prompts(options, allow_empty=options.window)
     source = open_source(options.source, options.fps)
     history = None
+    source.limit = options.frames
     if isinstance(source, CameraSource):
-        source.limit = options.frames
         signal.signal(signal.SIGINT, lambda *_: source.stop())
         if options.backward:
             history = FrameHistory(max_seconds=float("inf"), max_bytes=shutil.disk_usage(folder.parent).free // 2, folder=folder / ".work")
@@ -142,5 +139,5 @@ def _track(options: argparse.Namespace, folder: Path) -> None:
     else:
         files = track_source(session, source, prompts, folder, options.backward, line)
     line.end()
-    for sentence in files.counts.sentences(options.backward):
-        print(sentence)
+    skipped = [f"warning: {len(source.skipped)} images were left out; the first one: {source.skipped[0]}"] if source.skipped else []
+    return [*files.counts.sentences(options.backward), *skipped]

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.io.picture import PictureError, decode_picture
 from lang2segtrack_ros.types.results import Track
 
 MAX_PIXELS = 64_000_000
@@ -126,14 +127,11 @@ def _by_cv_bridge(msg: Any) -> NDArray[np.uint8]:
 
 def compressed_to_rgb(msg: Any) -> NDArray[np.uint8]:
     """Convert a sensor_msgs/CompressedImage (JPEG, PNG, ...) to RGB uint8 [H, W, 3]. Raises ConversionError."""
-    data = np.frombuffer(msg.data, np.uint8)
+    data = bytes(msg.data)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error as error:  # for example more pixels than OpenCV decodes
-        raise ConversionError("undecodable", f'{data.size} bytes of format "{msg.format}" do not decode: {error.err}') from error
-    if image is None:
-        raise ConversionError("undecodable", f'{data.size} bytes of format "{msg.format}" do not decode to an image')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+        return decode_picture(data)
+    except PictureError as error:
+        raise ConversionError("undecodable", f'{len(data)} bytes of format "{msg.format}" do not decode: {error}') from error
 
 
 def depth_to_meters(msg: Any) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import logging
 import re
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.io.picture import PictureError, read_picture
 from lang2segtrack_ros.types.frame import Frame
 
 log = logging.getLogger(__name__)
@@ -45,12 +46,16 @@ class ImageSource(ABC):
         fps: images per second, for stamps and videos.
         length: number of images; None if it is unknown beforehand.
         stored: True if `read` works.
+        skipped: a sentence for each image that `frames` left out.
+        limit: maximum number of images of a run; None for no limit. `frames` of a camera ends there, other sources have more.
     """
 
     name: str
     fps: float = DEFAULT_FPS
     length: int | None = None
     stored: bool = True
+    skipped: Sequence[str] = ()
+    limit: int | None = None
 
     @abstractmethod
     def frames(self) -> Iterator[Frame]:
@@ -60,6 +65,11 @@ class ImageSource(ABC):
     def read(self, number: int) -> Frame:
         """Return an image that `frames` has yielded, by its number. Calls with falling numbers are fast. Raises SourceError."""
 
+    @property
+    def expected(self) -> int | None:
+        """Return the number of images of a run; None if it is unknown beforehand."""
+        return self.length if self.limit is None or (self.length is not None and self.length < self.limit) else self.limit
+
     def stamp_ns(self, number: int) -> int:
         """Return the time of an image in nanoseconds, computed from its number."""
         return round(number * 1e9 / self.fps)
@@ -67,6 +77,8 @@ class ImageSource(ABC):
 
 class FolderSource(ImageSource):
     """Image files of a folder, ordered by name; digits in names count as numbers.
+
+    Files that cannot be read, or whose data ends too early, are left out.
 
     Args:
         path: the folder.
@@ -81,20 +93,35 @@ class FolderSource(ImageSource):
         self.fps = fps
         files = [item for item in path.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES and item.is_file() and item.name[0] != "."]
         self.files = sorted(files, key=natural_order)
+        self._readable = list(range(len(self.files)))  # position in `files` of each image; `frames` leaves out unreadable ones
         self.length = len(self.files)
         if not self.files:
             raise SourceError(f"there is no image in {path}; supported file types: {', '.join(IMAGE_SUFFIXES)}")
 
     def frames(self) -> Iterator[Frame]:
-        """Yield all images in order. Raises SourceError."""
-        return (self.read(number) for number in range(len(self.files)))
+        """Yield all readable images in order. Raises SourceError if there is none."""
+        self._readable = []
+        skipped: list[str] = []
+        self.skipped = skipped
+        for position, file in enumerate(self.files):
+            try:
+                image = read_picture(file)
+            except PictureError as error:
+                log.warning("%s is left out: %s", file, error)
+                skipped.append(f"{file}: {error}")
+                continue
+            self._readable.append(position)
+            yield Frame(image, self.stamp_ns(position))
+        if not self._readable:
+            raise SourceError(f"no file of {self.name} can be read as an image; the first one: {skipped[0]}")
 
     def read(self, number: int) -> Frame:
-        """Return one image. Raises SourceError."""
-        image = cv2.imread(str(self.files[number]), cv2.IMREAD_COLOR)
-        if image is None:
-            raise SourceError(f"{self.files[number]} cannot be read as an image")
-        return Frame(_rgb(image), self.stamp_ns(number))
+        """Return the image that `frames` yielded as this number. Raises SourceError."""
+        position = self._readable[number]
+        try:
+            return Frame(read_picture(self.files[position]), self.stamp_ns(position))
+        except PictureError as error:
+            raise SourceError(f"{self.files[position]} cannot be read again: {error}") from error
 
 
 class VideoSource(ImageSource):
@@ -195,9 +222,6 @@ class CameraSource(ImageSource):
     Args:
         number: index of the camera in the operating system.
 
-    Attributes:
-        limit: maximum number of images; None for no limit.
-
     Raises:
         SourceError: the camera cannot be opened.
     """
@@ -211,7 +235,6 @@ class CameraSource(ImageSource):
             raise SourceError(f"camera {number} cannot be opened: check that it is connected and that you have permission to use it")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else DEFAULT_FPS
-        self.limit: int | None = None
         self._stopped = False
 
     def stop(self) -> None:
@@ -241,14 +264,16 @@ def open_source(name: str, fps: float | None = None) -> ImageSource:
         fps: images per second of a folder; None for 30.
 
     Raises:
-        SourceError: there is no such source, or it cannot be read.
+        SourceError: there is no such source, it cannot be read, or `fps` is given for a source with a rate of its own.
     """
     path = Path(name)
     if path.is_dir():
         return FolderSource(path, fps or DEFAULT_FPS)
+    if fps is not None and (path.is_file() or name.isdecimal()):
+        raise SourceError(f"{name} has an image rate of its own: --fps is for folders of images only")
     if path.is_file():
         return VideoSource(path)
-    if name.isdigit():
+    if name.isascii() and name.isdecimal():
         return CameraSource(int(name))
     raise SourceError(f'there is no file, folder or camera "{name}"')
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.prompts import Prompt, TextPrompt
-from lang2segtrack_ros.types.results import FrameResult
+from lang2segtrack_ros.types.results import FrameResult, TrackStatus
 
 log = logging.getLogger(__name__)
 Report = Callable[[str, int, "int | None"], None]
@@ -68,14 +68,19 @@ class PromptSchedule:
                 log.warning(note)
         self._handles = [item for item in self._handles if not item[1].done]
 
-    def finish(self, images: int) -> None:
-        """Raise OfflineError if a prompt is left whose image the recording does not have.
+    def check(self, images: int | None) -> None:
+        """Raise OfflineError if a prompt is for an image that the recording does not have.
 
         Args:
-            images: number of images in the recording.
+            images: number of images in the recording. None if it is unknown.
         """
-        if self._waiting:
-            raise OfflineError(f"there is a prompt for image {self._waiting[0].at}, but the source ends after {images} images")
+        if images is not None and self._waiting and self._waiting[-1].at >= images:
+            raise OfflineError(f"there is a prompt for image {self._waiting[-1].at}, but the source has {images} images, numbered from 0")
+
+    @property
+    def unused(self) -> tuple[int, ...]:
+        """Return the image numbers of the prompts that still wait for their image."""
+        return tuple(item.at for item in self._waiting)
 
 
 class Watcher(Protocol):
@@ -96,27 +101,33 @@ class ForwardState:
         schedule: the prompts.
         images: number of images done.
         object_seen: True if an announced object was visible on at least one image.
+        unconfirmed: image with the first detection of each object that waits for its confirmation, by its label.
         stopped: True if the watcher ended the pass before the end of the recording.
     """
 
     schedule: PromptSchedule
     images: int = 0
     object_seen: bool = False
+    unconfirmed: dict[str, int] = field(default_factory=dict)
     stopped: bool = False
 
     def check_outcome(self, prompts: Sequence[Scheduled]) -> None:
-        """Check a finished pass.
+        """Check a finished pass. Prompts for images that the recording does not have are logged, because the rest of the work stays valid.
 
         Args:
             prompts: all prompts of the pass.
 
         Raises:
-            OfflineError: a prompt is for an image that does not exist, or no object was ever visible.
+            OfflineError: no object was ever visible.
         """
-        if not self.stopped:
-            self.schedule.finish(self.images)
+        unused = "" if self.stopped else ", ".join(map(str, self.schedule.unused))
         if not self.object_seen:
-            raise _nothing_found([item.prompt for item in prompts], self.images)
+            reason = f"the prompts for images {unused} were not used, because the source ends after {self.images} images" if unused else ""
+            raise OfflineError(reason or _nothing_found([item.prompt for item in prompts], self))
+        if unused:
+            log.warning("the prompts for images %s were not used, because the source ends after %d images", unused, self.images)
+        for label, image in self.unconfirmed.items():
+            log.warning('"%s" was detected on image %d for the first time, but the source ended before it was confirmed', label, image)
 
 
 class ForwardStep(NamedTuple):
@@ -156,13 +167,20 @@ def track_forward(session: Session, frames: Iterable[Frame], state: ForwardState
         state.schedule.after()
         if watcher is not None:
             watcher.after(frame, result)
+        visible = [track for track in result.tracks if track.box is not None]
+        waiting = {track.label for track in visible if track.state is TrackStatus.TENTATIVE}
+        state.unconfirmed = {label: state.unconfirmed.get(label, state.images) for label in waiting}
         state.object_seen = state.object_seen or any(track.box is not None for track in result.announced)
         state.images += 1
         yield ForwardStep(frame, result, fps)
 
 
-def _nothing_found(prompts: Sequence[Prompt], images: int) -> OfflineError:
-    """Return the error for a run in which no object was ever visible."""
+def _nothing_found(prompts: Sequence[Prompt], state: ForwardState) -> str:
+    """Return the sentence for a run in which no object was announced."""
+    images = state.images
+    if state.unconfirmed:
+        seen = ", ".join(f'"{label}" (from image {image} on)' for label, image in state.unconfirmed.items())
+        return f"{seen} was detected, but not often enough to be confirmed on {images} images: give more images, or a box"
     phrases = ", ".join(f'"{phrase}"' for prompt in prompts if isinstance(prompt, TextPrompt) for phrase in prompt.phrases)
     finding = f"{phrases} was found on none of the {images} images" if phrases else f"no object was visible on any of the {images} images"
-    return OfflineError(f"{finding}: try other words, a lower threshold, or a box")
+    return f"{finding}: try other words, a lower threshold, or a box"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 from array import array
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from lang2segtrack_ros.history.frame_history import FrameHistory, Past, StoredPast
@@ -51,18 +52,21 @@ def track_source(
         OSError: the files cannot be written.
     """
     state = ForwardState(PromptSchedule(prompts))
+    if source.length is not None and watcher is None:
+        state.schedule.check(source.expected)
     work = folder / ".work"
     records = RecordFile(work / "forward.jsonl") if backward else None
     speeds = array("f")
+    steps = track_forward(session, islice(source.frames(), source.limit), state, watcher)
     files = TraceFiles(folder, source.fps)
     try:
-        for step, filled in fill_back(track_forward(session, source.frames(), state, watcher), lambda step: step.result):
+        for step, filled in fill_back(steps, lambda step: step.result):
             speeds.append(step.fps)
             if records is not None:
                 records.append(frame_record(step.result))
             else:
                 files.write(step.frame, filled, f"{step.fps:.1f} FPS")
-            report("forward", state.images, source.length)
+            report("forward", state.images, source.expected)
         state.check_outcome(prompts)
         if records is not None:
             past: Past = StoredPast(records, source.read) if source.stored else _history_of(session)

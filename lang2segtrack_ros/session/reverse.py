@@ -88,12 +88,21 @@ class ReverseSession:
             if known is None:
                 continue
             is_detected = old is not None and known.hits > old.hits
-            is_doubtful = _is_doubtful(track, known) and not is_detected
+            is_doubtful = self._is_doubtful(track, known) and not is_detected
             unverified = suspended.get(track.id) if track.box is None else None
             if unverified is not None and self.similarity(unverified) < self.options.reid_threshold:
                 unverified = None
             seen.append(Seen(track, is_detected, is_doubtful, unverified))
         return seen
+
+    def _is_doubtful(self, track: Track, known: TrackState) -> bool:
+        """Return True if a mask may show something else than its object, or more than it."""
+        if known.dissimilar_frames > 0 or known.verification is not Verification.VERIFIED or track.predicted_iou < _MIN_SCORE:
+            return True
+        # In the sweep, the model of an object that was partly hidden is too small. The forward pass has seen it whole.
+        states = (known, self._known.get(track.id))
+        areas = [float(np.exp(state.shape.mean[0])) for state in states if state is not None and state.shape is not None]
+        return track.box is not None and bool(areas) and int(np.count_nonzero(track.mask)) > _MAX_GROWTH * max(areas)
 
     def similarity(self, track: Track) -> float:
         """Return how similar the colors of a track on the latest frame are to its object, 0..1."""
@@ -148,15 +157,6 @@ class ReverseSession:
             prompt = TextPrompt(f"{label}.", mode="continuous", threshold=self._named[label], interval=self.options.detect_every_backward)
             schedule, _ = schedule.added(prompt, 0)
         return schedule
-
-
-def _is_doubtful(track: Track, known: TrackState) -> bool:
-    """Return True if a mask may show something else than its object, or more than it."""
-    if known.dissimilar_frames > 0 or known.verification is not Verification.VERIFIED or track.predicted_iou < _MIN_SCORE:
-        return True
-    if known.shape is None or track.box is None:
-        return False
-    return int(np.count_nonzero(track.mask)) > _MAX_GROWTH * float(np.exp(known.shape.mean[0]))
 
 
 def _strict(track: TrackState) -> TrackState:

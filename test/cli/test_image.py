@@ -56,7 +56,7 @@ def test_unreadable_image_does_not_stop_the_others(folder: Path, capsys: pytest.
     content = json.loads((out / "results.json").read_text())
     assert len(content["images"]) == 2
     assert [Path(item["file_name"]).name for item in content["failed"]] == ["c.png", "d.png"]
-    assert "c.png: not a readable image" in capsys.readouterr().err
+    assert "c.png: it is not a readable image" in capsys.readouterr().err
     assert not (out / "overlays").exists()
 
 

@@ -39,7 +39,7 @@ def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, fram
     out = tmp_path / "out"
     arguments = ["track", str(folder), "--box", f"{box(frames[5], 1)}=red circle", "--at", "5", "--prompts", str(prompts), "--backward"]
     assert main([*arguments, *TOY, "--out", str(out)]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["masks", "overlay.mp4", "trace.mp4", "tracks.jsonl", "tracks_mot.txt"]
+    assert sorted(path.name for path in out.iterdir()) == [".lang2segtrack.json", "masks", "overlay.mp4", "trace.mp4", "tracks.jsonl", "tracks_mot.txt"]
     records = [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
     assert [record["frame"] for record in records] == list(range(COUNT))
     labels = {track["id"]: track["label"] for track in records[0]["tracks"]}
@@ -63,7 +63,7 @@ def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, fram
         ([], "there is no prompt"),
         (["--box", "1,2,3"], "--box takes 4 numbers"),
         (["--box", "900,900,950,950"], "lies outside the 320 x 240 image"),
-        (["--box", "1,1,9,9", "--at", "50"], "there is a prompt for image 50, but the source ends after 8 images"),
+        (["--box", "1,1,9,9", "--at", "50"], "there is a prompt for image 50, but the source has 8 images"),
         (["--text", "green triangle"], '"green triangle" was found on none of the 8 images'),
         (["--mask", "none.png"], "the mask none.png is not a readable image"),
         (["--box", "1,1,9,9", "--model", "unknown"], 'no segmenter is called "unknown"'),
@@ -122,6 +122,63 @@ def test_output_folder_must_not_contain_the_source(tmp_path: Path, folder: Path,
     assert main(["track", str(folder), "--box", "1,1,9,9", *TOY, "--out", str(tmp_path / "file"), "--overwrite"]) == 1
     assert "is a file" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "user data"
+
+
+def test_overwrite_replaces_only_what_the_command_wrote(
+    tmp_path: Path, folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped folder would otherwise be emptied."""
+    out = tmp_path / "out"
+    command = ["track", str(folder), "--box", box(frames[0], 1), *TOY, "--frames", "3", "--out", str(out), "--overwrite"]
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    assert main(command) == 1
+    assert "holds files that lang2segtrack did not write there (thesis.tex)" in capsys.readouterr().err
+    (out / "thesis.tex").unlink()
+    assert main(command) == 0, "an empty folder is replaced"
+    assert main(command) == 0, "and so is an output of the command"
+    (out / "masks" / "note.txt").write_text("mine")
+    assert main(command) == 1
+    assert (out / "masks" / "note.txt").read_text() == "mine"
+
+
+def test_unreadable_pictures_are_left_out_and_told(
+    tmp_path: Path, folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One broken file must not cost the work on the others, and the masks stay with their pictures."""
+    (folder / "0000.png").write_bytes((folder / "000.png").read_bytes()[:2000])
+    out = tmp_path / "out"
+    assert main(["track", str(folder), "--box", box(frames[0], 1), *TOY, "--backward", "--out", str(out)]) == 0
+    output = capsys.readouterr().out
+    assert "warning: 1 images were left out; the first one:" in output
+    assert "0000.png: the data ends before the end of the picture" in output
+    records = [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
+    assert [record["frame"] for record in records] == list(range(COUNT))
+    mask = cv2.imread(str(out / "masks" / "1" / "000003.png"), cv2.IMREAD_GRAYSCALE)
+    assert mask is not None
+    assert iou(mask > 0, frames[3].instances == 1) > 0.7
+
+
+def test_prompt_beyond_the_limit_is_refused_before_the_run(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--box", "1,1,99,99", "--at", "5", *TOY, "--frames", "4", "--out", str(tmp_path / "out")]
+    assert main(["track", str(folder), *arguments]) == 1
+    assert "there is a prompt for image 5, but the source has 4 images" in capsys.readouterr().err
+
+
+def test_object_seen_once_is_told(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A text on one picture finds the object, but a second detection would have to confirm it if the first one is not sure."""
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    code = main(["track", str(folder), "--text", "purple circle. red circle.", *TOY, "--out", str(tmp_path / "out")])
+    captured = capsys.readouterr()
+    assert code == 0 or "was detected, but not often enough to be confirmed" in captured.err
+
+
+@pytest.mark.parametrize("value", ["nan", "0", "-5", "inf", "many"])
+def test_invalid_rate_is_refused(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], value: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["track", str(folder), "--box", "1,1,9,9", *TOY, f"--fps={value}", "--out", str(tmp_path / "out")])
+    assert "is not a number of images per second" in capsys.readouterr().err
 
 
 def test_folder_with_mixed_sizes_and_other_files(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:

@@ -77,5 +77,5 @@ def test_invalid_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be opened as a video"):
         open_source(str(tmp_path / "a.mp4"))
     (tmp_path / "b.png").write_bytes(b"nor this an image")
-    with pytest.raises(SourceError, match=r"b\.png cannot be read as an image"):
+    with pytest.raises(SourceError, match=r"b\.png: it is not a readable image"):
         list(open_source(str(tmp_path)).frames())

@@ -231,6 +231,7 @@ class BagJob:
     def _forward(self, images: BagImages, state: _State) -> None:
         saved = time.monotonic()
         records, total = state.forward_records, images.expected
+        state.forward_state.schedule.check(total)
         for _, result, _ in track_forward(state.session, images.frames(), state.forward_state):
             records.append(frame_record(result))
             self._report("forward", len(records), total)

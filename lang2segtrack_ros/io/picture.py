@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""One decoder for pictures in files and in messages. It refuses pictures whose data ends too early.
+
+OpenCV decodes the first part of such a picture and fills the rest with gray, depending on its version. Such a picture would spoil masks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+
+
+class PictureError(ValueError):
+    """Picture data that cannot be decoded; the message gives the reason without the name of the file."""
+
+
+def decode_picture(data: bytes) -> NDArray[np.uint8]:
+    """Decode a picture, and rotate it as its EXIF data says.
+
+    Args:
+        data: a whole file: JPEG, PNG, or another format that OpenCV decodes.
+
+    Returns:
+        RGB uint8 [H, W, 3].
+
+    Raises:
+        PictureError: the data is empty, ends too early, or is no picture.
+    """
+    if not data:
+        raise PictureError("the file is empty")
+    if is_cut(data):
+        raise PictureError("the data ends before the end of the picture")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # for example more pixels than OpenCV decodes
+        raise PictureError(f"OpenCV cannot decode it: {error.err}") from error
+    if image is None:
+        raise PictureError("it is not a readable image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Read a picture file. Return RGB uint8 [H, W, 3]. Raises PictureError, also if the file cannot be opened."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"the file cannot be read: {error.strerror or error}") from error
+    return decode_picture(data)
+
+
+def is_cut(data: bytes) -> bool:
+    """Return True for a JPEG or a PNG without its end marker.
+
+    The search in a JPEG begins at its first scan, because a thumbnail in the header has an end marker of its own. In the data of a scan,
+    the marker cannot occur by chance.
+    """
+    if data.startswith(_JPEG_START):
+        scan = _first_scan(data)
+        return scan < 0 or data.find(_JPEG_END, scan) < 0
+    return data.startswith(_PNG_START) and data.rfind(_PNG_END) < 0
+
+
+def _first_scan(data: bytes) -> int:
+    """Return the position of the first scan of a JPEG, -1 without one."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position : position + 2] == _JPEG_SCAN:
+            return position
+        if data[position + 1] == 0xFF:  # a fill byte
+            position += 1
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return -1
