@@ -4,7 +4,7 @@
 
 Each clip runs three times: with a backward pass from the prompt, forward from the first image as a reference, and, for boxes, with SAM 2 as
 published, fed in reverse from the prompt. All use the same weights. Judged are the objects that the run with the backward pass tracks from
-the prompt on. Tracks are assigned to objects one to one on the images from the prompt on, so a swap of two ids before the prompt counts.
+the prompt on. Tracks are assigned to objects one to one on the 12 images from the prompt on, so a swap of two ids before the prompt counts.
 
 A mask is shown but wrong if less than half of its pixels lie on its object. The program writes one JSON file, and prints tables.
 """
@@ -165,7 +165,7 @@ def run_clip(segmenter: Sam2Segmenter, detector: Detector, clip: Clip, place: st
     images = sum(1 for _ in sweep.sweep())
     scores["backward"].images, scores["backward"].seconds = images, time.perf_counter() - begun
     masks = [_announced(result) for result in sweep.results()]
-    assigned = _assigned(shots[start:], names, masks[start:])
+    assigned = _assigned(shots[start : start + _END_FRAMES], names, masks[start : start + _END_FRAMES])
     judged = sorted(assigned)
     scores["backward"].add(shots[:start], {number: assigned[number] for number in judged}, _only(masks[:start], assigned, judged))
     scores["forward"] = _forward(segmenter, detector, clip, shots, start, judged, kind)
@@ -190,7 +190,7 @@ def _forward(
             waiting.discard(number)
         masks.append(_announced(session.step(_frame(clip, shot, index))))
     score.images, score.seconds = len(shots), time.perf_counter() - begun
-    assigned = _assigned(shots[start:], names, masks[start:])
+    assigned = _assigned(shots[start : start + _END_FRAMES], names, masks[start : start + _END_FRAMES])
     score.add(shots[:start], {number: assigned.get(number, 0) for number in judged}, _only(masks[:start], assigned, judged))
     return score
 

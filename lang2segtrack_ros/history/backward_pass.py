@@ -13,7 +13,7 @@ object's first prompt, and again after each of its gaps (see `merging`), from th
 objects that the forward pass shows with confidence take part, too. The identity rules thus know which object is which. They start anew from
 the forward mask if their backward masks leave it.
 
-A backward mask is left out if its appearance is doubtful, or if it lies on an object of which the forward pass is confident. After some
+A backward mask is left out if its appearance is uncertain, or if it lies on an object of which the forward pass is confident. After some
 frames of the latter, the object must be verified again. An object that comes back into view is partly hidden at first, so it cannot be
 verified. Once it is, its masks on the frames before in the sweep count, too.
 
@@ -208,18 +208,18 @@ class BackwardPass:
         return Start(track_id, self._known[track_id].label, record_rle(forward[track_id]).decode(), tuple(trajectory))
 
     def _shown(self, seen: Mapping[int, Seen], record: Record, started: set[int]) -> dict[int, Record]:
-        """Return the backward records of the objects on a frame. Masks that are doubtful, or on other objects, are hidden."""
+        """Return the backward records of the objects on a frame. Masks that are uncertain, or on other objects, are hidden."""
         facts = self._facts(record)
         visible = {key: item.track for key, item in seen.items() if item.track.box is not None}
         conflicts = self._on_facts(visible, facts, started) | self._on_each_other(visible, seen, started)
         shown = {}
         for track_id, item in seen.items():
             self._conflicts[track_id] = self._conflicts[track_id] + 1 if track_id in conflicts else 0
-            is_hidden = track_id not in started and (track_id in conflicts or item.is_doubtful)
+            is_hidden = track_id not in started and (track_id in conflicts or item.is_uncertain)
             shown[track_id] = {**track_record(_hidden(item.track) if is_hidden else item.track), "detected": item.is_detected}
-        doubted = [track_id for track_id, count in self._conflicts.items() if count >= _MAX_CONFLICTS]
-        if doubted:
-            self._tracker.doubt(doubted)
+        conflicting = [track_id for track_id, count in self._conflicts.items() if count >= _MAX_CONFLICTS]
+        if conflicting:
+            self._tracker.require_verification(conflicting)
         return shown
 
     def _on_facts(self, visible: Mapping[int, Track], facts: Mapping[int, Record], started: set[int]) -> set[int]:

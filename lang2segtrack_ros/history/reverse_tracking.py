@@ -40,13 +40,13 @@ class Seen:
     Attributes:
         track: the object, visible or not.
         is_detected: True if a detection on this frame confirms it.
-        is_doubtful: True if its mask may show something else than its object.
+        is_uncertain: True if its mask may show something else than its object.
         unverified: the track with its mask, if the verification has hidden it although its colors resemble the object. Else None.
     """
 
     track: Track
     is_detected: bool
-    is_doubtful: bool
+    is_uncertain: bool
     unverified: Track | None = None
 
 
@@ -77,7 +77,7 @@ class ReverseTracker(Protocol):
         """Return how similar the mask of a track on the latest frame is to its object, 0..1."""
         ...
 
-    def doubt(self, track_ids: Collection[int]) -> None:
+    def require_verification(self, track_ids: Collection[int]) -> None:
         """Require the verification of objects whose tracks are on other objects."""
         ...
 

@@ -44,8 +44,8 @@ class AppearanceOptions:
 
     appearance: str = option(
         "both",
-        "Appearance that re-identifies objects. color: color histograms. features: features of the segmenter, size and shape. both: color "
-        "decides if a mask can show an object, and color with features decides which of several objects it shows.",
+        "Appearance that re-identifies objects. color: color histograms. features: features of the segmenter, size and shape. "
+        "both: color first. Features decide between objects of similar color.",
         choices=("color", "features", "both"),
     )
 

@@ -37,7 +37,7 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import Track
 
-_MIN_SCORE = 0.4  # a mask with a lower predicted IoU is doubtful
+_MIN_SCORE = 0.4  # a mask with a lower predicted IoU is uncertain
 _MAX_GROWTH = 1.8  # ratio of the areas of a mask and its object above which the mask has grown over something else
 _MAX_REID_AFTER_S = 0.2  # time unseen after which an object must be verified; shorter than forward, because frames can be left out
 
@@ -88,14 +88,14 @@ class ReverseSession:
             if known is None:
                 continue
             is_detected = old is not None and known.hits > old.hits
-            is_doubtful = self._is_doubtful(track, known) and not is_detected
+            is_uncertain = self._is_uncertain(track, known) and not is_detected
             unverified = suspended.get(track.id) if track.box is None else None
             if unverified is not None and self.similarity(unverified) < self.options.reid_threshold:
                 unverified = None
-            seen.append(Seen(track, is_detected, is_doubtful, unverified))
+            seen.append(Seen(track, is_detected, is_uncertain, unverified))
         return seen
 
-    def _is_doubtful(self, track: Track, known: TrackState) -> bool:
+    def _is_uncertain(self, track: Track, known: TrackState) -> bool:
         """Return True if a mask may show something else than its object, or more than it."""
         if known.dissimilar_frames > 0 or known.verification is not Verification.VERIFIED or track.predicted_iou < _MIN_SCORE:
             return True
@@ -109,7 +109,7 @@ class ReverseSession:
         assert self._color is not None
         return appearance_similarity(appearance_of(self._color, track.mask, track.box), self._state.tracks[track.id].appearance)
 
-    def doubt(self, track_ids: Collection[int]) -> None:
+    def require_verification(self, track_ids: Collection[int]) -> None:
         """Require the verification of objects whose tracks are on other objects."""
         for track in [self._state.tracks[key] for key in track_ids if key in self._state.tracks]:
             self._state = self._state.with_track(track.requiring(Verification.NEEDS_CLOSE_REID))

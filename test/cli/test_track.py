@@ -39,7 +39,14 @@ def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, fram
     out = tmp_path / "out"
     arguments = ["track", str(folder), "--box", f"{box(frames[5], 1)}=red circle", "--at", "5", "--prompts", str(prompts), "--backward"]
     assert main([*arguments, *TOY, "--out", str(out)]) == 0
-    assert sorted(path.name for path in out.iterdir()) == [".lang2segtrack.json", "masks", "overlay.mp4", "trace.mp4", "tracks.jsonl", "tracks_mot.txt"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".lang2segtrack.json",
+        "masks",
+        "overlay.mp4",
+        "trace.mp4",
+        "tracks.jsonl",
+        "tracks_mot.txt",
+    ]
     records = [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
     assert [record["frame"] for record in records] == list(range(COUNT))
     labels = {track["id"]: track["label"] for track in records[0]["tracks"]}
@@ -142,7 +149,7 @@ def test_overwrite_replaces_only_what_the_command_wrote(
     assert (out / "masks" / "note.txt").read_text() == "mine"
 
 
-def test_unreadable_pictures_are_left_out_and_told(
+def test_unreadable_pictures_are_left_out_and_named(
     tmp_path: Path, folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One broken file must not cost the work on the others, and the masks stay with their pictures."""
@@ -165,7 +172,7 @@ def test_prompt_beyond_the_limit_is_refused_before_the_run(tmp_path: Path, folde
     assert "there is a prompt for image 5, but the source has 4 images" in capsys.readouterr().err
 
 
-def test_object_seen_once_is_told(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_object_seen_once_is_named(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A text on one picture finds the object, but a second detection would have to confirm it if the first one is not sure."""
     for path in sorted(folder.iterdir())[1:]:
         path.unlink()

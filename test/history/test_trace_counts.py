@@ -18,8 +18,8 @@ def result(number: int, *tracks: Track) -> FrameResult:
     return FrameResult(number, number, 20, 20, tracks)
 
 
-def test_absence_between_two_sights_is_hidden_and_others_are_unknown() -> None:
-    """Before the first and after the last sight, nothing says where the object is."""
+def test_absence_between_two_visible_images_is_hidden_and_the_rest_unknown() -> None:
+    """Before the first and after the last of them, nothing says where the object is."""
     mask = np.zeros((20, 20), bool)
     mask[2:9, 2:9] = True
     seen = make_track(mask, 3)
