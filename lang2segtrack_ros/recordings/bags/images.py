@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,29 @@ CHUNK_BYTES = 64 << 20
 """Size of the images that one read in reverse order decodes together."""
 
 
-def image_topic(bag: BagInput, requested: str, codec: MessageCodec) -> tuple[str, str]:
-    """Return topic and type of the images to track.
+_SAMPLES = 10  # messages of a topic that are decoded to find out what it shows
 
-    If no topic is requested, the only color topic is chosen. Without color topics, the only topic that shows no depth is chosen.
+
+@dataclass(frozen=True)
+class ImageTopic:
+    """The topic of the images to track.
+
+    Attributes:
+        name: its name.
+        kind: its message type.
+        reason: the reason for its choice, for the user.
+    """
+
+    name: str
+    kind: str
+    reason: str
+
+
+def image_topic(bag: BagInput, requested: str, codec: MessageCodec) -> ImageTopic:
+    """Return the topic of the images to track.
+
+    If no topic is requested, the only color topic is chosen. Without color topics, the only topic that shows no depth is chosen. The first
+    images of a topic may be dark or broken, so several of them count.
 
     Args:
         bag: the bag.
@@ -44,26 +64,38 @@ def image_topic(bag: BagInput, requested: str, codec: MessageCodec) -> tuple[str
             known = requested in all_topics
             reason = f"is of type {all_topics[requested]}, not {IMAGE} or {COMPRESSED}" if known else "is not in the bag"
             raise BagError(f"topic {requested} {reason}; image topics: {listing}")
-        return requested, topics[requested]
+        return ImageTopic(requested, topics[requested], "as requested")
     if not topics:
         names = ", ".join(sorted(f"{item.topic} ({item.msgtype})" for item in bag.connections)) or "none"
         raise BagError(f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}; its topics: {names}")
     by_has_color: dict[bool, list[str]] = {True: [], False: []}  # infrared images and images of ids have no color
     for topic, kind in sorted(topics.items()):
-        first = next(bag.messages(topic), None)
-        if first is None or (kind == COMPRESSED and topic.rpartition("/")[0] in topics) or "depth" in topic.lower():
+        if (kind == COMPRESSED and topic.rpartition("/")[0] in topics) or "depth" in topic.lower():
             continue
-        try:
-            _, color = codec.decode_image(kind, first[2])
-        except ConversionError:
-            continue
-        by_has_color[bool((color != color[..., :1]).any())].append(topic)
+        has_color = _has_color(bag, topic, kind, codec)
+        if has_color is not None:
+            by_has_color[has_color].append(topic)
     candidates = by_has_color[True] or by_has_color[False]
     if not candidates:
-        raise BagError(f"no topic begins with an image that can be used for tracking; choose one with --topic: {listing}")
+        raise BagError(f"no topic has an image in its first {_SAMPLES} that can be used for tracking; choose one with --topic: {listing}")
     if len(candidates) > 1:
         raise BagError(f"several topics have images; choose one with --topic: {', '.join(candidates)}")
-    return candidates[0], topics[candidates[0]]
+    kind = "color images" if by_has_color[True] else "images, and they are gray"
+    return ImageTopic(candidates[0], topics[candidates[0]], f"the only topic of {len(topics)} with {kind}")
+
+
+def _has_color(bag: BagInput, topic: str, kind: str, codec: MessageCodec) -> bool | None:
+    """Return True if one of the first images of a topic has color, False if all are gray, None if none can be decoded."""
+    result = None
+    for _, _, data in islice(bag.messages(topic), _SAMPLES):
+        try:
+            _, color = codec.decode_image(kind, data)
+        except ConversionError:
+            continue
+        if bool((color != color[..., :1]).any()):
+            return True
+        result = False
+    return result
 
 
 @dataclass
@@ -93,6 +125,7 @@ class BagImages:
 
     Attributes:
         topic: the chosen topic.
+        reason: the reason for its choice.
         index: the messages read so far.
 
     Raises:
@@ -101,7 +134,8 @@ class BagImages:
 
     def __init__(self, bag: BagInput, topic: str, codec: MessageCodec) -> None:
         self.bag = bag
-        self.topic, self._kind = image_topic(bag, topic, codec)
+        chosen = image_topic(bag, topic, codec)
+        self.topic, self._kind, self.reason = chosen.name, chosen.kind, chosen.reason
         self.index = ImageIndex()
         self._codec = codec
         self._chunk: dict[int, Frame] = {}

@@ -83,6 +83,7 @@ class BagSummary:
 
     Attributes:
         images: number of images tracked.
+        topic: topic of the images, with the reason for its choice.
         refused: number of images that could not be used, by reason.
         example: a sentence for each reason.
         damage: a sentence for each damage of the bag.
@@ -91,6 +92,7 @@ class BagSummary:
     """
 
     images: int = 0
+    topic: str = ""
     refused: Counter[str] = field(default_factory=Counter)
     example: dict[str, str] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
@@ -184,6 +186,7 @@ class BagJob:
     def _run_stages(self, bag: BagInput, images: BagImages) -> BagSummary:
         state = self._load_or_start(images)
         summary = BagSummary(resumed_at=len(state.forward_records), refused=state.index.refused, example=state.index.example)
+        summary.topic = f"{images.topic} ({images.reason})"
         try:
             if not state.forward_done:
                 self._forward(images, state)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,16 @@ TYPES = {
 """Message type of each result topic."""
 
 
+UNKNOWN_HASH = "RIHS01_" + "0" * 64
+"""Type hash of a topic whose definition is missing or cannot be parsed."""
+log = logging.getLogger(__name__)
+
+
 def definition(connection: Connection, store: Typestore) -> tuple[str, str]:
     """Return definition and type hash of an input topic, for the output bag.
 
-    The definition comes from the input, else from the store. If both have none, the definition is empty.
+    The definition comes from the input, else from the store. If both have none, the definition is empty. A definition that cannot be parsed
+    is copied as it is, because the messages of the topic are copied byte by byte, too.
 
     Args:
         connection: the input topic.
@@ -40,14 +47,20 @@ def definition(connection: Connection, store: Typestore) -> tuple[str, str]:
     kind, text = connection.msgtype, connection.msgdef.data
     if connection.msgdef.format == MessageDefinitionFormat.NONE:
         if kind not in store.fielddefs:
-            return "", connection.digest or "RIHS01_" + "0" * 64
+            return "", connection.digest or UNKNOWN_HASH
         text = store.generate_msgdef(kind, ros_version=2)[0]
     if connection.digest:
         return text, connection.digest
     own = get_typestore(Stores.EMPTY)
     parse = get_types_from_idl if connection.msgdef.format == MessageDefinitionFormat.IDL else None
-    own.register(parse(text) if parse else get_types_from_msg(text, kind))
-    return text, own.hash_rihs01(kind)
+    try:
+        own.register(parse(text) if parse else get_types_from_msg(text, kind))
+        return text, own.hash_rihs01(kind)
+    except Exception as error:  # the parsers raise many types
+        log.warning(
+            "the definition of %s (%s) cannot be parsed, so it is copied as it is, without a type hash: %s", connection.topic, kind, error
+        )
+        return text, UNKNOWN_HASH
 
 
 class MessageCodec:

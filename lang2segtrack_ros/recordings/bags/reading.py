@@ -40,6 +40,7 @@ NO_DEFINITION = MessageDefinition(MessageDefinitionFormat.NONE, "")
 COMPRESSED_FILES = (".zst", ".zstd")
 ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
 """First bytes of an individually compressed message; a serialized message begins with 0."""
+ROS1_MAGIC = b"#ROSBAG V"
 DATA_END, FOOTER, LAST_OPCODE = 0x0F, 0x02, 0x0F
 
 
@@ -222,6 +223,7 @@ class BagInput:
         self._stack = ExitStack()
         if not path.exists():
             raise BagError(f"there is no bag {path}")
+        _refuse_ros1(path)
         self._readers: list[Any] = []
         try:
             reader = _Reader(path)
@@ -302,6 +304,16 @@ class BagInput:
 
     def _merged_connection(self, connection: Connection) -> Connection:
         return next(item for item in self.connections if (item.topic, item.msgtype) == (connection.topic, connection.msgtype))
+
+
+def _refuse_ros1(path: Path) -> None:
+    """Raise BagError for a bag of ROS 1."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(ROS1_MAGIC)) == ROS1_MAGIC:
+                raise BagError(
+                    f"{path} is a bag of ROS 1: convert it first, with rosbags-convert --src {path} --dst {path.with_suffix('')}"
+                )
 
 
 def _storage_files(path: Path) -> list[Path]:

@@ -47,7 +47,9 @@ def test_only_color_topic_or_only_camera_is_chosen(tmp_path: Path, topics: dict[
     """Most bags have one camera with several topics, and users should not need an option for them."""
     expected = "/cam/color/image_raw" if "/cam/color/image_raw" in topics else "/thermal"
     with BagInput(record(tmp_path / "bag", topics)) as bag:
-        assert image_topic(bag, "", MessageCodec()) == (expected, IMAGE)
+        chosen = image_topic(bag, "", MessageCodec())
+        assert (chosen.name, chosen.kind) == (expected, IMAGE)
+        assert chosen.reason.startswith(f"the only topic of {len(topics)} with")
 
 
 def test_several_color_topics_need_a_choice(tmp_path: Path) -> None:
@@ -63,9 +65,33 @@ def test_bag_with_depth_only_is_refused(tmp_path: Path) -> None:
     """The networks need color images."""
     with (
         BagInput(record(tmp_path / "bag", {"/z": "16UC1"})) as bag,
-        pytest.raises(BagError, match="no topic begins with an image that can be used for tracking; choose one with --topic: /z"),
+        pytest.raises(BagError, match="no topic has an image in its first 10 that can be used for tracking; choose one with --topic: /z"),
     ):
         image_topic(bag, "", MessageCodec())
+
+
+@pytest.mark.parametrize("first", ["dark", "broken"])
+def test_first_images_that_are_dark_or_broken_do_not_decide(tmp_path: Path, first: str) -> None:
+    """Cameras start with dark images. The gray topic beside it would be tracked otherwise, without a word."""
+    library = BagMessages()
+    make, store = ResultMessages(library), library.typestore
+    color = np.random.default_rng(0).integers(1, 200, (*SHAPE, 3)).astype(np.uint8)
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topics = {topic: writer.add_connection(topic, IMAGE, typestore=store) for topic in ("/color", "/infra")}
+        for stamp in range(1, 6):
+            pixels = color if stamp > 3 else np.zeros_like(color)
+            data = bytes(store.serialize_cdr(make.image(pixels, "rgb8", header(store.types, stamp)), IMAGE))
+            writer.write(topics["/color"], stamp, data[:30] if first == "broken" and stamp <= 3 else data)
+            gray = make.image(np.ascontiguousarray(color[..., 0]), "mono8", header(store.types, stamp))
+            writer.write(topics["/infra"], stamp, bytes(store.serialize_cdr(gray, IMAGE)))
+    with BagInput(tmp_path / "bag") as bag:
+        assert image_topic(bag, "", MessageCodec()).name == "/color"
+
+
+def test_bag_of_ros_1_is_named(tmp_path: Path) -> None:
+    (tmp_path / "old.bag").write_bytes(b"#ROSBAG V2.0\n" + bytes(100))
+    with pytest.raises(BagError, match=r"is a bag of ROS 1: convert it first, with rosbags-convert --src .*old\.bag --dst .*old$"):
+        BagInput(tmp_path / "old.bag")
 
 
 @pytest.mark.parametrize("step_back_s", [0.01, 0.3, 5.0])

@@ -314,6 +314,28 @@ def test_database_with_an_empty_definition_is_not_damaged(
     assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == messages
 
 
+@pytest.mark.parametrize(
+    "definition",
+    ["\ufeffstring data\r\n", "wstring data\n", "my-package/Thing data\n", "string data = {broken\n", "string<=5[<=3] data\nfloat128 x\n"],
+    ids=["BOM and CRLF", "wstring", "dash", "broken", "unknown type"],
+)
+def test_odd_definition_of_another_topic_is_copied(
+    tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame], definition: str
+) -> None:
+    """The topic is not tracked. Its definition must not end the run after all images are tracked."""
+    source = record(tmp_path / "in", scene, COUNT, StoragePlugin.SQLITE3)
+    messages = list(contents(source))
+    with contextlib.closing(sqlite3.connect(source / "in.db3")) as base, base:
+        base.execute("UPDATE message_definitions SET encoded_message_definition = ? WHERE topic_type LIKE 'std_msgs%'", (definition,))
+        base.execute("UPDATE topics SET type_description_hash = '' WHERE type LIKE 'std_msgs%'")
+    summary = job(source, tmp_path / "out", segmenter, frames, backward=False)
+    assert summary.images == COUNT
+    assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == messages
+    with contextlib.closing(sqlite3.connect(tmp_path / "out" / "out.db3")) as base:
+        [(text,)] = base.execute("SELECT encoded_message_definition FROM message_definitions WHERE topic_type LIKE 'std_msgs%'").fetchall()
+    assert text == definition
+
+
 def test_single_file_with_compressed_messages_is_read(
     tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
 ) -> None:
