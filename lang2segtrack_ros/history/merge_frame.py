@@ -3,7 +3,8 @@
 """The merging stage of a backward pass: one mask for each object on one frame, from both directions.
 
 1. Choice. Before the first frame of an object, the backward mask counts. The same holds where its run was accepted, in a gap or before
-   a correction (see `merging`). Elsewhere the forward mask counts.
+   a correction (see `merging`). Elsewhere the forward mask counts. A forward mask with a score below 0.4 that the backward pass does not
+   confirm is hidden.
 2. Shared masks. Two objects never share one mask, if one of both masks comes from the backward pass, or lies before a correction of one
    object. The mask with the stronger evidence stays. From strong to weak: a prompt or a correction by the user, a confident forward mask,
    a backward mask that a detection confirms, any other mask.
@@ -25,6 +26,7 @@ from lang2segtrack_ros.history.merging import SAME_OBJECT_IOU, boxes_overlap, is
 from lang2segtrack_ros.history.records import Record, hidden_record, record_rle
 from lang2segtrack_ros.types.results import Source
 
+_MIN_SCORE = 0.4  # a forward mask with a lower score needs the confirmation of the backward pass
 _USER, _CONFIDENT, _DETECTED, _OTHER = 3, 2, 1, 0
 
 
@@ -87,7 +89,14 @@ def _choose(frame: Directions, track_id: int) -> Merged | None:
         return Merged(backward, Source.BACKWARD) if backward is not None else None
     if backward is not None and track_id in frame.accepted | frame.corrected:
         return Merged(backward, Source.MERGED)
+    if forward is not None and backward is not None and track_id not in frame.prompted and _is_uncertain(forward, backward):
+        return Merged(hidden_record(forward), Source.MERGED)
     return Merged(forward, Source.FORWARD) if forward is not None else None
+
+
+def _is_uncertain(forward: Record, backward: Record) -> bool:
+    """Return True if a forward mask has a low score, and the backward pass shows the object nowhere or elsewhere."""
+    return forward["box"] is not None and forward["score"] < _MIN_SCORE and not share_mask(forward, backward)
 
 
 def _is_backward(frame: Directions, merged: Merged, track_id: int) -> bool:

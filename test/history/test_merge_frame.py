@@ -62,6 +62,16 @@ def test_object_of_no_direction_is_left_out() -> None:
     assert merge_frame(directions([], [], ids=(1,))) == {}
 
 
+@pytest.mark.parametrize(
+    ("score", "backward", "place"), [(0.3, None, None), (0.3, 50, None), (0.3, 1, 0), (0.45, None, 0), (0.3, "no record", 0)]
+)
+def test_uncertain_forward_mask_needs_the_backward_pass(score: float, backward: int | str | None, place: int | None) -> None:
+    """At the edge of a gap, the forward pass can show the object on something else, with a low score."""
+    other = [] if isinstance(backward, str) else [record(1, backward)]
+    assert places(merge_frame(directions([record(1, 0, score)], other))) == {1: place}
+    assert places(merge_frame(directions([record(1, 0, score)], other, prompted=frozenset({1})))) == {1: 0}, "the user knows better"
+
+
 def test_confident_forward_mask_keeps_its_pixels() -> None:
     """A backward mask on an object that the forward pass has there is wrong."""
     merged = merge_frame(directions([record(1, 0)], [record(2, 2)], before_first=frozenset({2})))
