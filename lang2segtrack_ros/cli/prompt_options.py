@@ -20,6 +20,7 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
         parser: parser of a command.
     """
     parser.add_argument("--text", action="append", default=[], metavar="T", help='track objects by name: "red mug. cardboard box."')
+    parser.add_argument("--threshold", type=float, help="minimum score of a detection for --text, 0 to 1 (default: that of the detector)")
     parser.add_argument("--box", action="append", default=[], metavar="X1,Y1,X2,Y2[=LABEL]", help="track an object by its box in pixels")
     parser.add_argument("--point", action="append", default=[], metavar="X,Y[=LABEL]", help="track an object by one pixel on it")
     parser.add_argument("--mask", action="append", default=[], metavar="PNG[=LABEL]", help="track an object by its mask, white on black")
@@ -41,12 +42,13 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
         PromptError: a prompt is not valid.
         OSError: a file cannot be read.
     """
+    from lang2segtrack_ros.io.mask_files import read_mask
     from lang2segtrack_ros.recordings.forward import OfflineError, Scheduled
     from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
 
     if options.at < 0:
         raise PromptError(f"--at is {options.at}; it must be at least 0")
-    prompts: list[Prompt] = [TextPrompt(text) for text in options.text]
+    prompts: list[Prompt] = [TextPrompt(text, threshold=options.threshold) for text in options.text]
     for value in options.box:
         numbers, label = _numbers(value, 4, "--box")
         prompts.append(BoxPrompt((numbers[0], numbers[1], numbers[2], numbers[3]), label))
@@ -74,28 +76,6 @@ def _numbers(value: str, count: int, option: str) -> tuple[list[float], str]:
     if len(numbers) != count:
         raise PromptError(f'{option} takes {count} numbers separated by commas, such as {"10,20,50,60"[: 3 * count - 1]}, not "{text}"')
     return numbers, label
-
-
-def read_mask(path: Path) -> Any:
-    """Read a mask from an image file.
-
-    Args:
-        path: the image file. Every pixel that is not black belongs to the object.
-
-    Returns:
-        bool [H, W].
-
-    Raises:
-        PromptError: the file is not a readable image.
-    """
-    import cv2
-
-    from lang2segtrack_ros.types.prompts import PromptError
-
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise PromptError(f"the mask {path} is not a readable image")
-    return image > 0
 
 
 def read_prompts(path: Path) -> list[Scheduled]:
@@ -132,6 +112,7 @@ def read_prompts(path: Path) -> list[Scheduled]:
 
 
 def _prompt(entry: dict[str, Any], folder: Path) -> Prompt:
+    from lang2segtrack_ros.io.mask_files import read_mask
     from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
 
     kinds = [kind for kind in ("text", "box", "points", "mask") if kind in entry]

@@ -28,6 +28,8 @@ a file with prompts:
   - {at: 90, points: [[430, 330, 0]], track: 1}                     # corrects track 1
 """
 
+_MAX_SENTENCES = 5  # images left out that are named one by one
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to the subparsers of `lang2segtrack`.
@@ -139,5 +141,6 @@ def _track(options: argparse.Namespace, folder: Path) -> list[str]:
     else:
         files = track_source(session, source, prompts, folder, options.backward, line)
     line.end()
-    skipped = [f"warning: {len(source.skipped)} images were left out; the first one: {source.skipped[0]}"] if source.skipped else []
-    return [*files.counts.sentences(options.backward), *skipped]
+    more = [f"warning: {len(source.skipped) - _MAX_SENTENCES} more images were left out"] if len(source.skipped) > _MAX_SENTENCES else []
+    skipped = [f"warning: {sentence}" for sentence in source.skipped[:_MAX_SENTENCES]]
+    return [*files.counts.sentences(options.backward), *skipped, *more]

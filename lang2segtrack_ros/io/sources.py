@@ -8,6 +8,7 @@ A source holds only a few images in memory, whatever its length.
 from __future__ import annotations
 
 import logging
+import math
 import re
 import zlib
 from abc import ABC, abstractmethod
@@ -24,6 +25,7 @@ from lang2segtrack_ros.types.frame import Frame
 
 log = logging.getLogger(__name__)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+_MAX_FAILED_READS = 100  # consecutive failed reads after which a video has ended
 CHUNK_BYTES = 64 << 20
 """Size of the images that one read in reverse order decodes together."""
 DEFAULT_FPS = 30.0
@@ -46,7 +48,7 @@ class ImageSource(ABC):
         fps: images per second, for stamps and videos.
         length: number of images; None if it is unknown beforehand.
         stored: True if `read` works.
-        skipped: a sentence for each image that `frames` left out.
+        skipped: sentences on the images that `frames` left out.
         limit: maximum number of images of a run; None for no limit. `frames` of a camera ends there, other sources have more.
     """
 
@@ -108,7 +110,7 @@ class FolderSource(ImageSource):
                 image = read_picture(file)
             except PictureError as error:
                 log.warning("%s is left out: %s", file, error)
-                skipped.append(f"{file}: {error}")
+                skipped.append(f"{file} is left out: {error}")
                 continue
             self._readable.append(position)
             yield Frame(image, self.stamp_ns(position))
@@ -125,7 +127,7 @@ class FolderSource(ImageSource):
 
 
 class VideoSource(ImageSource):
-    """A video file.
+    """A video file. Times are those of the container, because the frame rate may vary. Images that cannot be decoded are left out.
 
     To read in reverse order, the source decodes a chunk of images from the start of the chunk. With some codecs, a seek ends at a wrong
     image. The source therefore compares each image with its checksum from the forward pass. If they differ, it decodes the chunk from the
@@ -152,6 +154,7 @@ class VideoSource(ImageSource):
         capture.release()
         self.failed_seeks = 0
         self._checksums: list[int] = []
+        self._times: list[int] = []
         self._chunk: dict[int, NDArray[np.uint8]] = {}
 
     def _open(self) -> cv2.VideoCapture:
@@ -160,27 +163,36 @@ class VideoSource(ImageSource):
             raise SourceError(f"{self.path} cannot be opened as a video")
         return capture
 
+    def stamp_ns(self, number: int) -> int:
+        """Return the time of an image that `frames` has yielded, in nanoseconds from the container."""
+        return self._times[number]
+
     def frames(self) -> Iterator[Frame]:
-        """Yield all images in order. Raises SourceError."""
+        """Yield all images in order that can be decoded. Raises SourceError if there is none."""
         capture = self._open()
+        number = 0
         try:
-            number = 0
-            while True:
-                read, image = capture.read()
-                if not read:
-                    break
+            while _grab(capture):
+                _, image = capture.retrieve()
                 if number == len(self._checksums):
                     self._checksums.append(_checksum(image))
+                    self._times.append(self._time(capture))
                 yield Frame(_rgb(image), self.stamp_ns(number))
                 number += 1
         finally:
             capture.release()
         if number == 0:
             raise SourceError(f"{self.path} contains no image that can be decoded")
-        if self.length is not None and number < self.length - 2:
-            log.warning(
-                "%s ends after %d images, but its header says %d: the file is damaged or incomplete", self.path, number, self.length
-            )
+        if self.length is not None and number < self.length:
+            self.skipped = [f"{self.length - number} of the {self.length} images of {self.path} cannot be decoded: the file is damaged"]
+
+    def _time(self, capture: cv2.VideoCapture) -> int:
+        """Return the time of the latest image in nanoseconds. Without a later time in the container, the image rate counts."""
+        time = capture.get(cv2.CAP_PROP_POS_MSEC)
+        if not self._times:
+            return round(time * 1e6) if 0 <= time < math.inf else 0
+        before = self._times[-1]
+        return round(time * 1e6) if before < time * 1e6 < math.inf else before + round(1e9 / self.fps)
 
     def read(self, number: int) -> Frame:
         """Return one image. Raises SourceError."""
@@ -204,16 +216,26 @@ class VideoSource(ImageSource):
             else:
                 self.failed_seeks += 1
                 for _ in range(begin):
-                    capture.grab()
+                    _grab(capture)
             images = {}
             for number in range(begin, end + 1):
-                read, image = capture.read()
-                if not read or _checksum(image) != self._checksums[number]:
+                if not _grab(capture):
+                    return {}
+                _, image = capture.retrieve()
+                if _checksum(image) != self._checksums[number]:
                     return {}
                 images[number] = np.asarray(image, np.uint8)
             return images
         finally:
             capture.release()
+
+
+def _grab(capture: cv2.VideoCapture) -> bool:
+    """Grab the next image that can be decoded. Return False at the end of the video.
+
+    A damaged part fails one read after the other, and the images after it can be decoded again.
+    """
+    return any(capture.grab() for _ in range(_MAX_FAILED_READS))
 
 
 class CameraSource(ImageSource):

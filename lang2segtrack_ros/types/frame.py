@@ -105,6 +105,11 @@ class Frame:
         if depth is not None and (depth.dtype != np.float32 or depth.ndim != 2 or depth.size == 0):
             raise FrameError(f"depth must be a float32 array [h, w] in meters, not {depth.dtype} {list(depth.shape)}")
 
+    def __repr__(self) -> str:
+        """Return a short text. The pixels would fill pages."""
+        depth = "" if self.depth is None else f", depth {self.depth.shape[1]} x {self.depth.shape[0]}"
+        return f"Frame({self.width} x {self.height}, stamp_ns={self.stamp_ns}{depth}{', camera' if self.camera else ''})"
+
     @property
     def height(self) -> int:
         """Return the number of rows of the color image."""

@@ -28,10 +28,12 @@ class PromptError(ValueError):
 def split_phrases(text: str) -> tuple[str, ...]:
     """Split a sentence into its phrases, in order and without repeats.
 
-    "Red mug. a box, red mug" gives ("red mug", "a box"). The characters . , ; ? ! and line ends separate phrases.
-    Case and extra white space are ignored.
+    "Red mug. a box, red mug" gives ("red mug", "a box"). The characters . , ; ? ! with their East Asian forms, and line ends separate
+    phrases. A point or comma between two digits becomes a space, because the network reads it as a separator. Case and extra white space
+    are ignored.
     """
-    parts = map(plain_name, re.split(r"[.,;?!\n]", text))
+    text = re.sub(r"(?<=\d)[.,](?=\d)", " ", text)
+    parts = map(plain_name, re.split(r"[.,;?!\n\u3001\u3002\uff0c\uff0e\uff1b\uff1f\uff01]", text))
     return tuple(dict.fromkeys(part for part in parts if part))
 
 

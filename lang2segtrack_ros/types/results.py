@@ -70,6 +70,11 @@ class Track:
     agreement: float = float("nan")
     confidence: float = float("nan")
 
+    def __repr__(self) -> str:
+        """Return a short text. The mask would fill pages."""
+        box = "hidden" if self.box is None else f"box=({', '.join(f'{value:g}' for value in self.box)})"
+        return f"Track({self.id}, {self.label!r}, {self.state.name}, score={self.score:.2f}, {box})"
+
     @cached_property
     def rle(self) -> Rle:
         """Return the run-length encoded mask."""
@@ -102,6 +107,10 @@ class FrameResult:
     detections: int | None = None
     prompted: tuple[int, ...] = ()
     by_id: dict[int, Track] = field(init=False, repr=False)
+
+    def __repr__(self) -> str:
+        """Return a short text."""
+        return f"FrameResult({self.index}, {self.width} x {self.height}, stamp_ns={self.stamp_ns}, tracks={list(self.tracks)})"
 
     @property
     def announced(self) -> tuple[Track, ...]:

@@ -157,8 +157,8 @@ def test_unreadable_pictures_are_left_out_and_named(
     out = tmp_path / "out"
     assert main(["track", str(folder), "--box", box(frames[0], 1), *TOY, "--backward", "--out", str(out)]) == 0
     output = capsys.readouterr().out
-    assert "warning: 1 images were left out; the first one:" in output
-    assert "0000.png: the data ends before the end of the picture" in output
+    assert "warning: " in output
+    assert "0000.png is left out: the data ends before the end of the picture" in output
     records = [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
     assert [record["frame"] for record in records] == list(range(COUNT))
     mask = cv2.imread(str(out / "masks" / "1" / "000003.png"), cv2.IMREAD_GRAYSCALE)

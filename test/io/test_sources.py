@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,5 +78,63 @@ def test_invalid_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be opened as a video"):
         open_source(str(tmp_path / "a.mp4"))
     (tmp_path / "b.png").write_bytes(b"nor this an image")
-    with pytest.raises(SourceError, match=r"b\.png: it is not a readable image"):
+    with pytest.raises(SourceError, match=r"b\.png is left out: it is not a readable image"):
         list(open_source(str(tmp_path)).frames())
+
+
+def write_video(path: Path, frames: list[SceneFrame], codec: str = "MJPG") -> None:
+    """Write a video of 15 images a second."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 15.0, (320, 240))
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame.color, cv2.COLOR_RGB2BGR))
+    writer.release()
+
+
+def test_damaged_part_of_a_video_does_not_end_it(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """The images behind the damage keep their times, and can be read again in reverse order."""
+    path = tmp_path / "clip.avi"
+    write_video(path, frames[:20])
+    data = bytearray(path.read_bytes())
+    starts = [index for index in range(len(data) - 3) if data[index : index + 3] == b"\xff\xd8\xff"]
+    for start in starts[8:10]:
+        data[start : start + 2000] = bytes(2000)
+    path.write_bytes(data)
+    source = open_source(str(path))
+    images = list(source.frames())
+    assert len(images) == 18
+    assert source.skipped == [f"2 of the 20 images of {path} cannot be decoded: the file is damaged"]
+    assert images[8].stamp_ns - images[7].stamp_ns == pytest.approx(3e9 / 15, abs=2e6)
+    for number in range(17, -1, -1):
+        np.testing.assert_array_equal(source.read(number).color, images[number].color)
+        assert source.read(number).stamp_ns == images[number].stamp_ns
+
+
+def test_times_of_a_video_are_those_of_its_container(tmp_path: Path, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phones and screen recorders vary the rate. A mean rate made an absence of 5.5 s one of 2.6 s."""
+    path = tmp_path / "clip.avi"
+    write_video(path, frames[:6])
+    times = iter([0.0, 33.0, 66.0, 66.0, float("nan"), 900.0])
+
+    class VaryingCapture:
+        def __init__(self, name: str) -> None:
+            self._capture = capture(name)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._capture, name)
+
+        def get(self, name: int) -> float:
+            return next(times) if name == cv2.CAP_PROP_POS_MSEC else float(self._capture.get(name))
+
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", VaryingCapture)
+    stamps = [frame.stamp_ns / 1e6 for frame in open_source(str(path)).frames()]
+    assert stamps == pytest.approx([0, 33, 66, 66 + 1e3 / 15, 66 + 2e3 / 15, 900], abs=0.01), "repeated and missing times go on at the rate"
+
+
+def test_rate_is_refused_for_a_source_with_a_rate(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """It would be ignored."""
+    write_video(tmp_path / "clip.avi", frames[:2])
+    with pytest.raises(SourceError, match="has an image rate of its own: --fps is for folders"):
+        open_source(str(tmp_path / "clip.avi"), 5.0)
+    with pytest.raises(SourceError, match='there is no file, folder or camera "\u00b2"'):
+        open_source("\u00b2")

@@ -21,6 +21,9 @@ from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, 
         ("cup.  cup . Cup.", ("cup",)),  # repeats, case and white space are ignored
         ("what is this? a box!", ("what is this", "a box")),  # the network reads ? as a separator
         ("...", ()),
+        ("a 3.5 inch disk. a 1,5 l bottle", ("a 3 5 inch disk", "a 1 5 l bottle")),  # two phrases of nonsense otherwise
+        ("\u7ea2\u676f\u3002\u7eb8\u7bb1\u3001\u7403", ("\u7ea2\u676f", "\u7eb8\u7bb1", "\u7403")),  # East Asian punctuation
+        ("a4.b", ("a4", "b")),
     ],
 )
 def test_text_is_split_into_phrases(text: str, phrases: tuple[str, ...]) -> None:
