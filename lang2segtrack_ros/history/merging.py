@@ -20,7 +20,8 @@ must also belong to a *verified* part of its run:
 
 A run that shows another object on the far side has switched objects. The rule then accepts masks only up to the frame where the object
 vanished, and none if the object never vanished inside the gap. Frames with a confident forward mask keep this mask, except before a
-correction. The merged trace therefore differs from the forward trace only in gaps and before corrections.
+correction. The merged trace therefore differs from the forward trace only in gaps and before corrections. `merge_frame` then compares the
+objects of a frame with each other.
 """
 
 from __future__ import annotations

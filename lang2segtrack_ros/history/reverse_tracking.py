@@ -81,10 +81,6 @@ class ReverseTracker(Protocol):
         """Require the verification of objects whose tracks are on other objects."""
         ...
 
-    def remove(self, track_id: int) -> None:
-        """End an object."""
-        ...
-
     def clear(self) -> None:
         """End all objects, because the next frame is not the next older one."""
         ...

@@ -114,12 +114,6 @@ class ReverseSession:
         for track in [self._state.tracks[key] for key in track_ids if key in self._state.tracks]:
             self._state = self._state.with_track(track.requiring(Verification.NEEDS_CLOSE_REID))
 
-    def remove(self, track_id: int) -> None:
-        """End an object."""
-        if track_id in self._state.tracks:
-            self._tracker.remove_objects([track_id])
-            self._state = self._state.without_track(track_id)
-
     def clear(self) -> None:
         """End all objects, because the next frame is not the next older one."""
         self._tracker.clear()
