@@ -71,7 +71,7 @@ def test_click_and_box_before_play(folder: Path, frames: list[SceneFrame]) -> No
     records = [json.loads(line) for line in (folder.parent / "out" / "tracks.jsonl").read_text().splitlines()]
     assert len(records) == COUNT
     assert [track["label"] for track in records[0]["tracks"]] == ["", "star"]
-    assert "star: visible on 12 images" in printed
+    assert "star: seen on 12 of 12 images" in printed
 
 
 @needs_screen

@@ -244,7 +244,7 @@ def test_invalid_jobs_are_refused_without_output(
         job(source, tmp_path / "out", segmenter, frames, topic="/depth")
     with pytest.raises(BagError, match="topic /chatter is of type std_msgs/msg/String, not sensor_msgs/msg/Image"):
         job(source, tmp_path / "out", segmenter, frames, topic="/chatter")
-    with pytest.raises(OfflineError, match="there is a prompt for image 6, but the source ends after 3 images"):
+    with pytest.raises(OfflineError, match="there is a prompt for image 6, but the source has 3 images"):
         job(source, tmp_path / "out", segmenter, frames)
     with pytest.raises(OfflineError, match="lies outside the 320 x 240 image"):
         job(source, tmp_path / "out", segmenter, frames, prompts=[Scheduled(0, BoxPrompt((900, 900, 950, 950)))])

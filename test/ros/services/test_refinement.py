@@ -116,7 +116,7 @@ def test_seconds_limit_the_refined_part(tester: NodeTester, shown: dict[int, Sce
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"track_ids": [77]}, "track 77 is not visible on frames"),
+        ({"track_ids": [77]}, "there is no track 77 on frames"),
         ({"seconds": -1.0}, "seconds is -1"),
         ({"seconds": float("nan")}, "seconds is nan"),
     ],
