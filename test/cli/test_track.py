@@ -172,15 +172,6 @@ def test_prompt_beyond_the_limit_is_refused_before_the_run(tmp_path: Path, folde
     assert "there is a prompt for image 5, but the source has 4 images" in capsys.readouterr().err
 
 
-def test_object_seen_once_is_named(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A text on one picture finds the object, but a second detection would have to confirm it if the first one is not sure."""
-    for path in sorted(folder.iterdir())[1:]:
-        path.unlink()
-    code = main(["track", str(folder), "--text", "purple circle. red circle.", *TOY, "--out", str(tmp_path / "out")])
-    captured = capsys.readouterr()
-    assert code == 0 or "was detected, but not often enough to be confirmed" in captured.err
-
-
 @pytest.mark.parametrize("value", ["nan", "0", "-5", "inf", "many"])
 def test_invalid_rate_is_refused(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], value: str) -> None:
     with pytest.raises(SystemExit):
