@@ -109,14 +109,14 @@ class SessionCase:
         """Process one frame."""
         session, phase = self._session, index % ROUND
         if phase == 0:
-            session.prompt(BoxPrompt(_box(shot, 3), f"object {index}"))
+            self._handle = session.prompt(BoxPrompt(_box(shot, 3), f"object {index}"))
         elif phase == 20 and self._track_id in session.state.tracks:
             session.prompt(BoxPrompt(_box(shot, 3), track_id=self._track_id))
         elif phase == 40 and self._track_id in session.state.tracks:
             session.remove(self._track_id)
-        result = session.step(Frame(shot.color, index * 66_000_000))
-        if phase == 0 and result.prompted:
-            self._track_id = result.prompted[-1]
+        session.step(Frame(shot.color, index * 66_000_000))
+        if phase == 0:
+            (self._track_id,) = self._handle.future.result(timeout=0).track_ids
 
 
 class BackwardCase:
