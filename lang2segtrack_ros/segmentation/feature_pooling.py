@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.segmentation.shrinking import shrink
 
 
 @torch.inference_mode()
@@ -40,6 +40,6 @@ def pool(features: ImageFeatures, low_res_logits: Tensor) -> Tensor:
 def pool_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
     """Pool the features of an image under masks of the image, bool [H, W] each. Return [N, S + C] on the host; see `pool`."""
     side = features.high[0].shape[-1]
-    low_res = np.stack([cv2.resize(mask.view(np.uint8), (side, side), interpolation=cv2.INTER_AREA) for mask in masks])
-    logits = torch.from_numpy(low_res).to(features.top.device).float() - 0.5
+    low_res = np.stack([shrink(mask, (side, side)) for mask in masks])
+    logits = torch.from_numpy(low_res).to(features.top.device) - 0.5
     return pool(features, logits).float().cpu().numpy()

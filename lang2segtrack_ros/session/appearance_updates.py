@@ -106,9 +106,10 @@ def updated_appearance(state: SessionState, finished: FinishedFrame, options: Se
 
 
 def _observe(states: Tracks, tracks: Sequence[Track], finished: FinishedFrame) -> dict[int, Observation | None]:
-    """Observe features and geometry of the tracks on every third frame, by id. A track without a model is always observed."""
+    """Observe features and geometry of each track on every third frame, by id. A track without a model is always observed."""
     index = finished.result.index
-    due = [track for track in tracks if states[track.id].features is None or index % _FEATURE_INTERVAL == 0]
+    turn = index % _FEATURE_INTERVAL  # a part of the tracks on each frame, so that no frame takes much longer than others
+    due = [track for rank, track in enumerate(tracks) if states[track.id].features is None or rank % _FEATURE_INTERVAL == turn]
     due = [track for track in due if track.predicted_iou >= CONFIDENT_IOU]
     if not due:
         return {}

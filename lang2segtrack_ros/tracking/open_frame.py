@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.postprocess import image_masks, make_tracks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.segmentation.shrinking import shrink
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.tracking.predictor import MemoryReadout, Predictor
@@ -198,7 +197,7 @@ class OpenFrame:
         prediction, choice = self.readout.prediction, self.readout.choice
         rows = [self.rows.ids.index(track_id) for track_id in pair]
         rows_columns = prediction.low_res_logits.shape[1], prediction.low_res_logits.shape[2]
-        low_res_ownership = torch.from_numpy(_shrink(ownership, rows_columns)).to(prediction.low_res_logits.device)
+        low_res_ownership = torch.from_numpy(shrink(ownership, rows_columns)).to(prediction.low_res_logits.device)
         prediction, confirmed, lost = prediction.split_overlap(rows, low_res_ownership)
         self.readout = replace(self.readout, prediction=prediction, choice=replace(choice, passed=choice.passed | confirmed))
         self._hide(lost, pair)
@@ -259,27 +258,6 @@ class OpenFrame:
         for track in [item for item in self._tracks.values() if labels.get(item.id, "") != item.label]:
             self._tracks[track.id] = replace(track, label=labels.get(track.id, ""))
         return [self._tracks[track_id] for track_id in sorted(self._tracks)]
-
-
-def _shrink(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Shrink an image [H, W] to `size` (rows, columns) by area averages. Only the part that is not 0 is computed."""
-    x, y, width, height = cv2.boundingRect((image != 0).view(np.uint8))
-    (first_row, last_row), (top, bottom) = _aligned(y, y + height, image.shape[0], size[0])
-    (first_column, last_column), (left, right) = _aligned(x, x + width, image.shape[1], size[1])
-    small = np.zeros(size, np.float32)
-    if width:
-        target = (last_column - first_column, last_row - first_row)
-        crop = np.ascontiguousarray(image[top:bottom, left:right])
-        small[first_row:last_row, first_column:last_column] = cv2.resize(crop, target, interpolation=cv2.INTER_AREA)
-    return small
-
-
-def _aligned(start: int, end: int, pixels: int, cells: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the smallest ranges of cells and of pixels that have common edges and contain the pixels `start` to `end`."""
-    common = math.gcd(pixels, cells)
-    pixel_step, cell_step = pixels // common, cells // common
-    first, last = start // pixel_step, -(-end // pixel_step)
-    return (first * cell_step, last * cell_step), (first * pixel_step, last * pixel_step)
 
 
 def unknown_id_message(track_id: int, tracked_ids: Collection[int]) -> str:

@@ -255,7 +255,7 @@ def test_invalid_jobs_are_refused_without_output(
         job(source, tmp_path / "out", segmenter, frames, prompts=box, namespace="/robot/my mug/")
     unsupported = record(tmp_path / "unsupported", scene, 3, encoding="hologram")
     with pytest.raises(BagError, match='encoding "hologram" is not known'):
-        job(unsupported, tmp_path / "out", segmenter, frames, topic=TOPIC)
+        job(unsupported, tmp_path / "out", segmenter, frames, topic=TOPIC, prompts=box)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "unsupported"]
     job(source, tmp_path / "out", segmenter, frames, prompts=box, backward=False)
     with pytest.raises(OfflineError, match="already exists"):

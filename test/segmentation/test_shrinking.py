@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""An open frame: predictions of prompts and changes of masks."""
+"""Shrunk images equal those that are computed as a whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.tracking.open_frame import _shrink
+from lang2segtrack_ros.segmentation.shrinking import shrink
 
 
 @pytest.mark.parametrize(("height", "width", "cells"), [(480, 640, 48), (240, 320, 64), (481, 641, 48), (720, 1280, 256)])
@@ -19,4 +19,4 @@ def test_shrinking_a_part_equals_shrinking_the_whole_image(height: int, width: i
     image[-1, -1] = 1.0 if height > 480 else 0.0
     for ownership in (image, np.zeros_like(image)):
         whole = cv2.resize(ownership, (cells, cells), interpolation=cv2.INTER_AREA)
-        np.testing.assert_allclose(_shrink(ownership, (cells, cells)), whole, atol=1e-6)
+        np.testing.assert_allclose(shrink(ownership, (cells, cells)), whole, atol=1e-6)
