@@ -55,20 +55,18 @@ def _clip(name: str, base: Clip, bodies: list[Body], length: int) -> Clip:
     return Clip(name, base.seed, restyled, length, dict.fromkeys(range(1, len(bodies) + 1), 0))
 
 
-def staying(difference: str, seed: int, width: int = 320, height: int = 240) -> Clip:
+def staying(difference: str, seed: int) -> Clip:
     """Return a clip of three to five look-alikes that stay in the image and keep clear of each other.
 
     Args:
         difference: property from `DIFFERENCES` that differs.
         seed: seed of the clip.
-        width: image width in pixels.
-        height: image height in pixels.
     """
-    base = make_clip("distractors", seed, width, height)
+    base = make_clip("distractors", seed)
     return _clip(f"staying_{difference}", base, restyle(tuple(base.scene.bodies), difference, seed), base.length)
 
 
-def returning(difference: str, seed: int, width: int = 320, height: int = 240) -> Clip:
+def returning(difference: str, seed: int) -> Clip:
     """Return a clip of two look-alikes that both leave the image, and return later at places that say nothing about their identity.
 
     Chance keeps both ids in half of the clips.
@@ -76,10 +74,8 @@ def returning(difference: str, seed: int, width: int = 320, height: int = 240) -
     Args:
         difference: property from `DIFFERENCES` that differs.
         seed: seed of the clip.
-        width: image width in pixels.
-        height: image height in pixels.
     """
-    base = make_clip("distractors", seed, width, height)
+    base = make_clip("distractors", seed)
     rng = np.random.default_rng([len(DIFFERENCES), seed])
     leave = rng.integers(20, 31, 2)
     back = max(leave) + _MIN_ABSENCE + rng.integers(0, 15, 2)
@@ -87,7 +83,7 @@ def returning(difference: str, seed: int, width: int = 320, height: int = 240) -
     bodies = restyle(tuple(base.scene.bodies[:2]), difference, seed)
     moving = []
     for index, body in enumerate(bodies):
-        radius = np.array([1, width / height]) * body.radius_m / body.position(0)[2] * 0.95
+        radius = np.array([1, base.scene.width / base.scene.height]) * body.radius_m / body.position(0)[2] * 0.95
         path = _return_path(rng, radius, (float(sides[0][index]), float(sides[1][index])), int(leave[index]), int(back[index]))
         depth = np.full((RETURN_LENGTH, 1), body.position(0)[2])
         moving.append(replace(body, path=np.hstack((path, depth))))

@@ -70,7 +70,8 @@ def run(segmenter: Sam2Segmenter, detector: Detector, difference: str, seed: int
     for index in range(clip.length):
         shot = clip.scene.render(index)
         for body in shot.bodies.values() if prompt == "box" and index == 0 else ():
-            session.prompt(BoxPrompt(body.box, word) if body.box is not None else BoxPrompt((0, 0, 1, 1), word))
+            if body.box is not None:
+                session.prompt(BoxPrompt(body.box, word))
         result = session.step(Frame(shot.color, index * 66_666_667, shot.depth_m, clip.scene.camera))
         shown = [track for track in result.tracks if track.state not in (TrackStatus.REMOVED, TrackStatus.TENTATIVE)]
         record.add(shot.instances, list(names), {track.id: track.mask for track in shown})

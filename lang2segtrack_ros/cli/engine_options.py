@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def add_backward_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a backward pass over a recording."""
     parser.add_argument(
         "--detect-every-backward",
-        type=_interval,
+        type=whole_number(0),
         default=5,
         metavar="N",
         help="images from one detection to the next in the backward pass, for objects named by text; 0 runs no detector there "
@@ -61,11 +61,15 @@ def add_backward_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _interval(text: str) -> int:
-    """Parse a number of images, 0 or more."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number of images: give a whole number from 0 on')
-    return int(text)
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return a parser of a number of images, `least` or more."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f'"{text}" is not a number of images: give a whole number from {least} on')
+        return int(text)
+
+    return parse
 
 
 def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], interactive: bool = False, **session_options: Any) -> Session:

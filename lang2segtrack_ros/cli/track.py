@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.cli.engine_options import add_backward_options, add_engine_options, make_session
+from lang2segtrack_ros.cli.engine_options import add_backward_options, add_engine_options, make_session, whole_number
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
 
 EXAMPLES = """examples:
@@ -53,7 +53,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--backward", action="store_true", help="add a backward pass, which completes the traces and fills gaps")
     add_backward_options(parser)
     parser.add_argument("--fps", type=_rate, help="images per second of a folder (default: 30)")
-    parser.add_argument("--frames", type=_count, metavar="N", help="track only the first N images; Ctrl-C ends a camera stream, too")
+    parser.add_argument(
+        "--frames", type=whole_number(1), metavar="N", help="track only the first N images; Ctrl-C ends a camera stream, too"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder; it must not exist, see --overwrite")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
     add_engine_options(parser)
@@ -69,13 +71,6 @@ def _rate(text: str) -> float:
     if not 0 < rate < math.inf:
         raise argparse.ArgumentTypeError(f'"{text}" is not a number of images per second: give a number above 0, such as 30')
     return rate
-
-
-def _count(text: str) -> int:
-    """Parse a number of images, 1 or more."""
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number of images: give a whole number from 1 on')
-    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:

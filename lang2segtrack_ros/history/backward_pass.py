@@ -37,11 +37,12 @@ from lang2segtrack_ros.history.merging import (
     PassComparison,
     boxes_overlap,
     is_confident,
-    rle_iou,
+    record_iou,
     summarize_tracks,
 )
 from lang2segtrack_ros.history.records import MemoryRecords, Record, RecordStore, read_track, record_rle, track_record
 from lang2segtrack_ros.history.reverse_tracking import ReverseTracker, Seen, Start
+from lang2segtrack_ros.identity.association import track_iou
 from lang2segtrack_ros.identity.lifecycle import LifecycleOptions, track_status
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.types.frame import Frame
@@ -226,8 +227,8 @@ class BackwardPass:
         """Return the ids of the tracks that lie on another object of which the forward pass is confident."""
         conflicts = set()
         for track_id in {*visible, *self._strays} - started:
-            track = visible.get(track_id)
-            ious = {key: _overlap(track, fact) if track is not None else 0.0 for key, fact in facts.items()}
+            mask = track_record(visible[track_id]) if track_id in visible else None
+            ious = {key: record_iou(mask, fact) if mask is not None else 0.0 for key, fact in facts.items()}
             own = ious.pop(track_id, None)
             self._strays[track_id] = self._strays[track_id] + 1 if own is not None and own < SAME_OBJECT_IOU else 0
             is_correction = track_id in self._runs and self._runs[track_id].is_correction
@@ -239,7 +240,7 @@ class BackwardPass:
         """Return the ids of the tracks on the mask of another track, which has a detection or resembles its object more."""
         conflicts = set()
         for one, other in combinations(sorted(visible), 2):
-            if _tracks_overlap(visible[one], visible[other]):
+            if track_iou(visible[one], visible[other]) >= SAME_OBJECT_IOU:
                 evidence = {key: (key in started, seen[key].is_detected, self._tracker.similarity(visible[key])) for key in (one, other)}
                 conflicts.add(min(evidence, key=evidence.__getitem__))
         return conflicts
@@ -268,10 +269,12 @@ class BackwardPass:
                         run.compare_again(index, _by_id(self.past.record(index)).get(track_id), track)
                     newer = track
                 masks.clear()
-            elif item.unverified is None or any(_overlap(item.unverified, fact) >= SAME_OBJECT_IOU for fact in facts.values()):
+                continue
+            unverified = track_record(item.unverified) if item.unverified is not None else None
+            if unverified is None or any(share_mask(unverified, fact) for fact in facts.values()):
                 masks.clear()
             else:
-                masks.append((number, {**track_record(item.unverified), "detected": False}))
+                masks.append((number, {**unverified, "detected": False}))
                 del masks[:-MAX_UNSEEN_FRAMES]
 
     def _facts(self, record: Record) -> dict[int, Record]:
@@ -398,17 +401,3 @@ def _by_id(record: Mapping[str, list[Record]]) -> dict[int, Record]:
 def _hidden(track: Track) -> Track:
     """Return the track without its mask."""
     return replace(track, box=None, mask=np.zeros_like(track.mask), score=0.0)
-
-
-def _overlap(track: Track, record: Record) -> float:
-    """Return the IoU of the mask of a track and a visible record; 0 if the boxes are apart."""
-    if track.box is None or not boxes_overlap(track.box, record["box"]):
-        return 0.0
-    return rle_iou(track.rle, record_rle(record))
-
-
-def _tracks_overlap(one: Track, other: Track) -> bool:
-    """Return True if two visible tracks show the same pixels."""
-    if one.box is None or other.box is None or not boxes_overlap(one.box, other.box):
-        return False
-    return rle_iou(one.rle, other.rle) >= SAME_OBJECT_IOU

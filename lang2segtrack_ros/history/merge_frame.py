@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from lang2segtrack_ros.history.merging import SAME_OBJECT_IOU, boxes_overlap, is_confident, rle_iou
-from lang2segtrack_ros.history.records import Record, hidden_record, record_rle
+from lang2segtrack_ros.history.merging import SAME_OBJECT_IOU, is_confident, record_iou
+from lang2segtrack_ros.history.records import Record, hidden_record
 from lang2segtrack_ros.types.results import Source
 
 _MIN_SCORE = 0.4  # a forward mask with a lower score needs the confirmation of the backward pass
@@ -114,9 +114,7 @@ def _rank(frame: Directions, track_id: int, merged: Merged) -> int:
 
 def share_mask(one: Record, other: Record) -> bool:
     """Return True if two records show the same pixels."""
-    if one["box"] is None or other["box"] is None or not boxes_overlap(one["box"], other["box"]):
-        return False
-    return rle_iou(record_rle(one), record_rle(other)) >= SAME_OBJECT_IOU
+    return record_iou(one, other) >= SAME_OBJECT_IOU
 
 
 def _replaced(frame: Directions, track_id: int, others: Mapping[int, Merged]) -> Merged:
@@ -135,7 +133,7 @@ def _judged(frame: Directions, track_id: int, merged: Merged) -> Merged:
     forward, backward = frame.forward.get(track_id), frame.backward.get(track_id)
     agreement = math.nan
     if forward is not None and backward is not None and forward["box"] is not None and backward["box"] is not None:
-        agreement = rle_iou(record_rle(forward), record_rle(backward))
+        agreement = record_iou(forward, backward)
     if merged.record["box"] is None:
         return replace(merged, agreement=agreement)
     score = float(merged.record["score"])

@@ -57,6 +57,13 @@ def boxes_overlap(box: Sequence[float], other: Sequence[float]) -> bool:
     return max(box[0], other[0]) < min(box[2], other[2]) and max(box[1], other[1]) < min(box[3], other[3])
 
 
+def record_iou(one: Record, other: Record) -> float:
+    """Return the IoU of the masks of two records; 0 if one of them is hidden, or their boxes are apart."""
+    if one["box"] is None or other["box"] is None or not boxes_overlap(one["box"], other["box"]):
+        return 0.0
+    return rle_iou(record_rle(one), record_rle(other))
+
+
 def is_confident(track: Record | None, prompted: bool = False) -> bool:
     """Return True if the forward pass is confident of an object.
 
@@ -177,7 +184,7 @@ class PassComparison:
         visible = forward is not None and forward["box"] is not None
         overlap = math.nan
         if visible and forward is not None and backward is not None and backward["box"] is not None:
-            overlap = rle_iou(record_rle(forward), record_rle(backward))
+            overlap = record_iou(forward, backward)
         score = forward["score"] if visible and forward is not None else 0.0
         return PassComparison(number, is_confident(forward, prompted), score, backward["score"] if backward is not None else 0.0, overlap)
 

@@ -131,20 +131,6 @@ def find_duplicate(mask: NDArray[np.bool_], masks: Mapping[int, NDArray[np.bool_
     return best if best is not None and ious[best] >= min_iou else None
 
 
-def reidentify(similarities: NDArray[np.float64], allowed: NDArray[np.bool_]) -> dict[int, int]:
-    """Assign new detections to absent objects, such that the sum of similarities is maximal.
-
-    Args:
-        similarities: appearance similarities of N detections and M objects, [N, M]. Pairs of different labels have -1.
-        allowed: bool [N, M], True if the detection can show the object.
-
-    Returns:
-        A dict from detection index to the index of its object. Each object is assigned at most once.
-    """
-    rows, columns = linear_sum_assignment(similarities, maximize=True)
-    return {int(row): int(column) for row, column in zip(rows, columns) if allowed[row, column]}
-
-
 def is_within_reach(box: Box, state: TrackState) -> bool:
     """Return True if an object can have moved from its last detection to a box. It moves by its size between two detections.
 

@@ -30,7 +30,7 @@ from lang2segtrack_ros.types.rle import Box
 
 Mask = NDArray[np.bool_]
 Pool = Callable[[Sequence[Mask]], NDArray[np.float32]]
-"""Pools the features of an image under masks: [N, S + C], see `feature_appearance.pool`."""
+"""Pools the features of an image under masks: [N, S + C], see `feature_pooling.pool`."""
 
 MAX_WAIT_FRAMES = 20  # frames from the first cut mask until the decision no longer waits
 _SWAP_MARGIN = 0.1  # gain above which masks belong to other objects

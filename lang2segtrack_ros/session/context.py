@@ -34,7 +34,7 @@ class MaskPredictor(Protocol):
         ...
 
     def pool(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
-        """Pool the features of the image under masks; see `feature_appearance.pool_masks`."""
+        """Pool the features of the image under masks; see `feature_pooling.pool_masks`."""
         ...
 
 

@@ -10,9 +10,9 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.identity.association import reidentify
 from lang2segtrack_ros.identity.look_alikes import Sample, compare, must_wait, samples_of
 from lang2segtrack_ros.identity.region import Region
 from lang2segtrack_ros.identity.track_state import TrackState
@@ -89,10 +89,20 @@ def without_waiting(
 
 
 def objects_of(candidates: Sequence[Candidate], lost: Sequence[TrackState], options: SessionOptions) -> dict[int, int]:
-    """Return the absent or stray objects that candidates show: a dict from index in `candidates` to index in `lost`."""
+    """Assign candidates to absent or stray objects of their label, such that the sum of appearance similarities is maximal.
+
+    Args:
+        candidates: the candidates.
+        lost: the objects. Each is assigned at most once.
+        options: options of the session.
+
+    Returns:
+        A dict from index in `candidates` to index in `lost`.
+    """
     if not candidates or not lost:
         return {}
     samples = [candidate.sample for candidate in candidates]
     similarities, allowed = compare(samples, lost, options.appearance, options.reid_threshold)
     same_label = np.array([[candidate.label == known.label for known in lost] for candidate in candidates])
-    return reidentify(np.where(same_label, similarities, -1.0), allowed & same_label)
+    pairs = zip(*linear_sum_assignment(np.where(same_label, similarities, -1.0), maximize=True))
+    return {int(row): int(column) for row, column in pairs if allowed[row, column] and same_label[row, column]}
