@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lang2segtrack_ros.cli.engine_options import add_backward_options, add_engine_options, make_session
+from lang2segtrack_ros.cli.engine_options import add_engine_options, add_run_options, engine_identity, make_session
+from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
 
 if TYPE_CHECKING:
@@ -22,8 +25,6 @@ forward and backward. The new bag holds all input messages unchanged, and /detec
 /tracks_refined with the headers and times of the images. No ROS installation is needed. After an interruption, the same command resumes.
 Several bags are processed one after the other, or in parallel on Ray. The command skips bags that are done and prints a table at the
 end."""
-
-_IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "detect_every_backward")  # options that change the results
 
 
 def add_parser(commands: Any) -> None:
@@ -37,16 +38,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--topic", default="", help="image topic; required if the bag has several color topics")
     add_prompt_options(parser)
     parser.add_argument("--no-backward", dest="backward", action="store_false", help="skip the backward pass and tracks_refined")
-    add_backward_options(parser)
+    add_run_options(parser)
     parser.add_argument("--overlay", action="store_true", help="also write /overlay: annotated images of the input size")
     parser.add_argument("--namespace", default="", help="namespace of the new topics")
-    parser.add_argument(
-        "--checkpoint-every",
-        type=float,
-        default=30.0,
-        metavar="SECONDS",
-        help="interval of checkpoints; a killed run loses at most this much work (default: %(default)g)",
-    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT", help="folder of the new bag; for several bags, their parent folder"
     )
@@ -66,33 +60,41 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.bag_types import BagError
     from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.resumable import InterruptedRunError
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:
         return _bag(options)
+    except InterruptedRunError as error:
+        print(f"{error}; the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
     except (BagError, OfflineError, PromptError, RefinementError, WeightsError, OSError) as error:
         print(f"lang2segtrack bag: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command resumes from the last checkpoint", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
-def _work(options: argparse.Namespace, report: Report, source: Path, target: Path) -> BagSummary:
+def _never() -> bool:
+    return False
+
+
+def _work(options: argparse.Namespace, report: Report, source: Path, target: Path, stop: Callable[[], bool] = _never) -> BagSummary:
     """Process one bag, in this process or on a worker."""
     from lang2segtrack_ros.recordings.bags.job import BagJob, BagOptions
 
     prompts = parse_prompts(options)
     bag_options = BagOptions(
-        options.topic,
         prompts,
         options.backward,
-        options.overlay,
-        options.namespace,
         options.checkpoint_every,
-        identity=repr([getattr(options, name) for name in _IDENTITY]),
+        engine_identity(options),
+        topic=options.topic,
+        overlay=options.overlay,
+        namespace=options.namespace,
     )
-    return BagJob(source, target, lambda: make_session(options, prompts), bag_options, report).run()
+    return BagJob(source, target, lambda: make_session(options, prompts), bag_options, report, stop).run()
 
 
 def _bag(options: argparse.Namespace) -> int:
@@ -103,8 +105,12 @@ def _bag(options: argparse.Namespace) -> int:
     if len(options.sources) > 1:
         return _bags(options)
     line = ProgressLine()
-    summary = _work(options, line, options.sources[0], options.out)
+    with stop_on_signals() as stop:
+        summary = _work(options, line, options.sources[0], options.out, stop)
     line.end()
+    if summary.already_done:
+        print(f"already done: {options.out}")
+        return 0
     if summary.resumed_at:
         print(f"resumed at image {summary.resumed_at} of an earlier run")
     print(f"images of {summary.topic}")
@@ -128,17 +134,17 @@ def _bags(options: argparse.Namespace) -> int:
     pairs = many.pair_up(options.sources, options.out)
     options.out.mkdir(parents=True, exist_ok=True)
     work = partial(_work, options, _silent)
-    parallel = options.workers > 1 or options.ray
-    rows = []
-    for row in many.on_ray(work, pairs, options.workers, options.ray) if parallel else many.one_by_one(work, pairs):
-        rows.append(row)
-        state = "done before" if row.already_done else f"failed: {row.error}" if row.error else f"done in {row.seconds:.0f} s"
-        print(f"[{len(rows)}/{len(pairs)}] {row.source}: {state}", flush=True)
-    print(many.table(sorted(rows, key=lambda row: row.source)))
-    if any(row.already_done for row in rows):
-        print(
-            f"outputs that existed in {options.out} are unchanged, even if the options differ now: remove them to process these bags again"
+    is_parallel = options.workers > 1 or options.ray
+    rows: list[many.BagOutcome] = []
+    with nullcontext(_never) if is_parallel else stop_on_signals() as stop:
+        outcomes = (
+            many.on_ray(work, pairs, options.workers, options.ray) if is_parallel else many.one_by_one(partial(work, stop=stop), pairs)
         )
+        for row in outcomes:
+            rows.append(row)
+            state = "done before" if row.already_done else f"failed: {row.error}" if row.error else f"done in {row.seconds:.0f} s"
+            print(f"[{len(rows)}/{len(pairs)}] {row.source}: {state}", flush=True)
+    print(many.table(sorted(rows, key=lambda row: row.source)))
     return 1 if any(row.error for row in rows) else 0
 
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 POLICIES = ("samurai", "sam2", "distractor", "depth")
 """Built-in names of `tracking.policies.registry`. The help needs them, and that module would import torch."""
-
-
+_IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "detect_every_backward")
 PLUGIN = "a plug-in (module:attribute, or the name of an installed entry point)"
 NETWORK_NAMES = f"toy, a name of `weights list`, a folder, a hub id, or {PLUGIN}"
 
@@ -49,8 +48,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
 
 
-def add_backward_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a backward pass over a recording."""
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a run over a recording."""
     parser.add_argument(
         "--detect-every-backward",
         type=whole_number(0),
@@ -59,6 +58,18 @@ def add_backward_options(parser: argparse.ArgumentParser) -> None:
         help="images from one detection to the next in the backward pass, for objects named by text; 0 runs no detector there "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="interval of checkpoints; a killed run loses at most this much work (default: %(default)g)",
+    )
+
+
+def engine_identity(options: argparse.Namespace) -> str:
+    """Return a text of the options that change the results."""
+    return repr([getattr(options, name) for name in _IDENTITY])
 
 
 def whole_number(least: int) -> Callable[[str], int]:
@@ -76,7 +87,7 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     """Return the session that the options describe. It has a detector only if a text prompt needs one.
 
     Args:
-        options: parsed options of `add_engine_options` and `add_backward_options`.
+        options: parsed options of `add_engine_options` and `add_run_options`.
         prompts: prompts of the command line.
         interactive: True if the user may add text prompts later.
         **session_options: further arguments of `Session`.

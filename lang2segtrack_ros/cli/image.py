@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack image`: find objects by name on image files, and write a COCO dataset and overlay images."""
+"""`lang2segtrack image`: find objects by name on image files, and write a COCO data set and overlay images."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ import argparse
 import glob
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES
+from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
 
 if TYPE_CHECKING:  # modules that the parser does not need are imported on use
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lang2segtrack_ros.cli.output_folder import OutputFolder
+    from lang2segtrack_ros.io.coco import CocoWriter
+    from lang2segtrack_ros.session.image_segmentation import SegmentedObject
     from lang2segtrack_ros.types.prompts import TextPrompt
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+_MAX_STEM_BYTES = 200  # of an overlay's name; file systems allow 255 bytes
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +38,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "paths", nargs="+", metavar="PATH", help="image files, folders of image files, or patterns such as 'shots/**/*.jpg'"
     )
     parser.add_argument("--text", required=True, help="names of the objects: 'red mug. cardboard box.'")
-    parser.add_argument("--out", type=Path, default=Path("out/image"), help="folder for results.json and overlays (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/image"),
+        help="folder for the COCO files and the overlays (default: %(default)s); it must not exist, see --overwrite",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
     parser.add_argument("--segmenter", default="sam2.1-tiny", help=f"segmenter: {NETWORK_NAMES} (default: %(default)s)")
     parser.add_argument("--detector", default="grounding-dino-tiny", help=f"detector: {NETWORK_NAMES} (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: %(default)s)")
@@ -43,21 +57,25 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
 
 
-def find_images(arguments: list[str]) -> tuple[list[Path], list[str]]:
+def find_images(arguments: list[str]) -> tuple[list[Path], list[str], list[str]]:
     """Return the image files of the command line.
 
     Args:
         arguments: files, folders or patterns.
 
     Returns:
-        The files in order without repetitions, and a message for each argument that matches no file.
+        The files in order without repetitions, a message for each argument that matches no file, and a warning for each folder with files
+        of image formats that are not supported.
     """
+    from lang2segtrack_ros.io.picture import SUFFIXES, image_files
+
     found: dict[Path, None] = {}
-    problems = []
+    problems, warnings = [], []
     for argument in arguments:
         path = Path(argument).expanduser()
         if path.is_dir():
-            files = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES)
+            files, warning = image_files(path)
+            warnings += [warning] if warning else []
             problems += [] if files else [f"{argument}: no images in this folder (known suffixes: {', '.join(SUFFIXES)})"]
         elif path.exists():
             files = [path]
@@ -65,7 +83,7 @@ def find_images(arguments: list[str]) -> tuple[list[Path], list[str]]:
             files = [Path(item) for item in sorted(glob.glob(str(path), recursive=True)) if Path(item).is_file()]
             problems += [] if files else [f"{argument}: no such file or folder, and as a pattern it matches nothing"]
         found.update(dict.fromkeys(files))
-    return list(found), problems
+    return list(found), problems, warnings
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,31 +93,65 @@ def run(options: argparse.Namespace) -> int:
         options: parsed options.
 
     Returns:
-        0 if all images are done. 1 if an image could not be read or written, or a network could not be loaded. 2 if an argument is not
-        valid. 130 after an interruption.
+        0 if all images are done, also by an earlier run. 1 if an image could not be read or written, or a network could not be loaded. 2
+        if an argument is not valid. 130 after an interruption.
     """
     from lang2segtrack_ros.models.catalogue import WeightsError
+    from lang2segtrack_ros.recordings.forward import OfflineError
     from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
     try:
         prompt = TextPrompt(options.text, "once", options.threshold)
         if options.batch < 1:
             raise PromptError(f"--batch is {options.batch}; it must be at least 1")
-        paths, problems = find_images(options.paths)
+        paths, problems, warnings = find_images(options.paths)
         if problems:
             raise PromptError("\n".join(problems))
-        options.out.mkdir(parents=True, exist_ok=True)
+        for warning in warnings:
+            _print_error(warning, 0)
         return _segment(options, prompt, paths)
     except PromptError as error:
         return _print_error(str(error), 2)
-    except (WeightsError, OSError) as error:
+    except (OfflineError, WeightsError, OSError) as error:
         return _print_error(str(error), 1)
+    except KeyboardInterrupt:
+        return _print_error("interrupted; the same command goes on", INTERRUPTED)
 
 
 def _segment(options: argparse.Namespace, prompt: TextPrompt, paths: list[Path]) -> int:
-    from lang2segtrack_ros.detection.detector import vocabulary_notes
+    from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.io.coco import CocoWriter
-    from lang2segtrack_ros.io.picture import PictureError, read_picture
+    from lang2segtrack_ros.recordings.resumable import CHECKPOINT, digest, working_folder
+
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    names = ("segmenter", "detector", "device", "image_size", "batch", "no_overlay")
+    key = digest(stats, prompt, [getattr(options, name) for name in names])
+    output = OutputFolder(options.out, options.overwrite, paths, key)
+    if output.already_done:
+        print(f"already done: {output.path}")
+        return 0
+    with working_folder(output.work, output.path):
+        writer = CocoWriter(output.work / CHECKPOINT, prompt.phrases, key)
+        if not (writer.count and output.restore_partial()):
+            writer.restart()
+            output.clear_partial()
+        with stop_on_signals() as stop:
+            code = _segment_all(options, prompt, paths, output, writer, stop)
+        unfinished = f"interrupted after {writer.count} of {len(paths)} images" if writer.count < len(paths) else ""
+        writer.write(output.partial)
+        objects, failed = writer.objects, writer.failed
+        output.finish(unfinished)
+    if unfinished:
+        _print_error(f"{unfinished}; the same command goes on from there", 0)
+    print(f"{output.path}: {objects} objects on {writer.count - failed} images")
+    return code or (INTERRUPTED if unfinished else 1 if failed else 0)
+
+
+def _segment_all(
+    options: argparse.Namespace, prompt: TextPrompt, paths: list[Path], output: OutputFolder, writer: CocoWriter, stop: Callable[[], bool]
+) -> int:
+    """Segment the images that an earlier run has not done. Return 1 if the device runs out of memory, else 0."""
+    from lang2segtrack_ros.detection.detector import vocabulary_notes
     from lang2segtrack_ros.io.rendering import draw_overlay
     from lang2segtrack_ros.io.writers import write_png
     from lang2segtrack_ros.models.loading import load_detector, load_segmenter
@@ -108,43 +160,55 @@ def _segment(options: argparse.Namespace, prompt: TextPrompt, paths: list[Path])
 
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
     detector = load_detector(options.detector, options.device)
+    writer.description = f"segmenter {segmenter.name}, detector {detector.name}"
     for note in vocabulary_notes(detector, prompt.phrases):
         _print_error(note, 0)
-    inputs = {path.resolve() for path in paths}
-    for old_overlay in (options.out / "overlays").glob("[0-9][0-9][0-9][0-9][0-9]*_*.png"):
-        if old_overlay.resolve() not in inputs:
-            old_overlay.unlink()  # this run also replaces results.json
-    writer = CocoWriter(options.out / "results.json", prompt.phrases, f"segmenter {segmenter.name}, detector {detector.name}")
-    try:
-        for start in range(0, len(paths), options.batch):
-            readable = []
-            for path in paths[start : start + options.batch]:
-                try:
-                    readable.append((path, read_picture(path)))
-                except PictureError as error:
-                    writer.fail(path, str(error))
-                    _print_error(f"{path}: {error}", 1)
-            found = segment_images(segmenter, detector, [image for _, image in readable], prompt.phrases, prompt.threshold)
-            for (path, image), objects in zip(readable, found):
-                number = writer.add(path, image.shape[0], image.shape[1], objects)
-                if not options.no_overlay:
-                    tracks = [item.as_track(index) for index, item in enumerate(objects, start=1)]
-                    write_png(options.out / "overlays" / f"{number:05d}_{path.stem}.png", draw_overlay(image, tracks))
-                counts = Counter(item.label for item in objects)
-                summary = ", ".join(f"{count} {label}" for label, count in counts.items()) or "no objects"
-                print(f"[{writer.count}/{len(paths)}] {path}: {summary}", flush=True)
-    except KeyboardInterrupt:
-        return _print_error("interrupted; the results so far are written", 130)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        return _print_error(
-            f"out of memory ({error}): try --batch 1, a smaller --image-size, or --device cpu; the results so far are written", 1
-        )
-    finally:
-        writer.close()
-    print(f"{writer.path}: {writer.objects} objects on {writer.count - writer.failed} images")
-    return 1 if writer.failed else 0
+    if writer.count:
+        print(f"resumed after {writer.count} images of an earlier run")
+    for start in range(writer.count, len(paths), options.batch):
+        if stop():
+            break
+        batch = paths[start : start + options.batch]
+        pictures, reasons = _read_pictures(batch)
+        try:
+            found = dict(zip(pictures, segment_images(segmenter, detector, list(pictures.values()), prompt.phrases, prompt.threshold)))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            hint = "try --batch 1, a smaller --image-size, or --device cpu; the results so far are written"
+            return _print_error(f"out of memory ({error}): {hint}", 1)
+        for number, (path, objects) in enumerate(found.items(), writer.count - writer.failed + 1):
+            if not options.no_overlay:
+                tracks = [item.as_track(index) for index, item in enumerate(objects, start=1)]
+                write_png(output.partial / "overlays" / f"{number:05d}_{_short(path.stem)}.png", draw_overlay(pictures[path], tracks))
+        writer.add([(path, reasons.get(path) or (pictures[path].shape[:2], found[path])) for path in batch])
+        for number, path in enumerate(batch, start + 1):
+            print(f"[{number}/{len(paths)}] {path}: {reasons.get(path) or _summary(found[path])}", flush=True)
+    return 0
+
+
+def _read_pictures(paths: list[Path]) -> tuple[dict[Path, NDArray[np.uint8]], dict[Path, str]]:
+    """Return the pictures that can be read, and the reason for each other one."""
+    from lang2segtrack_ros.io.picture import PictureError, read_picture
+
+    pictures, reasons = {}, {}
+    for path in paths:
+        try:
+            pictures[path] = read_picture(path)
+        except PictureError as error:
+            reasons[path] = str(error)
+            _print_error(f"{path}: {error}", 1)
+    return pictures, reasons
+
+
+def _summary(objects: Sequence[SegmentedObject]) -> str:
+    counts = Counter(item.label for item in objects)
+    return ", ".join(f"{count} {label}" for label, count in counts.items()) or "no objects"
+
+
+def _short(name: str) -> str:
+    """Return a name of at most `_MAX_STEM_BYTES` bytes. File systems limit names."""
+    return name.encode(errors="surrogateescape")[:_MAX_STEM_BYTES].decode(errors="ignore")
 
 
 def _print_error(message: str, code: int) -> int:

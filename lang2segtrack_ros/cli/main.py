@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -117,6 +118,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _join_negative(args: list[str]) -> list[str]:
+    """Write `--box -5,10,50,60` as `--box=-5,10,50,60`. Otherwise argparse takes the coordinates for an option."""
+    joined: list[str] = []
+    for word in args:
+        if joined and joined[-1] in ("--box", "--point") and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the command and return its exit code.
 
@@ -124,7 +136,7 @@ def main(args: list[str] | None = None) -> int:
         args: command line without the program name. None takes the one of this process.
     """
     with safe_output():
-        options = _parser().parse_args(args)
+        options = _parser().parse_args(_join_negative(sys.argv[1:] if args is None else args))
         try:
             code: int = options.run(options)
         except KeyboardInterrupt:  # during loading or fetching; commands with partial results handle it themselves

@@ -6,11 +6,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.forward import Scheduled
     from lang2segtrack_ros.types.prompts import Prompt
+
+FILE_FORMAT = """a file with prompts:
+  - {at: 0, text: "red car. bus."}
+  - {at: 30, box: [420, 310, 560, 520], label: cup}
+  - {at: 30, points: [[100, 200], [140, 210, 0]], label: hand}      # 0: not on the hand
+  - {at: 45, mask: mask.png, label: plate}                          # relative to this file; the object is white
+  - {at: 90, points: [[430, 330, 0]], track: 1}                     # corrects track 1
+"""
 
 
 def add_prompt_options(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +35,11 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", type=int, default=0, metavar="FRAME", help="number of the image for these prompts, from 0 (default: %(default)s)"
     )
-    parser.add_argument("--prompts", type=Path, metavar="YAML", help="file with prompts for any image; `track --help` shows its format")
+    parser.add_argument(
+        "--prompts", type=Path, metavar="YAML", help="file with prompts for any image; its format stands at the end of this help"
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"{parser.epilog or ''}\n{FILE_FORMAT}".lstrip()
 
 
 def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> list[Scheduled]:
@@ -42,6 +54,7 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
         PromptError: a prompt is not valid.
         OSError: a file cannot be read.
     """
+    from lang2segtrack_ros.cli.prompt_files import read_prompts
     from lang2segtrack_ros.io.mask_files import read_mask
     from lang2segtrack_ros.recordings.forward import OfflineError, Scheduled
     from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
@@ -76,56 +89,3 @@ def _numbers(value: str, count: int, option: str) -> tuple[list[float], str]:
     if len(numbers) != count:
         raise PromptError(f'{option} takes {count} numbers separated by commas, such as {"10,20,50,60"[: 3 * count - 1]}, not "{text}"')
     return numbers, label
-
-
-def read_prompts(path: Path) -> list[Scheduled]:
-    """Read the prompts of a YAML file.
-
-    Args:
-        path: the YAML file.
-
-    Raises:
-        PromptError: an entry is not valid. The message names the entry.
-        OSError: the file cannot be read.
-    """
-    import yaml
-
-    from lang2segtrack_ros.recordings.forward import Scheduled
-    from lang2segtrack_ros.types.prompts import PromptError
-
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise PromptError(f'{path} must hold a list of prompts, each such as "- {{at: 0, text: red mug}}"')
-    prompts = []
-    for number, entry in enumerate(entries, 1):
-        try:
-            at = entry.get("at", 0)
-            if not isinstance(at, int) or at < 0:
-                raise PromptError(f"at is {at}; it must be an integer of at least 0")
-            prompts.append(Scheduled(at, _prompt(entry, path.parent)))
-        except (PromptError, TypeError, ValueError, IndexError) as error:
-            raise PromptError(f"prompt {number} of {path}: {error}") from error
-    return prompts
-
-
-def _prompt(entry: dict[str, Any], folder: Path) -> Prompt:
-    from lang2segtrack_ros.io.mask_files import read_mask
-    from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
-
-    kinds = [kind for kind in ("text", "box", "points", "mask") if kind in entry]
-    unknown = sorted(set(entry) - {"at", "text", "box", "points", "mask", "label", "track", "mode", "threshold"})
-    if len(kinds) != 1 or unknown:
-        problem = f"unknown keys: {', '.join(unknown)}" if unknown else f"this one has {' and '.join(kinds) or 'none'}"
-        raise PromptError(f"an entry has exactly one of text, box, points and mask, and may have at, label and track; {problem}")
-    label, track = str(entry.get("label", "")), entry.get("track")
-    if kinds == ["text"]:
-        return TextPrompt(str(entry["text"]), entry.get("mode", "continuous"), entry.get("threshold"))
-    if kinds == ["box"]:
-        return BoxPrompt(tuple(float(value) for value in entry["box"]), label, track)  # type: ignore[arg-type]  # BoxPrompt checks the length
-    if kinds == ["mask"]:
-        return MaskPrompt(read_mask(folder / str(entry["mask"])), label, track)
-    points = [(float(point[0]), float(point[1])) for point in entry["points"]]
-    return PointPrompt(points, [int(point[2]) if len(point) > 2 else 1 for point in entry["points"]], label, track)

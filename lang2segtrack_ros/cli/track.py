@@ -6,26 +6,32 @@ from __future__ import annotations
 
 import argparse
 import math
+import secrets
 import shutil
-import signal
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lang2segtrack_ros.cli.engine_options import add_backward_options, add_engine_options, make_session, whole_number
+from lang2segtrack_ros.cli.engine_options import add_engine_options, add_run_options, engine_identity, make_session, whole_number
+from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
+from lang2segtrack_ros.cli.progress import ProgressLine
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
+
+if TYPE_CHECKING:  # modules that the parser does not need are imported on use
+    from lang2segtrack_ros.cli.output_folder import OutputFolder
+    from lang2segtrack_ros.io.sources import CameraSource, ImageSource
+    from lang2segtrack_ros.io.trace_files import TraceFiles
+    from lang2segtrack_ros.recordings.forward import Scheduled
+    from lang2segtrack_ros.recordings.resumable import RunOptions
+    from lang2segtrack_ros.viewers.player import Player
 
 EXAMPLES = """examples:
   lang2segtrack track street.mp4 --text "red car. bus." --out out/street
   lang2segtrack track cups.mp4 --box 420,310,560,520=cup --at 60 --backward --out out/cups
   lang2segtrack track images/ --prompts prompts.yaml --out out/images
-
-a file with prompts:
-  - {at: 0, text: "red car. bus."}
-  - {at: 30, box: [420, 310, 560, 520], label: cup}
-  - {at: 30, points: [[100, 200], [140, 210, 0]], label: hand}      # 0: not on the hand
-  - {at: 45, mask: mask.png, label: plate}                          # relative to this file; the object is white
-  - {at: 90, points: [[430, 330, 0]], track: 1}                     # corrects track 1
 """
 
 _MAX_SENTENCES = 5  # images left out that are named one by one
@@ -51,7 +57,10 @@ def add_parser(commands: Any) -> None:
         help="open a window that shows the tracks and takes clicks, boxes and names; without a prompt, it waits for one",
     )
     parser.add_argument("--backward", action="store_true", help="add a backward pass, which completes the traces and fills gaps")
-    add_backward_options(parser)
+    add_run_options(parser)
+    parser.add_argument(
+        "--keep-unconfirmed", action="store_true", help="keep objects that were detected but never confirmed; most are false alarms"
+    )
     parser.add_argument("--fps", type=_rate, help="images per second of a folder (default: 30)")
     parser.add_argument(
         "--frames", type=whole_number(1), metavar="N", help="track only the first N images; Ctrl-C ends a camera stream, too"
@@ -78,8 +87,10 @@ def run(options: argparse.Namespace) -> int:
 
     Args:
         options: parsed options.
+
+    Returns:
+        0 if the output is whole, also if an earlier run wrote it. 1 after an error. 130 after an interruption.
     """
-    from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.history.backward_pass import RefinementError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
@@ -87,55 +98,112 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:
-        output = OutputFolder(options.out, options.overwrite, Path(options.source))
-    except OfflineError as error:
-        print(f"lang2segtrack track: {error}", file=sys.stderr)
-        return 1
-    try:
-        sentences = _track(options, output.partial)
-        output.finish()
+        return _track(options)
     except (OfflineError, PromptError, RefinementError, SourceError, WeightsError, OSError) as error:
         print(f"lang2segtrack track: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    finally:
-        output.discard()
-    print("\n".join([*sentences, f"written: {output.path}"]))
-    return 0
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
 
 
-def _track(options: argparse.Namespace, folder: Path) -> list[str]:
-    """Track through the source, and write all files into a folder. Return the sentences to print when the folder is in place."""
-    from lang2segtrack_ros.cli.progress import ProgressLine
-    from lang2segtrack_ros.history.frame_history import FrameHistory
-    from lang2segtrack_ros.io.sources import CameraSource, open_source
-    from lang2segtrack_ros.recordings.forward import OfflineError
-    from lang2segtrack_ros.recordings.offline import track_source
+def _track(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.cli.output_folder import OutputFolder
+    from lang2segtrack_ros.io.sources import open_source
+    from lang2segtrack_ros.recordings.resumable import RunOptions, digest, run_key, working_folder
 
     prompts = parse_prompts(options, allow_empty=options.window)
     source = open_source(options.source, options.fps)
-    history = None
     source.limit = options.frames
-    if isinstance(source, CameraSource):
-        signal.signal(signal.SIGINT, lambda *_: source.stop())
-        if options.backward:
-            history = FrameHistory(max_seconds=float("inf"), max_bytes=shutil.disk_usage(folder.parent).free // 2, folder=folder / ".work")
-    session = make_session(options, prompts, options.window, history=history)
-    line = ProgressLine()
-    if options.window:
-        try:
-            from lang2segtrack_ros.cli.track_window import run_with_window
-            from lang2segtrack_ros.viewers.player import Player
-        except ImportError as error:
-            raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or omit --window") from error
+    path = Path(options.source)
+    run_options = RunOptions(prompts, options.backward, options.checkpoint_every, engine_identity(options))
+    is_repeatable = source.stored and not options.window
+    key = run_key(path, run_options, options.fps, options.frames) if is_repeatable else secrets.token_hex()
+    output = OutputFolder(options.out, options.overwrite, [path], digest(key, options.backward, options.keep_unconfirmed))
+    if output.already_done:
+        print(f"already done: {output.path}")
+        return 0
+    with working_folder(output.work, output.path):
+        unfinished, sentences = _passes(options, source, run_options, key, output)
+    print("\n".join([*sentences, *_skipped(source), *([unfinished] if unfinished else []), f"written: {output.path}"]))
+    return INTERRUPTED if unfinished else 0
 
-        player = Player(playing=bool(prompts))
-        files = run_with_window(source.name, player, lambda: track_source(session, source, prompts, folder, options.backward, line, player))
-    else:
-        files = track_source(session, source, prompts, folder, options.backward, line)
+
+def _passes(
+    options: argparse.Namespace, source: ImageSource, run_options: RunOptions, key: str, output: OutputFolder
+) -> tuple[str, list[str]]:
+    """Track through the source, and put the results in place.
+
+    Returns:
+        A sentence on the interruption, empty for a whole output, and the sentences on the results.
+    """
+    from lang2segtrack_ros.io.sources import CameraSource
+    from lang2segtrack_ros.io.trace_files import TraceFiles
+    from lang2segtrack_ros.recordings.offline import SourceImages, write_traces
+    from lang2segtrack_ros.recordings.resumable import InterruptedRunError, ResumableRun
+
+    line = ProgressLine()
+    output.clear_partial()
+    files = TraceFiles(output.partial, source.fps, options.keep_unconfirmed)
+    if isinstance(source, CameraSource):
+        _track_camera(options, source, run_options.prompts, files, line, output.work)
+        output.finish()
+        return "", files.sentences(options.backward)
+    unfinished = ""
+    with nullcontext(lambda: False) if options.window else stop_on_signals() as stop:
+        make = partial(make_session, options, run_options.prompts, options.window)
+        run = ResumableRun(output.work, SourceImages(source), make, run_options, key, line, stop)
+        try:
+            if options.window:
+                _with_window(options, source, run.run)
+            else:
+                run.run()
+        except InterruptedRunError as error:
+            unfinished = str(error)
+        write_traces(run, source, files, line)
     line.end()
-    more = [f"warning: {len(source.skipped) - _MAX_SENTENCES} more images were left out"] if len(source.skipped) > _MAX_SENTENCES else []
-    skipped = [f"warning: {sentence}" for sentence in source.skipped[:_MAX_SENTENCES]]
-    return [*files.counts.sentences(options.backward), *skipped, *more]
+    run.close()
+    output.finish(unfinished)
+    resumed = [f"resumed at image {run.resumed_at} of an earlier run"] if run.resumed_at else []
+    return unfinished, [*resumed, *files.sentences(options.backward and not unfinished)]
+
+
+def _track_camera(
+    options: argparse.Namespace, source: CameraSource, prompts: Sequence[Scheduled], files: TraceFiles, line: ProgressLine, work: Path
+) -> None:
+    """Track through a camera stream until it ends, the window is closed, or Ctrl-C."""
+    from lang2segtrack_ros.history.frame_history import FrameHistory
+    from lang2segtrack_ros.recordings.offline import track_camera
+
+    history = None
+    if options.backward:
+        half_disk = shutil.disk_usage(work).free // 2
+        history = FrameHistory(max_seconds=float("inf"), max_bytes=half_disk, folder=work / "history")
+    session = make_session(options, prompts, options.window, history=history)
+    track = partial(track_camera, session, source, prompts, files, options.backward, line)
+    if options.window:
+        _with_window(options, source, track)
+    else:
+        with stop_on_signals(source.stop):
+            track()
+    line.end()
+
+
+def _with_window(options: argparse.Namespace, source: ImageSource, track: Callable[[Player], None]) -> None:
+    """Call a function with a player while the window is open. Raises OfflineError without Tk or a display."""
+    from lang2segtrack_ros.recordings.forward import OfflineError
+
+    try:
+        from lang2segtrack_ros.cli.track_window import run_with_window
+        from lang2segtrack_ros.viewers.player import Player
+    except ImportError as error:
+        raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or omit --window") from error
+    player = Player(playing=bool(options.text or options.box or options.point or options.mask or options.prompts))
+    run_with_window(source.name, player, lambda: track(player))
+
+
+def _skipped(source: ImageSource) -> list[str]:
+    """Return warnings on the images that were left out, at most `_MAX_SENTENCES` and their number."""
+    more = len(source.skipped) - _MAX_SENTENCES
+    listed = [f"warning: {sentence}" for sentence in source.skipped[:_MAX_SENTENCES]]
+    return [*listed, f"warning: {more} more images were left out"] if more > 0 else listed

@@ -22,6 +22,7 @@ REQUIREMENTS = {  # the dependencies of pyproject.toml, and the module of each
     "opencv-python-headless>=4.9": "cv2",
     "pycocotools>=2.0.8": "pycocotools",
     "pyyaml>=6.0": "yaml",
+    "pydantic>=2.5,<3": "pydantic",
     "rosbags>=0.11,<0.12": "rosbags",
 }
 

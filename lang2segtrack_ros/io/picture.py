@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+"""Suffixes of the files that a folder of pictures may hold. OpenCV reads these formats in every build."""
+_OTHER_SUFFIXES = (".gif", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".exr", ".hdr", ".pfm", ".raw", ".dng", ".svg", ".psd")
+
 
 class PictureError(ValueError):
     """Picture data that cannot be decoded; the message gives the reason without the name of the file."""
@@ -44,6 +48,18 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
     if image is None:
         raise PictureError("it is not a readable image")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def image_files(folder: Path) -> tuple[list[Path], str]:
+    """Return the picture files of a folder by name, and a sentence on pictures of other formats, which is empty if there are none.
+
+    Folders, and the hidden files that macOS adds for each file, are no pictures.
+    """
+    files = sorted(item for item in folder.iterdir() if item.is_file() and not item.name.startswith("."))
+    other = [item for item in files if item.suffix.lower() in _OTHER_SUFFIXES]
+    shown = ", ".join(item.name for item in other[:3]) + (", ..." if len(other) > 3 else "")
+    sentence = f"{folder}: {len(other)} pictures are left out ({shown}): convert them to one of {', '.join(SUFFIXES)}" if other else ""
+    return [item for item in files if item.suffix.lower() in SUFFIXES], sentence
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

@@ -12,7 +12,8 @@ import math
 import re
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.io.picture import PictureError, read_picture
+from lang2segtrack_ros.io.picture import SUFFIXES, PictureError, image_files, read_picture
 from lang2segtrack_ros.types.frame import Frame
 
 log = logging.getLogger(__name__)
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _MAX_FAILED_READS = 100  # consecutive failed reads after which a video has ended
 CHUNK_BYTES = 64 << 20
 """Size of the images that one read in reverse order decodes together."""
@@ -40,6 +40,19 @@ def natural_order(path: Path) -> list[int | str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
+@dataclass
+class SourceIndex:
+    """The images of a source that have been read so far.
+
+    Attributes:
+        images: an entry for each image that `frames` has yielded, of a type that the source chooses.
+        skipped: sentences on the images that are left out, by position in the source.
+    """
+
+    images: list[Any] = field(default_factory=list)
+    skipped: dict[int, str] = field(default_factory=dict)
+
+
 class ImageSource(ABC):
     """A numbered sequence of images.
 
@@ -48,16 +61,16 @@ class ImageSource(ABC):
         fps: images per second, for stamps and videos.
         length: number of images; None if it is unknown beforehand.
         stored: True if `read` works.
-        skipped: sentences on the images that `frames` left out.
         limit: maximum number of images of a run; None for no limit. `frames` of a camera ends there, other sources have more.
+        index: all that `frames` has learned of the images. `read` of another source of the same file works with this index.
     """
 
     name: str
     fps: float = DEFAULT_FPS
     length: int | None = None
     stored: bool = True
-    skipped: Sequence[str] = ()
     limit: int | None = None
+    index: SourceIndex
 
     @abstractmethod
     def frames(self) -> Iterator[Frame]:
@@ -71,6 +84,11 @@ class ImageSource(ABC):
     def expected(self) -> int | None:
         """Return the number of images of a run; None if it is unknown beforehand."""
         return self.length if self.limit is None or (self.length is not None and self.length < self.limit) else self.limit
+
+    @property
+    def skipped(self) -> list[str]:
+        """Return sentences on the images that `frames` left out."""
+        return list(self.index.skipped.values())
 
     def stamp_ns(self, number: int) -> int:
         """Return the time of an image in nanoseconds, computed from its number."""
@@ -93,33 +111,34 @@ class FolderSource(ImageSource):
     def __init__(self, path: Path, fps: float = DEFAULT_FPS) -> None:
         self.name = str(path)
         self.fps = fps
-        files = [item for item in path.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES and item.is_file() and item.name[0] != "."]
+        files, other = image_files(path)
         self.files = sorted(files, key=natural_order)
-        self._readable = list(range(len(self.files)))  # position in `files` of each image; `frames` leaves out unreadable ones
+        self.index = SourceIndex(skipped={-1: other} if other else {})  # an image's entry is its position in `files`
         self.length = len(self.files)
         if not self.files:
-            raise SourceError(f"there is no image in {path}; supported file types: {', '.join(IMAGE_SUFFIXES)}")
+            raise SourceError(other or f"there is no image in {path}; supported file types: {', '.join(SUFFIXES)}")
 
     def frames(self) -> Iterator[Frame]:
         """Yield all readable images in order. Raises SourceError if there is none."""
-        self._readable = []
-        skipped: list[str] = []
-        self.skipped = skipped
+        number, index = 0, self.index
         for position, file in enumerate(self.files):
             try:
                 image = read_picture(file)
             except PictureError as error:
-                log.warning("%s is left out: %s", file, error)
-                skipped.append(f"{file} is left out: {error}")
+                if position not in index.skipped:
+                    index.skipped[position] = f"{file} is left out: {error}"
+                    log.warning(index.skipped[position])
                 continue
-            self._readable.append(position)
+            if number == len(index.images):
+                index.images.append(position)
+            number += 1
             yield Frame(image, self.stamp_ns(position))
-        if not self._readable:
-            raise SourceError(f"no file of {self.name} can be read as an image; the first one: {skipped[0]}")
+        if not number:
+            raise SourceError(f"no file of {self.name} can be read as an image; the last one: {self.skipped[-1]}")
 
     def read(self, number: int) -> Frame:
         """Return the image that `frames` yielded as this number. Raises SourceError."""
-        position = self._readable[number]
+        position = self.index.images[number]
         try:
             return Frame(read_picture(self.files[position]), self.stamp_ns(position))
         except PictureError as error:
@@ -153,8 +172,7 @@ class VideoSource(ImageSource):
         self.length = count if count > 0 else None
         capture.release()
         self.failed_seeks = 0
-        self._checksums: list[int] = []
-        self._times: list[int] = []
+        self.index = SourceIndex()  # an image's entry is its checksum and its time
         self._chunk: dict[int, NDArray[np.uint8]] = {}
 
     def _open(self) -> cv2.VideoCapture:
@@ -165,7 +183,8 @@ class VideoSource(ImageSource):
 
     def stamp_ns(self, number: int) -> int:
         """Return the time of an image that `frames` has yielded, in nanoseconds from the container."""
-        return self._times[number]
+        time: int = self.index.images[number][1]
+        return time
 
     def frames(self) -> Iterator[Frame]:
         """Yield all images in order that can be decoded. Raises SourceError if there is none."""
@@ -174,9 +193,8 @@ class VideoSource(ImageSource):
         try:
             while _grab(capture):
                 _, image = capture.retrieve()
-                if number == len(self._checksums):
-                    self._checksums.append(_checksum(image))
-                    self._times.append(self._time(capture))
+                if number == len(self.index.images):
+                    self.index.images.append((_checksum(image), self._time(capture)))
                 yield Frame(_rgb(image), self.stamp_ns(number))
                 number += 1
         finally:
@@ -184,14 +202,15 @@ class VideoSource(ImageSource):
         if number == 0:
             raise SourceError(f"{self.path} contains no image that can be decoded")
         if self.length is not None and number < self.length:
-            self.skipped = [f"{self.length - number} of the {self.length} images of {self.path} cannot be decoded: the file is damaged"]
+            lost = self.length - number
+            self.index.skipped[number] = f"{lost} of the {self.length} images of {self.path} cannot be decoded: the file is damaged"
 
     def _time(self, capture: cv2.VideoCapture) -> int:
         """Return the time of the latest image in nanoseconds. Without a later time in the container, the image rate counts."""
         time = capture.get(cv2.CAP_PROP_POS_MSEC)
-        if not self._times:
+        if not self.index.images:
             return round(time * 1e6) if 0 <= time < math.inf else 0
-        before = self._times[-1]
+        before = self.stamp_ns(-1)
         return round(time * 1e6) if before < time * 1e6 < math.inf else before + round(1e9 / self.fps)
 
     def read(self, number: int) -> Frame:
@@ -222,7 +241,7 @@ class VideoSource(ImageSource):
                 if not _grab(capture):
                     return {}
                 _, image = capture.retrieve()
-                if _checksum(image) != self._checksums[number]:
+                if _checksum(image) != self.index.images[number][0]:
                     return {}
                 images[number] = np.asarray(image, np.uint8)
             return images
@@ -252,6 +271,7 @@ class CameraSource(ImageSource):
 
     def __init__(self, number: int) -> None:
         self.name = f"camera {number}"
+        self.index = SourceIndex()
         self._capture = cv2.VideoCapture(number)
         if not self._capture.isOpened():
             raise SourceError(f"camera {number} cannot be opened: check that it is connected and that you have permission to use it")

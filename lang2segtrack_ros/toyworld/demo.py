@@ -25,7 +25,7 @@ MIN_MEAN_IOU = 0.6
 
 
 def run(out: Path, seconds: float = 20.0, fps: float = 15.0) -> int:
-    """Run the demo and write summary.json, overlay.mp4 and contact_sheet.png.
+    """Run the demo and write summary.json, overlay.webm and contact_sheet.png.
 
     Args:
         out: folder for the files.
@@ -37,7 +37,7 @@ def run(out: Path, seconds: float = 20.0, fps: float = 15.0) -> int:
     """
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("summary.json", "client.json", "overlay.mp4", "contact_sheet.png"):
+    for name in ("summary.json", "client.json", "overlay.webm", "contact_sheet.png"):
         (out / name).unlink(missing_ok=True)
     print("lang2segtrack demo: a toy camera, track_node and an external client on an isolated ROS graph", flush=True)
     try:
@@ -147,4 +147,4 @@ def _print_table(summary: dict[str, Any], out: Path) -> None:
         span = f"{track['first_frame']}-{track['last_frame']}"
         print(f"  {track['id']:>3}  {track['label']:<14} {track['body']:<14} {span:<12} {track['mean_iou']:.3f}")
     print(f"\n  id switches: {summary['id_switches']}; {summary['setup']}; {summary['seconds']} s")
-    print(f"  {out / 'summary.json'}\n  {out / 'overlay.mp4'}\n  {out / 'contact_sheet.png'}", flush=True)
+    print(f"  {out / 'summary.json'}\n  {out / 'overlay.webm'}\n  {out / 'contact_sheet.png'}", flush=True)

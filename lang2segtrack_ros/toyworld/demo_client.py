@@ -57,7 +57,7 @@ class DemoClient(Node):
         self.calls: list[dict[str, Any]] = []
         self.sheet: list[tuple[float, NDArray[np.uint8]]] = []
         self._sheet_stride = 1
-        self.video = VideoWriter(out / "overlay.mp4", 15.0)
+        self.video = VideoWriter(out / "overlay.webm", 15.0)
         self.started = time.monotonic()
         self._truth: dict[int, NDArray[np.uint16]] = {}
         self._waiting: dict[int, TrackArray] = {}
@@ -219,7 +219,7 @@ class Scenario:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the scenario and write client.json, overlay.mp4 and contact_sheet.png. Return the exit code."""
+    """Run the scenario and write client.json, overlay.webm and contact_sheet.png. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=20.0)

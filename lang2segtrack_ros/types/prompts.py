@@ -116,8 +116,11 @@ class BoxPrompt:
         """Return the prompt with its box clipped to the image. Raise PromptError if the clipped box is below 1 pixel."""
         x1, y1, x2, y2 = self.box
         clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
+        box = f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
+        if min(self.box) >= 0 and max(self.box) <= 1 < max(height, width):
+            raise PromptError(f"{box} is within one pixel: multiply it by the size of the image, {width} x {height}, if it holds fractions")
         if clipped[2] - clipped[0] < 1 or clipped[3] - clipped[1] < 1:
-            raise PromptError(f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) lies outside the {width} x {height} image: give a box inside it")
+            raise PromptError(f"{box} lies outside the {width} x {height} image: give a box inside it")
         return BoxPrompt(clipped, self.label, self.track_id)
 
 

@@ -5,15 +5,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from lang2segtrack_ros.cli.image import find_images
 from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.io.writers import write_png
+from lang2segtrack_ros.session import image_segmentation
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 
 TOY = ["--segmenter", "toy", "--detector", "toy", "--device", "cpu"]
@@ -27,10 +34,10 @@ def folder(tmp_path: Path, frames: list[SceneFrame]) -> Path:
     return tmp_path
 
 
-def test_folder_gives_coco_dataset_and_overlays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_gives_coco_files_and_overlays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = folder / "out"
     assert main(["image", str(folder), str(folder / "deep"), "--text", "red circle. blue star.", "--out", str(out), *TOY]) == 0
-    content = json.loads((out / "results.json").read_text())
+    content = json.loads((out / "instances.json").read_text())
     assert [Path(item["file_name"]).name for item in content["images"]] == ["a.png", "b.JPG", "a.png"]
     assert [item["name"] for item in content["categories"]] == ["red circle", "blue star"]
     assert len(content["annotations"]) == 6
@@ -40,12 +47,19 @@ def test_folder_gives_coco_dataset_and_overlays(folder: Path, capsys: pytest.Cap
     overlays = sorted((out / "overlays").iterdir())
     assert [item.name for item in overlays] == ["00001_a.png", "00002_b.png", "00003_a.png"], "equal names do not collide"
     assert (cv2.imread(str(overlays[0])) != cv2.imread(str(folder / "a.png"))).any()
+    assert not (folder / "out.work").exists()
 
-    (out / "overlays" / "notes.png").write_text("a file of the user")
-    assert main(["image", str(folder / "b.JPG"), "--text", "red circle.", "--out", str(out), *TOY]) == 0
-    assert sorted(item.name for item in (out / "overlays").iterdir()) == ["00001_b.png", "notes.png"], (
-        "overlays of an earlier run are deleted"
-    )
+
+def test_results_can_be_evaluated_against_the_data_set(folder: Path) -> None:
+    """`loadRes` takes a list of results, not a data set."""
+    out = folder / "out"
+    assert main(["image", str(folder), "--text", "red circle. blue star.", "--no-overlay", "--out", str(out), *TOY]) == 0
+    truth = COCO(str(out / "instances.json"))
+    evaluation = COCOeval(truth, truth.loadRes(str(out / "results.json")), "segm")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(1.0)
 
 
 def test_unreadable_image_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,11 +67,68 @@ def test_unreadable_image_does_not_stop_the_others(folder: Path, capsys: pytest.
     (folder / "d.png").write_bytes(b"")
     out = folder / "out"
     assert main(["image", str(folder), "--text", "red circle", "--no-overlay", "--out", str(out), *TOY]) == 1
-    content = json.loads((out / "results.json").read_text())
+    content = json.loads((out / "instances.json").read_text())
     assert len(content["images"]) == 2
     assert [Path(item["file_name"]).name for item in content["failed"]] == ["c.png", "d.png"]
     assert "c.png: it is not a readable image" in capsys.readouterr().err
     assert not (out / "overlays").exists()
+
+
+def test_existing_results_are_kept_or_replaced_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The results of an earlier run can be hours of work, and a file of the user can stand beside them."""
+    out = folder / "out"
+    command = ["image", str(folder / "a.png"), "--out", str(out), *TOY, "--text"]
+    assert main([*command, "red circle."]) == 0
+    written = (out / "instances.json").read_bytes()
+    assert main([*command, "red circle."]) == 0
+    assert f"already done: {out}" in capsys.readouterr().out
+    assert main([*command, "blue star."]) == 1
+    assert "exists already: choose another folder, or add --overwrite" in capsys.readouterr().err
+    assert (out / "instances.json").read_bytes() == written
+    assert main([*command, "blue star.", "--overwrite"]) == 0
+    assert b"blue star" in (out / "instances.json").read_bytes()
+    (out / "overlays" / "notes.png").write_text("a file of the user")
+    assert main([*command, "red circle.", "--overwrite"]) == 1
+    assert (out / "overlays" / "notes.png").read_text() == "a file of the user"
+
+
+def test_interrupted_run_keeps_its_images_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal ends the run after a batch. The next run must segment only the other images."""
+    out, whole = folder / "out", folder / "whole"
+    command = ["image", str(folder), str(folder / "deep"), "--text", "red circle.", "--batch", "1", *TOY, "--out"]
+    real = image_segmentation.segment_images
+    calls = []
+
+    def interrupt(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(image_segmentation, "segment_images", interrupt)
+    assert main([*command, str(out)]) == 130
+    assert "interrupted after 2 of 3 images" in (out / "UNFINISHED.txt").read_text()
+    assert len(json.loads((out / "instances.json").read_text())["images"]) == 2
+    assert main([*command, str(out)]) == 0
+    assert len(calls) == 3, "finished images are not repeated"
+    assert main([*command, str(whole)]) == 0
+    for name in ("instances.json", "results.json"):
+        assert (out / name).read_text() == (whole / name).read_text()
+    assert sorted(item.name for item in out.rglob("*.*")) == sorted(item.name for item in whole.rglob("*.*"))
+
+
+def test_odd_names_and_formats(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """macOS adds hidden files, folders can have suffixes, and names can be as long as the file system allows."""
+    (folder / "._b.JPG").write_bytes(b"metadata")
+    (folder / "x.jpg").mkdir()
+    (folder / "anim.gif").write_bytes(b"GIF89a")
+    (folder / "new.avif").write_bytes(b"avif")
+    shutil.copy(folder / "a.png", folder / f"{'ä' * 125}.png")
+    out = folder / "out"
+    assert main(["image", str(folder), "--text", "red circle", "--out", str(out), *TOY]) == 0
+    assert len(json.loads((out / "instances.json").read_text())["images"]) == 3
+    assert len(list((out / "overlays").iterdir())) == 3
+    assert "2 pictures are left out (anim.gif, new.avif): convert them to one of .png" in capsys.readouterr().err
 
 
 def test_unknown_words_are_reported_and_the_others_are_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +137,7 @@ def test_unknown_words_are_reported_and_the_others_are_found(folder: Path, capsy
 
 
 def test_files_folders_and_patterns_give_each_image_once(folder: Path) -> None:
-    found, problems = find_images([str(folder / "**" / "*.png"), str(folder / "a.png"), str(folder / "deep")])
+    found, problems, _ = find_images([str(folder / "**" / "*.png"), str(folder / "a.png"), str(folder / "deep")])
     assert [str(item.relative_to(folder)) for item in found] == ["a.png", "deep/a.png"], "no repetitions"
     assert problems == []
 
@@ -85,8 +156,9 @@ def test_files_folders_and_patterns_give_each_image_once(folder: Path) -> None:
     ],
 )
 def test_invalid_argument_is_reported(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
 ) -> None:
+    monkeypatch.chdir(folder)
     (folder / "empty").mkdir()
     assert main(["image", *TOY, *(word.replace("{}", str(folder)) for word in arguments)]) == code
     errors = capsys.readouterr().err

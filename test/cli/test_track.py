@@ -5,13 +5,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lang2segtrack_ros.cli.main import main
+from lang2segtrack_ros.cli.progress import ProgressLine
+from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box, iou
@@ -42,10 +51,11 @@ def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, fram
     assert sorted(path.name for path in out.iterdir()) == [
         ".lang2segtrack.json",
         "masks",
-        "overlay.mp4",
-        "trace.mp4",
+        "overlay.webm",
+        "trace.webm",
         "tracks.jsonl",
         "tracks_mot.txt",
+        "tracks_mot_labels.txt",
     ]
     records = [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
     assert [record["frame"] for record in records] == list(range(COUNT))
@@ -60,7 +70,7 @@ def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, fram
     rows = [line.split(",") for line in (out / "tracks_mot.txt").read_text().splitlines()]
     assert len(rows) == 2 * COUNT
     assert {int(row[0]) for row in rows} == set(range(1, COUNT + 1))
-    for name in ("overlay.mp4", "trace.mp4"):
+    for name in ("overlay.webm", "trace.webm"):
         assert int(cv2.VideoCapture(str(out / name)).get(cv2.CAP_PROP_FRAME_COUNT)) == COUNT
 
 
@@ -70,6 +80,8 @@ def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, fram
         ([], "there is no prompt"),
         (["--box", "1,2,3"], "--box takes 4 numbers"),
         (["--box", "900,900,950,950"], "lies outside the 320 x 240 image"),
+        (["--box", "0.2,0.25,0.75,0.8"], "is within one pixel: multiply it by the size of the image, 320 x 240"),
+        (["--box", "-5,-9,-1,-2"], "the box (-5, -9, -1, -2) lies outside"),
         (["--box", "1,1,9,9", "--at", "50"], "there is a prompt for image 50, but the source has 8 images"),
         (["--text", "green triangle"], '"green triangle" was found on none of the 8 images'),
         (["--mask", "none.png"], "the mask none.png is not a readable image"),
@@ -101,8 +113,18 @@ def test_existing_output_folder_is_kept(tmp_path: Path, folder: Path, capsys: py
         ("text: cup", "must hold a list"),
         ("- {box: [1, 2, 3]}", "prompt 1 of"),
         ("- {text: cup}\n- {text: cup, box: [1, 1, 9, 9]}", "prompt 2 of"),
-        ("- {text: cup, color: red}", "unknown keys: color"),
-        ("- {at: -1, text: cup}", "at is -1"),
+        ("[]", "must hold a list"),
+        ("- {text: cup, color: red}", 'there is no key "color"; the keys are at, label,'),
+        ("- {at: -1, text: cup}", "at is -1: input should be greater than or equal to 0; write at: 30"),
+        ("- {text: [a, b]}", "text is ['a', 'b']: input should be a valid string"),
+        ("- {text: null}", "this one has none"),
+        ("- {text: cup, label: null}", "label is None: input should be a valid string"),
+        ('- {text: cup, threshold: "0.3"}', "threshold is '0.3': input should be a valid number"),
+        ("- {text: cup, threshold: .nan}", "threshold is nan"),
+        ("- {points: [140, 55]}", "points[0] is 140: input should be a valid list; write points: [[100, 200], [140, 210, 0]]"),
+        ("- {points: [[140, 55, 0.5]]}", "the third number of a point is 1 (on the object) or 0"),
+        ('- {points: [[140, 55]], track: "1"}', "track is '1': input should be a valid integer"),
+        ("- {box: [1, 2, 3, true]}", "box[3] is True: input should be a valid number"),
     ],
 )
 def test_invalid_prompt_file_is_reported(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
@@ -185,4 +207,132 @@ def test_folder_with_mixed_sizes_and_other_files(tmp_path: Path, folder: Path, f
     (folder / "inner.png").mkdir()
     write_png(folder / "1\u00b22.png", cv2.resize(frames[0].color, (160, 120)).astype(np.uint8))
     assert main(["track", str(folder), "--box", f"{box(frames[0], 1)}=circle", *TOY, "--out", str(tmp_path / "out")]) == 0
-    assert int(cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == COUNT + 1
+    assert int(cv2.VideoCapture(str(tmp_path / "out" / "overlay.webm")).get(cv2.CAP_PROP_FRAME_COUNT)) == COUNT + 1
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, stage: str, image: int) -> list[tuple[str, int]]:
+    """Send SIGINT, as Ctrl-C does, when a stage reports an image. Return the list that collects all reports."""
+    reports: list[tuple[str, int]] = []
+
+    def report(_self: ProgressLine, now: str, done: int, _total: int | None) -> None:
+        reports.append((now, done))
+        if (now, done) == (stage, image) and reports.count((now, done)) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ProgressLine, "__call__", report)
+    return reports
+
+
+def texts(folder: Path) -> dict[str, bytes]:
+    """Return the content of all result files but the videos, in which encoders may differ, and the marker."""
+    files = [item for item in folder.rglob("*") if item.suffix in (".txt", ".jsonl", ".png")]
+    return {str(item.relative_to(folder)): item.read_bytes() for item in files}
+
+
+@pytest.mark.parametrize(("stage", "image"), [("forward", 5), ("backward", 3)])
+def test_interrupted_run_keeps_its_results_and_goes_on(
+    tmp_path: Path,
+    folder: Path,
+    frames: list[SceneFrame],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stage: str,
+    image: int,
+) -> None:
+    """Hours of work must not be lost. The completed output must equal that of an uninterrupted run."""
+    command = ["track", str(folder), "--box", f"{box(frames[2], 1)}=circle", "--at", "2", "--backward", *TOY, "--out"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    reports = interrupt_at(monkeypatch, stage, image)
+    out = tmp_path / "out"
+    assert main([*command, str(out)]) == 130
+    done = image if stage == "forward" else COUNT
+    assert len((out / "tracks.jsonl").read_text().splitlines()) == done
+    assert f"interrupted in the {stage} pass at image {image} of 8" in (out / "UNFINISHED.txt").read_text()
+    assert f"interrupted in the {stage} pass at image {image} of 8" in capsys.readouterr().out
+    assert main([*command, str(out)]) == 0, "the output of the same command may be completed without --overwrite"
+    assert f"resumed at image {done} of an earlier run" in capsys.readouterr().out
+    assert sum(now == "forward" for now, _ in reports) == COUNT, "finished images are not repeated"
+    assert texts(out) == texts(tmp_path / "whole")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["images", "out", "whole"], "no working folder stays"
+
+
+def test_finished_run_given_again_is_done(
+    tmp_path: Path, folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script may give its commands again after a failure. Other options would give other results, so they are refused."""
+    command = ["track", str(folder), "--box", box(frames[0], 1), *TOY, "--frames", "3", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    written = texts(tmp_path / "out")
+    (tmp_path / "out" / "notes.md").write_text("mine")
+    assert main(command) == 0
+    assert f"already done: {tmp_path / 'out'}" in capsys.readouterr().out
+    assert main([*command, "--backward"]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert texts(tmp_path / "out") == written
+
+
+def test_killed_run_goes_on_from_its_checkpoint(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
+    """SIGKILL leaves no time to write anything, and the output must not exist under its name."""
+    for number in range(COUNT, 10 * COUNT):  # forward and backward repeatedly, so that the signal arrives before the end
+        index = number % (2 * COUNT - 2)
+        (folder / f"{number:03}.png").symlink_to(folder / f"{min(index, 2 * COUNT - 2 - index):03}.png")
+    out = tmp_path / "out"
+    command = ["track", str(folder), "--box", box(frames[0], 1), *TOY, "--checkpoint-every", "0", "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "-m", "lang2segtrack_ros.cli.main", *command], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "out.work" / "checkpoint").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert not out.exists()
+    done = subprocess.run([sys.executable, "-m", "lang2segtrack_ros.cli.main", *command], capture_output=True, text=True, check=True)
+    assert "of an earlier run" in done.stdout
+    assert len((out / "tracks.jsonl").read_text().splitlines()) == 10 * COUNT
+
+
+def test_mot_file_counts_from_1_and_has_a_file_of_labels(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
+    """MOTChallenge's tools count frames and pixels from 1, and its format has no field for names."""
+    out = tmp_path / "out"
+    assert main(["track", str(folder), "--box", f"{box(frames[0], 1)}=red circle", *TOY, "--frames", "2", "--out", str(out)]) == 0
+    record = json.loads((out / "tracks.jsonl").read_text().splitlines()[0])["tracks"][0]
+    x1, y1, x2, y2 = record["box"]
+    frame, track_id, *numbers = (out / "tracks_mot.txt").read_text().splitlines()[0].split(",")
+    assert (frame, track_id) == ("1", "1")
+    assert list(map(float, numbers[:4])) == [x1 + 1, y1 + 1, x2 - x1, y2 - y1]
+    assert (out / "tracks_mot_labels.txt").read_text() == "1,red circle\n"
+
+
+class OneAlarm:
+    """A detector plug-in that reports an object on its first image, and never again."""
+
+    name, default_threshold = "one-alarm", 0.3
+
+    def __init__(self, device: str) -> None:
+        self._detections = [Detection("ghost", 0.9, (200.0, 150.0, 260.0, 200.0))]
+
+    def check(self, phrases: Sequence[str]) -> list[str]:
+        return []
+
+    def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
+        detections, self._detections = self._detections, []
+        return detections
+
+
+def test_unconfirmed_objects_are_left_out_and_counted(
+    tmp_path: Path, folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most of them are false alarms: 62 of the 68 tracks of a video of two minutes were."""
+    plugin = ["--segmenter", "toy", "--detector", f"{__name__}:OneAlarm", "--device", "cpu"]
+    command = ["track", str(folder), "--box", f"{box(frames[0], 1)}=circle", "--text", "ghost.", *plugin, "--out"]
+    assert main([*command, str(tmp_path / "out")]) == 0
+    assert (
+        "1 object was detected but never confirmed, and left out as false alarms: --keep-unconfirmed keeps them" in capsys.readouterr().out
+    )
+    assert [item.name for item in (tmp_path / "out" / "masks").iterdir()] == ["1"]
+    assert {line.split(",")[1] for line in (tmp_path / "out" / "tracks_mot.txt").read_text().splitlines()} == {"1"}
+    assert main([*command, str(tmp_path / "all"), "--keep-unconfirmed"]) == 0
+    assert sorted(item.name for item in (tmp_path / "all" / "masks").iterdir()) == ["1", "2"]

@@ -21,7 +21,7 @@ def video(path: Path, frames: list[SceneFrame], count: int = 30) -> Path:
     with VideoWriter(path, 12.5) as writer:
         for frame in frames[:count]:
             writer.write(frame.color)
-    return path
+    return writer.path
 
 
 def test_reverse_reading_of_a_video_gives_equal_images(tmp_path: Path, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +65,7 @@ def test_folder_orders_numbers_by_value(tmp_path: Path, frames: list[SceneFrame]
     (tmp_path / "notes.txt").write_text("no image")
     source = FolderSource(tmp_path)
     assert [path.name for path in source.files] == ["image1.png", "image9.png", "image10.png"]
+    assert np.array_equal(list(source.frames())[1].color, frames[9].color)
     assert np.array_equal(source.read(1).color, frames[9].color)
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.detection.detector import Detection, Detector
 from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionResult, run_detection
 from lang2segtrack_ros.models.loading import at_size
-from lang2segtrack_ros.recordings.bags import checkpoint
+from lang2segtrack_ros.recordings import checkpoint
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session

@@ -4,18 +4,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pycocotools.coco import COCO
 
 from lang2segtrack_ros.detection.detector import Detection, detect_batch
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
-from lang2segtrack_ros.io.coco import CocoWriter
 from lang2segtrack_ros.ros.services.image_requests import MAX_WAITING, BusyError, ImageRequests
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.image_segmentation import remarks, segment_images
@@ -156,24 +152,3 @@ def test_image_that_never_fits_keeps_the_settings_for_other_images(
     assert isinstance(requests._detector, GroundingDinoDetector)
     assert requests._detector.shortest_edge < detector.shortest_edge
     assert requests.metrics["single_images_segmented"] == 2
-
-
-def test_results_file_is_a_coco_data_set(
-    tmp_path: Path, segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]
-) -> None:
-    writer = CocoWriter(tmp_path / "deep" / "results.json", PHRASES, "toy")
-    objects = segment_images(segmenter, detector, [frames[0].color], PHRASES)[0]
-    writer.add(Path("a.png"), 240, 320, objects)
-    writer.fail(Path("b.png"), "torn")
-    writer.add(Path("c.png"), 240, 320, [])
-    writer.close()
-    data = COCO(str(writer.path))
-    assert [item["file_name"] for item in data.loadImgs(data.getImgIds())] == ["a.png", "c.png"]
-    for annotation, item in zip(data.loadAnns(data.getAnnIds(imgIds=[1])), objects):
-        assert data.loadCats(annotation["category_id"])[0]["name"] == item.label
-        assert (data.annToMask(annotation).astype(bool) == item.mask).all()
-        assert annotation["area"] == item.mask.sum()
-        x, y, width, height = annotation["bbox"]
-        assert (x, y, x + width, y + height) == item.box
-    assert json.loads(writer.path.read_text())["failed"] == [{"file_name": "b.png", "reason": "torn"}]
-    assert (writer.count, writer.failed, writer.objects) == (3, 1, 2)

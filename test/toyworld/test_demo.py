@@ -30,5 +30,5 @@ def test_short_demo_passes_all_checks(tmp_path: Path) -> None:
     assert {"latency_ms", "id_switches", "device", "versions", "frames_dropped", "messages"} <= set(summary)
     sheet = cv2.imread(str(tmp_path / "contact_sheet.png"))
     assert sheet.shape[1] == 4 * 640
-    video = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
+    video = cv2.VideoCapture(str(tmp_path / "overlay.webm"))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == summary["messages"]["overlay"]

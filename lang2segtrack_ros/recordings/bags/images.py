@@ -151,7 +151,7 @@ class BagImages:
         return header, Frame(color, stamp_ns(header.stamp))
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the usable images that the index does not have yet, and add them to the index."""
+        """Yield the usable images that the index does not have yet, and add them to the index. Raises BagError if there is none."""
         index = self.index
         indexed = len(index.times)
         for number, (_, time, data) in enumerate(self.bag.messages(self.topic)):
@@ -168,6 +168,9 @@ class BagImages:
                 continue
             index.frames.append(number)
             yield frame
+        if not index.frames:
+            reasons = "; ".join(index.example.values()) or "it has no messages"
+            raise BagError(f"topic {self.topic} has no usable image: {reasons}")
 
     def read(self, number: int) -> Frame:
         """Return a usable image by its number in the index. Raises BagError if the bag no longer has it."""

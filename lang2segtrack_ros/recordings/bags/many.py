@@ -16,6 +16,7 @@ from typing import Any
 
 from lang2segtrack_ros.recordings.bag_types import BagError
 from lang2segtrack_ros.recordings.bags.job import BagSummary
+from lang2segtrack_ros.recordings.resumable import InterruptedRunError
 
 Work = Callable[[Path, Path], BagSummary]
 """Function that tracks through a bag. Arguments: the bag and the new bag's folder. Ray requires that it can be pickled."""
@@ -29,15 +30,18 @@ class BagOutcome:
         source: the bag.
         summary: summary of the job; None if the job failed or did not run.
         error: the reason of a failure; empty for none.
-        already_done: True if the output existed before, so the job did not run.
         seconds: duration of the job.
     """
 
     source: Path
     summary: BagSummary | None = None
     error: str = ""
-    already_done: bool = False
     seconds: float = 0.0
+
+    @property
+    def already_done(self) -> bool:
+        """Return True if an earlier run with the same options wrote the output."""
+        return self.summary is not None and self.summary.already_done
 
 
 def pair_up(sources: Sequence[Path], folder: Path) -> list[tuple[Path, Path]]:
@@ -67,13 +71,16 @@ def attempt(work: Work, source: Path, target: Path) -> BagOutcome:
     Args:
         work: the job.
         source: the bag.
-        target: the new bag's folder; if it exists, the job does not run.
+        target: the new bag's folder.
+
+    Raises:
+        InterruptedRunError: the user interrupted the job.
     """
-    if target.exists():
-        return BagOutcome(source, already_done=True)
     began = time.monotonic()
     try:
         summary = work(source, target)
+    except InterruptedRunError:
+        raise
     except Exception as error:  # the other bags continue; the table and the exit code report this one
         return BagOutcome(
             source, error=f"{error}" if isinstance(error, (ValueError, RuntimeError, OSError)) else f"{type(error).__name__}: {error}"
@@ -140,7 +147,7 @@ def table(rows: Sequence[BagOutcome]) -> str:
     lines: list[tuple[str, ...]] = [head]
     for row in rows:
         summary = row.summary
-        if summary is None:
+        if summary is None or row.already_done:
             lines.append((row.source.name, "done before" if row.already_done else f"failed: {row.error}", "", "", "", "", ""))
             continue
         objects = summary.counts.objects

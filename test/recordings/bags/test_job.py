@@ -20,6 +20,7 @@ from lang2segtrack_ros.recordings.bags.job import BagJob, BagOptions, BagSummary
 from lang2segtrack_ros.recordings.bags.messages import TYPES
 from lang2segtrack_ros.recordings.bags.reading import BagInput, zstd
 from lang2segtrack_ros.recordings.forward import OfflineError, Scheduled
+from lang2segtrack_ros.recordings.resumable import InterruptedRunError
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
@@ -260,8 +261,42 @@ def test_invalid_jobs_are_refused_without_output(
     job(source, tmp_path / "out", segmenter, frames, prompts=box, backward=False)
     with pytest.raises(OfflineError, match="already exists"):
         job(source, tmp_path / "out", segmenter, frames, prompts=box)
+    with pytest.raises(OfflineError, match="already exists"):
+        job(source, source, segmenter, frames, prompts=box)
     with pytest.raises(BagError, match=r"already has topics with the names of our results \(/detections"):
         job(tmp_path / "out", tmp_path / "twice", segmenter, frames, prompts=box)
+
+
+def test_finished_job_given_again_is_done(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """A script may give its commands again after a failure. The metadata of the bag holds the digest of the options."""
+    source = record(tmp_path / "in", scene, 3)
+    prompts = [Scheduled(0, BoxPrompt(body_box(frames[0], 1)))]
+    assert not job(source, tmp_path / "out", segmenter, frames, prompts=prompts).already_done
+    written = {item.name: item.read_bytes() for item in (tmp_path / "out").iterdir()}
+    assert job(source, tmp_path / "out", segmenter, frames, prompts=prompts).already_done
+    with pytest.raises(OfflineError, match="already exists"):
+        job(source, tmp_path / "out", segmenter, frames, prompts=prompts, overlay=True)
+    assert {item.name: item.read_bytes() for item in (tmp_path / "out").iterdir()} == written
+
+
+def test_interrupted_job_goes_on(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """A request to stop ends the run after an image, with a checkpoint of that image."""
+    source = record(tmp_path / "in", scene, COUNT)
+    job(source, tmp_path / "whole", segmenter, frames)
+    options = BagOptions(prompts=[Scheduled(PROMPTED, BoxPrompt(body_box(frames[PROMPTED], 1), "red circle"))])
+    reports: list[tuple[str, int]] = []
+
+    def run(stop_at: tuple[str, int]) -> BagSummary:
+        report = lambda stage, done, _: reports.append((stage, done))  # noqa: E731
+        return BagJob(source, tmp_path / "out", lambda: Session(segmenter), options, report, lambda: reports[-1] == stop_at).run()
+
+    for stage, image in (("forward", 8), ("backward", 4)):
+        with pytest.raises(InterruptedRunError, match=f"interrupted in the {stage} pass at image {image} of {COUNT}"):
+            run((stage, image))
+        assert not (tmp_path / "out").exists()
+    assert run(("never", 0)).resumed_at == COUNT
+    assert reports.count(("forward", 8)) == 1
+    assert list(contents(tmp_path / "out")) == list(contents(tmp_path / "whole"))
 
 
 def test_second_run_with_the_same_output_is_refused(

@@ -58,6 +58,8 @@ def test_failed_bag_does_not_stop_the_others_and_finished_bags_are_skipped(
         assert {"/tracks", "/tracks_refined", "/chatter"} <= topics
     assert run(bags[:2], frames) == 0
     assert capsys.readouterr().out.count("done before") == 4
+    assert run(bags[:2], frames, "--no-backward") == 1, "these outputs would differ"
+    assert capsys.readouterr().out.count("already exists") == 4
 
 
 def test_equal_output_names_are_refused(tmp_path: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]) -> None:

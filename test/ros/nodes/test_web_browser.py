@@ -2,27 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The web page in headless Chromium on a real ROS graph, used with a mouse and on a phone, with screenshots.
 
-The tests need Chromium and Playwright (`apt install chromium`, `pip install playwright`), which the package does not require.
 LANG2SEGTRACK_SCREENSHOTS names a folder that keeps the screenshots.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from test.browser import chromium
 from test.ros.nodes.page_client import TOKEN, Page, PageGraph, page_graph
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("Chromium is not installed: install the package chromium to run these tests", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: run pip install playwright to run these tests")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 # Position and scale of the image on the screen: the canvas keeps the image's aspect ratio inside its box.
 FRAME = """canvas => {
   const box = canvas.getBoundingClientRect(), scale = Math.min(box.width / canvas.width, box.height / canvas.height);
@@ -40,10 +34,8 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageGraph]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

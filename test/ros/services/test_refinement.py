@@ -100,7 +100,7 @@ def test_late_object_gets_whole_trace(tester: NodeTester, shown: dict[int, Scene
     assert folder.parent == saved
     lines = [json.loads(line) for line in (folder / "tracks.jsonl").read_text().splitlines()]
     assert len(lines) == answer.frames
-    video = cv2.VideoCapture(str(folder / "overlay.mp4"))
+    video = cv2.VideoCapture(str(folder / "overlay.webm"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == answer.frames
     video.release()
 
