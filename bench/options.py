@@ -107,7 +107,7 @@ def main() -> int:
     networks = {"float32": load_segmenter("toy"), "bfloat16": load_segmenter("toy", dtype="bfloat16")}
     networks |= {str(size): load_segmenter("toy", image_size=size) for size in (128, 256)}
     if options.compiled:
-        networks["compiled"] = load_segmenter("toy", compiled=True)
+        networks["compiled"] = load_segmenter("toy", acceleration="compile")
     runs_by_variant: dict[str, dict[str, list[VariantRun]]] = {name: {"apart": [], "crossing": []} for name in table}
     for seed in range(options.scenes):
         for kind, scene, bodies in (("apart", separate(seed), 3), ("crossing", crossing(seed), 2)):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 POLICIES = ("samurai", "sam2", "distractor", "depth")
 """Built-in names of `tracking.policies.registry`. The help needs them, and that module would import torch."""
-_IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "detect_every_backward")
+_IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "acceleration", "detect_every_backward")
+ACCELERATIONS = ("auto", "off", "graphs", "compile", "max")
 PLUGIN = "a plug-in (module:attribute, or the name of an installed entry point)"
 NETWORK_NAMES = f"toy, a name of `weights list`, a folder, a hub id, or {PLUGIN}"
 
@@ -46,6 +47,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         help=f"memory policy: {', '.join(POLICIES)}, or {PLUGIN}; depth needs depth images (default: %(default)s)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
+    parser.add_argument("--acceleration", default="auto", help=f"of the segmenter: {', '.join(ACCELERATIONS)} (default: %(default)s)")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +103,7 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     from lang2segtrack_ros.types.prompts import TextPrompt
 
     engine_options = SessionOptions(detect_every_backward=options.detect_every_backward)
-    segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
+    segmenter = load_segmenter(options.segmenter, options.device, options.image_size, acceleration=options.acceleration)
     needs_detector = interactive or any(isinstance(item.prompt, TextPrompt) for item in prompts)
     detector = load_detector(options.detector, options.device) if needs_detector else None
     return Session(segmenter, detector, options.policy, options=engine_options, **session_options)

@@ -202,6 +202,7 @@ class FrameHistory:
         entry = _Entry(result.index, time_ns, frame.stamp_ns, dumps(frame_record(result)), image, len(data), None)
         if self.keep_features and features is not None:
             first = self._with_features[0].features if self._with_features else None
+            features = features.retained()
             entry.features = ImageFeatures(features.high, features.top, first.position if first is not None else features.position)
             self._with_features.append(entry)
         self._entries.append(entry)

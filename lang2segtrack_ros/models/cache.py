@@ -17,7 +17,15 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from lang2segtrack_ros.models.loading import find_folder, is_plugin, load_detector, load_segmenter, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.loading import (
+    find_folder,
+    is_plugin,
+    load_detector,
+    load_segmenter,
+    resolve_acceleration,
+    resolve_device,
+    resolve_dtype,
+)
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ _LOCK = threading.Lock()  # transformers changes process-wide defaults while it 
 
 
 def shared_segmenter(
-    name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", compiled: bool = False
+    name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", acceleration: str = "auto"
 ) -> Sam2Segmenter:
     """Return a segmenter that other callers may share, so that the caller must not change it. Each plug-in is a new instance.
 
@@ -39,17 +47,17 @@ def shared_segmenter(
         device: see `load_segmenter`.
         image_size: see `load_segmenter`.
         dtype: see `load_segmenter`.
-        compiled: see `load_segmenter`.
+        acceleration: see `load_segmenter`.
 
     Raises:
         WeightsError: see `load_segmenter`.
     """
     if is_plugin(name, "segmenter"):
-        return load_segmenter(name, device, image_size, dtype, compiled)
+        return load_segmenter(name, device, image_size, dtype, acceleration)
     target = resolve_device(device)
-    options = (target, image_size, resolve_dtype(dtype, target), compiled)
+    options = (target, image_size, resolve_dtype(dtype, target), resolve_acceleration(acceleration, target))
     return _load_once(
-        "segmenter", find_folder(name, "segmenter"), options, lambda: load_segmenter(name, device, image_size, dtype, compiled)
+        "segmenter", find_folder(name, "segmenter"), options, lambda: load_segmenter(name, device, image_size, dtype, acceleration)
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
 """Attributes that a detector plug-in must have; see `detection.detector.Detector`."""
+ACCELERATIONS = ("auto", "off", "graphs", "compile", "max")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -74,6 +75,25 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if dtype not in DTYPES:
         raise WeightsError(f'dtype is "{dtype}"; it must be "auto", {" or ".join(DTYPES)}')
     return DTYPES[dtype]
+
+
+def resolve_acceleration(acceleration: str, device: torch.device) -> str:
+    """Return "off", "graphs", "compile" or "max" for a name.
+
+    Args:
+        acceleration: see `load_segmenter`.
+        device: device of the network.
+
+    Raises:
+        WeightsError: the name is unknown, or the device has no CUDA graphs.
+    """
+    if acceleration not in ACCELERATIONS:
+        raise WeightsError(f'acceleration is "{acceleration}"; it must be one of: {", ".join(ACCELERATIONS)}')
+    if acceleration == "auto":
+        return "graphs" if device.type == "cuda" else "off"
+    if acceleration in ("graphs", "max") and device.type != "cuda":
+        raise WeightsError(f'acceleration "{acceleration}" needs an NVIDIA GPU, but the device is {device}: use "auto", "off" or "compile"')
+    return acceleration
 
 
 def _check_torchvision() -> None:
@@ -160,13 +180,13 @@ def _create_segmenter(name: str, device: torch.device) -> Sam2Segmenter:
 
 def _warn_ignored(name: str, **settings: object) -> None:
     """Log the settings that a plug-in does not receive."""
-    given = ", ".join(f"{key}={value}" for key, value in settings.items() if value is not None)
+    given = ", ".join(f"{key}={value}" for key, value in settings.items() if value not in (None, "auto"))
     if given:
         log.warning('the plug-in "%s" chooses its own settings and ignores %s', name, given)
 
 
 def load_segmenter(
-    name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", compiled: bool = False
+    name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", acceleration: str = "auto"
 ) -> Sam2Segmenter:
     """Load a segmenter by name: a SAM 2 video network or a plug-in.
 
@@ -176,7 +196,8 @@ def load_segmenter(
         device: "auto", "cpu", "cuda", "cuda:1", ...
         image_size: side of the square input image in pixels, a multiple of 32. None uses the size of the checkpoint.
         dtype: "auto", "float32" or "bfloat16".
-        compiled: run the network through torch.compile. The first frames with 1, 2, 4, ... objects then take long.
+        acceleration: "off", "graphs" (CUDA graphs), "compile" (torch.compile), "max" (both) or "auto", which is "graphs" on a GPU, else
+            "off". `Session.prepare` does the work that these need before the first frame.
 
     Raises:
         WeightsError: the name or device is unknown, the hub cannot be reached, the files do not fit, or the image size is not possible.
@@ -184,7 +205,7 @@ def load_segmenter(
     """
     target = resolve_device(device)
     if is_plugin(name, "segmenter"):
-        _warn_ignored(name, image_size=image_size, dtype=dtype if dtype != "auto" else None, compiled=compiled or None)
+        _warn_ignored(name, image_size=image_size, dtype=dtype, acceleration=acceleration)
         return _create_segmenter(name, target)
     _check_torchvision()
     from transformers import Sam2VideoConfig, Sam2VideoModel
@@ -200,8 +221,9 @@ def load_segmenter(
     model = _load(Sam2VideoModel, folder, config)
     segmenter = Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
     _cast_to_bfloat16(segmenter)
-    if compiled:
-        segmenter.compile()
+    segmenter.acceleration = resolve_acceleration(acceleration, target)
+    if segmenter.acceleration in ("compile", "max"):
+        segmenter.compile(mode="max-autotune-no-cudagraphs" if segmenter.acceleration == "max" else None)
     _synchronize(target)
     return segmenter
 
@@ -259,6 +281,7 @@ def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
     )
     _cast_to_bfloat16(resized_segmenter, segmenter)
     resized_segmenter.batch_limit = segmenter.batch_limit
+    resized_segmenter.acceleration = segmenter.acceleration
     if segmenter.static_shapes:
         resized_segmenter.compile()
     return resized_segmenter
@@ -318,7 +341,7 @@ def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", 
     """
     target = resolve_device(device)
     if is_plugin(name, "detector"):
-        _warn_ignored(name, dtype=dtype if dtype != "auto" else None)
+        _warn_ignored(name, dtype=dtype)
         plugin: Detector = create_plugin("detector", name, DETECTOR_PARTS, device=str(target))
         return plugin
     _check_torchvision()

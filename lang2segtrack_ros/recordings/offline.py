@@ -101,6 +101,7 @@ def track_camera(
         RefinementError: the backward pass has nothing to refine.
         OSError: the files cannot be written.
     """
+    session.prepare()
     state = ForwardState(PromptSchedule(prompts))
     speeds = array("f")
     steps = track_forward(session, islice(source.frames(), source.limit), state, watcher)

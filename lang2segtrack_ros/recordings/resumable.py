@@ -192,6 +192,7 @@ class ResumableRun:
         self._report = report
         self._stop = stop
         self._state = self._load_or_start(make_session(), key)
+        self._state.session.prepare()
         self.resumed_at = len(self._state.records)
         self._saved = time.monotonic()
 

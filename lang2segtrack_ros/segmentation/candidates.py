@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lang2segtrack_ros.runtime.graphs import is_static
+
 _GRID = 64
 """Largest side of the grid on which connected components are labeled."""
 _MARGIN = 2  # cells around the positive logits of a mask that bilinear interpolation needs
@@ -43,7 +45,7 @@ class Candidates:
 
         A box is the inclusive extent (x_min, y_min, x_max, y_max) in pixels of the square image, and 0 for an empty mask.
         """
-        if self.masks.device.type == "cpu":
+        if self.masks.device.type == "cpu" and not is_static():
             return _upsampled_extents_on_cpu(self.masks, self.image_size)
         size = (self.image_size, self.image_size)
         batches = torch.split(self.masks, self.upsample_limit)

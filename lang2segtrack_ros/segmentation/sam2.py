@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,12 +38,21 @@ class ImageFeatures:
         top: [f*f, C], the features that the memory attention and the decoder read.
         position: [f*f, C], the position encoding of `top`.
         depth: float32 [4f, 4f] in meters, NaN for unknown depth. None without a depth image, or with a policy that uses no depth.
+        is_shared: True if the next image overwrites the tensors.
     """
 
     high: tuple[Tensor, Tensor]
     top: Tensor
     position: Tensor
     depth: Tensor | None = None
+    is_shared: bool = False
+
+    def retained(self) -> ImageFeatures:
+        """Return features that the next image does not overwrite."""
+        if not self.is_shared:
+            return self
+        low, mid = self.high
+        return replace(self, high=(low.clone(), mid.clone()), top=self.top.clone(), is_shared=False)
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,7 @@ class Sam2Segmenter:
 
     Attributes:
         batch_limit: maximum number of objects in one batch. 0 means no limit.
+        acceleration: "off", "graphs", "compile" or "max"; see `models.loading.load_segmenter`.
     """
 
     def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32, memory_dtype: torch.dtype = torch.bfloat16) -> None:
@@ -126,6 +136,7 @@ class Sam2Segmenter:
         self.compute_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         self.static_shapes = False
         self.batch_limit = 0
+        self.acceleration = "off"
         self._merged: tuple[tuple[Tensor, Tensor], ...] | None = None
         neck = model.vision_encoder.neck
         if set(neck.fpn_top_down_levels) & {0, 1}:
@@ -145,10 +156,15 @@ class Sam2Segmenter:
             self._cos, self._sin = cos[0, :, ::2].to(self.compute_dtype), sin[0, :, ::2].to(self.compute_dtype)
             self._rotations = torch.complex(self._cos, self._sin)
 
-    def compile(self, backend: str = "inductor") -> None:
-        """Compile the four functions of a tracked frame with torch.compile. Batch shapes become static (see `batch_rows`)."""
+    def compile(self, backend: str = "inductor", mode: str | None = None) -> None:
+        """Compile the four functions of a tracked frame with torch.compile. Batch shapes become static (see `batch_rows`).
+
+        Args:
+            backend: backend of torch.compile.
+            mode: mode of torch.compile; None for the default of the backend.
+        """
         self.static_shapes = True
-        options: dict[str, Any] = {"backend": backend, "dynamic": False, "fullgraph": True}
+        options: dict[str, Any] = {"backend": backend, "dynamic": False, "fullgraph": True, "mode": mode}
         if "recompile_limit" in inspect.signature(torch.compile).parameters:
             options["recompile_limit"] = MAX_SHAPES
         else:  # this version of PyTorch has a single limit for all functions

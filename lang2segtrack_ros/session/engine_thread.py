@@ -136,6 +136,7 @@ class EngineThread(Generic[Tag]):
             "detections_failed": session.detections.errors,
             **session.counts,
             "history": session.history.describe() if session.history is not None else "off",
+            **session.acceleration,
             "memory_settings": f"degraded: {self.degraded_to}" if self.degraded_to else "full",
         }
 

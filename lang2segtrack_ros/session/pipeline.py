@@ -94,7 +94,7 @@ def compute_frame(
     features = tracker.encode(frame) if features is None else features
     opened = tracker.open(ImageInfo(features, frame.height, frame.width, index), late.rows)
     if state.pending is not None:
-        state = replace(state, pending=state.pending.with_frame(CachedFrame(index, features, frame.height, frame.width)))
+        state = replace(state, pending=state.pending.with_frame(CachedFrame(index, features.retained(), frame.height, frame.width)))
     elapsed_ns = step_ns(state.last.stamp_ns, frame.stamp_ns) if state.last is not None else 0
     tracks = tuple(opened.tracks(state.labels))
     context = FrameContext(index, frame.color, elapsed_ns, tracks, engine.options, opened, allows_new=engine.allows_new)
@@ -115,7 +115,7 @@ def compute_frame(
     update = tracker.compute(opened, {*opened.ids} - {*state.tracks})
     if request is not None and detection is None:
         tracks = tuple(track for track in result.tracks if track.id in opened.ids)
-        cached = CachedFrame(index, features, frame.height, frame.width)
+        cached = CachedFrame(index, features.retained(), frame.height, frame.width)
         state = replace(state, pending=PendingDetection(request, tracks, (cached,)))
     return ComputedFrame(state, update, result, features, request if detection is None else None, detection, suspended)
 

@@ -78,6 +78,32 @@ class Session:
         self.history = history
         self._appearance = AppearanceUpdates()
 
+    def prepare(self, max_seconds: float = 60.0, report: Callable[[str], None] = log.info) -> None:
+        """Do before the first frame what would make a later frame wait: capture CUDA graphs. Without them, the method does nothing.
+
+        The segmenter decides; see `acceleration` of `models.loading.load_segmenter`.
+
+        Args:
+            max_seconds: time in seconds after which the preparation ends. What is not prepared runs as usual, which is slower.
+            report: called with sentences on the progress.
+        """
+        if self.tracker.segmenter.acceleration in ("graphs", "max"):
+            static = self.tracker.prepare(self.options.max_objects, max_seconds, report)
+            if not static.failure:
+                report(f"CUDA graphs are ready for up to {self.options.max_objects} objects after {static.seconds:.1f} s")
+
+    @property
+    def acceleration(self) -> dict[str, object]:
+        """Return the acceleration and, with CUDA graphs, the number of frames that used them, for diagnostics."""
+        static, name = self.tracker.static, self.tracker.segmenter.acceleration
+        if static is None:
+            return {"acceleration": name}
+        return {
+            "acceleration": f"off, because {static.failure}" if static.failure else name,
+            "frames_static": static.frames["static"],
+            "frames_not_static": static.frames["usual"],
+        }
+
     @property
     def detector(self) -> Detector | None:
         """Return the detector. None without text prompts."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import Union
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,8 @@ MAX_PROMPTED = 4
 AREAS = 10
 EMPTY = -1
 """Frame number of an empty slot."""
+FrameNumber = Union[int, Tensor]
+"""Number of a frame: an integer, or int64 [1] inside a static function, whose constants never change."""
 
 
 @dataclass
@@ -172,7 +175,7 @@ class MemoryBank:
             areas=self.areas * (new / old) ** 2,
         )
 
-    def write_tracked(self, frame: int, features: Tensor, passed: Tensor, pointers: Tensor, where: Tensor) -> None:
+    def write_tracked(self, frame: FrameNumber, features: Tensor, passed: Tensor, pointers: Tensor, where: Tensor) -> None:
         """Write the memories of a tracked frame.
 
         Args:
@@ -190,11 +193,11 @@ class MemoryBank:
         self._put_features(rows, slot, torch.where(where[:, None, None], features, self.features[rows, slot]))
         self.frames[rows, slot] = torch.where(where, frame, self.frames[rows, slot])
         self.passed[rows, slot] = torch.where(where, passed, self.passed[rows, slot])
-        ring_slot = frame % self.ring
-        self.pointers[:, ring_slot] = torch.where(where[:, None], pointers, self.pointers[:, ring_slot])
-        self.pointer_frames[:, ring_slot] = torch.where(where, frame, EMPTY)
+        in_slot = torch.arange(self.pointers.shape[1], device=recent.device) == frame % self.ring
+        self.pointers.copy_(torch.where((where[:, None] & in_slot)[..., None], pointers[:, None], self.pointers))
+        self.pointer_frames.copy_(torch.where(in_slot, torch.where(where, frame, EMPTY)[:, None], self.pointer_frames))
 
-    def write_anchor(self, frame: int, features: Tensor, where: Tensor) -> None:
+    def write_anchor(self, frame: FrameNumber, features: Tensor, where: Tensor) -> None:
         """Replace the oldest anchor of the objects `where` (bool [N]) by the spatial memories `features` [N, HW, 64] of a frame."""
         rows = torch.arange(len(self), device=self.frames.device)
         anchors = self.frames[:, RECENT:TRACKED]
@@ -239,24 +242,35 @@ Write = Callable[[], object]
 """A write that only copies between tensors."""
 
 
+@dataclass(frozen=True)
+class FeatureWrite:
+    """Spatial memories [K, HW, 64] for the slots `slots` of the rows `rows`, int64 [K] each."""
+
+    rows: Tensor
+    slots: Tensor
+    values: Tensor
+
+
 class StagedBank(MemoryBank):
     """A bank that takes the writes of one frame; see `MemoryBank.staged`.
 
     All values are computed and all memory is allocated when a write is staged.
+
+    Attributes:
+        feature_writes: the staged writes of spatial memories, in order.
     """
 
     def __init__(self, **values: Tensor) -> None:
         super().__init__(**values)
-        self._writes: list[Write] = []
+        self.feature_writes: list[FeatureWrite] = []
 
     def _put_features(self, rows: Tensor | int, slots: Tensor | int, values: Tensor) -> None:
         """Stage a write of spatial memories."""
-        values = values.to(self.features.dtype)
-        if isinstance(rows, Tensor) and isinstance(slots, Tensor):
-            self._writes.append(partial(self.features.index_put_, (rows, slots), values))
-        else:
-            self._writes.append(partial(self.features[rows, slots].copy_, values))
+        if not isinstance(rows, Tensor) or not isinstance(slots, Tensor):
+            rows, slots = (torch.tensor([int(value)], device=self.features.device) for value in (rows, slots))
+            values = values[None]
+        self.feature_writes.append(FeatureWrite(rows, slots, values.to(self.features.dtype)))
 
     def writes(self) -> list[Write]:
         """Return the staged writes of spatial memories, in order."""
-        return list(self._writes)
+        return [partial(self.features.index_put_, (item.rows, item.slots), item.values) for item in self.feature_writes]

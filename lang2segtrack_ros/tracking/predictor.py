@@ -15,7 +15,7 @@ from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.segmentation.mask_prediction import OUTSIDE_LOGIT, MaskPrediction
 from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.depth_gate import outside_depth_gate
-from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, FrameNumber, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
 
@@ -45,7 +45,7 @@ class Predictor:
     segmenter: Sam2Segmenter
     policy: Policy
 
-    def read_memory(self, features: ImageFeatures, bank: MemoryBank, frame: int, prompts: int) -> MemoryReadout:
+    def read_memory(self, features: ImageFeatures, bank: MemoryBank, frame: FrameNumber, prompts: int) -> MemoryReadout:
         """Predict the objects of a bank on an image from their memories.
 
         Args:
@@ -65,7 +65,7 @@ class Predictor:
         prediction, choice = self._choose_by_policy(bank, frame, Decoded.join(decoded), features.depth)
         return MemoryReadout(concatenate(maps), prediction, choice)
 
-    def _read(self, bank: MemoryBank, frame: int, prompt_slots: int, batch: Tensor) -> Memories:
+    def _read(self, bank: MemoryBank, frame: FrameNumber, prompt_slots: int, batch: Tensor) -> Memories:
         """Gather the memories and pointers of the objects `batch` (int64 [B]).
 
         The spatial memories are those that the policy reads, newest first, then those of `prompt_slots` prompts.
@@ -84,7 +84,7 @@ class Predictor:
         pointer_frames = bank.pointer_frames[batch, :count]
         ages = (frame - pointer_frames).abs()
         current = ages < segmenter.num_pointers  # a restored ring buffer may hold older pointers
-        current[:, bank.ring :] = True
+        current[:, bank.ring :].fill_(True)
         tokens = segmenter.pointer_tokens
         pointers = bank.pointers[batch, :count].reshape(len(batch), count * tokens, segmenter.memory_dim)
         pointer_position = segmenter.pointer_position(ages).repeat_interleave(tokens, dim=1)
@@ -169,7 +169,9 @@ class Predictor:
         new_bank.write_motion(choice.state, choice.has_filter, choice.stable, prediction.is_finite)
         return prediction
 
-    def _choose_by_policy(self, bank: MemoryBank, frame: int, decoded: Decoded, depth: Tensor | None) -> tuple[MaskPrediction, Choice]:
+    def _choose_by_policy(
+        self, bank: MemoryBank, frame: FrameNumber, decoded: Decoded, depth: Tensor | None
+    ) -> tuple[MaskPrediction, Choice]:
         """Return the candidate that the policy chooses for each object of a bank, with masks inside the gate of depth [m, m] in meters."""
         upsample_limit = self.segmenter.batch_limit or len(bank)
         masks = self._masks(decoded)

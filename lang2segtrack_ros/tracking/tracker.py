@@ -21,12 +21,13 @@ from torch import Tensor
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.bank_storage import BankStorage, StoragePlan, TrackRows
-from lang2segtrack_ros.tracking.depth_gate import update_distances
-from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank, StagedBank
+from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank, StagedBank, Write
 from lang2segtrack_ros.tracking.open_frame import ImageInfo, OpenFrame
-from lang2segtrack_ros.tracking.policies.base import Policy
+from lang2segtrack_ros.tracking.policies.base import Choice, Policy
 from lang2segtrack_ros.tracking.policies.registry import make_policy
 from lang2segtrack_ros.tracking.predictor import Predictor
+from lang2segtrack_ros.tracking.stage_frame import stage_frame
+from lang2segtrack_ros.tracking.static_step import StaticStep, bucket
 from lang2segtrack_ros.types.frame import Frame
 
 LogitsHook = Callable[[Sequence[int], Tensor], None]
@@ -69,11 +70,12 @@ class Tracker:
         self.min_region_ratio = min_region_ratio
         self.on_logits: LogitsHook | None = None
         self.predictor = Predictor(segmenter, self.policy)
+        self.static: StaticStep | None = None
         self.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for checkpoints, which contain the memories only once."""
-        return {**vars(self), "rows": (self.rows.ids, self.rows.prompt_counts)}
+        return {**vars(self), "rows": (self.rows.ids, self.rows.prompt_counts), "static": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint. The memories are views of the storage again."""
@@ -83,8 +85,27 @@ class Tracker:
 
     def clear(self) -> None:
         """Remove all objects."""
-        self._storage = BankStorage(self._allocate, self._allocate(0))
-        self.rows = TrackRows((), (), self._storage.buffers)
+        if self.static is None:
+            self._storage = BankStorage(self._allocate, self._allocate(0))
+        self.rows = TrackRows((), (), self._storage.buffers.first(0))
+
+    @torch.inference_mode()
+    def prepare(self, max_objects: int, max_seconds: float = 60.0, report: Callable[[str], None] = lambda _: None) -> StaticStep:
+        """Prepare the static functions of `static_step`, with CUDA graphs on a CUDA device.
+
+        Args:
+            max_objects: largest number of objects. Memory for them is allocated here.
+            max_seconds: time after which no further number of objects is prepared.
+            report: called with sentences on the progress.
+        """
+        static = StaticStep(self.segmenter, self.policy)
+        self._storage = BankStorage(self._allocate, self._allocate(bucket(max(max_objects, len(self.rows.ids)))))
+        cuda: Any = torch.cuda
+        pool = cuda.graph_pool_handle() if self.segmenter.device.type == "cuda" else None
+        static.prepare(self._storage.buffers, pool, max_seconds, report)
+        self.apply(self._update(self.rows))  # the objects move to the new storage
+        self.static = static
+        return static
 
     def _allocate(self, count: int) -> MemoryBank:
         segmenter = self.segmenter
@@ -117,7 +138,8 @@ class Tracker:
     @torch.inference_mode()
     def encode(self, frame: Frame) -> ImageFeatures:
         """Run the image encoder on a frame. The result includes the depth if the policy uses it."""
-        features = self.segmenter.encode(self.segmenter.preprocess(frame.color))
+        encode = self.segmenter.encode if self.static is None else self.static.encode
+        features: ImageFeatures = encode(self.segmenter.preprocess(frame.color))
         if frame.depth is None or not self.policy.uses_depth:
             return features
         size = (self.segmenter.mask_size, self.segmenter.mask_size)
@@ -134,7 +156,9 @@ class Tracker:
         """
         rows = self.rows if rows is None else rows
         readout = None
-        if rows.ids:
+        if self.static is not None and rows.ids and rows is self.rows:
+            readout = self.static.read(image.features, image.index, rows)
+        if rows.ids and readout is None:
             readout = self.predictor.read_memory(image.features, rows.bank, image.index, max(rows.prompt_counts))
         new_bank = self._allocate(1)
         new_bank.first_frame += image.index
@@ -147,7 +171,7 @@ class Tracker:
     def with_segmenter(self, segmenter: Sam2Segmenter) -> Tracker:
         """Return a tracker of the same objects for another batch limit or image size. Memories are rescaled to the image size."""
         other = copy(self)
-        other.segmenter, other.predictor = segmenter, Predictor(segmenter, self.policy)
+        other.segmenter, other.predictor, other.static = segmenter, Predictor(segmenter, self.policy), None
         if segmenter.feature_size != self.segmenter.feature_size:
             bank = self.bank.resized(self.segmenter.feature_size, segmenter.feature_size)
             other._storage = BankStorage(other._allocate, other._allocate(0))
@@ -162,6 +186,10 @@ class Tracker:
             opened: the open frame.
             removed: ids of objects that end on this frame.
         """
+        write = self._static_write(opened, removed)
+        if write is not None:
+            plan = StoragePlan(self._storage, self.rows.bank, (write,))
+            return FrameUpdate(self.rows, plan, opened.readout.prediction.low_res_logits if opened.readout is not None else None)
         ids, prediction = opened.ids, opened.prediction()
         kept = [row for row, track_id in enumerate(ids) if track_id not in removed]
         if prediction is None or not kept:
@@ -175,14 +203,12 @@ class Tracker:
         if opened.prompted:
             from_prompt = torch.tensor([track_id in opened.prompted for track_id in ids], device=device)
         memories = self._encode_memories(opened.image.features, prediction, from_prompt)
-        is_finite = prediction.is_finite & memories.isfinite().flatten(1).all(1)
-        staged = bank.staged()
-        self._stage_tracked(staged, opened, ids, prediction, memories, is_finite & ~from_prompt, is_finite)
+        is_fresh = torch.zeros_like(from_prompt)
+        if opened.fresh:
+            is_fresh = torch.tensor([track_id in opened.fresh for track_id in ids], device=device)
+        depth, choice = opened.image.features.depth, self._choice_of(opened, ids)
+        staged = stage_frame(bank, opened.image.index, prediction, memories, choice, from_prompt, is_fresh, depth)
         counts = self._stage_prompted(staged, opened, ids, prediction, memories)
-        staged.frames_unseen = prediction.count_frames_unseen(staged.frames_unseen)
-        if opened.image.features.depth is not None:
-            staged.distance = update_distances(opened.image.features.depth, prediction.low_res_logits, staged.distance)
-        staged.record_areas((prediction.low_res_logits > 0).flatten(1).sum(1).float())
         return self._update(TrackRows(tuple(ids), counts, staged), prediction.low_res_logits)
 
     @torch.inference_mode()
@@ -193,6 +219,13 @@ class Tracker:
         for write in update.plan.writes:
             write()
         self._storage, self.rows = update.plan.storage, update.rows
+
+    def _static_write(self, opened: OpenFrame, removed: Collection[int]) -> Write | None:
+        """Return the write of a frame on which no object starts, ends or is prompted. None if the static functions do not fit."""
+        is_steady = opened.rows is self.rows and not opened.prompted and not set(removed) & set(opened.rows.ids)
+        if self.static is None or opened.readout is None or not is_steady:
+            return None
+        return self.static.stage(opened.image.features, opened.image.index, opened.rows, opened.readout)
 
     def _update(self, rows: TrackRows, low_res_logits: Tensor | None = None) -> FrameUpdate:
         """Plan to store the objects `rows`."""
@@ -221,28 +254,14 @@ class Tracker:
         return concatenate(encoded)
 
     @staticmethod
-    def _stage_tracked(
-        staged: StagedBank,
-        opened: OpenFrame,
-        ids: Sequence[int],
-        prediction: MaskPrediction,
-        memories: Tensor,
-        tracked: Tensor,
-        is_finite: Tensor,
-    ) -> None:
-        """Stage the memories and the motion model of the objects that were predicted from memory."""
+    def _choice_of(opened: OpenFrame, ids: Sequence[int]) -> Choice | None:
+        """Return the choice of the policy for these objects. Rows of new objects repeat any row; nothing is written for them."""
         if opened.readout is None:
-            return
-        known = opened.rows.ids
-        choice = opened.readout.choice
-        if tuple(ids) != known:  # rows of new objects repeat any row; nothing is written for them
-            choice = choice.select(torch.tensor([known.index(i) if i in known else 0 for i in ids], device=memories.device))
-        if opened.fresh:
-            is_finite = is_finite & ~torch.tensor([track_id in opened.fresh for track_id in ids], device=memories.device)
-        staged.write_tracked(opened.image.index, memories, choice.passed, prediction.pointers, tracked)
-        if choice.anchor is not None:
-            staged.write_anchor(opened.image.index, memories, choice.anchor & tracked)
-        staged.write_motion(choice.state, choice.has_filter, choice.stable, is_finite)
+            return None
+        known, choice = opened.rows.ids, opened.readout.choice
+        if tuple(ids) == known:
+            return choice
+        return choice.select(torch.tensor([known.index(i) if i in known else 0 for i in ids], device=choice.passed.device))
 
     @staticmethod
     def _stage_prompted(

@@ -34,7 +34,7 @@ def test_same_network_is_loaded_once() -> None:
     assert shared_detector("toy", "cpu") is detector
 
 
-@pytest.mark.parametrize("other", [{"image_size": 128}, {"dtype": "bfloat16"}, {"compiled": True}])
+@pytest.mark.parametrize("other", [{"image_size": 128}, {"dtype": "bfloat16"}, {"acceleration": "compile"}])
 def test_other_options_load_another_network(other: dict[str, Any]) -> None:
     first = shared_segmenter("toy", "cpu")
     assert shared_segmenter("toy", "cpu", **other) is not first

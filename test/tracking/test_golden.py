@@ -94,11 +94,13 @@ def test_replay_detects_changed_parameters(policy: SamuraiPolicy) -> None:
     assert differs, "no trace distinguishes this policy from SAMURAI"
 
 
-def run(trace: Trace, frames: int, limit: Callable[[int], float], policy: Policy | None = None) -> None:
+def run(trace: Trace, frames: int, limit: Callable[[int], float], policy: Policy | None = None, is_static: bool = False) -> None:
     """Run the tracker on images. Raise AssertionError at the first difference above the limit of its frame."""
     segmenter, digest = golden_segmenter()
     assert digest == str(trace["weights_sha256"]), "NumPy generates other random numbers than at the time of the recording"
     tracker = StreamTracker(segmenter, policy or (Sam2Policy() if trace.name == "D" else SamuraiPolicy()))
+    if is_static:
+        assert tracker.prepare(1).failure == ""
     tracker.add(trace.prompt())
     logits = LogitsProbe(tracker)
     images = trace.frames()
@@ -135,6 +137,11 @@ def default_limit(frame: int) -> float:
 )
 def test_free_run_equals_the_reference(name: str, frames: int, limit: Callable[[int], float]) -> None:
     run(load_trace(name), frames, limit)
+
+
+def test_static_functions_equal_the_reference() -> None:
+    """The path of CUDA graphs must give the published results, too."""
+    run(load_trace("A"), 40, default_limit, is_static=True)
 
 
 def reversed_rows(segmenter: Sam2Segmenter, patch: pytest.MonkeyPatch) -> None:

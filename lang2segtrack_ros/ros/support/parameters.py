@@ -43,7 +43,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         4096,
     ),
     Parameter("policy", "samurai", f"Memory policy: {', '.join(POLICY_NAMES)}, or a plug-in such as my_package.my_module:MyPolicy."),
-    Parameter("compiled", False, "Run SAM 2 with torch.compile. It is faster on a GPU, but the first images take minutes."),
+    Parameter(
+        "acceleration",
+        "auto",
+        "Acceleration of SAM 2: off, graphs (CUDA graphs), compile (torch.compile, which takes minutes to start), max (both). "
+        "auto uses graphs on a GPU. The node prepares it in the transition configure.",
+        choices=("auto", "off", "graphs", "compile", "max"),
+    ),
     Parameter("text", "", "Text prompt that is active from the start, such as 'red mug. cardboard box.'"),
     Parameter(
         "detection_threshold",
@@ -127,6 +133,9 @@ RENAMED = {
     "cut_correlation": "scene_cut_threshold",
 }
 """Old name of a parameter -> new name. Parameter files may use old names until version 0.3."""
-REMOVED = {"arbitration": "it reduced the accuracy; use resolve_crossings instead"}
+REMOVED = {
+    "arbitration": "it reduced the accuracy; use resolve_crossings instead",
+    "compiled": "write acceleration: compile instead of compiled: true",
+}
 """Name of a removed parameter -> reason."""
 TABLE = ParameterTable(PARAMETERS, RENAMED, REMOVED)

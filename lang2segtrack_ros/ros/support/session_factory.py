@@ -30,7 +30,7 @@ def make_session(value: Callable[[str], Any]) -> Session:
         OSError: a file cannot be read or written.
     """
     device, dtype = value("device"), value("dtype")
-    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, value("compiled"))
+    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, value("acceleration"))
     detector = shared_detector(value("detector"), device, dtype, value("detector_passes")) if value("detector") else None
     session = Session(
         segmenter,
@@ -40,6 +40,7 @@ def make_session(value: Callable[[str], Any]) -> Session:
         history=_make_history(value),
         options=SessionOptions(**{item.name: value(item.name) for item in fields(SessionOptions)}),
     )
+    session.prepare()
     if value("text"):
         try:
             session.prompt(TextPrompt(value("text"), threshold=value("detection_threshold") or None))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.tracking.kalman import BoxState
-from lang2segtrack_ros.tracking.memory_bank import RECENT, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import RECENT, FrameNumber, MemoryBank
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Policy(Protocol):
         """True when depth limits the masks, see `depth_gate`."""
         ...
 
-    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+    def choose(self, bank: MemoryBank, frame: FrameNumber, candidates: Candidates) -> Choice:
         """Choose one of M candidates for each object.
 
         Args:
@@ -82,7 +82,7 @@ class Policy(Protocol):
         """
         ...
 
-    def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
+    def recent_rows(self, bank: MemoryBank, frame: FrameNumber) -> tuple[Tensor, Tensor]:
         """Select the memories of tracked frames to read.
 
         Args:
@@ -96,7 +96,7 @@ class Policy(Protocol):
         ...
 
 
-def age_ranks(frames: Tensor, frame: int, valid: Tensor) -> Tensor:
+def age_ranks(frames: Tensor, frame: FrameNumber, valid: Tensor) -> Tensor:
     """Return the rank by age of memories, 0 for the newest one.
 
     Args:

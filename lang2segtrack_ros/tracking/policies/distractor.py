@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lang2segtrack_ros.segmentation.candidates import Candidates, largest_component, mask_extents
 from lang2segtrack_ros.tracking import kalman
-from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, TRACKED, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, TRACKED, FrameNumber, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice, age_ranks
 from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
 
@@ -39,7 +39,7 @@ class DistractorPolicy(SamuraiPolicy):
     anchor_gap: int = 5
     anchor_box_iou: float = 0.7
 
-    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+    def choose(self, bank: MemoryBank, frame: FrameNumber, candidates: Candidates) -> Choice:
         """See `Policy.choose`."""
         choice = super().choose(bank, frame, candidates)
         masks = candidates.masks > 0
@@ -62,7 +62,7 @@ class DistractorPolicy(SamuraiPolicy):
         distractor = ((overlap <= self.anchor_box_iou) & component.flatten(2).any(2)).any(1)
         return replace(choice, anchor=certain & steady & old_enough & distractor & (area > 0))
 
-    def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
+    def recent_rows(self, bank: MemoryBank, frame: FrameNumber) -> tuple[Tensor, Tensor]:
         """Return the row of prompted frames for anchors, and rows by rank for recent memories; see `Policy.recent_rows`."""
         rows, valid = super().recent_rows(bank, frame)
         anchors = bank.frames[:, RECENT:TRACKED] != EMPTY

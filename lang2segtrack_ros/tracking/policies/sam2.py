@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.tracking.kalman import BoxState
-from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, TRACKED, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, RECENT, TRACKED, FrameNumber, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice
 
 
@@ -23,13 +23,13 @@ class Sam2Policy:
     visible_above: float = 0.0
     uses_depth: bool = False
 
-    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+    def choose(self, bank: MemoryBank, frame: FrameNumber, candidates: Candidates) -> Choice:
         """See `Policy.choose`."""
         no_motion_score = torch.full_like(candidates.object_score, float("nan"), dtype=torch.float64)
         state = BoxState(bank.filter_mean, bank.filter_covariance)
         return Choice(candidates.ious.argmax(-1), no_motion_score, torch.ones_like(bank.has_filter), state, bank.has_filter, bank.stable)
 
-    def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
+    def recent_rows(self, bank: MemoryBank, frame: FrameNumber) -> tuple[Tensor, Tensor]:
         """Return rows by age: the memory of `a` frames ago has row a - 1; see `Policy.recent_rows`."""
         tracked = bank.frames[:, :TRACKED]
         rows = (frame - tracked).abs() - 1

@@ -12,7 +12,7 @@ from torch import Tensor
 from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.tracking import kalman
 from lang2segtrack_ros.tracking.kalman import BoxState
-from lang2segtrack_ros.tracking.memory_bank import EMPTY, TRACKED, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import EMPTY, TRACKED, FrameNumber, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice, age_ranks
 
 
@@ -46,7 +46,7 @@ class SamuraiPolicy:
     memory_object_score: float = 0.0
     memory_motion: float = 0.0
 
-    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+    def choose(self, bank: MemoryBank, frame: FrameNumber, candidates: Candidates) -> Choice:
         """See `Policy.choose`. SAMURAI has three branches: start or restart, warm-up, and choice weighted by motion."""
         ious, object_score, boxes = candidates.ious, candidates.object_score, candidates.boxes()
         starting = ~bank.has_filter | (bank.stable == 0)
@@ -87,7 +87,7 @@ class SamuraiPolicy:
         passed &= (frame - bank.first_frame).abs() != 1
         return Choice(index, score, passed, BoxState(mean, covariance), bank.has_filter | start, stable)
 
-    def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
+    def recent_rows(self, bank: MemoryBank, frame: FrameNumber) -> tuple[Tensor, Tensor]:
         """Return rows by rank: the newest memory has row 0, the next one row 1, whatever their ages; see `Policy.recent_rows`.
 
         The memory of the previous frame is read even if it failed the gates.
