@@ -67,7 +67,7 @@ def image_topic(bag: BagInput, requested: str, codec: MessageCodec) -> ImageTopi
         return ImageTopic(requested, topics[requested], "as requested")
     if not topics:
         names = ", ".join(sorted(f"{item.topic} ({item.msgtype})" for item in bag.connections)) or "none"
-        raise BagError(f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}; its topics: {names}")
+        raise BagError("; ".join([f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}", f"its topics: {names}", *bag.damage]))
     by_has_color: dict[bool, list[str]] = {True: [], False: []}  # infrared images and images of ids have no color
     for topic, kind in sorted(topics.items()):
         if (kind == COMPRESSED and topic.rpartition("/")[0] in topics) or "depth" in topic.lower():

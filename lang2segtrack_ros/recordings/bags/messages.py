@@ -29,6 +29,8 @@ TYPES = {
 """Message type of each result topic."""
 
 
+IDL_HEAD = "=" * 80 + "\nIDL: "
+"""Start of a definition in IDL in a bag; the name of its type follows."""
 UNKNOWN_HASH = "RIHS01_" + "0" * 64
 """Type hash of a topic whose definition is missing or cannot be parsed."""
 log = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ def definition(connection: Connection, store: Typestore) -> tuple[str, str]:
         if kind not in store.fielddefs:
             return "", connection.digest or UNKNOWN_HASH
         text = store.generate_msgdef(kind, ros_version=2)[0]
+    if connection.msgdef.format == MessageDefinitionFormat.IDL and not text.startswith(IDL_HEAD):  # "omgidl" of an MCAP file
+        text = f"{IDL_HEAD}{kind}\n{text}"
     if connection.digest:
         return text, connection.digest
     own = get_typestore(Stores.EMPTY)

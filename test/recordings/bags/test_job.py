@@ -336,6 +336,31 @@ def test_odd_definition_of_another_topic_is_copied(
     assert text == definition
 
 
+def test_database_with_a_latin_1_definition_is_not_damaged(tmp_path: Path, scene: Scene) -> None:
+    """One byte in a comment of another topic must not hide the definitions of all topics."""
+    source = record(tmp_path / "in", scene, 3, StoragePlugin.SQLITE3)
+    messages = list(contents(source))
+    with contextlib.closing(sqlite3.connect(source / "in.db3")) as base, base:
+        text = "string data  # °C".encode("latin-1")
+        base.execute(
+            "UPDATE message_definitions SET encoded_message_definition = CAST(? AS TEXT) WHERE topic_type LIKE 'std_msgs%'", (text,)
+        )
+    with BagInput(source) as bag:
+        assert [(item.topic, stamp, data) for item, stamp, data in bag.messages()] == messages
+        assert {item.topic: item.msgdef.data for item in bag.connections}["/chatter"] == "string data  # °C"
+        assert bag.damage == []
+
+
+def test_topic_of_a_database_that_is_not_in_cdr_is_left_out(tmp_path: Path, scene: Scene) -> None:
+    """No reader of ROS 2 opens a bag with such a topic, so the new bag must not declare it."""
+    source = record(tmp_path / "in", scene, 3, StoragePlugin.SQLITE3)
+    with contextlib.closing(sqlite3.connect(source / "in.db3")) as base, base:
+        base.execute("UPDATE topics SET serialization_format = 'json' WHERE name = '/chatter'")
+    with BagInput(source / "in.db3") as bag:
+        assert {item.topic for item, _, _ in bag.messages()} == {TOPIC}
+        assert bag.damage == ["topics that are not of ROS 2 are left out: /chatter with messages in json"]
+
+
 def test_single_file_with_compressed_messages_is_read(
     tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
 ) -> None:
