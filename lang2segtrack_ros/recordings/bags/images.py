@@ -127,6 +127,7 @@ class BagImages:
         topic: the chosen topic.
         reason: the reason for its choice.
         index: the messages read so far.
+        warnings: a sentence for each kind of image that is usable, but probably not as intended.
 
     Raises:
         BagError: as `image_topic`.
@@ -137,6 +138,7 @@ class BagImages:
         chosen = image_topic(bag, topic, codec)
         self.topic, self._kind, self.reason = chosen.name, chosen.kind, chosen.reason
         self.index = ImageIndex()
+        self.warnings: dict[str, str] = {}
         self._codec = codec
         self._chunk: dict[int, Frame] = {}
 
@@ -147,7 +149,7 @@ class BagImages:
 
     def decode(self, data: bytes) -> tuple[Any, Frame]:
         """Return header and image of a serialized message. Raises ConversionError."""
-        header, color = self._codec.decode_image(self._kind, data)
+        header, color = self._codec.decode_image(self._kind, data, self.warnings.setdefault)
         return header, Frame(color, stamp_ns(header.stamp))
 
     def frames(self) -> Iterator[Frame]:

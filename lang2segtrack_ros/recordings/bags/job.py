@@ -64,6 +64,7 @@ class BagOptions:
         overlay: also write `overlay`.
         namespace: prefix for the names of the result topics.
         checkpoint_s: time between two checkpoints, seconds.
+        image_bits: number of used bits in 16-bit images.
         identity: text of everything else the results depend on, such as the names of the networks. A run resumes an earlier run only if
             both have the same text.
     """
@@ -74,6 +75,7 @@ class BagOptions:
     overlay: bool = False
     namespace: str = ""
     checkpoint_s: float = 30.0
+    image_bits: int = 16
     identity: str = ""
 
 
@@ -86,7 +88,7 @@ class BagSummary:
         topic: topic of the images, with the reason for its choice.
         refused: number of images that could not be used, by reason.
         example: a sentence for each reason.
-        damage: a sentence for each damage of the bag.
+        damage: a sentence for each damage of the bag, and for each other reason to distrust the results.
         counts: the images on which each object is seen.
         resumed_at: number of images that an earlier run had done.
     """
@@ -132,7 +134,7 @@ class BagJob:
         self.options = options
         self._make_session = make_session
         self._report = report
-        self._codec = MessageCodec()
+        self._codec = MessageCodec(options.image_bits)
 
     def run(self) -> BagSummary:
         """Run the whole job, or resume an earlier run.
@@ -198,7 +200,7 @@ class BagJob:
             raise
         self._write(bag, images, state, summary)
         shutil.rmtree(self.work)
-        summary.images, summary.damage = len(state.forward_records), bag.damage
+        summary.images, summary.damage = len(state.forward_records), [*bag.damage, *images.warnings.values()]
         return summary
 
     def _full_name(self, topic: str) -> str:
@@ -209,7 +211,7 @@ class BagJob:
         files = [self.source] if self.source.is_file() else sorted(item for item in self.source.iterdir() if item.is_file())
         stats = [(item.name, item.stat().st_size, item.stat().st_mtime_ns) for item in files]
         prompts = [(item.at, _full_repr(item.prompt)) for item in self.options.prompts]
-        return repr((__version__, stats, topic, prompts, self.options.identity))
+        return repr((__version__, stats, topic, prompts, self.options.image_bits, self.options.identity))
 
     def _external(self, session: Session, images: BagImages) -> dict[str, object]:
         """Return the objects that a checkpoint refers to by name."""
