@@ -22,6 +22,8 @@ from lang2segtrack_ros.io.image_messages import (
 from lang2segtrack_ros.io.picture import PNG_START
 
 _HEADER = struct.Struct("<iff")  # kind of compression, then the two parameters of the quantization of 32FC1
+_MAX_NIBBLES = 11
+"""Length of a number of 32 bits."""
 
 
 def compressed_depth_to_meters(msg: Any) -> NDArray[np.float32]:
@@ -62,30 +64,43 @@ def _decode_png(msg: Any, payload: bytes) -> NDArray[np.uint16]:
 
 
 def _decode_rvl(payload: bytes) -> NDArray[np.uint16]:
-    """Return the uint16 [H, W] image of RVL data: width and height, then numbers of 3 bits a nibble, the lowest first.
+    """Return the uint16 [H, W] image of RVL data: width and height, then numbers.
 
     The numbers are runs: a count of zeros, a count of other values, and the difference of each to the value before it, in zigzag code.
+    Raises ConversionError.
     """
     if len(payload) < 8:
         raise ConversionError("undecodable", f"RVL depth of {len(payload)} bytes has no size")
     width, height = struct.unpack_from("<II", payload)
     if not 0 < width * height <= MAX_PIXELS:
         raise ConversionError("undecodable", f"RVL depth is {width} x {height}; 1 to {MAX_PIXELS} pixels are allowed")
-    words = np.frombuffer(payload, "<u4", (len(payload) - 8) // 4, 8).astype(">u4").view(np.uint8)
-    nibbles = np.stack((words >> 4, words & 15), axis=1).reshape(-1)
-    ends = np.flatnonzero(nibbles < 8)  # the highest bit says that the number goes on
-    starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
-    digits = (nibbles[: ends[-1] + 1] & 7).astype(np.int64) if len(ends) else np.zeros(0, np.int64)
-    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
-    numbers = np.add.reduceat(digits << np.minimum(3 * place, 48), starts) if len(ends) else digits
-    lengths = _rvl_runs(numbers, width * height)
-    zeros, values = lengths[:, 0], lengths[:, 1]
-    is_value = np.repeat(np.tile([False, True], len(lengths)), np.stack((np.full_like(values, 2), values), axis=1).reshape(-1))
-    zigzag = numbers[: len(is_value)][is_value]
+    numbers = _rvl_numbers(payload[8:])
+    runs = _rvl_runs(numbers, width * height)
+    skipped, is_value = runs.copy(), np.tile([False, True], len(runs))
+    skipped[:, 0] = 2  # the two counts before the differences of a run
+    chosen = np.repeat(is_value, skipped.reshape(-1))
+    zigzag = numbers[: len(chosen)][chosen]
     image = np.zeros(width * height, np.uint16)
-    filled = np.repeat(np.tile([False, True], len(lengths)), np.stack((zeros, values), axis=1).reshape(-1))
-    image[filled] = np.cumsum((zigzag >> 1) ^ -(zigzag & 1)).astype(np.uint16)
+    image[np.repeat(is_value, runs.reshape(-1))] = np.cumsum((zigzag >> 1) ^ -(zigzag & 1)).astype(np.uint16)
     return image.reshape(height, width)
+
+
+def _rvl_numbers(data: bytes) -> NDArray[np.int64]:
+    """Return the numbers: 3 bits a nibble, the lowest first; the highest bit of a nibble says that the number goes on."""
+    words = np.frombuffer(data, "<u4", len(data) // 4).astype(">u4").view(np.uint8)
+    nibbles = np.stack((words >> 4, words & 15), axis=1).reshape(-1)
+    ends = np.flatnonzero(nibbles < 8)
+    lengths = np.diff(ends, prepend=-1)
+    if lengths.max(initial=0) > _MAX_NIBBLES:
+        raise ConversionError("undecodable", f"RVL depth has a number of {lengths.max()} nibbles: the data is damaged")
+    starts = ends - lengths + 1
+    numbers = nibbles[starts].astype(np.int64) & 7
+    longer, place = np.flatnonzero(lengths > 1), 1
+    while len(longer):
+        numbers[longer] |= (nibbles[starts[longer] + place].astype(np.int64) & 7) << (3 * place)
+        place += 1
+        longer = longer[lengths[longer] > place]
+    return numbers
 
 
 def _rvl_runs(numbers: NDArray[np.int64], pixels: int) -> NDArray[np.int64]:

@@ -135,6 +135,7 @@ GRAY_PNG = cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes()
         ("16UC1; compressedDepth rvl", bytes(15), "has no size"),
         ("16UC1; compressedDepth rvl", bytes(12) + struct.pack("<II", 99999, 99999), "RVL depth is 99999 x 99999"),
         ("16UC1; compressedDepth rvl", bytes(12) + rvl(depth_mm())[:-40], "the data is damaged"),
+        ("16UC1; compressedDepth rvl", bytes(12) + struct.pack("<II", 4, 4) + b"\xff" * 8 + bytes(4), "a number of 17 nibbles"),
         ("32FC1; png compressed ", cv2.imencode(".png", depth_mm())[1].tobytes(), "lacks the header"),
     ],
 )

@@ -194,10 +194,11 @@ class BagJob:
                 self._forward(images, state)
             if self.options.backward:
                 self._backward(images, state)
-        except (OfflineError, BagError, RefinementError):
+        except (OfflineError, BagError, RefinementError) as error:
             if not state.forward_done:  # a finished forward pass can be hours of work, so another run may use it
                 shutil.rmtree(self.work)
-            raise
+            notes = [*bag.damage, *images.warnings.values()]
+            raise type(error)("; ".join([str(error), *notes])) from error
         self._write(bag, images, state, summary)
         shutil.rmtree(self.work)
         summary.images, summary.damage = len(state.forward_records), [*bag.damage, *images.warnings.values()]

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from rosbags.interfaces import QosDurability
-from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin
+from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer
 
+from lang2segtrack_ros.io.result_messages import IMAGE, ResultMessages
 from lang2segtrack_ros.recordings.bag_types import BagError, BagMessages
 from lang2segtrack_ros.recordings.bags.job import BagJob, BagOptions, BagSummary
 from lang2segtrack_ros.recordings.bags.messages import TYPES
@@ -26,7 +27,7 @@ from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, TextPrompt
 from lang2segtrack_ros.types.rle import Rle
 from test.conftest import body_box, iou
-from test.recordings.bags.making import PERIOD_NS, START_NS, TOPIC, contents, record
+from test.recordings.bags.making import PERIOD_NS, START_NS, TOPIC, contents, header, record
 from test.session.test_session_identity import ScriptedDetector
 
 COUNT, PROMPTED = 10, 6
@@ -370,6 +371,27 @@ def test_single_file_with_compressed_messages_is_read(
     summary = job(source / "in.db3", tmp_path / "out", segmenter, frames, backward=False)
     assert summary.images == COUNT
     assert [item for item in contents(tmp_path / "out") if item[0] in (TOPIC, "/chatter")] == messages
+
+
+def test_dark_16_bit_images_are_named_and_scaled_by_option(
+    tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
+) -> None:
+    """Cameras store 12 bits in 16. The error must tell, because nothing is found on nearly black images."""
+    library = BagMessages()
+    make, store = ResultMessages(library), library.typestore
+    with Writer(tmp_path / "in", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/deep", IMAGE, typestore=store)
+        for number in range(3):
+            message = make.image(frames[number].color.astype(np.uint16) << 4, "rgb16", header(store.types, START_NS + number * PERIOD_NS))
+            writer.write(connection, START_NS + number * PERIOD_NS, bytes(store.serialize_cdr(message, IMAGE)))
+    prompts = [Scheduled(0, BoxPrompt(body_box(frames[0], 1)))]
+    with pytest.raises(OfflineError, match=r"no object was visible .*; the image is nearly black: .* set image_bits to 12"):
+        job(tmp_path / "in", tmp_path / "dark", segmenter, frames, prompts=prompts, backward=False)
+    options = {"prompts": prompts, "backward": False, "overlay": True, "image_bits": 12}
+    assert job(tmp_path / "in", tmp_path / "bright", segmenter, frames, **options).damage == []
+    shown = next(store.deserialize_cdr(data, IMAGE) for topic, _, data in contents(tmp_path / "bright") if topic == "/overlay")
+    pixels = np.asarray(shown.data).reshape(scene.height, scene.width, 3)
+    assert np.count_nonzero((pixels == frames[0].color).all(axis=2)) > 0.7 * scene.width * scene.height
 
 
 def test_unreadable_image_is_skipped_and_counted(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:

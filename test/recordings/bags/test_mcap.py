@@ -149,7 +149,7 @@ def test_damaged_index_is_replaced_by_the_chunks(tmp_path: Path) -> None:
         assert bag.damage == ["a.mcap has a damaged index (its bytes have changed); all its chunks are read instead"]
 
 
-def test_lost_declarations_are_told(tmp_path: Path) -> None:
+def test_lost_declarations_are_reported(tmp_path: Path) -> None:
     """Without an index, the first chunk alone declares the topics. The error must tell why the bag has no images."""
     file = tmp_path / "a.mcap"
     begin, end = write_mcap(file, [COLOR], small_images(12), "", indexed=False)[0]
