@@ -77,7 +77,8 @@ def image_topic(bag: BagInput, requested: str, codec: MessageCodec) -> ImageTopi
             by_has_color[has_color].append(topic)
     candidates = by_has_color[True] or by_has_color[False]
     if not candidates:
-        raise BagError(f"no topic has an image in its first {_SAMPLES} that can be used for tracking; choose one with --topic: {listing}")
+        sentence = f"no topic has an image in its first {_SAMPLES} that can be used for tracking; choose one with --topic: {listing}"
+        raise BagError("; ".join([sentence, *bag.damage]))
     if len(candidates) > 1:
         raise BagError(f"several topics have images; choose one with --topic: {', '.join(candidates)}")
     kind = "color images" if by_has_color[True] else "images, and they are gray"

@@ -148,7 +148,7 @@ class McapFile:
         self._file = self.path.open("rb")
         try:
             if self._file.read(len(MAGIC)) != MAGIC:
-                raise ReaderError(f"{self.path.name} is not an MCAP file")
+                raise ReaderError("it is not an MCAP file")
             self._size = self._file.seek(0, 2)
             index, counts, end = self._read_summary()
             self._find_blocks(index, end)

@@ -208,7 +208,7 @@ class BagInput:
             else:
                 self._damage.append(f"{file.name} cannot be read: {failure}")
         if not self._files:
-            raise BagError(f"{self.path} cannot be read: {'; '.join(self._damage)}")
+            raise BagError(f"{self.path}: {'; '.join(self._damage)}")
 
     @property
     def damage(self) -> list[str]:
@@ -219,9 +219,8 @@ class BagInput:
             found.append(f"topics that are not of ROS 2 are left out: {topics}")
         for topic, errors in self._undecompressed.items():
             time, error = min(errors.items())
-            found.append(
-                f"{len(errors)} compressed messages of {topic} are damaged and left out; the first is that of {time / 1e9:.3f} s ({error})"
-            )
+            count = f"damaged compressed messages of {topic}, which are left out: {len(errors)}"
+            found.append(f"{count}; the first has the log time {time / 1e9:.3f} s ({error})")
         return found
 
     def __enter__(self) -> BagInput:
