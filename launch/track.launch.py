@@ -71,6 +71,7 @@ def _nodes(context: LaunchContext) -> list:
     beside_depth = f"{topics['depth/image_raw'].rpartition('/')[0]}/camera_info"
     topics["depth/camera_info"] = value["depth_camera_info_topic"] or beside_depth
     topics["color/image_raw/compressed"] = f"{topics['color/image_raw']}/compressed"
+    topics["depth/image_raw/compressedDepth"] = f"{topics['depth/image_raw']}/compressedDepth"
     file = _parameter_file(value["params_file"], share)
     actions = []
     if value["camera"] == "true":

@@ -40,6 +40,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--no-backward", dest="backward", action="store_false", help="skip the backward pass and tracks_refined")
     add_run_options(parser)
     parser.add_argument("--overlay", action="store_true", help="also write /overlay: annotated images of the input size")
+    parser.add_argument(
+        "--image-bits",
+        type=int,
+        choices=range(8, 17),
+        default=16,
+        metavar="N",
+        help="number of used bits in 16-bit images such as mono16, 8 to 16: 10, 12 or 14 for many cameras (default: %(default)s)",
+    )
     parser.add_argument("--namespace", default="", help="namespace of the new topics")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT", help="folder of the new bag; for several bags, their parent folder"
@@ -93,6 +101,7 @@ def _work(options: argparse.Namespace, report: Report, source: Path, target: Pat
         topic=options.topic,
         overlay=options.overlay,
         namespace=options.namespace,
+        image_bits=options.image_bits,
     )
     return BagJob(source, target, lambda: make_session(options, prompts), bag_options, report, stop).run()
 

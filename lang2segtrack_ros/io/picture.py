@@ -7,14 +7,19 @@ OpenCV decodes the first part of such a picture and fills the rest with gray, de
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+_ORIENTATION_TAG = 0x0112
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
+"""EXIF orientation -> flip code of OpenCV; from 5 on, rows and columns are exchanged before."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of the files that a folder of pictures may hold. OpenCV reads these formats in every build."""
@@ -37,17 +42,37 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
     Raises:
         PictureError: the data is empty, ends too early, or is no picture.
     """
+    return cv2.cvtColor(decode_pixels(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def decode_pixels(data: bytes, flags: int) -> NDArray[Any]:
+    """Decode a picture as OpenCV does, equally with all its versions.
+
+    Args:
+        data: a whole file.
+        flags: the flags of cv2.imdecode, such as cv2.IMREAD_COLOR. Unless they forbid it, the picture is rotated as its EXIF data says.
+
+    Returns:
+        [H, W] or [H, W, channels], colors in BGR order.
+
+    Raises:
+        PictureError: the data is empty, ends too early, or is no picture.
+    """
     if not data:
         raise PictureError("the file is empty")
     if is_cut(data):
         raise PictureError("the data ends before the end of the picture")
+    turn = 1
+    if data[8:12] == b"WEBP" and flags >= 0 and not flags & cv2.IMREAD_IGNORE_ORIENTATION:  # OpenCV rotates it only in late versions
+        flags, turn = flags | cv2.IMREAD_IGNORE_ORIENTATION, _webp_orientation(data)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # for example more pixels than OpenCV decodes
         raise PictureError(f"OpenCV cannot decode it: {error.err}") from error
     if image is None:
         raise PictureError("it is not a readable image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    image = cv2.transpose(image) if 5 <= turn <= 8 else image
+    return cv2.flip(image, _FLIPS[turn]) if turn in _FLIPS else image
 
 
 def image_files(folder: Path) -> tuple[list[Path], str]:
@@ -80,7 +105,7 @@ def is_cut(data: bytes) -> bool:
     if data.startswith(_JPEG_START):
         scan = _first_scan(data)
         return scan < 0 or data.find(_JPEG_END, scan) < 0
-    return data.startswith(_PNG_START) and data.rfind(_PNG_END) < 0
+    return data.startswith(PNG_START) and data.rfind(_PNG_END) < 0
 
 
 def _first_scan(data: bytes) -> int:
@@ -94,3 +119,28 @@ def _first_scan(data: bytes) -> int:
         else:
             position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return -1
+
+
+def _webp_orientation(data: bytes) -> int:
+    """Return the EXIF orientation of a WebP file, 1 to 8; 1 without one."""
+    position = 12
+    while position + 8 <= len(data):
+        size = int.from_bytes(data[position + 4 : position + 8], "little")
+        if data[position : position + 4] == b"EXIF":
+            return _exif_orientation(data[position + 8 : position + 8 + size].removeprefix(b"Exif\0\0"))
+        position += 8 + size + size % 2
+    return 1
+
+
+def _exif_orientation(exif: bytes) -> int:
+    order = "<" if exif.startswith(b"II") else ">"
+    try:
+        (begin,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, begin)
+        for entry in range(count):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, begin + 2 + 12 * entry)
+            if tag == _ORIENTATION_TAG:
+                return int(value)
+    except struct.error:  # damaged EXIF data does not spoil the picture
+        pass
+    return 1

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import colorsys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
@@ -15,6 +16,7 @@ from lang2segtrack_ros.types.results import Track, TrackStatus
 
 _GOLDEN_RATIO = 0.618033988749895  # successive ids get hues that are far apart
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5
 
 
 def palette(track_id: int) -> tuple[int, int, int]:
@@ -83,7 +85,14 @@ def _pixels(track: Track) -> tuple[int, int, int, int]:
     return x1, y1, x2, y2
 
 
+def to_ascii(text: str) -> str:
+    """Return a text that OpenCV 4 can draw: without accents, and without the words in other scripts, which it would draw as "???"."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return " ".join(word for word in plain.split() if word.isascii())
+
+
 def _draw_text(image: NDArray[np.uint8], text: str, x: int, y: int, background: tuple[int, int, int], scale: float) -> None:
+    text = text if _DRAWS_UNICODE else to_ascii(text)
     (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
     x = max(0, min(x, image.shape[1] - width - 2))
     bottom = y if y - height - base - 2 >= 0 else y + height + base + 4
@@ -106,7 +115,7 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
     cells = []
     for image, caption in zip(images, captions):
         head = np.full((bar_height, image.shape[1], 3), 32, np.uint8)
-        cv2.putText(head, caption, (6, 17), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.putText(head, caption if _DRAWS_UNICODE else to_ascii(caption), (6, 17), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         cells.append(np.vstack((head, image)))
     while len(cells) % columns:
         cells.append(np.full_like(cells[0], 32))

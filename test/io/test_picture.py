@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,3 +63,39 @@ def test_other_data_is_refused(tmp_path: Path, data: bytes, message: str) -> Non
         read_picture(tmp_path / "a.png")
     with pytest.raises(PictureError, match="cannot be read"):
         read_picture(tmp_path / "missing.png")
+
+
+def webp_with_orientation(pixels: np.ndarray, orientation: int, order: str) -> bytes:
+    """Return a lossless WebP file with EXIF data, as a phone writes it."""
+    plain = cv2.imencode(".webp", pixels[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+    exif = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    size = b"".join((value - 1).to_bytes(3, "little") for value in pixels.shape[1::-1])
+    chunks = [b"VP8X" + struct.pack("<I", 10) + b"\x08\0\0\0" + size, plain[12:], b"EXIF" + struct.pack("<I", len(exif)) + exif]
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [
+        (1, PIXELS),
+        (2, PIXELS[:, ::-1]),
+        (3, PIXELS[::-1, ::-1]),
+        (4, PIXELS[::-1]),
+        (5, PIXELS.transpose(1, 0, 2)),
+        (6, np.rot90(PIXELS, -1)),
+        (7, PIXELS[::-1, ::-1].transpose(1, 0, 2)),
+        (8, np.rot90(PIXELS)),
+        (99, PIXELS),
+    ],
+)
+def test_webp_is_rotated_as_its_exif_data_says(orientation: int, turned: np.ndarray, order: str) -> None:
+    """OpenCV 4.6 of Ubuntu ignores the orientation in WebP, later versions follow it. Boxes and masks must not depend on that."""
+    assert np.array_equal(decode_picture(webp_with_orientation(PIXELS, orientation, order)), turned)
+
+
+def test_webp_with_damaged_exif_data_is_read() -> None:
+    """The picture itself is intact."""
+    data = webp_with_orientation(PIXELS, 6, "<")
+    assert np.array_equal(decode_picture(data[:-20] + b"\xff" * 20), PIXELS)

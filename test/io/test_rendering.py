@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.io.rendering import contact_sheet, draw_overlay, palette
+from lang2segtrack_ros.io.rendering import contact_sheet, draw_overlay, palette, to_ascii
 from lang2segtrack_ros.types.results import Track, TrackStatus
 from lang2segtrack_ros.types.rle import mask_box
 
@@ -57,3 +57,28 @@ def test_contact_sheet_has_every_image() -> None:
     sheet = contact_sheet([np.full((10, 20, 3), value, np.uint8) for value in (50, 100, 150)], ["a", "b", "c"], columns=2)
     assert sheet.shape == (2 * 34, 40, 3)
     assert [int(sheet[30, 5, 0]), int(sheet[30, 25, 0]), int(sheet[64, 5, 0])] == [50, 100, 150]
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("3 red cup 0.90", "3 red cup 0.90"),
+        ("3 Tässchen à café 0.90", "3 Tasschen a cafe 0.90"),
+        ("3 чашка 0.90", "3 0.90"),
+        ("3 杯 lost; 4 cup lost", "3 lost; 4 cup lost"),
+    ],
+)
+def test_letters_that_opencv_4_cannot_draw_are_replaced(text: str, drawn: str) -> None:
+    """It draws "??" for each of them. The id and the score remain, and identify the object."""
+    assert to_ascii(text) == drawn
+
+
+@pytest.mark.parametrize("is_capable", [True, False])
+def test_overlay_has_no_question_marks(monkeypatch: pytest.MonkeyPatch, is_capable: bool) -> None:
+    """The text must reach OpenCV in a form that its version can draw."""
+    monkeypatch.setattr("lang2segtrack_ros.io.rendering._DRAWS_UNICODE", is_capable)
+    mask = np.zeros((200, 200), bool)
+    mask[60:160, 80:180] = True
+    image = np.full((200, 200, 3), 100, np.uint8)
+    plain, accented = (draw_overlay(image, [make_track(mask, label=label)]) for label in ("Tasse", "Tässe"))
+    assert np.array_equal(plain, accented) != is_capable

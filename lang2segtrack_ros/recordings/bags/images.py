@@ -67,7 +67,7 @@ def image_topic(bag: BagInput, requested: str, codec: MessageCodec) -> ImageTopi
         return ImageTopic(requested, topics[requested], "as requested")
     if not topics:
         names = ", ".join(sorted(f"{item.topic} ({item.msgtype})" for item in bag.connections)) or "none"
-        raise BagError(f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}; its topics: {names}")
+        raise BagError("; ".join([f"there are no images ({IMAGE} or {COMPRESSED}) in {bag.path}", f"its topics: {names}", *bag.damage]))
     by_has_color: dict[bool, list[str]] = {True: [], False: []}  # infrared images and images of ids have no color
     for topic, kind in sorted(topics.items()):
         if (kind == COMPRESSED and topic.rpartition("/")[0] in topics) or "depth" in topic.lower():
@@ -77,7 +77,8 @@ def image_topic(bag: BagInput, requested: str, codec: MessageCodec) -> ImageTopi
             by_has_color[has_color].append(topic)
     candidates = by_has_color[True] or by_has_color[False]
     if not candidates:
-        raise BagError(f"no topic has an image in its first {_SAMPLES} that can be used for tracking; choose one with --topic: {listing}")
+        sentence = f"no topic has an image in its first {_SAMPLES} that can be used for tracking; choose one with --topic: {listing}"
+        raise BagError("; ".join([sentence, *bag.damage]))
     if len(candidates) > 1:
         raise BagError(f"several topics have images; choose one with --topic: {', '.join(candidates)}")
     kind = "color images" if by_has_color[True] else "images, and they are gray"
@@ -127,6 +128,7 @@ class BagImages:
         topic: the chosen topic.
         reason: the reason for its choice.
         index: the messages read so far.
+        warnings: a sentence for each kind of image that is usable, but probably not as intended.
 
     Raises:
         BagError: as `image_topic`.
@@ -137,6 +139,7 @@ class BagImages:
         chosen = image_topic(bag, topic, codec)
         self.topic, self._kind, self.reason = chosen.name, chosen.kind, chosen.reason
         self.index = ImageIndex()
+        self.warnings: dict[str, str] = {}
         self._codec = codec
         self._chunk: dict[int, Frame] = {}
 
@@ -147,7 +150,7 @@ class BagImages:
 
     def decode(self, data: bytes) -> tuple[Any, Frame]:
         """Return header and image of a serialized message. Raises ConversionError."""
-        header, color = self._codec.decode_image(self._kind, data)
+        header, color = self._codec.decode_image(self._kind, data, self.warnings.setdefault)
         return header, Frame(color, stamp_ns(header.stamp))
 
     def frames(self) -> Iterator[Frame]:

@@ -22,6 +22,7 @@ import yaml
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from lang2segtrack_ros.history.backward_pass import RefinementError
 from lang2segtrack_ros.history.trace_counts import TraceCounts
 from lang2segtrack_ros.io.rendering import draw_overlay
 from lang2segtrack_ros.io.result_messages import LabelBook
@@ -48,11 +49,13 @@ class BagOptions(RunOptions):
         topic: topic of the images; empty chooses one, as `images.image_topic`.
         overlay: also write `overlay`.
         namespace: prefix for the names of the result topics.
+        image_bits: number of used bits in 16-bit images.
     """
 
     topic: str = ""
     overlay: bool = False
     namespace: str = ""
+    image_bits: int = 16
 
 
 @dataclass
@@ -64,7 +67,7 @@ class BagSummary:
         topic: topic of the images, with the reason for its choice.
         refused: number of images that could not be used, by reason.
         example: a sentence for each reason.
-        damage: a sentence for each damage of the bag.
+        damage: a sentence for each damage of the bag, and for each other reason to distrust the results.
         counts: the images on which each object is seen.
         resumed_at: number of images that an earlier run had done.
         already_done: True if an earlier run with the same options wrote the output, so this run did nothing.
@@ -108,7 +111,7 @@ class BagJob:
         self._make_session = make_session
         self._report = report
         self._stop = stop
-        self._codec = MessageCodec()
+        self._codec = MessageCodec(options.image_bits)
 
     def run(self) -> BagSummary:
         """Run the whole job, or resume an earlier run.
@@ -139,7 +142,7 @@ class BagJob:
 
     def _run(self, bag: BagInput) -> BagSummary:
         images = BagImages(bag, self.options.topic, self._codec)
-        key = run_key(self.source, self.options, images.topic)
+        key = run_key(self.source, self.options, images.topic, self.options.image_bits)
         done_key = digest(key, self.options.backward, self.options.overlay, self.options.namespace)
         topic = f"{images.topic} ({images.reason})"
         if self.target.exists():
@@ -152,11 +155,14 @@ class BagJob:
         with working_folder(self.work, self.target):
             run = ResumableRun(self.work, images, self._make_session, self.options, key, self._report, self._stop)
             summary = BagSummary(0, topic, images.index.refused, images.index.example, resumed_at=run.resumed_at)
-            run.run()
+            try:
+                run.run()
+            except (BagError, OfflineError, RefinementError) as error:
+                raise type(error)("; ".join([str(error), *bag.damage, *images.warnings.values()])) from error
             self._write(bag, images, run, summary, done_key)
             run.close()
             shutil.rmtree(self.work)
-        summary.images, summary.damage = run.count, bag.damage
+        summary.images, summary.damage = run.count, [*bag.damage, *images.warnings.values()]
         return summary
 
     def _full_name(self, topic: str) -> str:

@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reader of rosbag2 recordings in MCAP or SQLite format: split, compressed, unfinished or damaged.
 
-rosbags reads intact bags. If rosbags refuses a bag, this module reads each file from its start up to the damage, and reports the damage.
+rosbags reads metadata.yaml and intact SQLite files, and `mcap` reads MCAP files. If rosbags refuses a SQLite file, this module reads it
+from its start up to the damage, and reports the damage.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import sqlite3
-import struct
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -22,11 +21,11 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.rosbag2.metadata import ReaderMetadata, parse_qos
 from rosbags.rosbag2.reader import DirectoryReader
-from rosbags.rosbag2.storage_mcap import McapReader
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 
 from lang2segtrack_ros.io.sources import natural_order
 from lang2segtrack_ros.recordings.bag_types import BagError
+from lang2segtrack_ros.recordings.bags.mcap import McapFile, decode_text
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -34,82 +33,12 @@ else:
     from backports import zstd
 
 Message = tuple[Connection, int, bytes]
-MAGIC = b"\x89MCAP0\r\n"
-MCAP_END = b"\x02" + struct.pack("<QQQI", 20, 0, 0, 0) + MAGIC  # end marker with a footer that declares no summary section
+
 NO_DEFINITION = MessageDefinition(MessageDefinitionFormat.NONE, "")
 COMPRESSED_FILES = (".zst", ".zstd")
 ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
 """First bytes of an individually compressed message; a serialized message begins with 0."""
 ROS1_MAGIC = b"#ROSBAG V"
-DATA_END, FOOTER, LAST_OPCODE = 0x0F, 0x02, 0x0F
-
-
-class _TruncatedMcap(io.RawIOBase):
-    """A file view of the intact first bytes of an MCAP file, followed by a valid end marker."""
-
-    def __init__(self, path: Path, size: int) -> None:
-        self._file = path.open("rb")
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size + len(MCAP_END)}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        if self._position < self._size:
-            self._file.seek(self._position)
-            data = self._file.read(min(len(buffer), self._size - self._position))
-        else:
-            begin = self._position - self._size
-            data = MCAP_END[begin : begin + len(buffer)]
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-class _DamagedMcap(McapReader):
-    """A reader for an MCAP file without a valid end; it scans the complete records in file order."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._intact_size = _intact_bytes(path)
-        self.damage = f"{path.name} ends or is damaged after {self._intact_size} of {path.stat().st_size} bytes"
-
-    def open(self) -> None:
-        self.bio = io.BufferedReader(_TruncatedMcap(self.path, self._intact_size))  # type: ignore[arg-type]
-        self._open()
-
-    def messages(self, connections: Collection[Connection], start: int | None = None, stop: int | None = None) -> Iterator[Message]:  # type: ignore[override]
-        yield from self.messages_scan(connections, start, stop)
-
-
-def _intact_bytes(path: Path) -> int:
-    """Return the size of the complete records at the start of an MCAP file. Raises BagError if the file is not MCAP."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if file.read(8) != MAGIC:
-            raise BagError(f"{path} is not an MCAP file")
-        while True:
-            position = file.tell()
-            head = file.read(9)
-            if len(head) < 9:
-                return position
-            opcode, length = struct.unpack("<BQ", head)
-            if opcode in (DATA_END, FOOTER) or not 1 <= opcode <= LAST_OPCODE or position + 9 + length > size:
-                return position
-            file.seek(length, io.SEEK_CUR)
 
 
 class _DamagedSqlite:
@@ -149,7 +78,7 @@ class _DamagedSqlite:
 
 
 class _Sqlite(Sqlite3Reader):
-    """A reader for SQLite files that also accepts empty message definitions.
+    """A reader for SQLite files that also accepts empty message definitions and definitions in Latin-1.
 
     rosbag2 writes an empty definition if it does not find the package of a topic. rosbags refuses such a file.
     """
@@ -160,13 +89,17 @@ class _Sqlite(Sqlite3Reader):
             raise ReaderError(f"the latest messages are still in {log.name}")  # rosbags would silently omit them
         try:
             super()._open()
-        except KeyError:
-            self._open_without_definitions()
+        except (KeyError, UnicodeDecodeError):
+            self._open_with_odd_definitions()
 
-    def _open_without_definitions(self) -> None:
+    def _open_with_odd_definitions(self) -> None:
         formats = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
-        definitions: list[Any] = self._rows("SELECT topic_type, encoding, encoded_message_definition FROM message_definitions")
-        by_type = {kind: MessageDefinition(formats[encoding], text) for kind, encoding, text in definitions if encoding in formats}
+        definitions: list[Any] = self._rows(
+            "SELECT topic_type, encoding, CAST(encoded_message_definition AS BLOB) FROM message_definitions"
+        )
+        by_type = {
+            kind: MessageDefinition(formats[encoding], decode_text(text)) for kind, encoding, text in definitions if encoding in formats
+        }
         self.schema = 4
         self.connections = [
             Connection(
@@ -186,15 +119,15 @@ class _Sqlite(Sqlite3Reader):
 
 
 class _Folder(DirectoryReader):
-    """The directory reader of rosbags, with `_Sqlite` for SQLite files."""
+    """The directory reader of rosbags, with the readers for files of this package."""
 
-    STORAGE_PLUGINS = MappingProxyType({**DirectoryReader.STORAGE_PLUGINS, "sqlite3": _Sqlite})
+    STORAGE_PLUGINS = MappingProxyType({"mcap": McapFile, "sqlite3": _Sqlite})  # type: ignore[dict-item]
 
 
 class _Reader(Reader):
-    """The bag reader of rosbags, with `_Sqlite` for SQLite files."""
+    """The bag reader of rosbags, with the readers for files of this package."""
 
-    STORAGE_PLUGINS = MappingProxyType({**Reader.STORAGE_PLUGINS, "dir": _Folder, ".db3": _Sqlite})
+    STORAGE_PLUGINS = MappingProxyType({"dir": _Folder, ".mcap": McapFile, ".db3": _Sqlite})  # type: ignore[dict-item]
 
 
 class BagInput:
@@ -204,8 +137,7 @@ class BagInput:
         path: the folder of a bag, or one of its files.
 
     Attributes:
-        connections: topics, types, QoS and definitions.
-        damage: a sentence for each damage found so far; the list may grow while messages are read.
+        connections: topics, types, QoS and definitions. Topics whose messages are not in CDR, the format of ROS 2, are left out.
         message_count: total number of messages; 0 if it is unknown.
         storage: "mcap" or "sqlite3".
         compression: "message", "file" or another mode of rosbag2; empty for none, or if it is unknown.
@@ -216,32 +148,39 @@ class BagInput:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.damage: list[str] = []
         self.message_count = 0
         self.storage = ""
         self.compression = ""
+        self._damage: list[str] = []
+        self._undecompressed: dict[str, dict[int, str]] = {}  # topic -> log time -> error
         self._stack = ExitStack()
         if not path.exists():
             raise BagError(f"there is no bag {path}")
         _refuse_ros1(path)
-        self._readers: list[Any] = []
+        self._files: list[Any] = []
+        declared: list[Connection] = []
         try:
             reader = _Reader(path)
             self._stack.enter_context(reader)
-            self._readers = [reader]
+            self._files = getattr(reader.storage, "storages", [reader.storage])
             self.message_count = reader.message_count
             self.compression = reader.compression_mode or ""
+            declared = reader.connections  # of metadata.yaml, with the type hashes
         except (ReaderError, OSError, ValueError, LookupError) as error:
             self._open_files(error)
         names = [item.name for item in _storage_files(path)]
         self.storage = "sqlite3" if any(".db3" in name for name in names) else "mcap"
-        by_topic: dict[tuple[str, str], Connection] = {}
-        for reader in self._readers:
-            for connection in reader.connections:
-                first = by_topic.setdefault((connection.topic, connection.msgtype), connection)
-                if first.msgdef.format == MessageDefinitionFormat.NONE:
-                    by_topic[connection.topic, connection.msgtype] = connection
-        self.connections = list(by_topic.values())
+        self._connections: dict[tuple[str, str], Connection] = {}
+        self._foreign = [text for file in self._files for text in getattr(file, "foreign", ())]
+        for connection in [*declared, *(item for file in self._files for item in file.connections)]:
+            form = connection.ext.serialization_format
+            if form != "cdr":
+                self._foreign.append(f"{connection.topic} with messages in {form}")
+                continue
+            first = self._connections.setdefault((connection.topic, connection.msgtype), connection)
+            if first.msgdef.format == MessageDefinitionFormat.NONE:
+                self._connections[connection.topic, connection.msgtype] = first._replace(msgdef=connection.msgdef)
+        self.connections = list(self._connections.values())
 
     def _open_files(self, reason: Exception) -> None:
         """Open each file of a bag that rosbags refuses; damaged files are readable up to the damage."""
@@ -249,27 +188,40 @@ class BagInput:
         if not files:
             raise BagError(f"{self.path} is not a recording: {reason}") from reason
         if self.path.is_dir():
-            self.damage.append(f"the bag is incomplete ({reason}); its files are read one by one")
+            self._damage.append(f"metadata.yaml cannot be used ({reason}); the files of the bag are read one by one")
         for file in files:
             if file.suffix in COMPRESSED_FILES:
                 raise BagError(
                     f"{file} is compressed, and the bag is damaged ({reason}): decompress the file with zstd and try again"
                 ) from reason
-            reader: Any = _Reader(file)
-            try:
-                reader.open()
-            except (ReaderError, OSError, ValueError, LookupError, TypeError) as error:
-                reader = _DamagedMcap(file) if file.suffix == ".mcap" else _DamagedSqlite(file)
+            for reader in (McapFile(file),) if file.suffix == ".mcap" else (_Sqlite(file), _DamagedSqlite(file)):
                 try:
                     reader.open()
-                except (ReaderError, OSError, ValueError, LookupError, TypeError) as second_error:
-                    self.damage.append(f"{file.name} cannot be read: {second_error}")
+                except (ReaderError, OSError, ValueError, LookupError, TypeError) as error:
+                    failure = error
                     continue
-                self.damage.append(f"{reader.damage} ({error}); it is read up to the damage")
-            self._stack.callback(reader.close)
-            self._readers.append(reader)
-        if not self._readers:
-            raise BagError(f"{self.path} cannot be read: {'; '.join(self.damage)}")
+                if isinstance(reader, _DamagedSqlite):
+                    self._damage.append(f"{reader.damage} ({failure}); it is read up to the damage")
+                self._stack.callback(reader.close)
+                self._files.append(reader)
+                break
+            else:
+                self._damage.append(f"{file.name} cannot be read: {failure}")
+        if not self._files:
+            raise BagError(f"{self.path}: {'; '.join(self._damage)}")
+
+    @property
+    def damage(self) -> list[str]:
+        """A sentence for each damage found so far, and one for the topics left out; the list may grow while messages are read."""
+        found = [*self._damage, *(text for file in self._files if isinstance(file, McapFile) for text in file.damage)]
+        if self._foreign:
+            topics = ", ".join(sorted(set(self._foreign)))
+            found.append(f"topics that are not of ROS 2 are left out: {topics}")
+        for topic, errors in self._undecompressed.items():
+            time, error = min(errors.items())
+            count = f"damaged compressed messages of {topic}, which are left out: {len(errors)}"
+            found.append(f"{count}; the first has the log time {time / 1e9:.3f} s ({error})")
+        return found
 
     def __enter__(self) -> BagInput:
         return self
@@ -278,32 +230,43 @@ class BagInput:
         self._stack.close()
 
     def messages(self, topic: str | None = None, start: int | None = None, stop: int | None = None) -> Iterator[Message]:
-        """Yield messages with their connection and log time. Reading of a file ends at its damage, which `damage` then reports.
+        """Yield messages with their connection and log time. Damaged messages are left out, and `damage` then reports them.
 
         Args:
             topic: yield only messages of this topic; None for all topics.
             start: yield only messages from this log time on, in nanoseconds; None for no bound.
             stop: yield only messages before this log time, in nanoseconds; None for no bound.
         """
-        for reader in self._readers:
-            selected = [item for item in reader.connections if topic in (None, item.topic)]
+        for file in self._files:
+            selected = [
+                item for item in file.connections if topic in (None, item.topic) and (item.topic, item.msgtype) in self._connections
+            ]
             if not selected:
                 continue
             last = None
             try:
-                for connection, stamp, data in reader.messages(selected, start, stop):
+                for connection, stamp, data in file.messages(selected, start, stop):
                     last = stamp
-                    yield self._merged_connection(connection), stamp, zstd.decompress(data) if data[:4] == ZSTD_FRAME else bytes(data)
+                    plain = self._decompressed(connection.topic, stamp, bytes(data))
+                    if plain is not None:
+                        yield self._connections[connection.topic, connection.msgtype], stamp, plain
             except (BagError, GeneratorExit):
                 raise
-            except Exception as error:  # SQLite, zstd and lz4 raise different types for damaged data
+            except Exception as error:  # SQLite raises many types for damaged data
                 where = "at its start" if last is None else f"after the message of {last / 1e9:.3f} s"
-                sentence = f"{Path(reader.path).name} is damaged {where} ({error}); its later messages are lost"
-                if sentence not in self.damage:
-                    self.damage.append(sentence)
+                sentence = f"{Path(file.path).name} is damaged {where} ({error}); its later messages are lost"
+                if sentence not in self._damage:
+                    self._damage.append(sentence)
 
-    def _merged_connection(self, connection: Connection) -> Connection:
-        return next(item for item in self.connections if (item.topic, item.msgtype) == (connection.topic, connection.msgtype))
+    def _decompressed(self, topic: str, stamp: int, data: bytes) -> bytes | None:
+        """Return a message without compression, None if it is damaged. Only metadata.yaml declares the compression."""
+        if self.compression != "message" and data[:4] != ZSTD_FRAME:
+            return data
+        try:
+            return bytes(zstd.decompress(data))
+        except zstd.ZstdError as error:
+            self._undecompressed.setdefault(topic, {})[stamp] = str(error)
+            return None
 
 
 def _refuse_ros1(path: Path) -> None:

@@ -17,16 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from lang2segtrack_ros.geometry.alignment import align_depth
+from lang2segtrack_ros.io.compressed_depth import compressed_depth_to_meters
 from lang2segtrack_ros.io.image_messages import ConversionError, depth_to_meters, stamp_ns
 from lang2segtrack_ros.ros.inputs.stamp_cache import StampCache
 from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.inputs.transforms import StaticTransforms
 from lang2segtrack_ros.ros.support.conversions import camera_model
-from lang2segtrack_ros.ros.support.interfaces import COLOR_INFO, DEPTH_IMAGE, DEPTH_INFO
+from lang2segtrack_ros.ros.support.interfaces import COLOR_INFO, DEPTH_COMPRESSED, DEPTH_IMAGE, DEPTH_INFO
 from lang2segtrack_ros.types.frame import CameraModel, FrameError
 
 CACHED_IMAGES = 16
@@ -51,7 +52,7 @@ class RegisteredDepth:
 
 
 class DepthSource:
-    """Subscriber of depth/image_raw, color/camera_info, depth/camera_info and /tf_static.
+    """Subscriber of depth/image_raw or depth/image_raw/compressedDepth, color/camera_info, depth/camera_info and /tf_static.
 
     Args:
         node: node that owns the subscriptions.
@@ -60,6 +61,7 @@ class DepthSource:
         registration: "auto", "registered" or "reproject", see the parameter `depth_registration`.
         slop_s: returns the maximum difference of stamps in seconds. Called at each look-up.
         on_depth: called after a depth image has arrived.
+        transport: "raw" or "compressedDepth", see the parameter `depth_transport`.
 
     Attributes:
         received: number of depth images received.
@@ -73,6 +75,7 @@ class DepthSource:
         registration: str,
         slop_s: Callable[[], float],
         on_depth: Callable[[], None],
+        transport: str = "raw",
     ) -> None:
         self.received = 0
         self._registration = registration
@@ -80,12 +83,14 @@ class DepthSource:
         self._on_depth = on_depth
         self._cache = StampCache(CACHED_IMAGES)
         self._newest_ns = 0
-        self._expected: dict[int, Image | None] = {}  # stamp of a color image -> nearest depth image so far
+        self._expected: dict[int, Image | CompressedImage | None] = {}  # stamp of a color image -> nearest depth image so far
         self._lock = threading.Lock()
         self._camera: CameraInfo | None = None
         self._depth_camera: CameraInfo | None = None
         self._transforms = StaticTransforms(node, group)
-        self._depth = QosMatchingSubscription(node, DEPTH_IMAGE, self._on_image, group, qos)
+        is_raw = transport == "raw"
+        self._to_meters = depth_to_meters if is_raw else compressed_depth_to_meters
+        self._depth = QosMatchingSubscription(node, DEPTH_IMAGE if is_raw else DEPTH_COMPRESSED, self._on_image, group, qos)
         self._infos = [
             QosMatchingSubscription(node, COLOR_INFO, self._on_camera, group),
             QosMatchingSubscription(node, DEPTH_INFO, self._on_depth_camera, group),
@@ -102,7 +107,7 @@ class DepthSource:
             subscription.close()
         self._transforms.close()
 
-    def _on_image(self, msg: Image) -> None:
+    def _on_image(self, msg: Image | CompressedImage) -> None:
         self.received += 1
         stamp = stamp_ns(msg.header.stamp)
         if stamp < 0:  # the first moments of a simulation; ROS's own times cannot be compared with it
@@ -161,12 +166,12 @@ class DepthSource:
             camera = camera.resized(width, height)
         except FrameError as error:
             raise ConversionError("wrong_camera_info", f"{self._infos[0].topic} does not fit the color image: {error}") from error
-        depth = depth_to_meters(msg)
+        depth = self._to_meters(msg)
         if self._is_registered(msg, header):
             return RegisteredDepth(self._checked(depth, camera), camera)
         return RegisteredDepth(self._reprojected(depth, msg.header.frame_id, camera, header.frame_id), camera)
 
-    def _nearest(self, header: Header, slop_s: float) -> Image | None:
+    def _nearest(self, header: Header, slop_s: float) -> Image | CompressedImage | None:
         """Return the nearest depth image among the cached ones and the one kept for this header."""
         with self._lock:
             target_ns, cached = stamp_ns(header.stamp), self._cache.nearest(header.stamp, slop_s)

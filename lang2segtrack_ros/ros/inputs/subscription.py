@@ -14,8 +14,15 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from lang2segtrack_ros.ros.support import transports
-from lang2segtrack_ros.ros.support.interfaces import Topic
+from lang2segtrack_ros.ros.support.interfaces import COLOR_COMPRESSED, COLOR_IMAGE, DEPTH_COMPRESSED, DEPTH_IMAGE, Topic
 
+_TRANSPORTS = {
+    COLOR_IMAGE.name: ("image_transport to compressed", COLOR_COMPRESSED.name),
+    COLOR_COMPRESSED.name: ("image_transport to raw", COLOR_IMAGE.name),
+    DEPTH_IMAGE.name: ("depth_transport to compressedDepth", DEPTH_COMPRESSED.name),
+    DEPTH_COMPRESSED.name: ("depth_transport to raw", DEPTH_IMAGE.name),
+}
+"""Topic of an image -> the parameter that selects its other transport, and the topic of that transport."""
 DEPTH = 2  # frames wait in the engine's mailbox, not in DDS
 
 
@@ -82,7 +89,10 @@ class QosMatchingSubscription:
     def explain_silence(self) -> str:
         """Return a sentence on why no message may be arriving. It names both sides and the fix."""
         publishers = self._node.get_publishers_info_by_topic(self.topic)
+        parameter, other = _TRANSPORTS.get(self._declared.name, ("", ""))
         if not publishers:
+            if other and self._node.count_publishers(self._node.resolve_topic_name(other)):
+                return f"nobody publishes {self.topic}, but {self._node.resolve_topic_name(other)} has a publisher: set {parameter}"
             return f"nobody publishes {self.topic}: start the camera, or remap the topic"
         own_qos = "reliable" if self._reliable else "best effort"
         incompatible = [
@@ -98,7 +108,8 @@ class QosMatchingSubscription:
         expected = self._declared.type_name
         others = sorted({info.topic_type for info in publishers} - {expected})
         if others:
-            return f"{self.topic} carries {', '.join(others)}, this node expects {expected}: remap the topic or set image_transport"
+            fix = f"remap the topic or set {parameter}" if parameter else "remap the topic"
+            return f"{self.topic} carries {', '.join(others)}, this node expects {expected}: {fix}"
         names = ", ".join(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers)
         if self.last_arrival is not None:
             return f"{names} stopped publishing {self.topic} {self.silent_s:.0f} s ago: check that the camera is still running"

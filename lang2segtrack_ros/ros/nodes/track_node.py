@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -161,9 +162,9 @@ class TrackNode(LifecycleNode):
         else:
             self._color = QosMatchingSubscription(self, COLOR_COMPRESSED, self._on_compressed, self._images, qos)
         if self._value("use_depth") and self._outputs is not None:
-            self._depth = DepthSource(
-                self, self._images, qos, self._value("depth_registration"), lambda: float(self._value("depth_slop_s")), self._outputs.wake
-            )
+            registration, transport = self._value("depth_registration"), self._value("depth_transport")
+            slop_s = partial(self._value, "depth_slop_s")
+            self._depth = DepthSource(self, self._images, qos, registration, slop_s, self._outputs.wake, transport)
             self._outputs.depth_source = self._depth
         self._clicks = ClickedPoints(
             self, self._images, lambda: View(self.last_header.frame_id, self._image_size), lambda: self.engine, self.skipped, self._warn
@@ -228,10 +229,10 @@ class TrackNode(LifecycleNode):
     # Images
 
     def _on_image(self, msg: Image) -> None:
-        self._process(msg.header, lambda: image_to_rgb(msg))
+        self._process(msg.header, lambda: image_to_rgb(msg, self._value("image_bits"), self._warn))
 
     def _on_compressed(self, msg: CompressedImage) -> None:
-        self._process(msg.header, lambda: compressed_to_rgb(msg))
+        self._process(msg.header, lambda: compressed_to_rgb(msg, self._value("image_bits"), self._warn))
 
     def _process(self, header: Header, convert: Callable[[], NDArray[np.uint8]]) -> None:
         if self.engine is None:

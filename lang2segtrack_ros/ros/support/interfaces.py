@@ -150,6 +150,11 @@ DEPTH_IMAGE = Topic(
     "Depth image of any size: 16UC1 in millimeters or 32FC1 in meters. Depth that is aligned to color works best. The node matches "
     "depth to color by stamp. Masks wait for depth only with policy `depth`.",
 )
+DEPTH_COMPRESSED = Topic(
+    "depth/image_raw/compressedDepth",
+    CompressedImage,
+    "Depth image with `depth_transport: compressedDepth`, instead of `depth/image_raw`: PNG or RVL, of 16UC1 or 32FC1.",
+)
 COLOR_INFO = Topic("color/camera_info", CameraInfo, "Intrinsics of the color camera for `color/image_raw`. The node corrects distortion.")
 DEPTH_INFO = Topic("depth/camera_info", CameraInfo, "Intrinsics of the depth camera. Needed only for depth that is not aligned to color.")
 TF_STATIC = Topic(
@@ -166,7 +171,7 @@ CLICKED_POINT = Topic(
     "camera's also needs `/tf` and `/tf_static`.",
     CLICK_QOS,
 )
-SUBSCRIBED = (COLOR_IMAGE, COLOR_COMPRESSED, DEPTH_IMAGE, COLOR_INFO, DEPTH_INFO, TF_STATIC, TF_INPUT, CLICKED_POINT)
+SUBSCRIBED = (COLOR_IMAGE, COLOR_COMPRESSED, DEPTH_IMAGE, DEPTH_COMPRESSED, COLOR_INFO, DEPTH_INFO, TF_STATIC, TF_INPUT, CLICKED_POINT)
 
 # Published topics
 

@@ -73,7 +73,22 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Reliability of the image subscriptions. auto matches the publisher.",
         choices=("auto", "reliable", "best_effort"),
     ),
+    Parameter(
+        "image_bits",
+        16,
+        "Number of used bits in 16-bit color images such as mono16: 10, 12 or 14 for many cameras. The image is too dark if the number is "
+        "too high.",
+        8,
+        16,
+        dynamic=True,
+    ),
     Parameter("use_depth", True, "Subscribe depth/image_raw, both camera_info topics and /tf_static, and publish 3-D outputs."),
+    Parameter(
+        "depth_transport",
+        "raw",
+        "Transport of the depth image: raw subscribes depth/image_raw, compressedDepth subscribes depth/image_raw/compressedDepth.",
+        choices=("raw", "compressedDepth"),
+    ),
     Parameter(
         "depth_registration",
         "auto",

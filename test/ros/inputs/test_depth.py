@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import array
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
@@ -23,6 +24,7 @@ from lang2segtrack_ros.io.image_messages import ConversionError
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.ros.support.process import spin_until
+from test.io.test_compressed_depth import message as depth_message
 
 WIDTH, HEIGHT = 64, 48
 COLOR_FRAME, DEPTH_FRAME = "color_optical", "depth_optical"
@@ -43,7 +45,7 @@ def info(width: int = WIDTH, height: int = HEIGHT, **changes: Any) -> CameraInfo
 class Bench:
     """A depth source and a node that publishes to it."""
 
-    def __init__(self, registration: str = "auto") -> None:
+    def __init__(self, registration: str = "auto", transport: str = "raw") -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
         self.node = rclpy.create_node("source", context=self.context)
@@ -54,9 +56,10 @@ class Bench:
         self.slop = 0.02
         self.depth_count = 0
         group = MutuallyExclusiveCallbackGroup()
-        self.source = DepthSource(self.node, group, "auto", registration, lambda: self.slop, self.count_depth)
+        self.source = DepthSource(self.node, group, "auto", registration, lambda: self.slop, self.count_depth, transport)
         self.publishers = {
             "depth/image_raw": self.other.create_publisher(Image, "depth/image_raw", 10),
+            "depth/image_raw/compressedDepth": self.other.create_publisher(CompressedImage, "depth/image_raw/compressedDepth", 10),
             "color/camera_info": self.other.create_publisher(CameraInfo, "color/camera_info", LATCHED),
             "depth/camera_info": self.other.create_publisher(CameraInfo, "depth/camera_info", LATCHED),
             "/tf_static": self.other.create_publisher(TFMessage, "/tf_static", LATCHED),
@@ -74,7 +77,7 @@ class Bench:
         assert self.spin(lambda: publisher.get_subscription_count() > 0)
         before = self.depth_count
         publisher.publish(message)
-        if topic == "depth/image_raw":
+        if topic.startswith("depth/image_raw"):
             assert self.spin(lambda: self.depth_count > before)
         else:
             self.spin(lambda: False, 0.3)
@@ -231,3 +234,60 @@ def test_loop_of_transforms_gives_no_extrinsics(bench: Bench, loop: tuple[str, .
     bench.send("/tf_static", TFMessage(transforms=transforms))
     bench.depth(1000, frame=DEPTH_FRAME)
     assert bench.reason(1000)[0] == "no_extrinsics"
+
+
+@pytest.mark.parametrize("text", ["16UC1; compressedDepth png", "32FC1; compressedDepth rvl"])
+def test_compressed_depth_is_read(text: str) -> None:
+    """Damaged messages must have a reason, as those of raw depth."""
+    bench = Bench(transport="compressedDepth")
+    try:
+        bench.send("color/camera_info", info())
+        packed = depth_message(text, np.full((HEIGHT, WIDTH), 2000, np.uint16))
+        topic = "depth/image_raw/compressedDepth"
+        bench.send(topic, CompressedImage(header=header(1000), format=text, data=array.array("B", packed.data)))
+        found = bench.source.find(header(1000), HEIGHT, WIDTH).depth
+        assert found.shape == (HEIGHT, WIDTH)
+        assert found[0, 0] == pytest.approx(2.0 if text.startswith("16") else 10100 / (2000 + 1009))
+        bench.send(topic, CompressedImage(header=header(1100), format=text, data=array.array("B", packed.data[:30])))
+        assert bench.reason(1100)[0] == "undecodable"
+    finally:
+        bench.close()
+
+
+@pytest.mark.parametrize(
+    ("transport", "fix"), [("raw", "set depth_transport to compressedDepth"), ("compressedDepth", "set depth_transport to raw")]
+)
+def test_reason_of_missing_depth_names_the_other_transport(transport: str, fix: str) -> None:
+    """A robot without raw depth, or a node with a wrong parameter, must not send the user to the parameter of color."""
+    bench = Bench(transport=transport)
+    try:
+        other = {"raw": "depth/image_raw", "compressedDepth": "depth/image_raw/compressedDepth"}[transport]
+        bench.other.destroy_publisher(bench.publishers[other])
+        present = f"/{({'depth/image_raw', 'depth/image_raw/compressedDepth'} - {other}).pop()}"
+        assert bench.spin(lambda: bench.node.count_publishers(present) == 1 and bench.node.count_publishers(f"/{other}") == 0)
+        reason, sentence = bench.reason(1000)
+        assert (reason, sentence) == ("no_depth", f"nobody publishes /{other}, but {present} has a publisher: {fix}")
+    finally:
+        bench.close()
+
+
+def test_depth_of_another_type_names_the_parameter_of_depth(bench: Bench) -> None:
+    """A remapping may lead the raw topic to a compressed one."""
+    bench.other.destroy_publisher(bench.publishers["depth/image_raw"])
+    context = rclpy.Context()  # one participant cannot use two types for one topic
+    rclpy.init(context=context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
+    driver = rclpy.create_node("compressing_driver", context=context)
+    driver.create_publisher(CompressedImage, "depth/image_raw", 10)
+
+    def types() -> list[str]:
+        return [item.topic_type for item in bench.node.get_publishers_info_by_topic("/depth/image_raw")]
+
+    try:
+        assert bench.spin(lambda: types() == ["sensor_msgs/msg/CompressedImage"])
+        assert bench.reason(1000)[1] == (
+            "/depth/image_raw carries sensor_msgs/msg/CompressedImage, this node expects sensor_msgs/msg/Image: "
+            "remap the topic or set depth_transport to compressedDepth"
+        )
+    finally:
+        driver.destroy_node()
+        rclpy.try_shutdown(context=context)

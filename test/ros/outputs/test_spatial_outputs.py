@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import array
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
@@ -27,6 +29,7 @@ from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
+from test.io.test_compressed_depth import message as depth_message
 from test.ros.nodes.node_tester import TOY, NodeTester
 
 FOCAL = 300.0
@@ -41,7 +44,7 @@ class DepthNodeTester(NodeTester):
 
     def __init__(self, domain: int) -> None:
         super().__init__(domain)
-        self.depth_camera = self.node.create_publisher(Image, "depth/image_raw", QoSProfile(depth=5))
+        self.depth_camera: Any = self.node.create_publisher(Image, "depth/image_raw", QoSProfile(depth=5))
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.node.create_publisher(CameraInfo, "color/camera_info", latched).publish(
             CameraInfo(width=320, height=240, k=[FOCAL, 0.0, 159.5, 0.0, FOCAL, 119.5, 0.0, 0.0, 1.0])
@@ -224,3 +227,28 @@ def test_markers_are_deleted_when_depth_stops(tester: DepthNodeTester, frames: l
         tester.show(frames[1].color)
         tester.spin(0.3)
     assert len(tester.received["markers"][-1].markers) == 1, "only the marker that deletes all others"
+
+
+def test_objects_have_positions_from_compressed_depth(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """Robots send depth over Wi-Fi this way."""
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        arguments = [*TOY, "-p", "detector:=''", "-p", "depth_transport:=compressedDepth"]
+        processes.start("track_node", [*executable("track_node"), "--ros-args", *arguments])
+        tester = DepthNodeTester(int(environment["ROS_DOMAIN_ID"]))
+        publisher = tester.node.create_publisher(CompressedImage, "depth/image_raw/compressedDepth", QoSProfile(depth=5))
+
+        def compress(raw: Image) -> None:
+            meters = np.frombuffer(raw.data, "<f4").reshape(raw.height, raw.width)
+            packed = depth_message("16UC1; compressedDepth rvl", np.rint(meters * 1000).astype(np.uint16))
+            publisher.publish(CompressedImage(header=raw.header, format=packed.format, data=array.array("B", packed.data)))
+
+        tester.depth_camera = SimpleNamespace(publish=compress)
+        tester.call(Trigger, "reset", timeout=120.0)
+        tester.step(frames[1])
+        x1, y1, x2, y2 = body_box(frames[1], 1)
+        answer = tester.while_showing(frames[1:2] * 9, AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2)
+        assert answer.success, answer.message
+        at = show_both(tester, frames[1]).detections[0].results[0].pose.pose.position
+        assert np.linalg.norm(np.array([at.x, at.y, at.z]) - truth(frames[1], 1)[0]) < 0.03
+        tester.close()
+        processes.check()

@@ -57,6 +57,11 @@ GRAY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
         (np.dstack((RGB[:, :, ::-1], GRAY)), "bgra8", RGB),
         (GRAY, "mono8", np.dstack((GRAY, GRAY, GRAY))),
         (GRAY.astype(np.uint16) * 256 + 7, "mono16", np.dstack((GRAY, GRAY, GRAY))),
+        (RGB.astype(np.uint16) * 256 + 7, "rgb16", RGB),
+        (RGB[:, :, ::-1].astype(np.uint16) * 256, "bgr16", RGB),
+        (RGB[:, :, ::-1].astype(np.uint16) * 256, "16UC3", RGB),
+        (np.dstack((RGB, GRAY)).astype(np.uint16) * 256, "rgba16", RGB),
+        (np.dstack((RGB[:, :, ::-1], GRAY)).astype(np.uint16) * 256, "bgra16", RGB),
     ],
 )
 def test_color_encodings(pixels: np.ndarray, encoding: str, expected: np.ndarray) -> None:
@@ -92,9 +97,11 @@ def test_bayer_patterns(encoding: str, first: tuple[int, int]) -> None:
     """Only red cells have a value, so each of the four patterns must give a red image."""
     pixels = np.zeros((16, 16), np.uint8)
     pixels[first[0] :: 2, first[1] :: 2] = 255
-    red, green, blue = image_to_rgb(image(pixels, encoding))[4:-4, 4:-4].reshape(-1, 3).mean(axis=0)
-    assert red > 100
-    assert max(green, blue) < 20
+    deep = image(pixels.astype(np.uint16) << 8, f"{encoding[:-1]}16")
+    for message in (image(pixels, encoding), deep):
+        red, green, blue = image_to_rgb(message)[4:-4, 4:-4].reshape(-1, 3).mean(axis=0)
+        assert red > 100
+        assert max(green, blue) < 20
 
 
 def test_padded_rows_and_big_endian_pixels_are_read() -> None:
