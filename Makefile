@@ -8,7 +8,7 @@ QUICK_TESTS = test/types test/runtime test/segmentation test/geometry test/detec
   test/tracking/test_kalman.py test/tracking/test_memory_bank.py test/history/test_merging.py test/history/test_records.py test/io \
   test/recordings/test_bag_types.py test/viewers test/ros/support test/test_door.py test/test_words.py test/test_reading.py test/test_docs.py
 
-.PHONY: help setup demo test check lint docs soak faults fuzz bench bench-node bench-accuracy bench-backward train-toy clean
+.PHONY: help setup demo test check lint docs soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
 
 help:
 	@echo "Try it"
@@ -26,6 +26,7 @@ help:
 	@echo "  make bench-node      time that the node adds to the networks, and its behavior with too many images"
 	@echo "  make bench-accuracy  accuracy on the toy suites: each memory policy, SAM 2 as published, and text prompts"
 	@echo "  make bench-backward  accuracy of backward traces against forward tracking and SAM 2 in reverse"
+	@echo "  make bench-gpu       speed on an NVIDIA GPU: with and without CUDA graphs, transformers' session, the reference, the detector"
 	@echo "  make soak            growth of memory: 5,000 frames of the engine, then the node for MINUTES=30"
 	@echo "  make faults          injected faults on a running node: lost frames, recovery, kept ids and prompts"
 	@echo "  make fuzz            20,000 requests and images with random contents"
@@ -74,6 +75,9 @@ bench-accuracy:
 bench-backward:
 	@$(PYTHON) tools/setup_environment.py --test
 	@$(IN_ENVIRONMENT) python -m bench.backward
+
+bench-gpu: setup
+	@$(IN_ENVIRONMENT) python -m bench.gpu
 
 train-toy:
 	@$(PYTHON) tools/setup_environment.py --test
