@@ -101,7 +101,9 @@ class Association:
             self._correct_drift(self.result.detections[index], track_id, crossing_ids)
         self._count_hits()
         error = self.errors[-1] if self.errors else ""
-        self.state = answer_prompts(self.state, self.result.detections, self.found, self._labels(), error)
+        self.state = answer_prompts(
+            self.state, self.result.detections, self.found, self._labels(), self.context.options.detect_every, error
+        )
 
     def _same_label_pairs(self) -> list[Pair]:
         """Return the pairs of objects with the same label in unresolved crossings."""

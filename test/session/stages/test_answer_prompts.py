@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -50,9 +51,18 @@ def test_only_prompts_of_this_detection_are_answered() -> None:
     assert outcomes(associate(state, detection_of(context_of(), CIRCLE))[0]) == [None]
 
 
-@pytest.mark.parametrize(("mode", "suffix"), [("once", ""), ("continuous", "; detection continues")])
-def test_answer_names_the_missing_phrases(mode: str, suffix: str) -> None:
-    prompt = TextPrompt("red circle. blue star. green cross.", mode)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("mode", "interval", "suffix"),
+    [
+        ("once", None, ""),
+        ("continuous", None, "; the detector looks again every 5 images"),
+        ("continuous", 30, "; the detector looks again every 30 images"),
+        ("continuous", 1, "; the detector looks again on every image"),
+    ],
+)
+def test_answer_names_the_missing_phrases(mode: Literal["once", "continuous"], interval: int | None, suffix: str) -> None:
+    """The user must know whether to wait or to send another prompt."""
+    prompt = TextPrompt("red circle. blue star. green cross.", mode, interval=interval)
     handle = PromptHandle(prompt, notes=("the detector does not know: cross",))
     state, _ = associate(detecting(handle), detection_of(context_of(), CIRCLE, phrases=prompt.phrases))
     note = f"not found on this image: blue star, green cross{suffix}"
@@ -67,7 +77,7 @@ def test_answer_without_objects_names_the_error() -> None:
     assert entry.status is PromptStatus.FAILED
     assert entry.outcome is not None
     assert "the network returned NaN or infinity" in entry.outcome.error
-    assert entry.outcome.notes == ("not found on this image: red circle; detection continues",)
+    assert entry.outcome.notes == ("not found on this image: red circle; the detector looks again every 5 images",)
 
 
 def test_answer_at_the_object_limit_names_the_limit() -> None:
