@@ -14,9 +14,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -56,14 +59,14 @@ class ServiceNode(Protocol):
     Attributes:
         engine: engine of the configured node, otherwise None.
         image_requests: queue of single images of the configured node, otherwise None.
-        images_seen: True after the first image.
+        latest_color: last image, RGB uint8 [H, W, 3]. None before the first one.
         detection_threshold: default threshold of detections. 0 uses the detector's own.
         last_header: header of the last processed image.
     """
 
     engine: EngineThread[Header] | None
     image_requests: ImageRequests | None
-    images_seen: bool
+    latest_color: NDArray[np.uint8] | None
     detection_threshold: float
     last_header: Header
 
@@ -200,7 +203,7 @@ class Services:
             if hasattr(response, "prompt_id"):
                 response.prompt_id = handle.prompt_id
             # Before the first image there is no result to wait for.
-            was_applied = self._host.images_seen and await self.finished(handle.future)
+            was_applied = self._host.latest_color is not None and await self.finished(handle.future)
         except Exception as error:  # refused by the session, or shutting down
             response.message = str(error)
             return response
@@ -291,6 +294,15 @@ class Services:
                 response.tracks = [MESSAGES.track(track, with_mask=False) for track in last.tracks if track.id in ids]
         return response
 
+    def _image_of(self, message: Image) -> NDArray[np.uint8]:
+        """Return the image of a request, or the node's last image for an empty one."""
+        if message.width or message.height or message.encoding or len(message.data):
+            return image_to_rgb(message)
+        if self._host.latest_color is None:
+            reason = f"the request has no image, and the node has none yet ({self._host.explain_waiting()}): send one in the request"
+            raise ConversionError("no_image", reason)
+        return self._host.latest_color
+
     async def _segment(self, request: SegmentImage.Request, response: SegmentImage.Response) -> Any:
         requests = self._host.image_requests
         if requests is None:
@@ -298,7 +310,7 @@ class Services:
             return response
         try:
             threshold = float(request.threshold) or self._host.detection_threshold or None
-            work = requests.ask(image_to_rgb(request.image), TextPrompt(request.text, "once", threshold))
+            work = requests.ask(self._image_of(request.image), TextPrompt(request.text, "once", threshold))
         except (PromptError, ConversionError, BusyError) as error:
             response.message = str(error)
             return response
