@@ -209,8 +209,12 @@ class Association:
         except TrackerError as error:
             self.errors.append(str(error))
             return
-        detection, options = self.result.detections[candidate.index], self.context.options
-        confirmed = options.min_hits <= 1 or (self._is_sure(detection) and self._fills_box(candidate, detection))
+        detection, is_empty = self.result.detections[candidate.index], candidate.region is None
+        if is_empty and detection.label not in self.state.schedule.phrases:  # no later detection could show or end the object
+            self.errors.append(f'the mask of "{detection.label}" is empty (score {detection.score:.2f}): send the prompt on another image')
+            return
+        is_certain = self.context.options.min_hits <= 1 or (self._is_sure(detection) and self._fills_box(candidate, detection))
+        confirmed = is_certain and not is_empty
         self.state, track_id = self.state.spawned(detection.label, Origin.DETECTION, confirmed)
         self.actions.append(Spawn(track_id, candidate.predicted))
         self.found[candidate.index] = track_id
