@@ -57,7 +57,7 @@ def track_prompted(session: BoxTracker, clip: Clip) -> PromptedScore:
                 handles[number] = session.prompt(BoxPrompt(box, shot.bodies[number].label))
         result = session.step(Frame(shot.color, index * FRAME_NS, shot.depth_m))
         earlier_numbers = list(ids)
-        ids |= {number: handle.track_ids[0] for number, handle in handles.items()}
+        ids |= {number: next(iter(handle.track_ids), 0) for number, handle in handles.items()}  # 0, no track, for a refused prompt
         masks = {track_id: result.by_id[track_id].mask for track_id in ids.values() if track_id in result.by_id}
         record.add(shot.instances, list(ids), masks)
         if index == clip.length - 1:

@@ -57,6 +57,7 @@ class TrackState:
         unseen_ns: time since the object was last visible or verified, in nanoseconds.
         verification: certainty that the track still shows the object.
         detected_box: box of the last detection in pixels. None without a detection.
+        clicked: pixels (x, y) on the object in the last point prompt for it.
         waiting_since: frame on which the object first waited for a whole mask; see `look_alikes`. None if it does not wait.
         appearance: running mean of the color histogram. None before the first reliable mask.
         features: model of the features and the geometry. None before the first reliable mask, or without such models.
@@ -75,6 +76,7 @@ class TrackState:
     unseen_ns: int = 0
     verification: Verification = Verification.VERIFIED
     detected_box: Box | None = None
+    clicked: frozenset[tuple[int, int]] = frozenset()
     waiting_since: int | None = None
     appearance: Appearance | None = None
     features: FeatureModel | None = None

@@ -27,6 +27,14 @@ class ObjectOptions:
         0.0,
         1.0,
     )
+    prompt_reach: float = option(
+        0.02,
+        "Maximum distance from a click or box to its mask, as a fraction of the image's longer side. Beyond it, the prompt is refused as "
+        "empty background. Set to 1 to accept every mask.",
+        0.0,
+        1.0,
+        dynamic=True,
+    )
 
 
 @dataclass(frozen=True)

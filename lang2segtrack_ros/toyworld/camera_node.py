@@ -16,6 +16,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
+from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.conversions import RosMessages
 from lang2segtrack_ros.ros.support.process import executing
 from lang2segtrack_ros.toyworld.camera_messages import FRAME_TOPICS, LABEL_INFO, NAMESPACE, NODE_NAME, CameraMessages, Topic
@@ -102,11 +103,13 @@ class ToyCamera(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the camera until it is stopped. Return the exit code."""
+    rows = [(option.name, option.default, option.metadata["text"]) for option in fields(StreamOptions)]
+    check_command_line("toy_camera", "Publish images of the toy world, as a RealSense camera would.", rows, args)
     cv2.setNumThreads(1)
-    rclpy.init(args=args)
     try:
+        rclpy.init(args=args)
         node = ToyCamera()
-    except StreamError as error:
+    except Exception as error:  # a wrong command line or parameter; rclpy has many exception classes
         print(f"toy_camera: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2

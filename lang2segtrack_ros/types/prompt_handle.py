@@ -36,12 +36,14 @@ class PromptOutcome:
         labels: one label for each of `track_ids`.
         error: reason of the refusal. Empty if the prompt was applied.
         notes: sentences for the user, such as words that the detector does not know.
+        scores: predicted IoU of the mask of each of `track_ids`, 0..1. Empty for a text prompt.
     """
 
     track_ids: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     error: str = ""
     notes: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 class PromptHandle:

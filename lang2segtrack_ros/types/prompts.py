@@ -9,6 +9,7 @@ Boxes are edges (x_min, y_min, x_max, y_max) with exclusive maxima. A box around
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -160,6 +161,12 @@ class PointPrompt:
             raise PromptError("a new object needs at least one point on it: give one point the label 1")
         object.__setattr__(self, "points", tuple((float(x), float(y)) for x, y in self.points))
         object.__setattr__(self, "labels", labels)
+
+    @property
+    def pixels(self) -> frozenset[tuple[int, int]]:
+        """Return the pixels (x, y) on the object."""
+        pairs = zip(self.points, self.labels)
+        return frozenset((math.floor(x + 0.5), math.floor(y + 0.5)) for (x, y), label in pairs if label == 1)
 
     def check_fits(self, height: int, width: int) -> PointPrompt:
         """Return the prompt. Raise PromptError if a point lies off the image."""

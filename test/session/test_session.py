@@ -101,7 +101,7 @@ def test_object_that_appears_after_an_empty_detection_is_found(
         assert session.step(Frame(empty.render(index).color)).tracks == ()
     assert handle.done
     assert not handle.error
-    assert "not found on this image: red circle; detection continues" in handle.notes
+    assert "not found on this image: red circle; the detector looks again every 3 images" in handle.notes
     for index in range(4, 9):
         result = session.step(Frame(scene.render(index).color))
     assert [track.label for track in result.tracks] == ["red circle"]

@@ -30,6 +30,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
+from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.process import configure_process, end_in_time
 
 PACKAGE = "lang2segtrack"
@@ -234,6 +235,7 @@ def main(args: Sequence[str] | None = None) -> int:
         exit code: 0, or 1 if the container could not start.
     """
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
+    check_command_line("component_container", "Run a container that loads and unloads the package's nodes.", (), args)
     stopping = threading.Event()
     configure_process()
     try:

@@ -24,7 +24,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from lang2segtrack_ros.ros.inputs.live_view import CAMERA, LiveView
 from lang2segtrack_ros.ros.services.tracker_client import TrackerClient, ViewerPrompt
-from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable
+from lang2segtrack_ros.ros.support.command_line import check_command_line
+from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable, TableNode
 from lang2segtrack_ros.ros.support.process import spin
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.viewers.window import NO_DISPLAY, PromptWindow, Row
@@ -32,13 +33,15 @@ from lang2segtrack_ros.viewers.window import NO_DISPLAY, PromptWindow, Row
 PARAMETERS = ParameterTable((Parameter("max_rate", 20.0, "Maximum rate of shown images in Hz.", 0.1, 120.0),))
 
 
-class WindowNode(Node):
+class WindowNode(TableNode, Node):
     """ROS side of the window, see `window.Tracker`. Spins on a thread of its own.
 
     Attributes:
         newest: newest image, RGB uint8 [H, W, 3]. None before the first.
         view: source of the images.
     """
+
+    table = PARAMETERS
 
     def __init__(self, node_name: str = "prompt_window", **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
@@ -100,6 +103,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         exit code: 0, 3 without a display, or 1 if the node could not start.
     """
+    check_command_line("prompt_window", "Open a window that shows the tracks and sends prompts.", PARAMETERS.rows, args)
     try:
         root = tk.Tk()
     except tk.TclError as error:

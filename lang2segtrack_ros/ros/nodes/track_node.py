@@ -37,7 +37,10 @@ from lang2segtrack_ros.ros.services.image_requests import ImageRequests
 from lang2segtrack_ros.ros.services.prompt_services import Services
 from lang2segtrack_ros.ros.services.refinement import Refinement
 from lang2segtrack_ros.ros.support import parameters
+from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.interfaces import COLOR_COMPRESSED, COLOR_IMAGE
+from lang2segtrack_ros.ros.support.latency import Latency
+from lang2segtrack_ros.ros.support.parameter_table import TableNode
 from lang2segtrack_ros.ros.support.process import configure_process, run_node
 from lang2segtrack_ros.ros.support.session_factory import change_session, describe_session, make_session
 from lang2segtrack_ros.ros.support.transitions import log_transition_errors
@@ -52,11 +55,10 @@ from lang2segtrack_ros.types.results import FrameResult
 WARN_EVERY_S = 5.0
 DEPTH_POLL_S = 0.002
 WATCHDOG_PERIOD_S = 0.5
-REPORT_EVERY, RETURN_MEMORY_EVERY = 2, 120
-"""Watchdog ticks between two reports, and between two returns of freed memory to the system."""
+REPORT_EVERY, RETURN_MEMORY_EVERY = 2, 120  # watchdog ticks, the second one between two returns of freed memory to the system
 
 
-class TrackNode(LifecycleNode):
+class TrackNode(TableNode, LifecycleNode):
     """Node that tracks named objects in the images of a camera.
 
     `support.interfaces` declares its topics and services, `support.parameters` its parameters.
@@ -64,18 +66,20 @@ class TrackNode(LifecycleNode):
     Attributes:
         engine: engine of the configured node, otherwise None.
         image_requests: queue of single images of the configured node, otherwise None.
-        images_seen: True after the first image since configure.
+        latest_color: last image since configure, RGB uint8 [H, W, 3]. None before the first one.
         last_header: header of the last processed image.
         detection_threshold: default threshold of detections. 0 uses the detector's own.
         skipped: number of skipped images and clicks, and of jumps in the stream, by reason.
         problem: sentence on why the last transition failed. Empty after a success.
     """
 
+    table = parameters.TABLE
+
     def __init__(self, node_name: str = "track_node", **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         self.engine: EngineThread[Header] | None = None
         self.image_requests: ImageRequests | None = None
-        self.images_seen = False
+        self.latest_color: NDArray[np.uint8] | None = None
         self.last_header = Header()
         self.detection_threshold = 0.0
         self.skipped: Counter[str] = Counter()
@@ -88,8 +92,7 @@ class TrackNode(LifecycleNode):
         self._device = ""
         self._uses_depth = False
         self._last_stamp = 0
-        self._image_size: tuple[int, int] | None = None
-        self._latency_s = 0.0
+        self._latency = Latency()
         self._rates = Rates()
         self._warned: dict[str, float] = {}
         self._images = MutuallyExclusiveCallbackGroup()
@@ -111,11 +114,8 @@ class TrackNode(LifecycleNode):
 
     def autostart(self) -> bool:
         """Configure and activate if the parameter `autostart` is true. Return False if a transition failed."""
-        if not self._value("autostart"):
-            return True
-        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            return False
-        return bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
+        transitions = (self.trigger_configure, self.trigger_activate) if self._value("autostart") else ()
+        return all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
 
     @log_transition_errors
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -157,10 +157,9 @@ class TrackNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe images, depth and clicked points."""
         qos = self._value("image_qos")
-        if self._value("image_transport") == "raw":
-            self._color = QosMatchingSubscription(self, COLOR_IMAGE, self._on_image, self._images, qos)
-        else:
-            self._color = QosMatchingSubscription(self, COLOR_COMPRESSED, self._on_compressed, self._images, qos)
+        is_raw = self._value("image_transport") == "raw"
+        topic, callback = (COLOR_IMAGE, self._on_image) if is_raw else (COLOR_COMPRESSED, self._on_compressed)
+        self._color = QosMatchingSubscription(self, topic, callback, self._images, qos)
         if self._value("use_depth") and self._outputs is not None:
             registration, transport = self._value("depth_registration"), self._value("depth_transport")
             slop_s = partial(self._value, "depth_slop_s")
@@ -217,8 +216,7 @@ class TrackNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None
-        self.images_seen = False
-        self._image_size, self._last_stamp = None, 0
+        self.latest_color, self._last_stamp = None, 0
 
     def destroy_node(self) -> None:
         """End the threads, then destroy the node."""
@@ -250,12 +248,11 @@ class TrackNode(LifecycleNode):
             self.skipped["clock_went_back_kept"] += 1
             self._warn("clock", f"stamps jumped back by {(self._last_stamp - stamp) / 1e9:.3f} s, as in a looping bag: objects are kept")
         self._last_stamp = stamp
-        if self._image_size is not None and self._image_size != color.shape[:2]:
+        if self._image_size not in (None, color.shape[:2]):
             self.skipped["size_changed_kept"] += 1
             before, now = (f"{width} x {height}" for height, width in (self._image_size, color.shape[:2]))
             self._warn("size", f"the image size changed from {before} to {now}: objects are kept")
-        self._image_size = color.shape[:2]
-        self.images_seen = True
+        self.latest_color = color
         self.engine.offer(header, lambda: self._make_frame(header, color, stamp))
 
     def _make_frame(self, header: Header, color: NDArray[np.uint8], stamp: int) -> Frame:
@@ -289,7 +286,7 @@ class TrackNode(LifecycleNode):
 
     def _on_result(self, header: Header, frame: Frame, result: FrameResult) -> None:
         self.last_header = header
-        self._latency_s = (self.get_clock().now().nanoseconds - frame.stamp_ns) / 1e9
+        self._latency.measure(self.get_clock().now().nanoseconds, frame.stamp_ns)
         if self._outputs is not None:
             self._outputs.put(header, frame, result)
 
@@ -304,6 +301,10 @@ class TrackNode(LifecycleNode):
     def save_folder(self) -> str:
         """Value of the parameter `save_folder`."""
         return str(self._value("save_folder"))
+
+    @property
+    def _image_size(self) -> tuple[int, int] | None:
+        return None if self.latest_color is None else self.latest_color.shape[:2]
 
     def explain_no_engine(self) -> str:
         """Return a sentence on why the node has no engine, with the fix."""
@@ -338,13 +339,14 @@ class TrackNode(LifecycleNode):
         if self.engine is None or self._outputs is None:
             self._diagnostics.publish(DiagnosticStatus.STALE, "not configured", {})
             return
+        self._latency.warn_once(self.get_logger().warning)
         statistics = self.engine.statistics
         counts = {"received": statistics.received, "processed": statistics.processed}
         values: dict[str, object] = {
             "setup": self._setup,
             "device": self._device,
             **{f"images_{name}_rate_hz": rate for name, rate in self._rates.update(counts).items()},
-            "latency_ms_last": f"{1e3 * self._latency_s:.1f}",
+            "latency_ms_last": self._latency.text,
             **self.engine.metrics,
             **self._outputs.metrics,
             **(self.image_requests.metrics if self.image_requests is not None else {}),
@@ -384,15 +386,15 @@ class TrackNode(LifecycleNode):
     def _apply(self, values: dict[str, Any]) -> None:
         if "detection_threshold" in values:
             self.detection_threshold = values["detection_threshold"]
-        if "overlay_opacity" in values and self._outputs is not None:
-            self._outputs.overlay_opacity = values["overlay_opacity"]
-        if "depth_wait_s" in values and self._outputs is not None:
-            self._outputs.depth_wait_s = values["depth_wait_s"]
+        for name in ("overlay_opacity", "depth_wait_s"):
+            if name in values and self._outputs is not None:
+                setattr(self._outputs, name, values[name])
         if self.engine is not None:
             self.engine.call(lambda session: change_session(session, values))
 
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run one node until it is told to stop, then end the process. The exit code is 1 if the node could not start."""
+    check_command_line("track_node", "Track named objects in the images of a camera.", parameters.TABLE.rows, args)
     configure_process()
     run_node("track_node", TrackNode, args, TrackNode.autostart)

@@ -24,7 +24,8 @@ from lang2segtrack_ros.io.rendering import hex_color
 from lang2segtrack_ros.ros.inputs.live_view import LiveView
 from lang2segtrack_ros.ros.outputs.diagnostics import Diagnostics
 from lang2segtrack_ros.ros.services.tracker_client import LIMIT_S, TrackerClient, TrackerError
-from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable
+from lang2segtrack_ros.ros.support.command_line import check_command_line
+from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable, TableNode
 from lang2segtrack_ros.ros.support.process import run_node
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.viewers.web.access import Access, RefusedError
@@ -53,7 +54,7 @@ PARAMETERS = ParameterTable(
 )
 
 
-class WebNode(Node):
+class WebNode(TableNode, Node):
     """Node that serves the page from its creation until it is destroyed.
 
     Attributes:
@@ -64,6 +65,8 @@ class WebNode(Node):
         AccessError: the parameters would give everybody access.
         OSError: the address or port is not available.
     """
+
+    table = PARAMETERS
 
     def __init__(self, node_name: str = "web_node", **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
@@ -175,4 +178,5 @@ class WebNode(Node):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Serve until the process is told to stop, then end it. The exit code is 1 if the node could not start."""
+    check_command_line("web_node", "Serve a web page that shows the tracks and sends prompts.", PARAMETERS.rows, args)
     run_node("web_node", WebNode, args)

@@ -14,9 +14,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -39,7 +42,7 @@ from lang2segtrack_ros.ros.support.interfaces import Service
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
-from lang2segtrack_ros.types.prompts import MAX_POINTS, BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.prompts import MAX_POINTS, BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt, plain_name
 
 REPLY_S = 3.0
 """If no image has applied a prompt for this long, the service responds that the prompt is kept."""
@@ -56,14 +59,14 @@ class ServiceNode(Protocol):
     Attributes:
         engine: engine of the configured node, otherwise None.
         image_requests: queue of single images of the configured node, otherwise None.
-        images_seen: True after the first image.
+        latest_color: last image, RGB uint8 [H, W, 3]. None before the first one.
         detection_threshold: default threshold of detections. 0 uses the detector's own.
         last_header: header of the last processed image.
     """
 
     engine: EngineThread[Header] | None
     image_requests: ImageRequests | None
-    images_seen: bool
+    latest_color: NDArray[np.uint8] | None
     detection_threshold: float
     last_header: Header
 
@@ -200,20 +203,28 @@ class Services:
             if hasattr(response, "prompt_id"):
                 response.prompt_id = handle.prompt_id
             # Before the first image there is no result to wait for.
-            was_applied = self._host.images_seen and await self.finished(handle.future)
+            was_applied = self._host.latest_color is not None and await self.finished(handle.future)
         except Exception as error:  # refused by the session, or shutting down
             response.message = str(error)
             return response
         if not was_applied:
+            handle.future.add_done_callback(lambda _: self._report_late(handle))
             response.success = True
             response.message = f"kept, and applied to the next image ({self._host.explain_waiting()})"
             return response
         return self._fill(response, handle)
 
+    def _report_late(self, handle: PromptHandle) -> None:
+        """Log the outcome of a prompt whose caller got the response that it is kept."""
+        if handle.error:
+            self._node.get_logger().warning(f"a prompt that was kept is refused: {handle.error}")
+        else:
+            self._node.get_logger().info(f"a prompt that was kept is applied: {'; '.join([*_found(handle), *handle.notes])}")
+
     @staticmethod
     def _fill(response: Any, handle: PromptHandle) -> Any:
         response.success = not handle.error
-        response.message = handle.error or "; ".join(handle.notes)
+        response.message = handle.error or "; ".join([*_found(handle), *handle.notes])
         response.track_ids = handle.track_ids
         if hasattr(response, "labels"):
             response.labels = handle.labels
@@ -243,7 +254,8 @@ class Services:
 
         return await self._prompt(make, response)
 
-    async def _call(self, response: Any, function: Callable[[Session], None]) -> Any:
+    async def _call(self, response: Any, function: Callable[[Session], str | None]) -> Any:
+        """Call a function on the engine's thread. It returns the message of the response; None for none."""
         engine = self._host.engine
         if engine is None:
             response.message = self._host.explain_no_engine()
@@ -254,14 +266,14 @@ class Services:
             return response
         error = work.exception()
         response.success = error is None
-        response.message = str(error) if error is not None else ""
+        response.message = str(error) if error is not None else work.result() or ""
         return response
 
     async def _remove_text(self, request: RemoveTextPrompt.Request, response: RemoveTextPrompt.Response) -> Any:
         return await self._call(response, lambda session: session.remove_text(int(request.prompt_id)))
 
     async def _remove(self, request: RemoveTrack.Request, response: RemoveTrack.Response) -> Any:
-        return await self._call(response, lambda session: session.remove(int(request.track_id)))
+        return await self._call(response, lambda session: _remove_track(session, int(request.track_id)))
 
     async def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Any:
         return await self._call(response, lambda session: session.reset())
@@ -282,6 +294,15 @@ class Services:
                 response.tracks = [MESSAGES.track(track, with_mask=False) for track in last.tracks if track.id in ids]
         return response
 
+    def _image_of(self, message: Image) -> NDArray[np.uint8]:
+        """Return the image of a request, or the node's last image for an empty one."""
+        if message.width or message.height or message.encoding or len(message.data):
+            return image_to_rgb(message)
+        if self._host.latest_color is None:
+            reason = f"the request has no image, and the node has none yet ({self._host.explain_waiting()}): send one in the request"
+            raise ConversionError("no_image", reason)
+        return self._host.latest_color
+
     async def _segment(self, request: SegmentImage.Request, response: SegmentImage.Response) -> Any:
         requests = self._host.image_requests
         if requests is None:
@@ -289,7 +310,7 @@ class Services:
             return response
         try:
             threshold = float(request.threshold) or self._host.detection_threshold or None
-            work = requests.ask(image_to_rgb(request.image), TextPrompt(request.text, "once", threshold))
+            work = requests.ask(self._image_of(request.image), TextPrompt(request.text, "once", threshold))
         except (PromptError, ConversionError, BusyError) as error:
             response.message = str(error)
             return response
@@ -307,3 +328,33 @@ class Services:
         response.boxes = [MESSAGES.box(item.box) for item in objects]
         response.masks = [MESSAGES.rle(item.rle) for item in objects]
         return response
+
+
+def _found(handle: PromptHandle) -> list[str]:
+    """Return a sentence on the objects of an applied prompt. Empty without objects."""
+    outcome = handle.outcome
+    if not outcome.track_ids:
+        return []
+    if isinstance(handle.prompt, TextPrompt):
+        objects = ", ".join(f"{track_id} {label}" for track_id, label in zip(outcome.track_ids, outcome.labels))
+        return [f"{len(outcome.track_ids)} object{'s' if len(outcome.track_ids) > 1 else ''}: {objects}"]
+    rows = zip(outcome.track_ids, outcome.labels, outcome.scores)
+    return [", ".join(f"{_track_name(track_id, label)}, score {score:.2f}" for track_id, label, score in rows)]
+
+
+def _track_name(track_id: int, label: str) -> str:
+    return f"track {track_id} ({label})" if label else f"track {track_id}"
+
+
+def _remove_track(session: Session, track_id: int) -> str:
+    """Remove a track. Return a message that names the continuous text prompts that will find its object again."""
+    label = session.state.labels.get(track_id, "")
+    session.remove(track_id)
+    prompts = [str(prompt_id) for prompt_id, text in session.texts.items() if plain_name(label) in text.phrases]
+    removed = f"{_track_name(track_id, label)} is removed"
+    if not prompts:
+        return removed
+    return (
+        f"{removed}, but text prompt {', '.join(prompts)} names it: the next detection starts it again as a new track. "
+        f"Call remove_text_prompt with prompt_id {prompts[0]}, or reset, to stop that"
+    )

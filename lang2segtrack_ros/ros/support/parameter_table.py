@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass
-from typing import TYPE_CHECKING, Any, Union, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Union, cast
 
 from lang2segtrack_ros.types.options import OptionInfo, info_of
 
 if TYPE_CHECKING:
+    from rcl_interfaces.msg import SetParametersResult
     from rclpy.node import Node
+    from rclpy.parameter import Parameter as RosParameter
 
 Value = Union[bool, int, float, str]
 
@@ -87,6 +90,7 @@ class ParameterTable:
         from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
         overrides = getattr(node, "_parameter_overrides", {})
+        overrides.update({name: self.converted(given) for name, given in overrides.items()})
         renamed_values = {new: overrides[old].value for old, new in self.renamed.items() if old in overrides}
         for parameter in self.parameters:
             descriptor = ParameterDescriptor(description=parameter.description, additional_constraints=", ".join(parameter.choices))
@@ -102,6 +106,22 @@ class ParameterTable:
         """Return the first problem among values by parameter name, or an empty text if all are allowed."""
         return next(filter(None, (self.by_name[name].problem(value) for name, value in values.items() if name in self.by_name)), "")
 
+    def converted(self, given: RosParameter) -> RosParameter:
+        """Return a parameter with its integer converted to a float, if it belongs to a float. Otherwise return the parameter itself."""
+        parameter = self.by_name.get(self.renamed.get(given.name, given.name))
+        if parameter is None or type(parameter.default) is not float or type(given.value) is not int:
+            return given
+        return type(given)(given.name, value=float(given.value))
+
+    def explain_unknown(self, name: str) -> str:
+        """Return a sentence on a name that is no parameter, with the name that was probably meant."""
+        if name in self.renamed:
+            return f"parameter `{name}` is now `{self.renamed[name]}`: write the new name"
+        if name in self.removed:
+            return f"parameter `{name}` no longer exists: {self.removed[name]}"
+        similar = difflib.get_close_matches(name, [*self.by_name, "use_sim_time"], 1)
+        return f"there is no parameter {name}: {f'did you mean {similar[0]}?' if similar else 'see docs/interfaces.md or ros2 param list'}"
+
     def warn_unknown_parameters(self, node: Node) -> None:
         """Log a warning for each given parameter that was renamed, was removed, or does not exist."""
         given = set(getattr(node, "_parameter_overrides", {}))
@@ -109,12 +129,14 @@ class ParameterTable:
             new = self.renamed[old]
             used = f"both names were given, and the value of `{new}` is used" if new in given else "its value is used; write the new name"
             node.get_logger().warning(f"parameter `{old}` is now `{new}`: {used}")
-        for name in sorted(given & set(self.removed)):
-            node.get_logger().warning(f"parameter `{name}` no longer exists: {self.removed[name]}")
-        expected = {*self.by_name, *self.renamed, *self.removed, "use_sim_time"}
-        unknown = sorted(name for name in given - expected if not name.startswith(("qos_overrides", "start_")))
-        if unknown:
-            node.get_logger().warning(f"there is no parameter {', '.join(unknown)}: see docs/interfaces.md or ros2 param list")
+        for name in sorted(given - {*self.by_name, *self.renamed, "use_sim_time"}):
+            if not name.startswith(("qos_overrides", "start_")):
+                node.get_logger().warning(self.explain_unknown(name))
+
+    @property
+    def rows(self) -> list[tuple[str, object, str]]:
+        """Return name, default and description of all parameters."""
+        return [(parameter.name, parameter.default, parameter.description) for parameter in self.parameters]
 
     def markdown(self) -> str:
         """Return the table as Markdown for the documentation."""
@@ -124,3 +146,23 @@ class ParameterTable:
             run_time = "yes" if parameter.dynamic else "no"
             rows.append(f"| `{parameter.name}` | {default} | {parameter.allowed} | {run_time} | {parameter.description} |")
         return "\n".join(rows)
+
+
+class TableNode:
+    """Base class, before the class of the node, that applies a table to the parameters that are set at run time.
+
+    Attributes:
+        table: the parameters of the node.
+    """
+
+    table: ClassVar[ParameterTable]
+
+    def set_parameters_atomically(self, parameter_list: Sequence[RosParameter]) -> SetParametersResult:
+        """Set parameters: an integer is allowed for a float, and a wrong name is refused with the name that was probably meant."""
+        from rcl_interfaces.msg import SetParametersResult
+
+        node = cast("Node", super())
+        unknown = [item.name for item in parameter_list if not node.has_parameter(item.name)]
+        if unknown:
+            return SetParametersResult(successful=False, reason="; ".join(map(self.table.explain_unknown, unknown)))
+        return node.set_parameters_atomically([self.table.converted(item) for item in parameter_list])

@@ -15,7 +15,7 @@ from lang2segtrack_ros.types.prompts import TextPrompt
 
 
 def answer_prompts(
-    state: SessionState, detections: Sequence[Detection], found: Mapping[int, int], labels: Mapping[int, str], error: str
+    state: SessionState, detections: Sequence[Detection], found: Mapping[int, int], labels: Mapping[int, str], interval: int, error: str
 ) -> SessionState:
     """Return the state in which all prompts that wait for a detection have their outcomes.
 
@@ -24,6 +24,7 @@ def answer_prompts(
         detections: the detections.
         found: track id by detection index.
         labels: labels of the tracks on the image by id.
+        interval: frames between two detections for prompts without an interval of their own.
         error: reason for which a detection started no object. Empty without one.
     """
     outcomes = {}
@@ -32,16 +33,20 @@ def answer_prompts(
         assert isinstance(prompt, TextPrompt)
         own = {found[index]: item.label for index, item in enumerate(detections) if item.label in prompt.phrases and index in found}
         seen = {item.label for index, item in enumerate(detections) if index in found}
-        outcomes[entry.handle] = _outcome(prompt, own, [phrase for phrase in prompt.phrases if phrase not in seen], labels, error)
+        outcomes[entry.handle] = _outcome(prompt, own, [phrase for phrase in prompt.phrases if phrase not in seen], labels, interval, error)
         if prompt.mode == "once":
             for track_id in own:  # the only detection of this prompt confirms its objects
                 state = state.with_track(replace(state.tracks[track_id], confirmed=True, origin=Origin.PROMPT))
     return replace(state, prompts=state.prompts.applied(outcomes))
 
 
-def _outcome(prompt: TextPrompt, own: Mapping[int, str], missing: Sequence[str], labels: Mapping[int, str], error: str) -> PromptOutcome:
+def _outcome(
+    prompt: TextPrompt, own: Mapping[int, str], missing: Sequence[str], labels: Mapping[int, str], interval: int, error: str
+) -> PromptOutcome:
     """Return the outcome of a prompt: its tracks `own`, its `missing` phrases, or an error if it has no track because of one."""
-    suffix = "; detection continues" if prompt.mode == "continuous" else ""
+    frames = prompt.interval or interval
+    again = f"; the detector looks again every {frames} images" if frames > 1 else "; the detector looks again on every image"
+    suffix = again if prompt.mode == "continuous" else ""
     notes = (f"not found on this image: {', '.join(missing)}{suffix}",) if missing else ()
     names = tuple(labels.get(track_id, label) for track_id, label in own.items())
     return PromptOutcome(tuple(own), names, error if not own else "", notes)

@@ -3,13 +3,16 @@
 """Stage 2: start and correct objects by box, point and mask prompts.
 
 A prompt on a tracked object corrects that object. A prompt with another name starts a new object, because the track may be on the wrong
-object.
+object. A click or box on empty background is refused: its mask is empty, or lies elsewhere.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,9 +23,9 @@ from lang2segtrack_ros.session.actions import Action, Correct, Spawn
 from lang2segtrack_ros.session.context import FrameContext
 from lang2segtrack_ros.session.prompt_queue import PromptEntry
 from lang2segtrack_ros.session.state import SessionState
-from lang2segtrack_ros.tracking.open_frame import TrackerError
+from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
-from lang2segtrack_ros.types.prompts import ObjectPrompt, PromptError, TextPrompt, plain_name
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError, TextPrompt, plain_name
 
 MAX_PROMPTS_PER_FRAME = 32
 """Maximum number of prompts that one frame applies. More prompts wait for the next frames."""
@@ -56,7 +59,7 @@ class _Prompts:
 
     state: SessionState
     context: FrameContext
-    actions: dict[int, Action] = field(default_factory=dict)
+    actions: dict[int, Spawn | Correct] = field(default_factory=dict)
     started: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
     outcomes: dict[PromptHandle, PromptOutcome] = field(default_factory=dict)
 
@@ -71,38 +74,65 @@ class _Prompts:
         except (PromptError, TrackerError) as error:
             self.outcomes[entry.handle] = PromptOutcome(error=str(error))
             return
-        track = self.state.tracks[track_id]
-        self.outcomes[entry.handle] = PromptOutcome((track_id,), (track.label,))
+        score = _score(self.actions[track_id].predicted)
+        self.outcomes[entry.handle] = PromptOutcome((track_id,), (self.state.tracks[track_id].label,), scores=(score,))
+
+    def _predict(self, prompt: ObjectPrompt) -> tuple[PromptPrediction, NDArray[np.bool_]]:
+        """Predict the mask of a prompt. Raise PromptError if nothing stands out there."""
+        predicted = self.context.masks.predict(prompt)
+        mask = self.context.masks.mask_of(predicted)
+        distance = _distance(predicted.prompt, mask)
+        if distance > self._reach:
+            reason = f"the nearest mask lies {distance:.0f} pixels away" if mask.any() else "its mask is empty"
+            raise PromptError(
+                f"nothing stands out there (score {_score(predicted):.2f}): {reason}; click on the object, or draw a box around it"
+            )
+        return predicted, mask
+
+    @property
+    def _reach(self) -> float:
+        """Return the maximum distance from a prompt to its mask in pixels. An empty mask is always beyond it."""
+        longer_side: int = max(self.context.color.shape[:2])
+        return self.context.options.prompt_reach * longer_side
 
     def _correct(self, prompt: ObjectPrompt, track_id: int) -> int:
         """Correct an object by a prompt that names its id."""
-        self.actions[track_id] = Correct(track_id, self.context.masks.predict(prompt))
-        self._confirm(track_id, prompt.label)
+        self.actions[track_id] = Correct(track_id, self._predict(prompt)[0])
+        self._confirm(track_id, prompt)
         return track_id
 
     def _start(self, prompt: ObjectPrompt) -> int:
-        """Start an object, or correct the object that already has the mask of the prompt. Return its id."""
-        predicted = self.context.masks.predict(prompt)
-        mask = self.context.masks.mask_of(predicted)
+        """Start an object, or correct the object that already has the clicked pixel or the mask of the prompt. Return its id."""
         masks = {key: track.mask for key, track in self.context.visible.items()} | self.started
         candidates = {key: other for key, other in masks.items() if _names_match(self.state.tracks[key].label, prompt.label)}
-        track_id = find_duplicate(mask, candidates, SAME_MASK_IOU)
+        track_id = self._clicked_before(prompt, candidates)
         if track_id is None:
-            check_capacity(self.state, self.context)
-            self.state, track_id = self.state.spawned(prompt.label, Origin.PROMPT, confirmed=True)
-            self.actions[track_id] = Spawn(track_id, predicted)
-            self.started[track_id] = mask
-        elif track_id not in self.actions:
-            correction = replace(prompt, track_id=track_id)
-            self.actions[track_id] = Correct(track_id, self.context.masks.predict(correction))
+            predicted, mask = self._predict(prompt)
+            track_id = find_duplicate(mask, candidates, SAME_MASK_IOU)
+            if track_id is None:
+                check_capacity(self.state, self.context)
+                self.state, track_id = self.state.spawned(prompt.label, Origin.PROMPT, confirmed=True)
+                self.actions[track_id] = Spawn(track_id, predicted)
+                self.started[track_id] = mask
+        if track_id not in self.actions:
+            self.actions[track_id] = Correct(track_id, self._predict(replace(prompt, track_id=track_id))[0])
         name = self.state.tracks[track_id].label or prompt.label  # a second prompt for one object on this frame only adds the name
-        self._confirm(track_id, name)
+        self._confirm(track_id, replace(prompt, label=name))
         return track_id
 
-    def _confirm(self, track_id: int, name: str) -> None:
+    def _clicked_before(self, prompt: ObjectPrompt, candidates: Mapping[int, NDArray[np.bool_]]) -> int | None:
+        """Return the candidate that a click on the same pixel has started or corrected, and that is still there."""
+        if not isinstance(prompt, PointPrompt):
+            return None
+        fitted = prompt.check_fits(*self.context.color.shape[:2])
+        same = [key for key in candidates if fitted.pixels & self.state.tracks[key].clicked]
+        return next((key for key in same if _distance(fitted, candidates[key]) <= self._reach), None)
+
+    def _confirm(self, track_id: int, prompt: ObjectPrompt) -> None:
         """Confirm an object that a prompt of the user points at. The prompt overrides its color and motion models."""
         track = self.state.tracks[track_id].verified()
-        track = replace(track, confirmed=True, label=name or track.label, model=None)
+        clicked = prompt.pixels if isinstance(prompt, PointPrompt) else track.clicked
+        track = replace(track, confirmed=True, label=prompt.label or track.label, clicked=clicked, model=None)
         self.state = replace(self.state.with_track(track), crossings=without(self.state.crossings, track_id))
 
 
@@ -111,6 +141,27 @@ def check_capacity(state: SessionState, context: FrameContext) -> None:
     limit = context.options.max_objects
     if len(state.tracks) >= limit:
         raise TrackerError(f"{limit} objects are tracked already, which is the maximum: remove one first")
+
+
+def _score(predicted: PromptPrediction) -> float:
+    """Return the predicted IoU of a mask, 0..1."""
+    return min(max(float(predicted.prediction.iou[0]), 0.0), 1.0)
+
+
+def _distance(prompt: ObjectPrompt, mask: NDArray[np.bool_]) -> float:
+    """Return the distance from a box, or from the nearest pixel on the object, to a mask bool [H, W] in pixels.
+
+    The distance is infinite for an empty mask. It is 0 for a prompt that names no place of the object: a mask, or points off the object.
+    """
+    if isinstance(prompt, MaskPrompt) or (isinstance(prompt, PointPrompt) and not prompt.pixels):
+        return 0.0
+    if not mask.any():
+        return float("inf")
+    distances = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    if isinstance(prompt, BoxPrompt):
+        x1, y1, x2, y2 = prompt.box
+        return float(distances[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)].min())
+    return float(min(distances[y, x] for x, y in prompt.pixels))
 
 
 def _names_match(one: str, other: str) -> bool:

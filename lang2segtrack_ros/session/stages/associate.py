@@ -101,7 +101,9 @@ class Association:
             self._correct_drift(self.result.detections[index], track_id, crossing_ids)
         self._count_hits()
         error = self.errors[-1] if self.errors else ""
-        self.state = answer_prompts(self.state, self.result.detections, self.found, self._labels(), error)
+        self.state = answer_prompts(
+            self.state, self.result.detections, self.found, self._labels(), self.context.options.detect_every, error
+        )
 
     def _same_label_pairs(self) -> list[Pair]:
         """Return the pairs of objects with the same label in unresolved crossings."""
@@ -207,8 +209,12 @@ class Association:
         except TrackerError as error:
             self.errors.append(str(error))
             return
-        detection, options = self.result.detections[candidate.index], self.context.options
-        confirmed = options.min_hits <= 1 or (self._is_sure(detection) and self._fills_box(candidate, detection))
+        detection, is_empty = self.result.detections[candidate.index], candidate.region is None
+        if is_empty and detection.label not in self.state.schedule.phrases:  # no later detection could show or end the object
+            self.errors.append(f'the mask of "{detection.label}" is empty (score {detection.score:.2f}): send the prompt on another image')
+            return
+        is_certain = self.context.options.min_hits <= 1 or (self._is_sure(detection) and self._fills_box(candidate, detection))
+        confirmed = is_certain and not is_empty
         self.state, track_id = self.state.spawned(detection.label, Origin.DETECTION, confirmed)
         self.actions.append(Spawn(track_id, candidate.predicted))
         self.found[candidate.index] = track_id

@@ -317,7 +317,8 @@ def test_diagnostics_explain_missing_images(tester: NodeTester, frames: list[Sce
 
 def test_prompt_without_images_is_kept(tester: NodeTester, frames: list[SceneFrame]) -> None:
     tester.step(frames[0])
-    answer = tester.call(AddBoxPrompt, "add_box_prompt", x_max=50.0, y_max=50.0, timeout=6.0)
+    x1, y1, x2, y2 = body_box(frames[1], 1)
+    answer = tester.call(AddBoxPrompt, "add_box_prompt", x_min=x1, y_min=y1, x_max=x2, y_max=y2, timeout=6.0)
     assert answer.success
     assert "the last image arrived" in answer.message
     assert len(tester.step(frames[1]).tracks) == 1
@@ -349,7 +350,7 @@ def test_single_image_does_not_change_tracks(tester: NodeTester, frames: list[Sc
     [
         ({"text": " . "}, "the text names no object"),
         ({"threshold": 7.0}, "threshold is 7.0"),
-        ({"image": Image()}, 'encoding "" is not known'),
+        ({"image": Image(width=9, height=9, step=9)}, 'encoding "" is not known'),
         ({"image": Image(encoding="rgb8")}, "it has no pixels"),
         ({"image": Image(encoding="rgb8", width=9, height=9, step=27)}, "data has 0 bytes"),
     ],

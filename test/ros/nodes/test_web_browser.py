@@ -95,7 +95,7 @@ def test_mouse_and_keyboard(graph: PageGraph, browser: Any, screenshots: Path) -
     tab.locator("#hint", has_text=f"correct track {number}").wait_for()
     x1, y1, x2, y2 = corners(tab, graph, 3)
     tab.mouse.click((x1 + x2) / 2, (y1 + y2) / 2)
-    tab.locator("#message", has_text=f"track {number} is corrected").wait_for()
+    tab.locator("#message", has_text=f"track {number} (my square), score").wait_for()
     assert len(graph.page.tracks()) == 3
     row(tab, "my square").locator(".remove").click()
     row(tab, "my square").wait_for(state="detached")

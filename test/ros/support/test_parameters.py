@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
-from rcl_interfaces.srv import GetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 
 from lang2segtrack_ros.ros.support import parameters
 from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable
@@ -30,7 +31,7 @@ class FakeNode:
     """Node with parameter overrides that records declarations and warnings."""
 
     def __init__(self, overrides: Mapping[str, Any]) -> None:
-        self._parameter_overrides = {name: SimpleNamespace(value=value) for name, value in overrides.items()}
+        self._parameter_overrides = {name: rclpy.parameter.Parameter(name, value=value) for name, value in overrides.items()}
         self.values: dict[str, Any] = {}
         self.descriptors: dict[str, ParameterDescriptor] = {}
         self.warnings: list[str] = []
@@ -106,8 +107,27 @@ def test_removed_and_unknown_parameters_are_reported() -> None:
     assert node.values == {"threshold": 0.5, "count": 3}
     assert node.warnings == [
         "parameter `magic` no longer exists: it had no effect",
-        "there is no parameter treshold: see docs/interfaces.md or ros2 param list",
+        "there is no parameter treshold: did you mean threshold?",
     ]
+
+
+def test_each_wrong_name_has_its_own_warning() -> None:
+    """One misspelled name must not hide another one. A name without a similar one refers to the documentation."""
+    node: Any = FakeNode({"cuont": 4, "use_sim_tme": True, "zzz": 1})
+    TABLE.warn_unknown_parameters(node)
+    assert node.warnings == [
+        "there is no parameter cuont: did you mean count?",
+        "there is no parameter use_sim_tme: did you mean use_sim_time?",
+        "there is no parameter zzz: see docs/interfaces.md or ros2 param list",
+    ]
+
+
+@pytest.mark.parametrize("name", ["threshold", "likeness"])
+def test_integer_for_a_float_becomes_a_float(name: str) -> None:
+    """Parameter files say `threshold: 1`, also under an old name. rclpy would refuse the type, or declare an integer."""
+    node: Any = FakeNode({name: 1})
+    TABLE.declare(node)
+    assert repr(node.values["threshold"]) == "1.0"
 
 
 def test_declared_parameters_have_range_and_description() -> None:
@@ -119,23 +139,34 @@ def test_declared_parameters_have_range_and_description() -> None:
     assert node.descriptors["count"].read_only
 
 
-def values_of_node(domain: int, names: list[str]) -> list[Any]:
-    """Return parameter values of a running track_node."""
+@contextmanager
+def caller(domain: int) -> Iterator[Callable[..., Any]]:
+    """Yield a function that calls a parameter service of a running track_node."""
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain)
     node = rclpy.create_node("reader", context=context)
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    try:
-        client = node.create_client(GetParameters, "track_node/get_parameters")
+
+    def call(kind: Any, name: str, **fields: Any) -> Any:
+        client = node.create_client(kind, f"track_node/{name}")
         assert client.wait_for_service(60.0)
-        future = client.call_async(GetParameters.Request(names=names))
+        future = client.call_async(kind.Request(**fields))
         executor.spin_until_future_complete(future, 30.0)
-        return [rclpy.parameter.parameter_value_to_python(value) for value in future.result().values]
+        return future.result()
+
+    try:
+        yield call
     finally:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
+
+
+def values_of_node(call: Callable[..., Any], names: list[str]) -> list[Any]:
+    """Return parameter values of a running track_node."""
+    values = call(GetParameters, "get_parameters", names=names).values
+    return [rclpy.parameter.parameter_value_to_python(value) for value in values]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +183,34 @@ def test_node_accepts_old_parameters_with_warning(tmp_path: Path, arguments: lis
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         given = [argument for item in ("autostart:=false", *arguments) for argument in ("-p", item)]
         processes.start("track_node", [*executable("track_node"), "--ros-args", *given])
-        assert values_of_node(int(environment["ROS_DOMAIN_ID"]), [name]) == [value]
+        with caller(int(environment["ROS_DOMAIN_ID"])) as call:
+            assert values_of_node(call, [name]) == [value]
         processes.wait_for("track_node", warning, 30.0)
         assert "there is no parameter" not in processes.log("track_node")
+
+
+def test_parameter_file_and_later_changes_are_corrected(tmp_path: Path) -> None:
+    """Users write `2` for 2.0, and misspell names. `ros2 param set` uses the service of this test."""
+    file = tmp_path / "params.yaml"
+    file.write_text("track_node:\n  ros__parameters: {autostart: false, lost_after_s: 3, max_object: 5}\n")
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        processes.start("track_node", [*executable("track_node"), "--ros-args", "--params-file", str(file)])
+        with caller(int(environment["ROS_DOMAIN_ID"])) as call:
+            assert repr(values_of_node(call, ["lost_after_s"])) == "[3.0]"
+            processes.wait_for("track_node", "there is no parameter max_object: did you mean max_objects?", 30.0)
+
+            def change(name: str, value: object) -> Any:
+                parameter = rclpy.parameter.Parameter(name, value=value).to_parameter_msg()
+                return call(SetParameters, "set_parameters", parameters=[parameter]).results[0]
+
+            assert change("lost_after_s", 4).successful
+            assert repr(values_of_node(call, ["lost_after_s"])) == "[4.0]"
+            assert change("use_sim_time", False).successful, "a parameter of rclpy"
+            for name, value, reason in (
+                ("max_object", 5, "there is no parameter max_object: did you mean max_objects?"),
+                ("min_part", 0.1, "parameter `min_part` is now `min_region_ratio`: write the new name"),
+                ("lost_after_s", 4000, "lost_after_s"),
+            ):
+                result = change(name, value)
+                assert not result.successful
+                assert reason in result.reason

@@ -5,17 +5,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
+import numpy as np
 import pytest
 
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.identity.track_state import Origin
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.stages.associate import associate
+from lang2segtrack_ros.tracking.open_frame import PromptPrediction
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
-from lang2segtrack_ros.types.prompts import TextPrompt
+from lang2segtrack_ros.types.prompts import ObjectPrompt, TextPrompt
 from test.identity.synthetic import detected, prompted
-from test.session.stages.builders import RectanglePredictor, boxed, context_of, detecting, detection_of, outcomes, queue_of, state_of
+from test.session.stages.builders import (
+    RectanglePredictor,
+    boxed,
+    context_of,
+    detecting,
+    detection_of,
+    outcomes,
+    predicted,
+    queue_of,
+    state_of,
+)
 
 BOX = (60.0, 5.0, 90.0, 35.0)
 FAR = (5.0, 5.0, 25.0, 25.0)
@@ -50,9 +63,18 @@ def test_only_prompts_of_this_detection_are_answered() -> None:
     assert outcomes(associate(state, detection_of(context_of(), CIRCLE))[0]) == [None]
 
 
-@pytest.mark.parametrize(("mode", "suffix"), [("once", ""), ("continuous", "; detection continues")])
-def test_answer_names_the_missing_phrases(mode: str, suffix: str) -> None:
-    prompt = TextPrompt("red circle. blue star. green cross.", mode)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("mode", "interval", "suffix"),
+    [
+        ("once", None, ""),
+        ("continuous", None, "; the detector looks again every 5 images"),
+        ("continuous", 30, "; the detector looks again every 30 images"),
+        ("continuous", 1, "; the detector looks again on every image"),
+    ],
+)
+def test_answer_names_the_missing_phrases(mode: Literal["once", "continuous"], interval: int | None, suffix: str) -> None:
+    """The user must know whether to wait or to send another prompt."""
+    prompt = TextPrompt("red circle. blue star. green cross.", mode, interval=interval)
     handle = PromptHandle(prompt, notes=("the detector does not know: cross",))
     state, _ = associate(detecting(handle), detection_of(context_of(), CIRCLE, phrases=prompt.phrases))
     note = f"not found on this image: blue star, green cross{suffix}"
@@ -67,7 +89,7 @@ def test_answer_without_objects_names_the_error() -> None:
     assert entry.status is PromptStatus.FAILED
     assert entry.outcome is not None
     assert "the network returned NaN or infinity" in entry.outcome.error
-    assert entry.outcome.notes == ("not found on this image: red circle; detection continues",)
+    assert entry.outcome.notes == ("not found on this image: red circle; the detector looks again every 5 images",)
 
 
 def test_answer_at_the_object_limit_names_the_limit() -> None:
@@ -91,3 +113,24 @@ def test_once_prompt_confirms_its_objects() -> None:
     state, _ = associate(detecting(TextPrompt("red circle.", "once"), TextPrompt("blue star.")), detection_of(context_of(), CIRCLE))
     assert (state.tracks[1].confirmed, state.tracks[1].origin) == (True, Origin.PROMPT)
     assert associate(detecting(TEXT), detection_of(context_of(), CIRCLE))[0].tracks[1].origin is Origin.DETECTION
+
+
+class EmptyPredictor(RectanglePredictor):
+    """A predictor whose masks are all empty."""
+
+    def predict(self, prompt: ObjectPrompt) -> PromptPrediction:
+        return predicted(prompt, np.zeros(self.size, bool), 0.1)
+
+
+def test_once_prompt_with_an_empty_mask_starts_no_object() -> None:
+    """Nothing could ever show or remove the object. A continuous prompt starts a tentative one, which later detections confirm or end."""
+    context = detection_of(context_of(masks=EmptyPredictor(), options=SessionOptions(min_hits=1)), CIRCLE)
+    state, actions = associate(detecting(TextPrompt("red circle.", "once")), context)
+    assert actions == []
+    (outcome,) = outcomes(state)
+    assert outcome is not None
+    assert outcome.error.startswith('the mask of "red circle" is empty (score ')
+    before = detecting(TEXT)
+    schedule, _ = before.schedule.added(TEXT, 0)
+    state, _ = associate(replace(before, schedule=schedule), context)
+    assert [track.confirmed for track in state.tracks.values()] == [False]

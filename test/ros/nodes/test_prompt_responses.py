@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Messages of track_node's services on a real ROS graph: what was found, what was not, and what happens next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from std_srvs.srv import Trigger
+from vision_msgs.msg import Point2D
+
+from lang2segtrack.srv import AddBoxPrompt, AddPointPrompt, AddTextPrompt, RemoveTrack, SegmentImage
+from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
+from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.types.rle import Rle
+from test.conftest import body_box, iou
+from test.ros.nodes.node_tester import TOY, NodeTester
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeTester, Processes]]:
+    """Start one node whose clock never runs, because nobody publishes /clock."""
+    with isolated_environment() as environment, Processes(environment, tmp_path_factory.mktemp("logs")) as processes:
+        arguments = [*TOY, "-p", "background_detector:=false", "-p", "use_sim_time:=true"]
+        processes.start("track_node", [*executable("track_node"), "--ros-args", *arguments])
+        tester = NodeTester(int(environment["ROS_DOMAIN_ID"]))
+        tester.call(Trigger, "reset", timeout=120.0)  # responds after the networks are loaded
+        yield tester, processes
+        tester.close()
+        processes.check()
+
+
+@pytest.fixture
+def tester(processes: tuple[NodeTester, Processes]) -> NodeTester:
+    processes[0].call(Trigger, "reset")
+    return processes[0]
+
+
+def sides(frame: SceneFrame, body: int) -> dict[str, float]:
+    """Return the box of a body as fields of a request."""
+    return dict(zip(("x_min", "y_min", "x_max", "y_max"), body_box(frame, body)))
+
+
+def test_single_image_without_any_image_is_refused(tester: NodeTester) -> None:
+    """Must run first. The message of the conversion would blame an encoding that the user never sent."""
+    answer = tester.call(SegmentImage, "segment_image", text="red circle")
+    assert not answer.success
+    assert "the request has no image, and the node has none yet (no image has arrived yet" in answer.message
+
+
+def test_empty_single_image_means_the_last_image(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """A user of a shell cannot type an image."""
+    tester.step(frames[3])
+    answer = tester.call(SegmentImage, "segment_image", text="red circle")
+    assert answer.success, answer.message
+    (mask,) = answer.masks
+    assert iou(Rle(mask.height, mask.width, mask.counts).decode(), frames[3].instances == 1) > 0.6
+
+
+def test_response_tells_what_was_found(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """A success without a message hides a wrong object, a missing one, and the id to correct it by."""
+    tester.step(frames[0])
+    boxed = tester.while_showing(frames[:1] * 20, AddBoxPrompt, "add_box_prompt", **sides(frames[0], 1), label="cup")
+    assert re.fullmatch(rf"track {boxed.track_ids[0]} \(cup\), score 0\.\d\d", boxed.message)
+    text = tester.while_showing(frames[:1] * 20, AddTextPrompt, "add_text_prompt", text="blue star. green square.", interval=7)
+    missing = "not found on this image: green square; the detector looks again every 7 images"
+    assert text.message == f"1 object: {text.track_ids[0]} blue star; {missing}"
+
+
+def test_click_on_background_is_refused_with_its_score(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """It would start a track without an object. Three clicks on an object start one track."""
+    tester.step(frames[0])
+    distance = cv2.distanceTransform((frames[0].instances == 0).astype(np.uint8), cv2.DIST_L2, 3)
+    row, column = np.unravel_index(int(distance.argmax()), distance.shape)
+    point = Point2D(x=float(column), y=float(row))
+    for _ in range(3):
+        refused = tester.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=[point])
+        assert not refused.success
+        assert re.match(r"nothing stands out there \(score 0\.\d\d\): ", refused.message)
+    assert tester.step(frames[0]).tracks == []
+    x1, y1, x2, y2 = body_box(frames[0], 2)
+    points = [Point2D(x=(x1 + x2) / 2, y=(y1 + y2) / 2)]
+    answers = [tester.while_showing(frames[:1] * 20, AddPointPrompt, "add_point_prompt", points=points) for _ in range(3)]
+    assert len({tuple(answer.track_ids) for answer in answers}) == 1
+
+
+def test_removed_track_of_a_text_prompt_is_announced_to_return(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """The user would take the return for a fault. The track of a box does not return."""
+    tester.step(frames[0])
+    boxed = tester.while_showing(frames[:1] * 20, AddBoxPrompt, "add_box_prompt", **sides(frames[0], 2))
+    assert tester.call(RemoveTrack, "remove_track", track_id=boxed.track_ids[0]).message == f"track {boxed.track_ids[0]} is removed"
+    text = tester.while_showing(frames[:1] * 20, AddTextPrompt, "add_text_prompt", text="red circle.")
+    removed = tester.call(RemoveTrack, "remove_track", track_id=text.track_ids[0])
+    assert removed.success
+    assert removed.message == (
+        f"track {text.track_ids[0]} (red circle) is removed, but text prompt {text.prompt_id} names it: the next detection starts it again "
+        f"as a new track. Call remove_text_prompt with prompt_id {text.prompt_id}, or reset, to stop that"
+    )
+
+
+def test_refusal_of_a_kept_prompt_is_logged(processes: tuple[NodeTester, Processes], tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """The response that the prompt is kept has left already."""
+    tester.step(frames[0])
+    assert tester.call(AddBoxPrompt, "add_box_prompt", x_min=900.0, x_max=950.0, y_max=50.0, timeout=6.0).success
+    assert tester.step(frames[1]).tracks == []
+    processes[1].wait_for("track_node", "a prompt that was kept is refused: the box (900, 0, 950, 50) lies outside", 5.0)
+
+
+def test_latency_without_a_clock_is_unknown(processes: tuple[NodeTester, Processes], tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """It would read minus decades. One warning is enough for a stream."""
+    tester.step(frames[0])
+    assert tester.diagnostics("latency_ms_last") == "unknown"
+    assert processes[1].log("track_node").count("use_sim_time is true, but no clock arrives on /clock") == 1
