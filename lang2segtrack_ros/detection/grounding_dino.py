@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.detection.detector import Detection, suppress_duplicates
+from lang2segtrack_ros.detection.grounding_dino_forward import GroundingDinoForward
 from lang2segtrack_ros.segmentation.preprocessing import resize_and_normalize
 from lang2segtrack_ros.types.prompts import PromptError
 
@@ -70,6 +71,8 @@ class GroundingDinoDetector:
         self.device: torch.device = model.device
         self._autocast = dtype == torch.bfloat16
         self._caption = lru_cache(maxsize=64)(self._build_caption)
+        self._forward = GroundingDinoForward(self.model, _DELIMITERS)
+        self._text = lru_cache(maxsize=64)(self._forward.encode_text)  # a continuous text repeats its captions for hours
 
     @staticmethod
     def from_folder(model: Any, folder: Path, name: str, dtype: torch.dtype, passes: int | None = None) -> GroundingDinoDetector:
@@ -171,19 +174,11 @@ class GroundingDinoDetector:
             batch = torch.cat([pixels for _, pixels in group])
             for selected in self._split_phrases(len(phrases)):
                 ids, spans, _ = self._caption(tuple(phrases[selected]))
-                tokens = torch.tensor([ids], device=self.device).expand(len(group), -1)
                 with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
-                    output = self.model(
-                        pixel_values=batch,
-                        input_ids=tokens,
-                        token_type_ids=torch.zeros_like(tokens),
-                        attention_mask=torch.ones_like(tokens),
-                    )
+                    logits, boxes = self._forward.detect(batch, self._text(ids))
                 for row, (index, _) in enumerate(group):
                     size = colors[index].shape[:2]
-                    found[index] += self._decode(
-                        output.logits[row], output.pred_boxes[row], size, spans, phrases[selected], thresholds[selected]
-                    )
+                    found[index] += self._decode(logits[row], boxes[row], size, spans, phrases[selected], thresholds[selected])
         return [suppress_duplicates(detections) for detections in found]
 
     def _split_phrases(self, count: int) -> list[slice]:

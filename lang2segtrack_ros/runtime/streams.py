@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 
-def own_stream(device: torch.device | None) -> contextlib.AbstractContextManager[Any]:
+def own_stream(device: torch.device | None, is_urgent: bool = False) -> contextlib.AbstractContextManager[Any]:
     """Return a context in which this thread uses its own CUDA stream. Without a CUDA device, the context has no effect.
 
     On the default stream, a tracker that copies a mask to the host waits for all queued work of the detector. Only host arrays may pass
@@ -18,6 +18,9 @@ def own_stream(device: torch.device | None) -> contextlib.AbstractContextManager
 
     Args:
         device: device of the thread's network, or None.
+        is_urgent: True for the thread whose kernels start before those of other threads.
     """
     cuda: Any = torch.cuda  # torch has no types for its streams
-    return cuda.stream(cuda.Stream(device)) if device is not None and device.type == "cuda" else contextlib.nullcontext()
+    if device is None or device.type != "cuda":
+        return contextlib.nullcontext()
+    return cuda.stream(cuda.Stream(device, priority=-1 if is_urgent else 0))

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from lang2segtrack_ros.runtime.call_queue import CallQueue
 from lang2segtrack_ros.runtime.metrics import Durations
+from lang2segtrack_ros.runtime.streams import own_stream
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
@@ -196,6 +197,10 @@ class EngineThread(Generic[Tag]):
         self._on_wake()
 
     def _run(self) -> None:
+        with own_stream(self._session.tracker.segmenter.device, is_urgent=True):
+            self._serve()
+
+    def _serve(self) -> None:
         while True:
             with self._condition:
                 has_work = self._condition.wait_for(

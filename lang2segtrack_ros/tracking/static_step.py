@@ -98,6 +98,8 @@ class StaticStep:
                 report(f"prepared {count} objects with {prompts} prompts after {time.monotonic() - began:.1f} s")
         except Exception as error:  # CUDA, its libraries and the policy raise many types
             self._fail(error)
+        if self._segmenter.device.type == "cuda":
+            torch.cuda.synchronize(self._segmenter.device)  # another thread with another stream may run the functions
         self.seconds = time.monotonic() - began
 
     def _row(self, bank: MemoryBank, prompts: int, pool: Any) -> _Row:

@@ -35,7 +35,7 @@ def test_cases_run_on_a_cpu_and_failures_become_notes(tmp_path: Path, monkeypatc
     assert (tmp_path / "gpu.png").stat().st_size > 5000
 
 
-def test_machine_without_a_gpu_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_without_a_gpu_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["gpu"])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu.main() == 1
