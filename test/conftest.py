@@ -32,17 +32,23 @@ def ros_domain() -> Iterator[None]:
         yield
 
 
+DEVICE = os.environ.get("L2ST_TEST_DEVICE", "cpu")
+"""Device of the networks in the tests of the engine. Tests that compare with the CPU name it themselves."""
+if DEVICE != "cpu":  # products in TensorFloat-32 differ from those of the CPU by more than the tests allow
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
 @pytest.fixture(scope="session")
 def segmenter() -> Sam2Segmenter:
-    """Load the toy segmenter on the CPU."""
+    """Load the toy segmenter in float32."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    return load_segmenter("toy", device="cpu")
+    return load_segmenter("toy", device=DEVICE, dtype="float32", acceleration="off")
 
 
 @pytest.fixture(scope="session")
 def detector() -> GroundingDinoDetector:
-    """Load the toy detector on the CPU."""
-    return load_detector("toy", device="cpu")
+    """Load the toy detector in float32."""
+    return load_detector("toy", device=DEVICE, dtype="float32")
 
 
 @pytest.fixture(scope="session")

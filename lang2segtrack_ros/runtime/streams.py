@@ -23,4 +23,5 @@ def own_stream(device: torch.device | None, is_urgent: bool = False) -> contextl
     cuda: Any = torch.cuda  # torch has no types for its streams
     if device is None or device.type != "cuda":
         return contextlib.nullcontext()
-    return cuda.stream(cuda.Stream(device, priority=-1 if is_urgent else 0))
+    stream: contextlib.AbstractContextManager[Any] = cuda.stream(cuda.Stream(device, priority=-1 if is_urgent else 0))
+    return stream

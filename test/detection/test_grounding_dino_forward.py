@@ -24,7 +24,7 @@ def random_model(detector: GroundingDinoDetector) -> GroundingDinoForObjectDetec
     """Return the toy detector's network with random weights and sharp attention, which shows errors."""
     config = deepcopy(detector.model.config)
     torch.manual_seed(3)
-    model = GroundingDinoForObjectDetection(config).eval().requires_grad_(False)
+    model = GroundingDinoForObjectDetection(config).eval().requires_grad_(False).to(detector.device)
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1 and "backbone" not in name:
             parameter.mul_(2.0)
@@ -43,7 +43,7 @@ def test_logits_and_boxes_equal_those_of_transformers(
     model = random_model(detector) if is_random else detector.model
     ids, _, _ = detector._caption(phrases)
     pixels = torch.cat([detector.preprocess(frames[number].color) for number in (0, 20)])
-    tokens = torch.tensor([ids]).expand(2, -1)
+    tokens = torch.tensor([ids], device=detector.device).expand(2, -1)
     expected = model(pixel_values=pixels, input_ids=tokens, token_type_ids=torch.zeros_like(tokens), attention_mask=torch.ones_like(tokens))
     forward = GroundingDinoForward(model, DELIMITERS)
     logits, boxes = forward.detect(pixels, forward.encode_text(ids))

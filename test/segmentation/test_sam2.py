@@ -27,10 +27,13 @@ def features(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> ImageFeature
 def some_memories(segmenter: Sam2Segmenter, memory: torch.Tensor) -> Memories:
     """Return two memories, both `memory` [N, HW, 64], without pointers."""
     count = memory.shape[0]
-    none = torch.zeros(count, segmenter.pointer_tokens, segmenter.memory_dim)
-    rows = segmenter.temporal_rows[torch.tensor([0, 6])].expand(count, -1, -1)
-    valid = torch.ones(count, 2, dtype=torch.bool)
-    return Memories(torch.stack((memory, memory), dim=1), rows, valid, none, none, torch.zeros(none.shape[:2], dtype=torch.bool))
+    device = segmenter.device
+    none = torch.zeros(count, segmenter.pointer_tokens, segmenter.memory_dim, device=device)
+    rows = segmenter.temporal_rows[[0, 6]].expand(count, -1, -1)
+    valid = torch.ones(count, 2, dtype=torch.bool, device=device)
+    return Memories(
+        torch.stack((memory, memory), dim=1), rows, valid, none, none, torch.zeros(none.shape[:2], dtype=torch.bool, device=device)
+    )
 
 
 def test_encode_equals_full_feature_pyramid(segmenter: Sam2Segmenter, features: ImageFeatures, frames: list[SceneFrame]) -> None:
@@ -46,7 +49,7 @@ def test_encode_equals_full_feature_pyramid(segmenter: Sam2Segmenter, features: 
 def test_decode_without_prompt_equals_padding_point(segmenter: Sam2Segmenter, features: ImageFeatures) -> None:
     with torch.inference_mode():
         maps = segmenter.unconditioned(features, 3)
-        padding = torch.zeros(3, 1, 2), torch.full((3, 1), -1, dtype=torch.int32)
+        padding = torch.zeros(3, 1, 2, device=segmenter.device), torch.full((3, 1), -1, dtype=torch.int32, device=segmenter.device)
         expected, found = segmenter.decode(maps, features, *padding), segmenter.decode(maps, features)
     torch.testing.assert_close(found.masks, expected.masks)
     torch.testing.assert_close(found.tokens, expected.tokens)
@@ -54,9 +57,9 @@ def test_decode_without_prompt_equals_padding_point(segmenter: Sam2Segmenter, fe
 
 def test_encode_memory_equals_memory_encoder(segmenter: Sam2Segmenter, features: ImageFeatures) -> None:
     """All objects share the projected image features, and the memory is rounded to bfloat16."""
-    masks = torch.randn(3, segmenter.mask_size, segmenter.mask_size) * 5
+    masks = torch.randn(3, segmenter.mask_size, segmenter.mask_size, device=segmenter.device) * 5
     with torch.inference_mode():
-        found = segmenter.encode_memory(features, masks, torch.ones(3), torch.zeros(3, dtype=torch.bool))
+        found = segmenter.encode_memory(features, masks, masks.new_ones(3), masks.new_zeros(3, dtype=torch.bool))
         size = (segmenter.image_size, segmenter.image_size)
         soft = torch.nn.functional.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False).sigmoid() * 20.0 - 10.0
         expected = segmenter.model.memory_encoder(segmenter.raw_maps(features, 3), soft)[0].flatten(2).transpose(1, 2)
@@ -82,7 +85,7 @@ def test_gradients_reach_the_whole_network(frames: list[SceneFrame]) -> None:
 
 def test_rotation_is_equal_in_real_and_complex_arithmetic(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled functions use real arithmetic. The others use complex arithmetic, which is several times as fast on a CPU."""
-    x = torch.randn(2, 1, 3, segmenter.feature_size**2, segmenter.hidden_dim)
+    x = torch.randn(2, 1, 3, segmenter.feature_size**2, segmenter.hidden_dim, device=segmenter.device)
     found = segmenter._rotate(x)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     torch.testing.assert_close(segmenter._rotate(x), found)

@@ -28,7 +28,7 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
-from test.conftest import body_box, iou
+from test.conftest import DEVICE, body_box, iou
 from test.logits import LogitsProbe
 
 PERIOD_NS = 66_666_667
@@ -145,7 +145,7 @@ def test_smallest_settings_out_of_memory_raise_and_keep_the_state(
 def test_detector_out_of_memory_uses_smaller_images(
     segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detector = load_detector("toy", device="cpu")
+    detector = load_detector("toy", device=DEVICE, dtype="float32")
     largest = detector.shortest_edge
     session = Session(segmenter, detector)
     handle = session.prompt(TextPrompt("red circle. blue star.", mode="once"))

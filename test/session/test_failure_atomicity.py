@@ -34,7 +34,7 @@ from lang2segtrack_ros.toyworld.suites import Clip, make_clip
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
-from test.conftest import body_box
+from test.conftest import DEVICE, body_box
 from test.logits import LogitsProbe
 
 AFTER = 2
@@ -70,7 +70,7 @@ class CachedSegmenter(Sam2Segmenter):
                 raise InjectedError(name)
         if name != "encode":
             return function(*args, **kwargs)
-        key = args[0].numpy().tobytes()
+        key = args[0].cpu().numpy().tobytes()
         if key not in self.encoded:
             self.encoded[key] = function(*args)
         return self.encoded[key]
@@ -309,7 +309,7 @@ if __name__ == "__main__":
     from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 
     chosen_calls = random.Random(0)
-    networks = load_segmenter("toy", "cpu"), load_detector("toy", "cpu")
+    networks = load_segmenter("toy", DEVICE, dtype="float32", acceleration="off"), load_detector("toy", DEVICE, dtype="float32")
     for scenario_name in SCENARIOS:
         prepared = prepare(scenario_name, *networks, Path(tempfile.mkdtemp()))
         all_codes = calls(prepared)

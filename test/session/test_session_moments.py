@@ -27,7 +27,7 @@ from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import TrackStatus
-from test.conftest import body_box, iou
+from test.conftest import DEVICE, body_box, iou
 from test.session.test_degradation import OUT, raise_in, step
 from test.session.test_session_identity import Boxes, ScriptedDetector, play, truth
 
@@ -135,7 +135,7 @@ def test_one_detection_out_of_memory_shrinks_the_detector_once(
     segmenter: Sam2Segmenter, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The frame that receives the error also runs out of memory and is tried at every size. The detector must shrink only once."""
-    detector = load_detector("toy", device="cpu")
+    detector = load_detector("toy", device=DEVICE, dtype="float32")
     session = Session(segmenter, detector, background=True, options=SessionOptions(detect_every=1))
     session.prompt(TextPrompt("red circle."))
     step(session, frames, 0)

@@ -18,7 +18,7 @@ from lang2segtrack_ros.tracking.open_frame import TrackerError
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
-from test.conftest import body_box, iou
+from test.conftest import DEVICE, body_box, iou
 from test.logits import LogitsProbe
 
 
@@ -110,7 +110,7 @@ def test_step_never_waits_for_the_device(segmenter: Sam2Segmenter, frames: list[
 
 def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     """fullgraph=True raises at a graph break. Three objects are padded to four. Later one object is removed, and two need no padding."""
-    compiled = load_segmenter("toy", device="cpu")
+    compiled = load_segmenter("toy", device=DEVICE, dtype="float32", acceleration="off")
     compiled.compile(backend="eager")
     results = []
     for network in (segmenter, compiled):
@@ -126,7 +126,7 @@ def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: S
 
 def test_compiled_functions_support_every_number_of_objects_and_kind_of_prompt(frames: list[SceneFrame]) -> None:
     """By default PyTorch compiles a function for eight shapes, and raises an error on every frame from the ninth shape on."""
-    compiled = load_segmenter("toy", device="cpu")
+    compiled = load_segmenter("toy", device=DEVICE, dtype="float32", acceleration="off")
     compiled.compile(backend="eager")
     tracker = StreamTracker(compiled)
     x1, y1, x2, y2 = body_box(frames[0], 1)

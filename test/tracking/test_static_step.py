@@ -135,7 +135,7 @@ def test_functions_depend_on_no_value(segmenter: Sam2Segmenter, frames: list[Sce
             banks.append(bank)
         pixels = [segmenter.preprocess(frames[number].color) for number in (0, 20)]
         check_static(segmenter.encode, *((item,) for item in pixels))
-        numbers = [torch.tensor([5]), torch.tensor([9])]
+        numbers = [torch.tensor([value], device=segmenter.device) for value in (5, 9)]
         read = static._predictor.read_memory
         check_static(read, *((image, bank, number, 1) for image, bank, number in zip(features, banks, numbers)))
         outputs = [read(image, bank, number, 1) for image, bank, number in zip(features, banks, numbers)]

@@ -19,7 +19,7 @@ from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError
-from test.conftest import body_box, iou
+from test.conftest import DEVICE, body_box, iou
 from test.logits import LogitsProbe
 
 
@@ -29,7 +29,7 @@ def box(frames: list[SceneFrame], index: int, body: int) -> BoxPrompt:
 
 def preview_logits(opened: OpenFrame) -> dict[int, np.ndarray]:
     assert opened.readout is not None
-    return dict(zip(opened.rows.ids, opened.readout.prediction.low_res_logits.numpy()))
+    return dict(zip(opened.rows.ids, opened.readout.prediction.low_res_logits.cpu().numpy()))
 
 
 def test_tracker_equals_the_session_of_transformers(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
@@ -50,7 +50,7 @@ def test_tracker_equals_the_session_of_transformers(segmenter: Sam2Segmenter, fr
         with torch.inference_mode():
             expected = segmenter.model(inference_session=session, frame=segmenter.preprocess(frame.color)[0]).pred_masks[0, 0]
         tracker.step(frame.color)
-        worst = max(worst, float(np.abs(logits[1] - expected.numpy()).max()))
+        worst = max(worst, float(np.abs(logits[1] - expected.cpu().numpy()).max()))
     assert worst < 2e-2, f"differs by {worst}"  # memories are rounded to bfloat16, which amplifies 1e-6 to 1e-3
 
 
@@ -61,7 +61,7 @@ def exact() -> Sam2Segmenter:
     In float32, rounding depends on the batch size. The recurrent memory amplifies 1e-7 to up to 1e-3 within 40 frames, and to 4e-3 with
     memories in bfloat16. These differences could hide a small influence of one object on another. In float64 they cannot.
     """
-    return Sam2Segmenter(load_segmenter("toy", device="cpu").model.double(), dtype=torch.float64, memory_dtype=torch.float64)
+    return Sam2Segmenter(load_segmenter("toy", device=DEVICE).model.double(), dtype=torch.float64, memory_dtype=torch.float64)
 
 
 @pytest.mark.parametrize(("count", "policy", "length"), [(2, "sam2", 40), (2, "distractor", 40), (5, "samurai", 40), (16, "samurai", 40)])
@@ -189,7 +189,7 @@ def test_split_overlap_hides_a_lost_mask_and_stores_a_confirmed_one(segmenter: S
     image = frames[1].color
     opened = tracker.begin(tracker.encode(Frame(image)), *image.shape[:2])
     assert opened.readout is not None
-    failed = replace(opened.readout.choice, passed=torch.zeros(2, dtype=torch.bool))
+    failed = replace(opened.readout.choice, passed=torch.zeros_like(opened.readout.choice.passed))
     opened.readout = replace(opened.readout, choice=failed)
     opened.split_overlap((1, 2), np.full(image.shape[:2], -1.0, np.float32))
     first, second = opened.tracks({})
