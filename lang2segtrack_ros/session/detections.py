@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from lang2segtrack_ros.detection.detector import Detector
@@ -14,6 +15,8 @@ from lang2segtrack_ros.session.pipeline import ComputedFrame
 from lang2segtrack_ros.session.prompt_queue import MAX_ATTEMPTS
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.types.prompt_handle import PromptStatus
+
+log = logging.getLogger(__name__)
 
 
 class Detections:
@@ -112,7 +115,10 @@ class Detections:
         self.durations.add(result.seconds)
         if result.error is not None:
             self.errors += 1
-            self.last_error = f"detector: {type(result.error).__name__}: {result.error}"
+            last_error = f"detector: {type(result.error).__name__}: {result.error}"
+            if last_error != self.last_error:  # a detector that always fails would fill the log
+                log.error("a detection failed; tracking continues", exc_info=result.error)
+            self.last_error = last_error
 
     def _after_failure(self, state: SessionState, error: Exception) -> SessionState:
         """Queue the prompts of a failed detection again. If the detector ran out of memory, switch to smaller images."""
