@@ -75,9 +75,10 @@ def run(options: argparse.Namespace) -> int:
         options: parsed options.
 
     Returns:
-        0 if all images are done. 1 if an image could not be read or written, or a network could not be loaded. 2 if an argument is not
-        valid. 130 after an interruption.
+        0 if all images are done. 1 if an image could not be read or written, a network could not be loaded, or the detector gave a faulty
+        result. 2 if an argument is not valid. 130 after an interruption.
     """
+    from lang2segtrack_ros.detection.detector import DetectorError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
@@ -92,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         return _segment(options, prompt, paths)
     except PromptError as error:
         return _print_error(str(error), 2)
-    except (WeightsError, OSError) as error:
+    except (WeightsError, DetectorError, OSError) as error:
         return _print_error(str(error), 1)
 
 

@@ -84,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.tracking.policies.base import PolicyError
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:
@@ -94,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         sentences = _track(options, output.partial)
         output.finish()
-    except (OfflineError, PromptError, RefinementError, SourceError, WeightsError, OSError) as error:
+    except (OfflineError, PolicyError, PromptError, RefinementError, SourceError, WeightsError, OSError) as error:
         print(f"lang2segtrack track: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

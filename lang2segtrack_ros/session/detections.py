@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.detector import Detector, DetectorError
 from lang2segtrack_ros.detection.worker import DetectionResult, DetectionWorker
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory, smaller_detector
@@ -117,7 +117,8 @@ class Detections:
             self.errors += 1
             last_error = f"detector: {type(result.error).__name__}: {result.error}"
             if last_error != self.last_error:  # a detector that always fails would fill the log
-                log.error("a detection failed; tracking continues", exc_info=result.error)
+                is_own_error = not isinstance(result.error, DetectorError)  # whose sentence says it all
+                log.error("%s; tracking continues", last_error, exc_info=result.error if is_own_error else None)
             self.last_error = last_error
 
     def _after_failure(self, state: SessionState, error: Exception) -> SessionState:

@@ -141,7 +141,7 @@ def test_failing_detector_is_reported_and_tracking_continues(
     result: object,
     reason: str,
 ) -> None:
-    """The prompt, the log and the diagnostics name the reason. The log has the traceback, once."""
+    """The prompt, the log and the diagnostics name the reason. The log has it once, with the traceback of an exception."""
     caplog.set_level(logging.ERROR)
     session = Session(segmenter, PluginDetector(result), background=background, options=SessionOptions(detect_every=1))
     session.prompt(BoxPrompt(body_box(frames[0], 1)))
@@ -153,9 +153,9 @@ def test_failing_detector_is_reported_and_tracking_continues(
     assert "the detector failed 3 times, the last time with" in handle.error
     assert reason in handle.error
     (record,) = caplog.records
-    assert record.getMessage() == "a detection failed; tracking continues"
-    assert "Traceback" in caplog.text
-    assert reason in caplog.text
+    assert reason in record.getMessage()
+    assert record.getMessage().endswith("; tracking continues")
+    assert ("in _give" in caplog.text) is isinstance(result, Exception), "a fault of the result is one sentence"
     engine: EngineThread[int] = EngineThread(session, lambda *_: None)
     metrics, errors = engine.metrics, engine.last_errors
     engine.close()
