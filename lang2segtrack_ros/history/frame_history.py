@@ -149,7 +149,7 @@ class FrameHistory:
         bounds = [as_number(bound) for bound in (max_seconds, max_bytes)]
         if not all(bound is not None and bound > 0 for bound in bounds):
             raise ArgumentError(
-                f"a history of {describe(max_seconds)} seconds and {describe(max_bytes)} bytes cannot hold a frame: give positive numbers"
+                f"a history of {describe(max_seconds)} s and {describe(max_bytes)} bytes cannot hold a frame: both must be positive numbers"
             )
         if folder is not None and not isinstance(folder, Path):
             raise ArgumentError(f"folder is {describe(folder)}: give a pathlib.Path, or None to keep the images in memory")

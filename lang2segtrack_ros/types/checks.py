@@ -55,4 +55,5 @@ def describe(value: object) -> str:
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype} {list(value.shape)} ({type(value).__name__})"
-    return f"{reprlib.repr(value)} ({type(value).__name__})"
+    text = reprlib.repr(value)
+    return f"a {type(value).__name__}" if text.startswith("<") else f"{text} ({type(value).__name__})"

@@ -113,8 +113,8 @@ def test_integer_of_numpy_is_an_id(segmenter: Sam2Segmenter, frames: list[SceneF
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"max_seconds": "x"}, r"a history of 'x' \(str\) seconds and \d+ bytes .*: give positive numbers"),
-        ({"max_seconds": float("nan")}, "a history of nan seconds"),
+        ({"max_seconds": "x"}, r"a history of 'x' \(str\) s and \d+ bytes .*: both must be positive numbers"),
+        ({"max_seconds": float("nan")}, "a history of nan s"),
         ({"max_bytes": 0}, "and 0 bytes cannot hold a frame"),
         ({"folder": "history"}, r"folder is 'history' \(str\): give a pathlib.Path"),
     ],

@@ -142,4 +142,5 @@ def test_checks_of_single_values() -> None:
     assert [as_finite(value) for value in (2, math.inf)] == [2.0, None]
     assert [as_integer(value) for value in (np.uint8(3), 3.0, np.True_, "3")] == [3, None, None, None]
     assert [as_list(value) for value in ((1, 2), np.array(1), "12", {1: 2})] == [[1, 2], None, None, None]
+    assert describe(iter([])) == "a list_iterator", "an address helps nobody"
     assert describe("x" * 1000) == f"'{'x' * 12}...{'x' * 13}' (str)", "a message stays short"
