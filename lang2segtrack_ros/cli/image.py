@@ -93,9 +93,10 @@ def run(options: argparse.Namespace) -> int:
         options: parsed options.
 
     Returns:
-        0 if all images are done, also by an earlier run. 1 if an image could not be read or written, or a network could not be loaded. 2
-        if an argument is not valid. 130 after an interruption.
+        0 if all images are done, also by an earlier run. 1 if an image could not be read or written, a network could not be loaded, or the
+        detector gave a faulty result. 2 if an argument is not valid. 130 after an interruption.
     """
+    from lang2segtrack_ros.detection.detector import DetectorError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.forward import OfflineError
     from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
@@ -112,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
         return _segment(options, prompt, paths)
     except PromptError as error:
         return _print_error(str(error), 2)
-    except (OfflineError, WeightsError, OSError) as error:
+    except (DetectorError, OfflineError, WeightsError, OSError) as error:
         return _print_error(str(error), 1)
     except KeyboardInterrupt:
         return _print_error("interrupted; the same command goes on", INTERRUPTED)

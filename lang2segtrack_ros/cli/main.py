@@ -12,6 +12,7 @@ from pathlib import Path
 from lang2segtrack_ros import __version__
 from lang2segtrack_ros.cli import bag, bench, doctor, image, toy_bag, track
 from lang2segtrack_ros.cli.streams import safe_output
+from lang2segtrack_ros.runtime.cpu_threads import configure_cpu_threads
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -135,6 +136,7 @@ def main(args: list[str] | None = None) -> int:
     Args:
         args: command line without the program name. None takes the one of this process.
     """
+    configure_cpu_threads()
     with safe_output():
         options = _parser().parse_args(_join_negative(sys.argv[1:] if args is None else args))
         try:

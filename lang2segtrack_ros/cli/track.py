@@ -95,11 +95,12 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.tracking.policies.base import PolicyError
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:
         return _track(options)
-    except (OfflineError, PromptError, RefinementError, SourceError, WeightsError, OSError) as error:
+    except (OfflineError, PolicyError, PromptError, RefinementError, SourceError, WeightsError, OSError) as error:
         print(f"lang2segtrack track: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

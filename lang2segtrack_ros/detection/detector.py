@@ -1,9 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The interface of detectors, and the suppression of duplicate detections."""
+"""The interface of detectors, the check of their results, and the suppression of duplicate detections.
+
+Call a detector through `detect`, `detect_batch` and `unknown_words`. They check the result of every detector, built-in or plug-in, in the
+same way. The rest of the package then relies on valid detections.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,15 +17,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.types.checks import as_finite, as_list, as_number, describe
+from lang2segtrack_ros.types.prompts import PromptError
+
+log = logging.getLogger(__name__)
+DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
+"""Attributes that a detector must have; see `Detector`."""
 SAME_PHRASE_IOU = 0.5
 """IoU above which two boxes of the same phrase count as one object."""
 OTHER_PHRASE_IOU = 0.8
 """IoU above which two boxes of different phrases count as one object. The phrase with the higher score becomes the label."""
+_MAX_ROUNDING = 1e-6  # a mean of scores in float32 may exceed 1 by this much
+
+
+class DetectorError(ValueError):
+    """A detector that lacks a part, or whose result is no list of detections. The message names the fault."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One detected object.
+    """One detected object. `check_detections` validates it.
 
     Attributes:
         label: one of the requested phrases.
@@ -86,10 +102,50 @@ class ShrinkingDetector(Detector, Protocol):
         ...
 
 
+def check_detector(detector: Detector) -> None:
+    """Check that an object has the parts of a detector.
+
+    Args:
+        detector: the object.
+
+    Raises:
+        DetectorError: the object is a class, lacks a part, or its default threshold is no number from 0 to 1.
+    """
+    if isinstance(detector, type):
+        raise DetectorError(f"detector is {describe(detector)}: give an object, such as {detector.__name__}()")
+    missing = [part for part in DETECTOR_PARTS if not hasattr(detector, part)]
+    if missing:
+        raise DetectorError(
+            f"detector is {describe(detector)}, which lacks {', '.join(missing)}: "
+            'load one, such as load_detector("toy"), or see docs/extend.md for your own'
+        )
+    threshold = as_number(detector.default_threshold)
+    if threshold is None or not 0 <= threshold <= 1:
+        raise DetectorError(
+            f'detector "{detector.name}" has the default_threshold {describe(detector.default_threshold)}: give a number from 0 to 1'
+        )
+
+
+def detect(detector: Detector, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
+    """Return the checked detections on one image, in order of falling score.
+
+    Args:
+        detector: any detector.
+        color: uint8 [H, W, 3], RGB.
+        phrases: names of the objects.
+        thresholds: minimum score for each phrase, 0..1.
+
+    Raises:
+        DetectorError: the result of the detector is no list of valid detections.
+        Exception: any exception of the detector.
+    """
+    return _checked(detector, detector.detect(color, phrases, thresholds), color, phrases)
+
+
 def detect_batch(
     detector: Detector, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
 ) -> list[list[Detection]]:
-    """Return the detections on each image, in one batch if the detector supports it.
+    """Return the checked detections on each image, in one batch if the detector supports it. See `detect` for the errors.
 
     Args:
         detector: any detector.
@@ -97,9 +153,69 @@ def detect_batch(
         phrases: names of the objects.
         thresholds: minimum score for each phrase, 0..1.
     """
-    if isinstance(detector, BatchDetector):
-        return detector.detect_batch(colors, phrases, thresholds)
-    return [detector.detect(color, phrases, thresholds) for color in colors]
+    if not isinstance(detector, BatchDetector):
+        return [detect(detector, color, phrases, thresholds) for color in colors]
+    found = detector.detect_batch(colors, phrases, thresholds)
+    if not isinstance(found, (list, tuple)) or len(found) != len(colors):
+        got = f"{len(found)} lists" if isinstance(found, (list, tuple)) else describe(found)
+        raise DetectorError(
+            f'detector "{detector.name}" returned {got} for {len(colors)} images: detect_batch must return one list of Detection for each'
+        )
+    return [_checked(detector, items, color, phrases) for items, color in zip(found, colors)]
+
+
+def _checked(detector: Detector, found: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> list[Detection]:
+    """Return the result of a detector on one image, with plain numbers and in order of falling score. Raise DetectorError for a fault."""
+    if not isinstance(found, (list, tuple)):
+        raise DetectorError(f'detector "{detector.name}" returned {describe(found)}: it must return a list of Detection')
+    checked = []
+    for item in found:
+        fault = _fault(item, color, phrases)
+        if fault:
+            raise DetectorError(f'detector "{detector.name}" returned {fault}')
+        x1, y1, x2, y2 = map(float, as_list(item.box) or ())
+        checked.append(Detection(item.label, min(max(float(item.score), 0.0), 1.0), (x1, y1, x2, y2)))
+    return sorted(checked, key=lambda item: -item.score)
+
+
+def _fault(item: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> str:
+    """Return the fault of one item of a result as the end of a sentence, or an empty text for a valid detection."""
+    if not isinstance(item, Detection):
+        return f"a list with {describe(item)}: each item must be a Detection"
+    if item.label not in phrases:
+        return f"the label {describe(item.label)}: it must be one of the phrases, {', '.join(phrases)}"
+    score, box = as_number(item.score), [as_finite(value) for value in as_list(item.box) or ()]
+    if score is None or not -_MAX_ROUNDING <= score <= 1 + _MAX_ROUNDING:
+        return f'the score {describe(item.score)} for "{item.label}": it must be a number from 0 to 1'
+    edges = [value for value in box if value is not None]
+    if len(box) != 4 or len(edges) != 4:
+        return f'the box {describe(item.box)} for "{item.label}": it must be four finite numbers (x_min, y_min, x_max, y_max)'
+    if edges[2] <= edges[0] or edges[3] <= edges[1]:
+        return f'the box {describe(item.box)} for "{item.label}": x_max must be greater than x_min, and y_max than y_min'
+    if max(map(abs, edges)) <= 1 < max(color.shape[:2]):
+        return f'the box {describe(item.box)} for "{item.label}": it must be in pixels, so multiply by the width and height of the image'
+    return ""
+
+
+def unknown_words(detector: Detector, phrases: Sequence[str]) -> list[str]:
+    """Return the words that a detector does not know.
+
+    Args:
+        detector: any detector.
+        phrases: the phrases of the text prompts.
+
+    Raises:
+        PromptError: the detector cannot process these phrases, its check raised another exception, or it returned no list of words.
+    """
+    try:
+        unknown = detector.check(phrases)
+    except PromptError:
+        raise
+    except Exception as error:  # the check may be code of a plug-in, which may raise anything
+        raise PromptError(f'detector "{detector.name}" failed to check the text: {type(error).__name__}: {error}') from error
+    if not isinstance(unknown, (list, tuple)) or not all(isinstance(word, str) for word in unknown):
+        raise PromptError(f'detector "{detector.name}" returned {describe(unknown)} from check: it must return the unknown words as a list')
+    return list(unknown)
 
 
 def vocabulary_notes(detector: Detector, phrases: Sequence[str]) -> list[str]:
@@ -110,9 +226,14 @@ def vocabulary_notes(detector: Detector, phrases: Sequence[str]) -> list[str]:
         phrases: the phrases of a text prompt.
 
     Raises:
-        PromptError: see `Detector.check`.
+        PromptError: see `unknown_words`. The traceback of the detector's own exception is logged.
     """
-    unknown = detector.check(phrases)
+    try:
+        unknown = unknown_words(detector, phrases)
+    except PromptError as error:
+        if error.__cause__ is not None:
+            log.error("the check of a text by the detector failed", exc_info=error.__cause__)
+        raise
     return [f"the detector does not know: {', '.join(unknown)}; detections for these words are unreliable"] if unknown else []
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.detector import Detector, unknown_words
 from lang2segtrack_ros.types.options import option
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
@@ -167,7 +167,7 @@ class DetectionSchedule:
 def _readable(detector: Detector, phrases: Sequence[str]) -> bool:
     """Return True if the detector can process all phrases in one query."""
     try:
-        detector.check(list(dict.fromkeys(phrases)))
+        unknown_words(detector, list(dict.fromkeys(phrases)))
     except PromptError:
         return False
     return True

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.detection.detector import Detection, Detector
+from lang2segtrack_ros.detection.detector import Detection, Detector, detect
 from lang2segtrack_ros.runtime.streams import own_stream
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
 
@@ -43,7 +43,7 @@ class DetectionResult:
     Attributes:
         request: the request.
         detections: the detections in order of falling score. Empty after an error.
-        error: the exception of the detector. None after success.
+        error: the exception of the detector, or DetectorError for a result with a fault. None after success.
         seconds: run time of the detector in seconds.
     """
 
@@ -62,7 +62,7 @@ def run_detection(detector: Detector, request: DetectionRequest) -> DetectionRes
     """
     started = time.perf_counter()
     try:
-        found = detector.detect(request.color, request.phrases, request.thresholds)
+        found = detect(detector, request.color, request.phrases, request.thresholds)
     except Exception as error:  # a failed detection must leave the stream running; the session reports the error
         traceback.clear_frames(error.__traceback__)  # the frames hold tensors, and their memory may be the memory that was missing
         return DetectionResult(request, error=error, seconds=time.perf_counter() - started)

@@ -12,7 +12,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from lang2segtrack_ros.detection.detector import Detection, Detector
+from lang2segtrack_ros.detection.detector import Detection, Detector, detect
 from lang2segtrack_ros.identity.association import box_iou
 from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.pictures import Picture, draw_picture
@@ -84,7 +84,7 @@ def evaluate_detector(detector: Detector, count: int, first_seed: int = 0, full_
     """
     pictures = [draw_picture(first_seed + index, (320, 240), full_ratio=full_ratio) for index in range(count)]
     detections_per_picture = [
-        detector.detect(picture.color, [p.text for p in picture.phrases], [MIN_SCORE] * len(picture.phrases)) for picture in pictures
+        detect(detector, picture.color, [p.text for p in picture.phrases], [MIN_SCORE] * len(picture.phrases)) for picture in pictures
     ]
     present_count = found_objects = matched_boxes = correct_labels = absent_count = false_alarms = 0
     for picture, detections in zip(pictures, detections_per_picture):

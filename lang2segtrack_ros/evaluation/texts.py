@@ -124,7 +124,7 @@ def track_text(session: Session, clip: Clip, prompt: TextPrompt) -> TextScore:
     for index in range(clip.length):
         shot = clip.scene.render(index)
         if index == first_frame:
-            session.prompt(prompt)
+            session.prompt(prompt, log_outcome=False)
         result = session.step(Frame(shot.color, index * FRAME_NS, shot.depth_m, clip.scene.camera))
         if index < first_frame:
             continue

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.history.records import Record, dumps, frame_record
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.types.checks import ArgumentError, as_number, describe
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.results import FrameResult
 
@@ -132,7 +133,7 @@ class FrameHistory:
         bytes_used: current size, as `max_bytes` counts it.
 
     Raises:
-        ValueError: a bound is not positive.
+        ArgumentError: a bound is not a positive number, or the folder is no path.
         OSError: the folder cannot be created.
     """
 
@@ -145,8 +146,13 @@ class FrameHistory:
         lossless: bool = False,
         keep_features: bool = False,
     ) -> None:
-        if max_seconds <= 0 or max_bytes <= 0:
-            raise ValueError(f"a history of {max_seconds:g} s and {max_bytes} bytes cannot hold a frame: both bounds must be positive")
+        bounds = [as_number(bound) for bound in (max_seconds, max_bytes)]
+        if not all(bound is not None and bound > 0 for bound in bounds):
+            raise ArgumentError(
+                f"a history of {describe(max_seconds)} s and {describe(max_bytes)} bytes cannot hold a frame: both must be positive numbers"
+            )
+        if folder is not None and not isinstance(folder, Path):
+            raise ArgumentError(f"folder is {describe(folder)}: give a pathlib.Path, or None to keep the images in memory")
         self.max_seconds = max_seconds
         self.max_bytes = max_bytes
         self.lossless = lossless

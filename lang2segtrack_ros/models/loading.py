@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lang2segtrack_ros.detection.detector import DETECTOR_PARTS, DetectorError, check_detector
 from lang2segtrack_ros.models import catalogue
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.plugins import PluginError, create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
+from lang2segtrack_ros.types.checks import as_integer, describe
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.detection.detector import Detector
     from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
 log = logging.getLogger(__name__)
-DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
-"""Attributes that a detector plug-in must have; see `detection.detector.Detector`."""
 ACCELERATIONS = ("auto", "off", "graphs", "compile", "max")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -39,6 +39,8 @@ def resolve_device(device: str) -> torch.device:
     Raises:
         WeightsError: the name is unknown, or this machine has no such device.
     """
+    if not isinstance(device, (str, torch.device)):
+        raise WeightsError(f'device is {describe(device)}; use "auto", "cpu", "cuda" or "cuda:1"')
     if device == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
@@ -72,8 +74,8 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if dtype == "auto":
         supported = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if supported else torch.float32
-    if dtype not in DTYPES:
-        raise WeightsError(f'dtype is "{dtype}"; it must be "auto", {" or ".join(DTYPES)}')
+    if dtype not in tuple(DTYPES):
+        raise WeightsError(f'dtype is {describe(dtype)}; it must be "auto", {" or ".join(DTYPES)}')
     return DTYPES[dtype]
 
 
@@ -111,6 +113,21 @@ def _check_torchvision() -> None:
             f"the installed torchvision does not fit torch {torch.__version__} ({error}); lang2segtrack does not need it: "
             "uninstall torchvision, or install the build made for this torch"
         ) from error
+
+
+def check_name(name: str | Path, kind: catalogue.Kind) -> str:
+    """Return the name of a network as a text. A path is the name of its folder.
+
+    Args:
+        name: see `load_segmenter`.
+        kind: segmenter or detector.
+
+    Raises:
+        WeightsError: the name is neither a text nor a path.
+    """
+    if not isinstance(name, (str, Path)):
+        raise WeightsError(f'the {kind} name is {describe(name)}: give a text, such as "toy", or the path of a folder')
+    return str(name)
 
 
 def is_plugin(name: str, kind: catalogue.Kind) -> bool:
@@ -186,7 +203,7 @@ def _warn_ignored(name: str, **settings: object) -> None:
 
 
 def load_segmenter(
-    name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", acceleration: str = "auto"
+    name: str | Path = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", acceleration: str = "auto"
 ) -> Sam2Segmenter:
     """Load a segmenter by name: a SAM 2 video network or a plug-in.
 
@@ -200,10 +217,11 @@ def load_segmenter(
             "off". `Session.prepare` does the work that these need before the first frame.
 
     Raises:
-        WeightsError: the name or device is unknown, the hub cannot be reached, the files do not fit, or the image size is not possible.
+        WeightsError: the name or device is unknown or of a wrong type, the hub cannot be reached, the files do not fit, or the image size
+            is not possible.
         PluginError: the plug-in cannot be created or lacks an attribute.
     """
-    target = resolve_device(device)
+    target, name = resolve_device(device), check_name(name, "segmenter")
     if is_plugin(name, "segmenter"):
         _warn_ignored(name, image_size=image_size, dtype=dtype, acceleration=acceleration)
         return _create_segmenter(name, target)
@@ -312,20 +330,22 @@ def resized(config: Any, image_size: int) -> Any:
     """
     backbone = config.vision_config.backbone_config
     step = _size_step(config)
-    if image_size < 64 or image_size % step:
+    size = as_integer(image_size)
+    if size is None or size < 64 or size % step:
         raise WeightsError(
-            f"image_size {image_size} does not fit this network: use a multiple of {step}, at least 64, such as {config.image_size}"
+            f"image_size {describe(image_size)} does not fit this network: "
+            f"use a multiple of {step}, at least 64, such as {config.image_size}"
         )
-    side = image_size // 16
-    config.image_size = image_size
-    config.prompt_encoder_config.image_size = image_size
-    backbone.image_size = [image_size, image_size]
+    side = size // 16
+    config.image_size = size
+    config.prompt_encoder_config.image_size = size
+    backbone.image_size = [size, size]
     config.vision_config.backbone_feature_sizes = [[side * 4, side * 4], [side * 2, side * 2], [side, side]]
     config.memory_attention_rope_feat_sizes = [side, side]
     return config
 
 
-def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
+def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
     """Load a detector by name: a Grounding DINO network or a plug-in.
 
     Args:
@@ -339,10 +359,16 @@ def load_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", 
         WeightsError: see `load_segmenter`.
         PluginError: the plug-in cannot be created or lacks an attribute.
     """
-    target = resolve_device(device)
+    target, name = resolve_device(device), check_name(name, "detector")
+    if passes is not None and as_integer(passes) is None:
+        raise WeightsError(f"passes is {describe(passes)}: give an integer number of passes, or None for the default")
     if is_plugin(name, "detector"):
         _warn_ignored(name, dtype=dtype)
         plugin: Detector = create_plugin("detector", name, DETECTOR_PARTS, device=str(target))
+        try:
+            check_detector(plugin)
+        except DetectorError as error:
+            raise PluginError(f'the detector plug-in "{name}" cannot be used: {error}') from error
         return plugin
     _check_torchvision()
     from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection

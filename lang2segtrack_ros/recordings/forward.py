@@ -57,7 +57,7 @@ class PromptSchedule:
             number: number of that image.
         """
         while self._waiting and self._waiting[0].at <= number:
-            self._handles.append((number, session.prompt(self._waiting.pop(0).prompt)))
+            self._handles.append((number, session.prompt(self._waiting.pop(0).prompt, log_outcome=False)))
 
     def after(self) -> None:
         """Check the outcome of the prompts and log their notes. Raises OfflineError if the session refused a prompt."""

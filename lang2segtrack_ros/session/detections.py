@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
-from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.detector import Detector, DetectorError
 from lang2segtrack_ros.detection.worker import DetectionResult, DetectionWorker
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory, smaller_detector
@@ -14,6 +15,8 @@ from lang2segtrack_ros.session.pipeline import ComputedFrame
 from lang2segtrack_ros.session.prompt_queue import MAX_ATTEMPTS
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.types.prompt_handle import PromptStatus
+
+log = logging.getLogger(__name__)
 
 
 class Detections:
@@ -112,7 +115,11 @@ class Detections:
         self.durations.add(result.seconds)
         if result.error is not None:
             self.errors += 1
-            self.last_error = f"detector: {type(result.error).__name__}: {result.error}"
+            last_error = f"detector: {type(result.error).__name__}: {result.error}"
+            if last_error != self.last_error:  # a detector that always fails would fill the log
+                is_own_error = not isinstance(result.error, DetectorError)  # whose sentence says it all
+                log.error("%s; tracking continues", last_error, exc_info=result.error if is_own_error else None)
+            self.last_error = last_error
 
     def _after_failure(self, state: SessionState, error: Exception) -> SessionState:
         """Queue the prompts of a failed detection again. If the detector ran out of memory, switch to smaller images."""

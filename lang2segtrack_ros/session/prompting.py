@@ -7,9 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lang2segtrack_ros.detection.detector import Detector, vocabulary_notes
+from lang2segtrack_ros.session.arguments import checked_id
 from lang2segtrack_ros.session.state import SessionState
+from lang2segtrack_ros.types.checks import describe
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
-from lang2segtrack_ros.types.prompts import Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 
 MAX_WAITING = 256
 """Maximum number of prompts that wait for a frame or for the detector."""
@@ -29,6 +31,9 @@ def with_prompt(
     Raises:
         PromptError: see `Session.prompt`.
     """
+    if not isinstance(prompt, (TextPrompt, BoxPrompt, PointPrompt, MaskPrompt)):
+        raise PromptError(f'prompt is {describe(prompt)}: give a prompt, such as TextPrompt("red mug.") or BoxPrompt(box)')
+    replace_prompt_id = checked_id("replace_prompt_id", replace_prompt_id, PromptError)
     if len(state.prompts) >= MAX_WAITING:
         raise PromptError(f"{MAX_WAITING} prompts already wait for an image: try again after the next images")
     if replace_prompt_id and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):

@@ -10,6 +10,7 @@ color, shape and size.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,6 +38,7 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import Track
 
+log = logging.getLogger(__name__)
 _MIN_SCORE = 0.4  # a mask with a lower predicted IoU is uncertain
 _MAX_GROWTH = 1.8  # ratio of the areas of a mask and its object above which the mask has grown over something else
 _MAX_REID_AFTER_S = 0.2  # time unseen after which an object must be verified; shorter than forward, because frames can be left out
@@ -60,6 +62,7 @@ class ReverseSession:
         self._known: Mapping[int, TrackState] = state.tracks
         self._named = state.schedule.named
         self._state = SessionState(scene=state.scene.restarted())
+        self._last_error = ""
         self._color: NDArray[np.uint8] | None = None  # image of the latest frame
 
     @property
@@ -78,6 +81,8 @@ class ReverseSession:
         reversed_frame = replace(frame, stamp_ns=-frame.stamp_ns)
         computed = compute_frame(before, engine, reversed_frame, features, partial(self._start, starts))
         self._tracker.apply(computed.update)
+        if computed.detection is not None and computed.detection.error is not None:
+            self._log_failure(computed.detection.error)
         state = updated_appearance(computed.state, FinishedFrame(reversed_frame, computed.result, features), self.options)
         self._state = replace(state, tracks={key: _strict(track) for key, track in state.tracks.items()})
         self._color = frame.color
@@ -94,6 +99,13 @@ class ReverseSession:
                 unverified = None
             seen.append(Seen(track, is_detected, is_uncertain, unverified))
         return seen
+
+    def _log_failure(self, error: Exception) -> None:
+        """Log a failed detection with its traceback, unless the detection before failed in the same way."""
+        message = f"{type(error).__name__}: {error}"
+        if message != self._last_error:
+            log.error("a detection of the backward pass failed; the pass continues", exc_info=error)
+        self._last_error = message
 
     def _is_uncertain(self, track: Track, known: TrackState) -> bool:
         """Return True if a mask may show something else than its object, or more than it."""

@@ -8,12 +8,16 @@
         result = session.step(Frame(image, stamp_ns))
 
 One thread uses a session. The detector may run on its own thread (`background=True`); see `catch_up` for its late results.
+
+A value of a wrong type is refused where it is given, with a ValueError that says what to give. An argument of a session raises
+ArgumentError. Elsewhere the class that stands for wrong values stands for wrong types too, such as PromptError or FrameError.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +27,7 @@ from lang2segtrack_ros.history.frame_history import FrameHistory, Past
 from lang2segtrack_ros.history.records import RecordFile
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.appearance_updates import AppearanceUpdates, FinishedFrame
+from lang2segtrack_ros.session.arguments import check_parts, checked_id, checked_ids
 from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory
 from lang2segtrack_ros.session.detections import Detections
 from lang2segtrack_ros.session.options import SessionOptions
@@ -33,9 +38,10 @@ from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import TrackerError, unknown_id_message
 from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.tracker import Tracker
-from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompt_handle import PromptHandle
-from lang2segtrack_ros.types.prompts import Prompt, TextPrompt
+from lang2segtrack_ros.types.checks import describe
+from lang2segtrack_ros.types.frame import Frame, FrameError
+from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome
+from lang2segtrack_ros.types.prompts import Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
 
 log = logging.getLogger(__name__)
@@ -51,6 +57,11 @@ class Session:
         background: True runs the detector on its own thread instead of inside `step`.
         options: see `SessionOptions`.
         history: storage of past frames for `refine_backward`. None stores nothing.
+
+    Raises:
+        ArgumentError: an argument has a wrong type.
+        DetectorError: the detector lacks a part.
+        PluginError: the policy is unknown or lacks a part.
 
     Attributes:
         state: all that the session knows, except the memories of the tracker. A frame that fails leaves it unchanged.
@@ -70,7 +81,8 @@ class Session:
         options: SessionOptions | None = None,
         history: FrameHistory | None = None,
     ) -> None:
-        self.options = options or SessionOptions()
+        check_parts(segmenter, detector, background, options, history)
+        self.options = SessionOptions() if options is None else options
         self.tracker = Tracker(segmenter, policy, self.options.min_region_ratio)
         self.state = SessionState()
         self.degradation = Degradation()
@@ -129,19 +141,22 @@ class Session:
         """Return the counters of identity events and failures since the start of the session, by name."""
         return {"appearance_update_failures": self._appearance.failures, **self.state.counters.by_name()}
 
-    def prompt(self, prompt: Prompt, replace_prompt_id: int = 0) -> PromptHandle:
+    def prompt(self, prompt: Prompt, replace_prompt_id: int = 0, log_outcome: bool = True) -> PromptHandle:
         """Queue a prompt for the next frame, and return the handle of its outcome.
 
         Args:
             prompt: the prompt.
             replace_prompt_id: id of a continuous text prompt that this continuous text prompt replaces. Confirmed objects of the old
                 prompt stay tracked. Tentative objects stay only if a continuous text prompt still names them. 0 replaces none.
+            log_outcome: True logs the notes or the refusal of the prompt as warnings, once. False leaves them to the caller.
 
         Raises:
-            PromptError: too many prompts wait, there is no detector for a text prompt, the detector cannot process the text, or
-                `replace_prompt_id` is invalid.
+            PromptError: `prompt` is no prompt, too many prompts wait, there is no detector for a text prompt, the detector cannot process
+                the text, or `replace_prompt_id` is invalid.
         """
         state, handle = with_prompt(self.state, prompt, replace_prompt_id, self.detector)
+        if log_outcome:
+            handle.future.add_done_callback(partial(_log_outcome, prompt))
         self._set_state(state)
         return handle
 
@@ -154,10 +169,11 @@ class Session:
         Raises:
             PromptError: no prompt has this id.
         """
-        self._set_state(without_text(self.state, prompt_id))
+        self._set_state(without_text(self.state, checked_id("prompt_id", prompt_id, PromptError)))
 
     def remove(self, track_id: int) -> None:
         """Remove an object. Raise TrackerError if no track has this id."""
+        track_id = checked_id("track_id", track_id, TrackerError)
         if track_id not in self.state.tracks:
             raise TrackerError(unknown_id_message(track_id, self.state.tracks))
         self.tracker.remove_objects([track_id])
@@ -196,8 +212,11 @@ class Session:
                 milliseconds earlier. Results are identical in both cases.
 
         Raises:
+            FrameError: `frame` is no frame.
             torch.OutOfMemoryError: even the smallest settings do not fit into memory.
         """
+        if not isinstance(frame, Frame):
+            raise FrameError(f"frame is {describe(frame)}: give a Frame, such as Frame(image, stamp_ns)")
         self.update_appearance()
         self.state = self.detections.receive(self.state)
         self._resolve_prompts()
@@ -262,6 +281,8 @@ class Session:
         past = self.history if past is None else past
         if past is None:
             raise RefinementError("this session has no history: create it with history=FrameHistory(...)")
+        if track_ids is not None:
+            track_ids = checked_ids("track_ids", track_ids, RefinementError)
         tracker = ReverseSession(self.tracker.fork(), self.detector, self.options, self.state)
         return BackwardPass(tracker, past, track_ids, self.options.lost_after_s, store)
 
@@ -275,3 +296,12 @@ class Session:
             progress: callback for each frame of the backward pass. If it returns False, the pass ends and yields no result.
         """
         return self.backward(track_ids).run(progress)
+
+
+def _log_outcome(prompt: Prompt, future: Future[PromptOutcome]) -> None:
+    """Log the notes of a prompt, or its refusal."""
+    outcome = future.result()
+    if outcome.error:
+        log.warning("the session refused a %s: %s", type(prompt).__name__, outcome.error)
+    for note in outcome.notes:
+        log.warning(note)

@@ -16,7 +16,7 @@ from lang2segtrack_ros.segmentation.mask_prediction import OUTSIDE_LOGIT, MaskPr
 from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.depth_gate import outside_depth_gate
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, FrameNumber, MemoryBank
-from lang2segtrack_ros.tracking.policies.base import Choice, Policy
+from lang2segtrack_ros.tracking.policies.base import Choice, Policy, checked_choice, checked_rows
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
 
 PROMPT_OBJECT_SCORE = 10.0
@@ -71,7 +71,7 @@ class Predictor:
         The spatial memories are those that the policy reads, newest first, then those of `prompt_slots` prompts.
         """
         segmenter = self.segmenter
-        rows, valid = self.policy.recent_rows(bank, frame)
+        rows, valid = checked_rows(self.policy, self.policy.recent_rows(bank, frame), len(bank))
         newest_first = torch.where(valid, rows, rows.shape[1]).argsort(dim=1, stable=True)[:, :RECENT]
         prompted = torch.arange(TRACKED, TRACKED + prompt_slots, device=rows.device).expand(len(bank), -1)
         slots = torch.cat((newest_first, prompted), dim=1)  # the slots to read for each object
@@ -180,7 +180,7 @@ class Predictor:
                 outside_depth_gate(depth, bank.distance, bank.frames_unseen)[:, None], masks.clamp(max=OUTSIDE_LOGIT), masks
             )
         candidates = Candidates(masks, decoded.ious, decoded.object_score, self.segmenter.image_size, upsample_limit)
-        choice = self.policy.choose(bank, frame, candidates)
+        choice = checked_choice(self.policy, self.policy.choose(bank, frame, candidates), len(bank))
         return self._select(decoded, candidates.masks, choice.index, choice.motion_score), choice
 
     def _choose_by_iou(self, decoded: Decoded) -> MaskPrediction:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.types.checks import as_finite, as_integer, as_list, describe
+
 
 class FrameError(ValueError):
-    """An image that the engine cannot process. The message names the fault."""
+    """An image that the engine cannot process, or a value of a wrong type. The message names the fault."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class CameraModel:
         fisheye: True if the coefficients belong to OpenCV's fisheye model (ROS: equidistant).
 
     Raises:
-        FrameError: a focal length is not positive, or a number is not finite.
+        FrameError: a focal length is not positive, or a value is no finite number.
     """
 
     fx: float
@@ -41,11 +43,16 @@ class CameraModel:
     fisheye: bool = False
 
     def __post_init__(self) -> None:
-        if not (self.fx > 0 and self.fy > 0 and np.isfinite([self.fx, self.fy, self.cx, self.cy]).all()):
+        intrinsics = [as_finite(value) for value in (self.fx, self.fy, self.cx, self.cy)]
+        if None in intrinsics or not (self.fx > 0 and self.fy > 0):
             raise FrameError(
-                f"camera model has no valid intrinsics (fx={self.fx}, fy={self.fy}, cx={self.cx}, cy={self.cy}): calibrate the camera"
+                f"camera model has no valid intrinsics (fx={self.fx!r}, fy={self.fy!r}, cx={self.cx!r}, cy={self.cy!r}): "
+                "calibrate the camera"
             )
-        if not np.isfinite(self.distortion).all():
+        if as_integer(self.width) is None or as_integer(self.height) is None:
+            raise FrameError(f"camera model has the size {self.width!r} x {self.height!r}: give whole numbers of pixels, or 0 for any size")
+        distortion = as_list(self.distortion)
+        if distortion is None or None in map(as_finite, distortion):
             raise FrameError(f"camera model has distortion coefficients that are not finite: {self.distortion}: calibrate the camera")
 
     def resized(self, width: int, height: int) -> CameraModel:
@@ -81,12 +88,12 @@ class Frame:
 
     Attributes:
         color: uint8 [H, W, 3], RGB.
-        stamp_ns: exposure time in nanoseconds.
+        stamp_ns: exposure time in nanoseconds, an integer. Only differences count, so it may be negative.
         depth: float32 [h, w] in meters along the optical axis, NaN where unknown. Its size may differ from the size of the color image.
         camera: camera model of the color image.
 
     Raises:
-        FrameError: an array has the wrong dtype or shape, or has no pixels.
+        FrameError: an array has the wrong dtype or shape, or has no pixels, or a value has a wrong type.
     """
 
     color: NDArray[np.uint8]
@@ -95,15 +102,18 @@ class Frame:
     camera: CameraModel | None = None
 
     def __post_init__(self) -> None:
-        color = self.color
+        color, depth, stamp_ns = self.color, self.depth, as_integer(self.stamp_ns)
         if not isinstance(color, np.ndarray) or color.dtype != np.uint8 or color.ndim != 3 or color.shape[2] != 3:
-            got = f"{color.dtype} {list(color.shape)}" if isinstance(color, np.ndarray) else type(color).__name__
-            raise FrameError(f"color must be a uint8 array [H, W, 3] in RGB order, not {got}")
+            raise FrameError(f"color must be a uint8 array [H, W, 3] in RGB order, not {describe(color)}")
         if color.shape[0] < 1 or color.shape[1] < 1:
             raise FrameError(f"color has no pixels (height {color.shape[0]}, width {color.shape[1]}): give an image with pixels")
-        depth = self.depth
-        if depth is not None and (depth.dtype != np.float32 or depth.ndim != 2 or depth.size == 0):
-            raise FrameError(f"depth must be a float32 array [h, w] in meters, not {depth.dtype} {list(depth.shape)}")
+        if stamp_ns is None:
+            raise FrameError(f"stamp_ns is {describe(self.stamp_ns)}: give whole nanoseconds, such as round(seconds * 1e9)")
+        if depth is not None and (not isinstance(depth, np.ndarray) or depth.dtype != np.float32 or depth.ndim != 2 or depth.size == 0):
+            raise FrameError(f"depth must be a float32 array [h, w] in meters, not {describe(depth)}")
+        if self.camera is not None and not isinstance(self.camera, CameraModel):
+            raise FrameError(f"camera must be a CameraModel or None, not {describe(self.camera)}")
+        object.__setattr__(self, "stamp_ns", stamp_ns)
 
     def __repr__(self) -> str:
         """Return a short text. The pixels would fill pages."""

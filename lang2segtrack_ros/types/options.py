@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
+from lang2segtrack_ros.types.checks import as_integer, as_number, describe
+
 Value = TypeVar("Value", bool, int, float, str)
 
 
 class OptionError(ValueError):
-    """A value that an option does not allow. The message names the option and its range."""
+    """A value or type that an option does not allow. The message names the option, and its range or type."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,20 @@ def check_options(options: Any) -> None:
         options: the instance.
 
     Raises:
-        OptionError: a value lies outside its range, or is not one of its choices.
+        OptionError: a value has a wrong type, lies outside its range, or is not one of its choices.
     """
     for item in fields(options):
+        value = getattr(options, item.name)
+        if not _has_type_of(value, item.default):
+            needed = {bool: "True or False", int: "an integer", float: "a number", str: "a text"}[type(item.default)]
+            raise OptionError(f"{item.name} is {describe(value)}: it must be {needed}")
         problem = info_of(item).problem(item.name, getattr(options, item.name))
         if problem:
             raise OptionError(problem)
+
+
+def _has_type_of(value: object, default: object) -> bool:
+    """Return True if a value can stand for a default. An integer stands for a float, and a NumPy scalar for a number."""
+    if isinstance(default, (bool, str)):
+        return isinstance(value, type(default))
+    return (as_integer(value) if isinstance(default, int) else as_number(value)) is not None

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The prompts of a user: objects by name, box, points or mask.
 
-Each prompt validates itself at construction. `check_fits` validates a prompt against the image to which it is applied.
+Each prompt validates itself at construction, and converts NumPy values to plain ones. A value of a wrong type raises PromptError, as a
+wrong value does. `check_fits` validates a prompt against the image to which it is applied.
 All coordinates are pixels of the input image. For points, an integer (x, y) is the center of a pixel.
 Boxes are edges (x_min, y_min, x_max, y_max) with exclusive maxima. A box around a mask therefore has the width of the mask.
 """
@@ -13,10 +14,12 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Union
+from typing import Any, Literal, Union
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lang2segtrack_ros.types.checks import as_finite, as_integer, as_list, as_number, describe
 
 MAX_TEXT_LENGTH = 1000
 MAX_POINTS = 64
@@ -43,10 +46,37 @@ def plain_name(name: str) -> str:
     return " ".join(name.lower().split())
 
 
-def check_label(label: str) -> None:
-    """Raise PromptError if a label is too long to be published with every image."""
+def _check_label(label: str) -> None:
+    """Raise PromptError if a label is no text, or too long to be published with every image."""
+    if not isinstance(label, str):
+        raise PromptError(f"label is {describe(label)}: give a text, which may be empty")
     if len(label) > MAX_TEXT_LENGTH:
         raise PromptError(f"the label has {len(label)} characters; the maximum is {MAX_TEXT_LENGTH}: give a shorter name")
+
+
+def _track_id(track_id: object) -> int | None:
+    """Return the id of a track as an int. Raise PromptError if it is neither an integer nor None."""
+    number = as_integer(track_id)
+    if number is None and track_id is not None:
+        raise PromptError(f"track_id is {describe(track_id)}: give the integer id of a track, or None for a new object")
+    return number
+
+
+def _pair(point: object) -> tuple[float, float]:
+    """Return a point as two floats. Raise PromptError if it is no pair of finite numbers."""
+    x, y = [as_finite(value) for value in items] if len(items := as_list(point) or []) == 2 else (None, None)
+    if x is None or y is None:
+        raise PromptError(f"a point is {describe(point)}, not two finite numbers: give every point as (x, y)")
+    return x, y
+
+
+def _check_one_value(mask: NDArray[Any]) -> None:
+    """Raise PromptError if the set pixels of an int or float mask [H, W] have several values. They would be several objects."""
+    values = np.unique(mask[mask != 0])
+    if len(values) > 1 or np.isnan(values[0]):
+        listed = ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
+        example = f"mask == {values[0]:g}" if mask.dtype.kind in "iu" else "mask > 0.5"
+        raise PromptError(f"the mask holds several values ({listed}): give the pixels of one object, such as {example}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +91,8 @@ class TextPrompt:
         phrases: the phrases of the text; see `split_phrases`.
 
     Raises:
-        PromptError: the text is empty or too long, the mode is unknown, the threshold is outside 0..1, or the interval is below 1.
+        PromptError: the text is empty or too long, the mode is unknown, the threshold is outside 0..1, the interval is below 1, or a
+            value has a wrong type.
     """
 
     text: str
@@ -71,17 +102,22 @@ class TextPrompt:
     phrases: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise PromptError(f'text is {describe(self.text)}: give one text, such as "red mug. cardboard box."')
         if len(self.text) > MAX_TEXT_LENGTH:
             raise PromptError(f"the text has {len(self.text)} characters; the maximum is {MAX_TEXT_LENGTH}: name fewer objects")
         phrases = split_phrases(self.text)
         if not any(re.search(r"\w", phrase) for phrase in phrases):
             raise PromptError('the text names no object; write phrases that end in a dot, such as "red mug. cardboard box."')
-        if self.mode not in ("once", "continuous"):
-            raise PromptError(f'mode is "{self.mode}"; it must be "once" or "continuous"')
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise PromptError(f"threshold is {self.threshold}; it must lie between 0 and 1")
-        if self.interval is not None and self.interval < 1:
-            raise PromptError(f"interval is {self.interval}; it counts frames and must be 1 or more")
+        if not isinstance(self.mode, str) or self.mode not in ("once", "continuous"):
+            raise PromptError(f'mode is {describe(self.mode)}; it must be "once" or "continuous"')
+        threshold, interval = as_number(self.threshold), as_integer(self.interval)
+        if self.threshold is not None and (threshold is None or not 0 <= threshold <= 1):
+            raise PromptError(f"threshold is {describe(self.threshold)}; it must be a number between 0 and 1")
+        if self.interval is not None and (interval is None or interval < 1):
+            raise PromptError(f"interval is {describe(self.interval)}; it counts frames and must be an integer of 1 or more")
+        object.__setattr__(self, "threshold", threshold)
+        object.__setattr__(self, "interval", interval)
         object.__setattr__(self, "phrases", phrases)
 
 
@@ -96,7 +132,7 @@ class BoxPrompt:
             label, or one of the two has no label, None corrects that object.
 
     Raises:
-        PromptError: the box is not four finite numbers, the box has no area, or the label is too long.
+        PromptError: the box is not four finite numbers, the box has no area, the label is no text or too long, or the id is no integer.
     """
 
     box: tuple[float, float, float, float]
@@ -104,9 +140,12 @@ class BoxPrompt:
     track_id: int | None = None
 
     def __post_init__(self) -> None:
-        check_label(self.label)
-        if len(self.box) != 4 or not np.isfinite(self.box).all():
-            raise PromptError(f"a box is four finite numbers (x_min, y_min, x_max, y_max), not {self.box}")
+        _check_label(self.label)
+        box = tuple(map(as_finite, as_list(self.box) or ()))
+        if len(box) != 4 or None in box:
+            raise PromptError(f"a box is four finite numbers (x_min, y_min, x_max, y_max), not {describe(self.box)}")
+        object.__setattr__(self, "box", box)
+        object.__setattr__(self, "track_id", _track_id(self.track_id))
         x1, y1, x2, y2 = self.box
         if x2 <= x1 or y2 <= y1:
             raise PromptError(
@@ -137,8 +176,8 @@ class PointPrompt:
             label, or one of the two has no label, None corrects that object.
 
     Raises:
-        PromptError: the label is too long, the number of points is outside 1..64, a point is not finite, a point label is neither 0
-            nor 1, or a new object has no point with label 1.
+        PromptError: the number of points is outside 1..64, a point is not two finite numbers, a point label is neither 0 nor 1, a new
+            object has no point with label 1, the label is no text or too long, or the id is no integer.
     """
 
     points: Sequence[tuple[float, float]]
@@ -147,20 +186,29 @@ class PointPrompt:
     track_id: int | None = None
 
     def __post_init__(self) -> None:
-        check_label(self.label)
-        if not 1 <= len(self.points) <= MAX_POINTS:
-            raise PromptError(f"a point prompt takes 1 to {MAX_POINTS} points, not {len(self.points)}")
-        if any(len(point) != 2 for point in self.points) or not np.isfinite(np.asarray(self.points, dtype=float)).all():
-            raise PromptError("a point is not two finite numbers: give every point as (x, y)")
-        labels = tuple(int(value) for value in self.labels) or (1,) * len(self.points)
+        _check_label(self.label)
+        points = as_list(self.points)
+        if points is None:
+            raise PromptError(f"points is {describe(self.points)}: give a list of points (x, y), such as [(140, 55)]")
+        if len(points) == 2 and None not in map(as_finite, points):
+            raise PromptError(f"points is {describe(self.points)}: put one point into a list, [({points[0]:g}, {points[1]:g})]")
+        if not 1 <= len(points) <= MAX_POINTS:
+            raise PromptError(f"a point prompt takes 1 to {MAX_POINTS} points, not {len(points)}")
+        object.__setattr__(self, "points", tuple(map(_pair, points)))
+        object.__setattr__(self, "track_id", _track_id(self.track_id))
+        object.__setattr__(self, "labels", self._point_labels())
+
+    def _point_labels(self) -> tuple[int, ...]:
+        """Return one label for each point. Raise PromptError if they do not fit."""
+        given = as_list(self.labels)
+        labels = [as_integer(value) for value in given or [1] * len(self.points)]
+        if given is None or not {*labels} <= {0, 1}:
+            raise PromptError(f"labels of points are 1 (on the object) or 0 (off the object), not {describe(self.labels)}")
         if len(labels) != len(self.points):
             raise PromptError(f"{len(self.points)} points came with {len(labels)} labels; give one label for each point, or no labels")
-        if set(labels) - {0, 1}:
-            raise PromptError(f"labels of points are 1 (on the object) or 0 (off the object), not {sorted(set(labels) - {0, 1})}")
         if self.track_id is None and 1 not in labels:
             raise PromptError("a new object needs at least one point on it: give one point the label 1")
-        object.__setattr__(self, "points", tuple((float(x), float(y)) for x, y in self.points))
-        object.__setattr__(self, "labels", labels)
+        return tuple(label for label in labels if label is not None)
 
     @property
     def pixels(self) -> frozenset[tuple[int, int]]:
@@ -181,13 +229,14 @@ class MaskPrompt:
     """The object that a mask covers.
 
     Attributes:
-        mask: bool [H, W], of the size of the image.
+        mask: bool [H, W], of the size of the image. Numbers are accepted if all pixels of the object have the same value and others are 0.
         label: name of the object. May be empty.
         track_id: id of an existing object to correct. None starts a new object. If the prompt covers a tracked object with the same
             label, or one of the two has no label, None corrects that object.
 
     Raises:
-        PromptError: the mask is not two-dimensional or has no pixel set, or the label is too long.
+        PromptError: the mask is no two-dimensional array, has no pixel set or several values, the label is no text or too long, or the
+            id is no integer.
     """
 
     mask: NDArray[np.bool_]
@@ -195,12 +244,20 @@ class MaskPrompt:
     track_id: int | None = None
 
     def __post_init__(self) -> None:
-        check_label(self.label)
-        mask = np.asarray(self.mask)
+        _check_label(self.label)
+        object.__setattr__(self, "track_id", _track_id(self.track_id))
+        try:
+            mask = np.asarray(self.mask)
+        except Exception as error:  # ragged lists, or a tensor on a GPU
+            raise PromptError(f"the mask is no array ({str(error).rstrip('.')}): give a bool array [H, W]") from error
+        if mask.dtype.kind not in "biuf":
+            raise PromptError(f"the mask is {describe(self.mask)}: give a bool array [H, W]")
         if mask.ndim != 2 or mask.size == 0:
             raise PromptError(f"a mask is a two-dimensional array, not one of shape {list(mask.shape)}")
         if not mask.any():
             raise PromptError("the mask is empty: set at least one pixel")
+        if mask.dtype != bool:
+            _check_one_value(mask)
         object.__setattr__(self, "mask", np.ascontiguousarray(mask.astype(bool)))
 
     def check_fits(self, height: int, width: int) -> MaskPrompt:

@@ -86,7 +86,7 @@ class Player:
         future: Future[Any] = Future()
 
         def add_prompt(session: Session) -> None:
-            handle = session.prompt(prompt)
+            handle = session.prompt(prompt, log_outcome=False)
             self._handles = [*(item for item in self._handles if not item.done), handle]
             handle.future.add_done_callback(lambda done: future.set_result(_reply(done.result())))
 

@@ -170,3 +170,22 @@ def test_sixteen_bit_gray_and_alpha_images_are_supported(tmp_path: Path) -> None
     cv2.imwrite(str(tmp_path / "deep.png"), np.full((40, 60), 40000, np.uint16))
     cv2.imwrite(str(tmp_path / "alpha.png"), np.full((40, 60, 4), 90, np.uint8))
     assert main(["image", str(tmp_path), "--text", "red circle", "--out", str(tmp_path / "out"), *TOY]) == 0
+
+
+def test_faulty_result_of_a_plugin_is_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The author of a detector has to see its fault, and not a traceback of this package."""
+    (folder / "lang2segtrack_test_dicts.py").write_text(
+        "class Dicts:\n"
+        "    name, default_threshold = 'dicts', 0.5\n"
+        "    def __init__(self, device): pass\n"
+        "    def check(self, phrases): return []\n"
+        "    def detect(self, color, phrases, thresholds): return [{'label': 'cup'}]\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    arguments = [str(folder / "a.png"), "--text", "cup", "--out", str(folder / "out"), "--segmenter", "toy", "--device", "cpu"]
+    assert main(["image", *arguments, "--detector", "lang2segtrack_test_dicts:Dicts"]) == 1
+    assert capsys.readouterr().err == (
+        "lang2segtrack image: detector \"dicts\" returned a list with {'label': 'cup'} (dict): each item must be a Detection\n"
+    )

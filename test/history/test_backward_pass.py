@@ -30,6 +30,7 @@ class CountingDetector:
 
     def __init__(self, detector: Detector) -> None:
         self._detector, self.calls = detector, 0
+        self.name = "counting"
         self.default_threshold, self.check = detector.default_threshold, detector.check
 
     def detect(self, *arguments: Any) -> list[Detection]:

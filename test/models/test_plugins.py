@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.detector import DETECTOR_PARTS, Detector
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
 from lang2segtrack_ros.models.catalogue import WeightsError
-from lang2segtrack_ros.models.loading import DETECTOR_PARTS, is_plugin, load_detector, load_segmenter
+from lang2segtrack_ros.models.loading import is_plugin, load_detector, load_segmenter
 from lang2segtrack_ros.models.plugins import PluginError, find_plugin, plugin_names
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.tracking.policies.registry import make_policy
@@ -40,6 +40,10 @@ class EmptyDetector:
 
     def detect(self, color, phrases, thresholds):
         return []
+
+
+class TextThreshold(EmptyDetector):
+    default_threshold = "0.5"
 
 
 class Container:
@@ -128,6 +132,7 @@ def test_policy_loads_by_import_path_and_by_entry_point(name: str) -> None:
         (f"{MODULE}:Container.Missing", "AttributeError: .*has no attribute 'Missing'"),
         (f"{MODULE}:number", "is not callable: name a class, or a function that returns a detector"),
         (f"{MODULE}:fail", "cannot be created: OSError: the license server does not answer"),
+        (f"{MODULE}:TextThreshold", r"cannot be used: .* default_threshold '0.5' \(str\): give a number from 0 to 1"),
         (f"{MODULE}:NameOnly", r"lacks default_threshold, check, detect: docs/extend.md lists what a detector needs"),
     ],
 )

@@ -60,3 +60,15 @@ def test_prompts_beyond_a_known_end_are_refused() -> None:
     schedule.check(7)
     with pytest.raises(OfflineError, match="there is a prompt for image 6, but the source has 6 images"):
         schedule.check(6)
+
+
+def test_notes_and_refusals_are_given_once(
+    segmenter: Sam2Segmenter, detector: Detector, frames: list[SceneFrame], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The session logs outcomes, too, unless its caller does."""
+    run(Session(segmenter, detector), frames[:3], [Scheduled(0, TextPrompt("red circle. yellow cross."))])
+    assert [record.getMessage() for record in caplog.records] == ["not found on this image: yellow cross; detection continues"]
+    caplog.clear()
+    with pytest.raises(OfflineError, match="the session refused the prompt for image 0: the box"):
+        run(Session(segmenter), frames[:3], [Scheduled(0, BoxPrompt((900, 900, 950, 950)))])
+    assert not caplog.records

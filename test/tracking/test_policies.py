@@ -4,17 +4,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from lang2segtrack_ros.models.plugins import PluginError
+from lang2segtrack_ros.segmentation.candidates import Candidates
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking import kalman
 from lang2segtrack_ros.tracking.kalman import BoxState
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
-from lang2segtrack_ros.tracking.policies.base import Choice
+from lang2segtrack_ros.tracking.policies.base import Choice, Policy, PolicyError
 from lang2segtrack_ros.tracking.policies.registry import make_policy
 from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import BoxPrompt
+from test.conftest import body_box
 from test.tracking.recorded import Recorded
 
 POLICY = SamuraiPolicy()
@@ -123,3 +133,40 @@ def test_long_absence_restarts_the_filter() -> None:
 def test_unknown_policy_name_is_refused() -> None:
     with pytest.raises(PluginError, match="sam2, samurai"):
         make_policy("sammy")
+
+
+class Faulty(SamuraiPolicy):
+    """A policy that returns what a test gives it."""
+
+    def __init__(self, choice: Any = None, rows: Any = None) -> None:
+        super().__init__()
+        object.__setattr__(self, "given", (choice, rows))
+
+    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+        given = vars(self)["given"][0]
+        return given(super().choose(bank, frame, candidates)) if given else super().choose(bank, frame, candidates)
+
+    def recent_rows(self, bank: MemoryBank, frame: int) -> tuple[Tensor, Tensor]:
+        given = vars(self)["given"][1]
+        return given(super().recent_rows(bank, frame)) if given else super().recent_rows(bank, frame)
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        (Faulty(choice=lambda _: None), 'policy "samurai" returned None from choose: it must return a Choice'),
+        (Faulty(choice=lambda it: it.index), r"returned torch.int64 \[1\] \(Tensor\) from choose"),
+        (Faulty(choice=lambda it: replace(it, passed=True)), r"a Choice with passed True \(bool\): it must be a tensor \[1\], one value"),
+        (Faulty(choice=lambda it: replace(it, index=it.index[:, None])), r"with index torch.int64 \[1, 1\] .*: it must be a tensor \[1\]"),
+        (Faulty(rows=lambda _: None), r"returned None from recent_rows: it must return two tensors \[1, \d+\]"),
+        (Faulty(rows=lambda it: (it[0], it[1][:, :1])), "from recent_rows: it must return two tensors"),
+    ],
+)
+def test_a_wrong_value_of_a_policy_is_named(segmenter: Sam2Segmenter, frames: list[SceneFrame], policy: Policy, sentence: str) -> None:
+    """A policy of one's own first returns the wrong thing. An error deep in the tracker would not name it."""
+    session = Session(segmenter, policy=policy)
+    session.prompt(BoxPrompt(body_box(frames[0], 1)))
+    session.step(Frame(frames[0].color, 0))
+    with pytest.raises(PolicyError, match=sentence):
+        session.step(Frame(frames[1].color, 66_000_000))
+    assert [track.id for track in session.last.tracks] == [1], "the session stays as it was"

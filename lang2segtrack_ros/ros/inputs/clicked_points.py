@@ -222,7 +222,7 @@ class ClickedPoints:
             if not has_failed(finished):
                 self._node.get_logger().info(f"{description}: object {', '.join(str(number) for number in finished.result().track_ids)}")
 
-        engine.call(lambda session: session.prompt(PointPrompt([pixel]))).add_done_callback(on_accepted)
+        engine.call(lambda session: session.prompt(PointPrompt([pixel]), log_outcome=False)).add_done_callback(on_accepted)
 
     def _refuse(self, error: ConversionError) -> None:
         self._counters[f"clicked_point_{error.reason}"] += 1

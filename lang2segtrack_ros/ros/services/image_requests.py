@@ -13,7 +13,7 @@ from concurrent.futures import Future
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.detector import Detector, unknown_words
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.runtime.streams import own_stream
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
@@ -67,7 +67,7 @@ class ImageRequests:
         """
         if self._detector is None:
             raise PromptError("there is no detector for object names: set the parameter detector and restart the node")
-        self._detector.check(prompt.phrases)
+        unknown_words(self._detector, prompt.phrases)
         future: Future[Answer] = Future()
         with self._condition:
             if self._closed:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.tracking.kalman import BoxState
-from lang2segtrack_ros.tracking.memory_bank import RECENT, FrameNumber, MemoryBank
+from lang2segtrack_ros.tracking.memory_bank import RECENT, TRACKED, FrameNumber, MemoryBank
+from lang2segtrack_ros.types.checks import describe
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Choice:
             self.stable[index],
             self.anchor[index] if self.anchor is not None else None,
         )
+
+
+class PolicyError(ValueError):
+    """A policy whose method returned a wrong type or shape. The message names the policy and says what to return."""
 
 
 class Policy(Protocol):
@@ -109,3 +114,39 @@ def age_ranks(frames: Tensor, frame: FrameNumber, valid: Tensor) -> Tensor:
     """
     ages = torch.where(valid, (frame - frames).abs(), torch.iinfo(torch.int64).max)
     return ages.argsort(dim=1, stable=True).argsort(dim=1).clamp(max=RECENT - 1)
+
+
+def checked_choice(policy: Policy, choice: object, count: int) -> Choice:
+    """Return the choice of a policy, or raise PolicyError for a wrong type or shape.
+
+    Args:
+        policy: the policy.
+        choice: the value that `Policy.choose` returned.
+        count: number of objects N.
+    """
+    if not isinstance(choice, Choice):
+        raise PolicyError(f'policy "{policy.name}" returned {describe(choice)} from choose: it must return a Choice')
+    per_object = {name: getattr(choice, name) for name in ("index", "motion_score", "passed", "has_filter", "stable")}
+    wrong = [name for name, value in per_object.items() if not isinstance(value, Tensor) or value.shape != (count,)]
+    if wrong:
+        raise PolicyError(
+            f'policy "{policy.name}" returned a Choice with {wrong[0]} {describe(per_object[wrong[0]])}: '
+            f"it must be a tensor [{count}], one value for each object"
+        )
+    return choice
+
+
+def checked_rows(policy: Policy, rows: object, count: int) -> tuple[Tensor, Tensor]:
+    """Return the rows of a policy, or raise PolicyError for a wrong type or shape.
+
+    Args:
+        policy: the policy.
+        rows: the value that `Policy.recent_rows` returned.
+        count: number of objects N.
+    """
+    parts = rows if isinstance(rows, tuple) else ()
+    if len(parts) != 2 or not all(isinstance(part, Tensor) and part.shape == (count, TRACKED) for part in parts):
+        raise PolicyError(
+            f'policy "{policy.name}" returned {describe(rows)} from recent_rows: it must return two tensors [{count}, {TRACKED}]'
+        )
+    return parts
