@@ -18,7 +18,8 @@ import torch
 
 from lang2segtrack_ros.models import catalogue, store
 from lang2segtrack_ros.models.catalogue import WeightsError
-from lang2segtrack_ros.models.loading import at_size, load_detector, load_segmenter, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.loading import at_size, load_detector, load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
@@ -285,3 +286,15 @@ def test_file_with_a_wrong_digest_is_deleted(hub: dict[str, Any]) -> None:
 
 def test_kind_of_a_folder_comes_from_its_config() -> None:
     assert [store.kind_of(str(catalogue.TOY_FOLDER / kind)) for kind in ("segmenter", "detector")] == ["segmenter", "detector"]
+
+
+def test_acceleration_is_resolved_for_the_device() -> None:
+    """A CPU has no CUDA graphs. A user who asks for them must learn it, and one who does not must get what works."""
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    assert resolve_acceleration("auto", cpu) == "off"
+    assert resolve_acceleration("auto", gpu) == "graphs"
+    assert resolve_acceleration("max", gpu) == "max"
+    with pytest.raises(WeightsError, match='acceleration "graphs" needs an NVIDIA GPU, but the device is cpu'):
+        load_segmenter("toy", "cpu", acceleration="graphs")
+    with pytest.raises(WeightsError, match='acceleration is "fast"; it must be one of: auto, off, graphs, compile, max'):
+        load_segmenter("toy", "cpu", acceleration="fast")
