@@ -17,15 +17,8 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from lang2segtrack_ros.models.loading import (
-    find_folder,
-    is_plugin,
-    load_detector,
-    load_segmenter,
-    resolve_acceleration,
-    resolve_device,
-    resolve_dtype,
-)
+from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.loading import find_folder, is_plugin, load_detector, load_segmenter
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
 
 if TYPE_CHECKING:
