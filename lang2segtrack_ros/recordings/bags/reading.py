@@ -231,7 +231,7 @@ class BagInput:
             self._readers = [reader]
             self.message_count = reader.message_count
             self.compression = reader.compression_mode or ""
-        except (ReaderError, OSError, ValueError, LookupError) as error:
+        except (ReaderError, OSError, ValueError, LookupError, EOFError, zstd.ZstdError) as error:
             self._open_files(error)
         names = [item.name for item in _storage_files(path)]
         self.storage = "sqlite3" if any(".db3" in name for name in names) else "mcap"
@@ -318,7 +318,6 @@ def _refuse_ros1(path: Path) -> None:
 
 def _storage_files(path: Path) -> list[Path]:
     """Return the storage files of a bag, in the order they were written."""
-    if path.is_file():
-        return [path]
-    files = [item for item in path.iterdir() if re.search(r"\.(mcap|db3)(\.zstd?)?$", item.name)]
+    items = [path] if path.is_file() else path.iterdir()
+    files = [item for item in items if re.search(r"\.(mcap|db3)(\.zstd?)?$", item.name)]
     return sorted(files, key=natural_order)
