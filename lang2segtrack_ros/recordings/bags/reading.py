@@ -41,6 +41,8 @@ COMPRESSED_FILES = (".zst", ".zstd")
 ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
 """First bytes of an individually compressed message; a serialized message begins with 0."""
 ROS1_MAGIC = b"#ROSBAG V"
+READ_ERRORS = (ReaderError, OSError, ValueError, LookupError, TypeError, EOFError, zstd.ZstdError)
+"""Types that rosbags and its decompressors raise for damaged files."""
 DATA_END, FOOTER, LAST_OPCODE = 0x0F, 0x02, 0x0F
 
 
@@ -231,7 +233,7 @@ class BagInput:
             self._readers = [reader]
             self.message_count = reader.message_count
             self.compression = reader.compression_mode or ""
-        except (ReaderError, OSError, ValueError, LookupError, EOFError, zstd.ZstdError) as error:
+        except READ_ERRORS as error:
             self._open_files(error)
         names = [item.name for item in _storage_files(path)]
         self.storage = "sqlite3" if any(".db3" in name for name in names) else "mcap"
@@ -258,11 +260,11 @@ class BagInput:
             reader: Any = _Reader(file)
             try:
                 reader.open()
-            except (ReaderError, OSError, ValueError, LookupError, TypeError) as error:
+            except READ_ERRORS as error:
                 reader = _DamagedMcap(file) if file.suffix == ".mcap" else _DamagedSqlite(file)
                 try:
                     reader.open()
-                except (ReaderError, OSError, ValueError, LookupError, TypeError) as second_error:
+                except READ_ERRORS as second_error:
                     self.damage.append(f"{file.name} cannot be read: {second_error}")
                     continue
                 self.damage.append(f"{reader.damage} ({error}); it is read up to the damage")

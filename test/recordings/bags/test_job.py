@@ -219,24 +219,6 @@ def test_split_bag_without_metadata_is_read_up_to_the_damage(
     assert sum(topic == TOPIC for topic, _, _ in copied) == summary.images
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.5, 1.0])
-def test_damaged_compressed_file_is_refused_by_name(tmp_path: Path, scene: Scene, keep: float) -> None:
-    """The decompressor raises types of its own for a cut, an empty and a changed file; one of them left the command."""
-    source = record(tmp_path / "in", scene, 3, compression=CompressionMode.FILE)
-    (file,) = source.glob("*.zst*")
-    data = bytearray(file.read_bytes())
-    data[4:40] = bytes(36)
-    file.write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(BagError, match=f"{file.name} is compressed, and the bag is damaged"):
-        BagInput(source)
-
-
-def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "clip.avi").write_bytes(b"RIFF")
-    with pytest.raises(BagError, match=r"clip\.avi is not a recording"):
-        BagInput(tmp_path / "clip.avi")
-
-
 def test_damaged_database_is_read_up_to_the_damage(
     tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]
 ) -> None:
