@@ -130,6 +130,9 @@ class _DamagedSqlite:
         except sqlite3.Error as error:
             raise BagError(f"{self.path} cannot be read: {error}") from error
         for topic_id, name, kind, form, qos in rows:
+            if not all(isinstance(value, str) for value in (name, kind, form, qos)):
+                self.damage += f"; the name or type of topic {topic_id} is lost, so its messages are left out"
+                continue
             ext = ConnectionExtRosbag2(form, parse_qos(qos))
             self.connections.append(Connection(topic_id, name, kind, NO_DEFINITION, "", 0, ext, self))
 

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
-from rosbags.rosbag2 import CompressionMode
+from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from lang2segtrack_ros.recordings.bag_types import BagError
 from lang2segtrack_ros.recordings.bags.reading import BagInput
@@ -48,3 +49,23 @@ def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clip.avi").write_bytes(b"RIFF")
     with pytest.raises(BagError, match=r"clip\.avi is not a recording"):
         BagInput(tmp_path / "clip.avi")
+
+
+def test_topic_with_a_damaged_row_is_left_out_by_name(tmp_path: Path, scene: Scene) -> None:
+    """Its row reads as NULL. The topic without a name then ended the copy of all others with an error of SQLite."""
+    file = record(tmp_path / "in", scene, 12, StoragePlugin.SQLITE3) / "in.db3"
+    for statement in (
+        "UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'topics'",
+        "UPDATE topics SET name = NULL, type = NULL WHERE name = '/chatter'",
+    ):
+        database = sqlite3.connect(file)
+        database.execute("PRAGMA writable_schema=ON")
+        database.execute(statement)
+        database.commit()
+        database.close()
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * 0.8)])  # rosbags refuses it
+    with BagInput(tmp_path / "in") as bag:
+        assert [item.topic for item in bag.connections] == [TOPIC]
+        assert sum(1 for _ in bag.messages(TOPIC)) > 6
+        assert any("the name or type of topic 2 is lost" in sentence for sentence in bag.damage)
