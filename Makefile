@@ -29,7 +29,7 @@ help:
 	@echo "  make bench-gpu       speed on an NVIDIA GPU: with and without CUDA graphs, transformers' session, the reference, the detector"
 	@echo "  make soak            growth of memory: 5,000 frames of the engine, then the node for MINUTES=30"
 	@echo "  make faults          injected faults on a running node: lost frames, recovery, kept ids and prompts"
-	@echo "  make fuzz            20,000 requests and images with random contents"
+	@echo "  make fuzz            20,000 random requests and images, 3,000 random sources, and 20 kills of each command"
 	@echo
 	@echo "Train"
 	@echo "  make train-toy       train the built-in checkpoints from scratch (hours on two cores); results in out/train"
@@ -60,7 +60,8 @@ faults: setup
 
 fuzz:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) python -m test.ros.services.fuzzing --requests 20000
+	@$(IN_ENVIRONMENT) export OMP_NUM_THREADS=1 OPENCV_FFMPEG_LOGLEVEL=-8 && python -m test.ros.services.fuzzing --requests 20000 && \
+	  python -m test.recordings.fuzzing --sources 3000 && python -m test.cli.killing --moments 20
 
 bench: setup
 	@$(IN_ENVIRONMENT) python -m bench.tracking && python -m bench.options && python -m bench.detector

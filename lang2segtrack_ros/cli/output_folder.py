@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lang2segtrack_ros.recordings.forward import OfflineError
+from lang2segtrack_ros.recordings.resumable import remove_leftovers
 
 MARKER = ".lang2segtrack.json"
 """File with the list of all files that a command wrote into an output folder."""
@@ -54,6 +55,8 @@ class OutputFolder:
         self._check()
         content = self._content()
         self.already_done = not overwrite and content.get("key") == key and bool(content.get("complete"))
+        if self.already_done and not self.partial.exists():  # otherwise an interrupted run with --overwrite may go on
+            remove_leftovers(self.work)
 
     def clear_partial(self) -> None:
         """Remove what an earlier run wrote and did not put in place."""

@@ -189,9 +189,10 @@ class VideoSource(ImageSource):
     def frames(self) -> Iterator[Frame]:
         """Yield all images in order that can be decoded. Raises SourceError if there is none."""
         capture = self._open()
-        number = 0
+        number = failed = 0
         try:
-            while _grab(capture):
+            while (failures := _failed_reads(capture)) < _MAX_FAILED_READS:
+                failed += failures
                 _, image = capture.retrieve()
                 if number == len(self.index.images):
                     self.index.images.append((_checksum(image), self._time(capture)))
@@ -201,9 +202,10 @@ class VideoSource(ImageSource):
             capture.release()
         if number == 0:
             raise SourceError(f"{self.path} contains no image that can be decoded")
-        if self.length is not None and number < self.length:
-            lost = self.length - number
-            self.index.skipped[number] = f"{lost} of the {self.length} images of {self.path} cannot be decoded: the file is damaged"
+        total = number + failed if self.length is None else self.length
+        if number < total:
+            lost = total - number
+            self.index.skipped[number] = f"{lost} of the {total} images of {self.path} cannot be decoded: the file is damaged"
 
     def _time(self, capture: cv2.VideoCapture) -> int:
         """Return the time of the latest image in nanoseconds. Without a later time in the container, the image rate counts."""
@@ -235,10 +237,10 @@ class VideoSource(ImageSource):
             else:
                 self.failed_seeks += 1
                 for _ in range(begin):
-                    _grab(capture)
+                    _failed_reads(capture)
             images = {}
             for number in range(begin, end + 1):
-                if not _grab(capture):
+                if _failed_reads(capture) == _MAX_FAILED_READS:
                     return {}
                 _, image = capture.retrieve()
                 if _checksum(image) != self.index.images[number][0]:
@@ -249,12 +251,12 @@ class VideoSource(ImageSource):
             capture.release()
 
 
-def _grab(capture: cv2.VideoCapture) -> bool:
-    """Grab the next image that can be decoded. Return False at the end of the video.
+def _failed_reads(capture: cv2.VideoCapture) -> int:
+    """Grab the next image that can be decoded. Return the number of failed reads before it, `_MAX_FAILED_READS` at the end of the video.
 
     A damaged part fails one read after the other, and the images after it can be decoded again.
     """
-    return any(capture.grab() for _ in range(_MAX_FAILED_READS))
+    return next((failures for failures in range(_MAX_FAILED_READS) if capture.grab()), _MAX_FAILED_READS)
 
 
 class CameraSource(ImageSource):

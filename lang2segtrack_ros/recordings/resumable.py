@@ -45,6 +45,8 @@ from lang2segtrack_ros.types.results import FrameResult
 
 CHECKPOINT = "checkpoint"
 """Name of the checkpoint in a working folder."""
+_WORKING_FILES = frozenset({"lock", CHECKPOINT, f"{CHECKPOINT}.half", "forward.jsonl", "backward.jsonl", "output", "bag", "history"})
+"""Names of everything in a working folder."""
 
 
 class InterruptedRunError(RuntimeError):
@@ -119,8 +121,11 @@ def working_folder(work: Path, target: Path) -> Iterator[None]:
         target: the output, for the message.
 
     Raises:
-        OfflineError: another run holds the lock.
+        OfflineError: another run holds the lock, or the folder holds files that no run wrote.
     """
+    foreign = _foreign_files(work)
+    if foreign:
+        raise OfflineError(f"the working folder {work} holds other files ({foreign[0]}), so it stays: choose another name for the output")
     work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as lock:
         try:
@@ -132,6 +137,16 @@ def working_folder(work: Path, target: Path) -> Iterator[None]:
         finally:
             if not (work / CHECKPOINT).exists():
                 shutil.rmtree(work, ignore_errors=True)
+
+
+def remove_leftovers(work: Path) -> None:
+    """Remove the working folder of a run that was killed after it had put its output in place. Other folders of that name stay."""
+    if not _foreign_files(work):
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _foreign_files(work: Path) -> list[str]:
+    return sorted({item.name for item in work.iterdir()} - _WORKING_FILES) if work.is_dir() else []
 
 
 def run_key(source: Path, options: RunOptions, *more: object) -> str:

@@ -171,6 +171,17 @@ def test_overwrite_replaces_only_what_the_command_wrote(
     assert (out / "masks" / "note.txt").read_text() == "mine"
 
 
+def test_folder_of_the_user_under_the_name_of_the_working_folder_stays(
+    tmp_path: Path, folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command removes its working folder at the end, and removed the files of the user with it."""
+    (tmp_path / "out.work").mkdir()
+    (tmp_path / "out.work" / "thesis.tex").write_text("years of work")
+    assert main(["track", str(folder), "--box", box(frames[0], 1), *TOY, "--frames", "2", "--out", str(tmp_path / "out")]) == 1
+    assert "out.work holds other files (thesis.tex), so it stays" in capsys.readouterr().err
+    assert (tmp_path / "out.work" / "thesis.tex").read_text() == "years of work"
+
+
 def test_unreadable_pictures_are_left_out_and_named(
     tmp_path: Path, folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]
 ) -> None:

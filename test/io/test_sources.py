@@ -110,6 +110,21 @@ def test_damaged_part_of_a_video_does_not_end_it(tmp_path: Path, frames: list[Sc
         assert source.read(number).stamp_ns == images[number].stamp_ns
 
 
+def test_lost_images_are_counted_without_a_length_in_the_container(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """A damaged first byte hides the header with the number of images; a damaged image was then lost silently."""
+    path = tmp_path / "clip.avi"
+    write_video(path, frames[:9])
+    data = bytearray(path.read_bytes())
+    data[0] = 0xDF
+    start = [index for index in range(len(data) - 3) if data[index : index + 3] == b"\xff\xd8\xff"][4]
+    data[start + 20 : start + 2000] = bytes(1980)
+    path.write_bytes(data)
+    source = open_source(str(path))
+    assert source.length is None
+    assert len(list(source.frames())) == 8
+    assert source.skipped == [f"1 of the 9 images of {path} cannot be decoded: the file is damaged"]
+
+
 def test_times_of_a_video_are_those_of_its_container(tmp_path: Path, frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch) -> None:
     """Phones and screen recorders vary the rate. A mean rate made an absence of 5.5 s one of 2.6 s."""
     path = tmp_path / "clip.avi"

@@ -31,7 +31,7 @@ from lang2segtrack_ros.recordings.bags.images import BagImages
 from lang2segtrack_ros.recordings.bags.messages import TYPES, MessageCodec, definition
 from lang2segtrack_ros.recordings.bags.reading import BagInput
 from lang2segtrack_ros.recordings.forward import OfflineError, Report
-from lang2segtrack_ros.recordings.resumable import ResumableRun, RunOptions, digest, run_key, working_folder
+from lang2segtrack_ros.recordings.resumable import ResumableRun, RunOptions, digest, remove_leftovers, run_key, working_folder
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.results import FrameResult
@@ -148,6 +148,7 @@ class BagJob:
         if self.target.exists():
             if _key_of(self.target) != done_key:
                 raise OfflineError(f"{self.target} already exists: choose another name, or remove it")
+            remove_leftovers(self.work)
             return BagSummary(topic=topic, already_done=True)
         conflicts = sorted({self._full_name(topic) for topic in TYPES} & {item.topic for item in bag.connections})
         if conflicts:

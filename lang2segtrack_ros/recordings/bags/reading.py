@@ -39,6 +39,8 @@ COMPRESSED_FILES = (".zst", ".zstd")
 ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
 """First bytes of an individually compressed message; a serialized message begins with 0."""
 ROS1_MAGIC = b"#ROSBAG V"
+READ_ERRORS = (ReaderError, OSError, ValueError, LookupError, TypeError, EOFError, zstd.ZstdError)
+"""Types that rosbags and its decompressors raise for damaged files."""
 
 
 class _DamagedSqlite:
@@ -57,6 +59,9 @@ class _DamagedSqlite:
         except sqlite3.Error as error:
             raise BagError(f"{self.path} cannot be read: {error}") from error
         for topic_id, name, kind, form, qos in rows:
+            if not all(isinstance(value, str) for value in (name, kind, form, qos)):
+                self.damage += f"; the name or type of topic {topic_id} is lost, so its messages are left out"
+                continue
             ext = ConnectionExtRosbag2(form, parse_qos(qos))
             self.connections.append(Connection(topic_id, name, kind, NO_DEFINITION, "", 0, ext, self))
 
@@ -166,7 +171,7 @@ class BagInput:
             self.message_count = reader.message_count
             self.compression = reader.compression_mode or ""
             declared = reader.connections  # of metadata.yaml, with the type hashes
-        except (ReaderError, OSError, ValueError, LookupError) as error:
+        except READ_ERRORS as error:
             self._open_files(error)
         names = [item.name for item in _storage_files(path)]
         self.storage = "sqlite3" if any(".db3" in name for name in names) else "mcap"
@@ -197,7 +202,7 @@ class BagInput:
             for reader in (McapFile(file),) if file.suffix == ".mcap" else (_Sqlite(file), _DamagedSqlite(file)):
                 try:
                     reader.open()
-                except (ReaderError, OSError, ValueError, LookupError, TypeError) as error:
+                except READ_ERRORS as error:
                     failure = error
                     continue
                 if isinstance(reader, _DamagedSqlite):
@@ -281,7 +286,6 @@ def _refuse_ros1(path: Path) -> None:
 
 def _storage_files(path: Path) -> list[Path]:
     """Return the storage files of a bag, in the order they were written."""
-    if path.is_file():
-        return [path]
-    files = [item for item in path.iterdir() if re.search(r"\.(mcap|db3)(\.zstd?)?$", item.name)]
+    items = [path] if path.is_file() else path.iterdir()
+    files = [item for item in items if re.search(r"\.(mcap|db3)(\.zstd?)?$", item.name)]
     return sorted(files, key=natural_order)
