@@ -62,7 +62,7 @@ def test_dark_16_bit_images_are_named_and_scaled_by_option(
             message = make.image(frames[number].color.astype(np.uint16) << 4, "rgb16", header(store.types, START_NS + number * PERIOD_NS))
             writer.write(connection, START_NS + number * PERIOD_NS, bytes(store.serialize_cdr(message, IMAGE)))
     prompts = [Scheduled(0, BoxPrompt(body_box(frames[0], 1)))]
-    with pytest.raises(OfflineError, match=r"no object was visible .*; the image is nearly black: .* set image_bits to 12"):
+    with pytest.raises(OfflineError, match=r"nothing stands out there .*; the image is nearly black: .* set image_bits to 12"):
         job(tmp_path / "in", tmp_path / "dark", segmenter, frames, prompts=prompts, backward=False)
     options: dict[str, Any] = {"prompts": prompts, "backward": False, "overlay": True, "image_bits": 12}
     assert job(tmp_path / "in", tmp_path / "bright", segmenter, frames, **options).damage == []
