@@ -75,6 +75,7 @@ def main() -> None:
                 rates[name, "alone"].append(images_per_second(Path(folder), settings))
                 with busy_process():
                     rates[name, "beside"].append(images_per_second(Path(folder), settings))
+                print(f"{name}: {rates[name, 'alone'][-1]:.1f} alone, {rates[name, 'beside'][-1]:.1f} beside", file=sys.stderr, flush=True)
     best = max(statistics.median(values) for (_, when), values in rates.items() if when == "alone")
     print(f"{os.cpu_count()} CPUs, {options.rounds} rounds of {options.images} images; ratios to the fastest setting alone")
     print(f"{'setting':<12} {'alone 1/s':>10} {'beside 1/s':>11} {'alone':>6} {'beside':>7}")
