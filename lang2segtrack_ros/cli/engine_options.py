@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from lang2segtrack_ros.models.catalogue import ACCELERATIONS
+
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.forward import Scheduled
     from lang2segtrack_ros.session.session import Session
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 POLICIES = ("samurai", "sam2", "distractor", "depth")
 """Built-in names of `tracking.policies.registry`. The help needs them, and that module would import torch."""
 _IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "acceleration", "detect_every_backward")
-ACCELERATIONS = ("auto", "off", "graphs", "compile", "max")
 PLUGIN = "a plug-in (module:attribute, or the name of an installed entry point)"
 NETWORK_NAMES = f"toy, a name of `weights list`, a folder, a hub id, or {PLUGIN}"
 

@@ -11,6 +11,8 @@ from typing import Literal
 
 Kind = Literal["segmenter", "detector"]
 TOY_FOLDER = Path(__file__).parent / "toy"
+ACCELERATIONS = ("auto", "off", "graphs", "compile", "max")
+"""Names of accelerations; see `models.loading.load_segmenter`."""
 HOME_VARIABLE = "LANG2SEGTRACK_WEIGHTS"
 
 

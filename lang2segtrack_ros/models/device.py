@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import torch
 
-from lang2segtrack_ros.models.catalogue import WeightsError
+from lang2segtrack_ros.models.catalogue import ACCELERATIONS, WeightsError
 from lang2segtrack_ros.types.checks import describe
 
-ACCELERATIONS = ("auto", "off", "graphs", "compile", "max")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from lang2segtrack_ros.models.catalogue import ACCELERATIONS
 from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
@@ -48,7 +49,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "auto",
         "Acceleration of SAM 2: off, graphs (CUDA graphs), compile (torch.compile, which takes minutes to start), max (both). "
         "auto uses graphs on a GPU. The node prepares it in the transition configure.",
-        choices=("auto", "off", "graphs", "compile", "max"),
+        choices=ACCELERATIONS,
     ),
     Parameter("text", "", "Text prompt that is active from the start, such as 'red mug. cardboard box.'"),
     Parameter(
