@@ -28,7 +28,7 @@ def stop_on_signals(then: Callable[[], None] = lambda: None) -> Iterator[Callabl
         if requested:
             raise KeyboardInterrupt
         requested = True
-        print("\nstopping after this image; Ctrl-C again ends at once", file=sys.stderr, flush=True)
+        print("\nstopping; Ctrl-C again ends at once", file=sys.stderr, flush=True)
         then()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
