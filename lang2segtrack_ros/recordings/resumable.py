@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import pickle
 import shutil
 import time
 from array import array
@@ -271,8 +270,8 @@ class ResumableRun:
             if state.key == key:
                 self._images.index = state.index
                 return state
-        except (OSError, ValueError, LookupError, EOFError, AttributeError, ImportError, TypeError, RuntimeError, pickle.UnpicklingError):
-            pass  # there is no checkpoint, or it is from another version or device: the run starts again
+        except Exception:  # unpickling a damaged file raises any type
+            pass  # there is no whole checkpoint, or it is from another version or device: the run starts again
         forward_state = ForwardState(PromptSchedule(self._options.prompts))
         return _State(key, session, forward_state, self._images.index, RecordFile(self._work / "forward.jsonl"))
 

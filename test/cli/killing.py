@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 
@@ -102,9 +103,10 @@ class Killer:
         self._folder = folder
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["test.cli.preloaded"])
-        first = self._context.Process(target=int)  # starts the server, so that durations are those of the commands alone
-        first.start()
-        first.join()
+        with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"):  # more threads of the server would not exist in its forks
+            first = self._context.Process(target=int)  # starts the server, so that durations are those of the commands alone
+            first.start()
+            first.join()
         (folder / "images").mkdir()
         for number in range(images):
             (folder / "images" / f"{number}.png").write_bytes(encode(".png", picture(*SIZE, number)[..., ::-1]))

@@ -5,14 +5,11 @@
 transformers imports the modules of a network on its first use, so the networks are loaded once. Each command loads its own.
 """
 
-import torch
-
 from lang2segtrack_ros.cli import bag, image, track  # noqa: F401
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 from lang2segtrack_ros.recordings import offline  # noqa: F401
 from lang2segtrack_ros.recordings.bags import job  # noqa: F401
 from lang2segtrack_ros.session import image_segmentation  # noqa: F401
 
-torch.set_num_threads(1)  # threads of the server would not exist in its forks
 load_segmenter("toy", "cpu", 64)
 load_detector("toy", "cpu")

@@ -182,6 +182,13 @@ def test_folder_of_the_user_under_the_name_of_the_working_folder_stays(
     assert (tmp_path / "out.work" / "thesis.tex").read_text() == "years of work"
 
 
+def test_damaged_checkpoint_starts_the_run_again(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
+    """These bytes declare a text of 5 exabytes, so that reading them raised MemoryError."""
+    (tmp_path / "out.work").mkdir()
+    (tmp_path / "out.work" / "checkpoint").write_bytes(bytes.fromhex("8db18258ae43dd7d45b883d1"))
+    assert main(["track", str(folder), "--box", box(frames[0], 1), *TOY, "--frames", "2", "--out", str(tmp_path / "out")]) == 0
+
+
 def test_unreadable_pictures_are_left_out_and_named(
     tmp_path: Path, folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]
 ) -> None:

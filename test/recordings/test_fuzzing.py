@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Some dozens of the sources of `make fuzz`, with fixed seeds, and sources in which it found faults."""
+"""Some dozens of the sources of `make fuzz`, with fixed seeds."""
 
 from __future__ import annotations
 
