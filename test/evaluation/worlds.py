@@ -34,7 +34,7 @@ class ScriptedTracker:
         self.prompts: list[tuple[int, Prompt]] = []
         self.index = 0
 
-    def prompt(self, prompt: Prompt) -> PromptHandle:
+    def prompt(self, prompt: Prompt, log_outcome: bool = True) -> PromptHandle:
         self.prompts.append((self.index, prompt))
         handle = PromptHandle(prompt)
         handle.resolve(PromptOutcome((len(self.prompts),), ("",)))

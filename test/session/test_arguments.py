@@ -165,7 +165,7 @@ def test_outcome_without_an_object_is_logged_once(
     messages = [record.getMessage() for record in caplog.records]
     assert messages == [
         "the detector does not know: unicorn; detections for these words are unreliable",
-        "not found on this image: unicorn; detection continues",
+        "not found on this image: unicorn; the detector looks again every 5 images",
         "the session refused a BoxPrompt: the box (900, 900, 950, 950) lies outside the 320 x 240 image: give a box inside it",
     ]
 

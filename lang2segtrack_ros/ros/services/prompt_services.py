@@ -194,7 +194,7 @@ class Services:
         except (PromptError, ConversionError) as error:
             response.message = str(error)
             return response
-        accepted = engine.call(lambda session: session.prompt(prompt, replace_prompt_id))
+        accepted = engine.call(lambda session: session.prompt(prompt, replace_prompt_id, log_outcome=False))
         try:
             if not await self.finished(accepted, ACCEPT_S):
                 response.message = "the engine is still busy with an image: it accepts or refuses the prompt after this image"
