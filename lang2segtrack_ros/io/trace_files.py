@@ -88,7 +88,9 @@ class TraceFiles:
         return sentences
 
     def close(self) -> None:
-        """Finish all files."""
+        """Finish all files. Further calls do nothing, because the caller may have moved the folder."""
+        if self._jsonl.closed:
+            return
         labels = "".join(f"{track_id},{' '.join(count.label.split())}\n" for track_id, count in sorted(self.counts.objects.items()))
         (self.folder / "tracks_mot_labels.txt").write_text(labels, encoding="utf-8")
         for file in (self._overlay, self._trace, self._jsonl, self._mot):

@@ -67,7 +67,8 @@ def test_notes_and_refusals_are_given_once(
 ) -> None:
     """The session logs outcomes, too, unless its caller does."""
     run(Session(segmenter, detector), frames[:3], [Scheduled(0, TextPrompt("red circle. yellow cross."))])
-    assert [record.getMessage() for record in caplog.records] == ["not found on this image: yellow cross; the detector looks again every 5 images"]
+    note = "not found on this image: yellow cross; the detector looks again every 5 images"
+    assert [record.getMessage() for record in caplog.records] == [note]
     caplog.clear()
     with pytest.raises(OfflineError, match="the session refused the prompt for image 0: the box"):
         run(Session(segmenter), frames[:3], [Scheduled(0, BoxPrompt((900, 900, 950, 950)))])
