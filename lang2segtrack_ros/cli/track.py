@@ -156,7 +156,7 @@ def _passes(
         run = ResumableRun(output.work, SourceImages(source), make, run_options, key, line, stop)
         try:
             if options.window:
-                _with_window(options, source, run.run)
+                _with_window(source.name, bool(run_options.prompts), run.run)
             else:
                 run.run()
         except InterruptedRunError as error:
@@ -183,15 +183,21 @@ def _track_camera(
     session = make_session(options, prompts, options.window, history=history)
     track = partial(track_camera, session, source, prompts, files, options.backward, line)
     if options.window:
-        _with_window(options, source, track)
+        _with_window(source.name, bool(prompts), track)
     else:
         with stop_on_signals(source.stop):
             track()
     line.end()
 
 
-def _with_window(options: argparse.Namespace, source: ImageSource, track: Callable[[Player], None]) -> None:
-    """Call a function with a player while the window is open. Raises OfflineError without Tk or a display."""
+def _with_window(name: str, is_playing: bool, track: Callable[[Player], None]) -> None:
+    """Call a function with a player while the window is open. Raises OfflineError without Tk or a display.
+
+    Args:
+        name: name of the source.
+        is_playing: True to start at once, False to wait for a prompt.
+        track: the function.
+    """
     from lang2segtrack_ros.recordings.forward import OfflineError
 
     try:
@@ -199,8 +205,8 @@ def _with_window(options: argparse.Namespace, source: ImageSource, track: Callab
         from lang2segtrack_ros.viewers.player import Player
     except ImportError as error:
         raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or omit --window") from error
-    player = Player(playing=bool(options.text or options.box or options.point or options.mask or options.prompts))
-    run_with_window(source.name, player, lambda: track(player))
+    player = Player(is_playing)
+    run_with_window(name, player, lambda: track(player))
 
 
 def _skipped(source: ImageSource) -> list[str]:
