@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -59,15 +59,11 @@ def attend_chunks(
     return merged.to(query.dtype)
 
 
-def fills_device(device: torch.device, queries: int) -> bool:
-    """Return True if this number of queries occupies a GPU without chunks.
-
-    Args:
-        device: the GPU.
-        queries: number of queries of all objects and heads.
-    """
-    multiprocessors: int = torch.cuda.get_device_properties(device).multi_processor_count
-    return queries >= 2 * BLOCK * multiprocessors
+def queries_that_fill(device: torch.device) -> int:
+    """Return the number of queries, of all objects and heads, that occupy a device without chunks. 0 for a CPU."""
+    if device.type != "cuda":
+        return 0
+    return 2 * BLOCK * int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 @lru_cache(maxsize=16)
@@ -84,24 +80,36 @@ def find_kernel(device: torch.device, dtype: torch.dtype, queries: int, keys: in
     if device.type == "cpu":
         return _flash_on_cpu
     if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
-        return _plain
+        return plain_kernel
     generator = torch.Generator(device).manual_seed(0)
     query, key, value = (
         torch.randn(1, 2, length, channels, generator=generator, device=device).to(dtype) for length in (queries, keys, keys)
     )
-    shared = query[:, :1].expand(-1, 2, -1, -1)
-    expected = _plain(shared[:, :, :BLOCK].float(), key.float(), value.float())
-    for kernel in (_cudnn, _flash):
+    return first_right((_cudnn, _flash), query[:, :1].expand(-1, 2, -1, -1), key, value)
+
+
+def first_right(kernels: Sequence[Kernel], query: Tensor, key: Tensor, value: Tensor) -> Kernel:
+    """Return the first kernel that runs and gives the results of plain arithmetic, or `plain_kernel`.
+
+    Args:
+        kernels: the kernels, the fastest first.
+        query: queries for the trial.
+        key: keys for the trial.
+        value: values for the trial.
+    """
+    expected = plain_kernel(query[:, :, :BLOCK].float(), key.float(), value.float())
+    for kernel in kernels:
+        name = getattr(kernel, "__name__", str(kernel))
         try:
-            found = kernel(shared, key, value)
-            wrong = any(bool(((a[:, :, :BLOCK] - b).abs() > TOLERANCE).any()) for a, b in zip(found, expected))
+            found = kernel(query, key, value)
+            right = all(bool(((a[:, :, :BLOCK].float() - b).abs() <= TOLERANCE).all()) for a, b in zip(found, expected))
         except RuntimeError as error:  # this GPU or library lacks the kernel
-            log.info("%s cannot run: %s", kernel.__name__, error)
+            log.info("the attention kernel %s cannot run: %s", name, error)
             continue
-        if not wrong:
+        if right:
             return kernel
-        log.warning("%s gives wrong results on this GPU and is not used", kernel.__name__)
-    return _plain
+        log.warning("the attention kernel %s gives wrong results on this device and is not used", name)
+    return plain_kernel
 
 
 def _cudnn(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +127,7 @@ def _flash_on_cpu(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Te
     return result
 
 
-def _plain(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+def plain_kernel(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Attention in plain arithmetic, for types that no library supports."""
     scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
     return scores.softmax(-1) @ value, scores.logsumexp(-1)

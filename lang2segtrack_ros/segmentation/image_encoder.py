@@ -23,10 +23,8 @@ def encode_levels(backbone: Any, pixels: Tensor, position: Tensor | None = None)
         position: from `position_embedding`; None computes it.
     """
     x = backbone.patch_embed(pixels)
-    if position is None:
-        x = x + position_embedding(backbone, x.shape[1])
-    else:  # the convolution returns another order of axes, which each layer norm would copy
-        x = x.contiguous() + position
+    # Each layer norm would copy the order of axes that the convolution returns.
+    x = x + position_embedding(backbone, x.shape[1]) if position is None else x.contiguous() + position
     levels = []
     for index, block in enumerate(backbone.blocks):
         x = _block(block, x)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lang2segtrack_ros.segmentation.chunked_attention import attend_chunks, fills_device, find_kernel
+from lang2segtrack_ros.segmentation.chunked_attention import attend_chunks, find_kernel, queries_that_fill
 
 
 @dataclass(frozen=True)
@@ -194,27 +194,29 @@ class MemoryAttention:
         position: [T, 64], position encoding of the tokens of a memory.
 
     Attributes:
+        rotations: see above.
         is_chunked: True for keys in chunks, False for a mask. None chooses by the number of objects. Layers that are not fused use a mask.
     """
 
     def __init__(self, module: Any, rotations: Tensor, key_rotations: Tensor, position: Tensor) -> None:
         self.is_chunked: bool | None = None
+        self._filling_queries = 0
         self._module, self._position = module, position
-        self._rotations, self._key_rotations = rotations, key_rotations
+        self.rotations, self._key_rotations = rotations, key_rotations
         self._layers: list[PlainLayer] | list[FusedLayer] = [PlainLayer(layer, rotations, key_rotations) for layer in module.layers]
 
     def fuse(self) -> None:
         """Change to fused layers, which a GPU runs faster. The weights must not change afterwards."""
+        self._filling_queries = queries_that_fill(self._position.device)
         with torch.no_grad():
-            self._layers = [FusedLayer(layer, self._rotations, self._key_rotations) for layer in self._module.layers]
+            self._layers = [FusedLayer(layer, self.rotations, self._key_rotations) for layer in self._module.layers]
 
     def _chooses_chunks(self, count: int) -> bool:
-        """Return True if attention in chunks is faster for this number of objects."""
-        if isinstance(self._layers[0], PlainLayer):
-            return False
-        if self.is_chunked is not None:
-            return self.is_chunked
-        return not fills_device(self._position.device, count * self._layers[0].heads * len(self._rotations))
+        """Return True if attention in chunks is faster for this number of objects: a mask would leave the device idle."""
+        first = self._layers[0]
+        if self.is_chunked is None or isinstance(first, PlainLayer):
+            return isinstance(first, FusedLayer) and count * first.heads * len(self.rotations) < self._filling_queries
+        return self.is_chunked
 
     def __call__(self, x: Tensor, read: Memories) -> Tensor:
         """Return image tokens conditioned on the memories of each object, [N, HW, C].

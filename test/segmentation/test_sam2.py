@@ -84,14 +84,6 @@ def test_gradients_reach_the_whole_network(frames: list[SceneFrame]) -> None:
     assert without_gradient == []
 
 
-def test_rotation_is_equal_in_real_and_complex_arithmetic(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled functions use real arithmetic. The others use complex arithmetic, which is several times as fast on a CPU."""
-    x = torch.randn(2, 1, 3, segmenter.feature_size**2, segmenter.hidden_dim, device=segmenter.device)
-    found = segmenter._rotate(x)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    torch.testing.assert_close(segmenter._rotate(x), found)
-
-
 def test_settings_of_sam_2_0_are_supported(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     """The published sam2-hiera-* models have no temporal encoding of pointers, and no embedding of occluded objects."""
     config = deepcopy(segmenter.model.config)
