@@ -37,7 +37,8 @@ def position_embedding(backbone: Any, side: int) -> Tensor:
     """Return the absolute position embedding [1, side, side, channels] of a square map of patches (arXiv:2311.05613)."""
     position = F.interpolate(backbone.pos_embed, size=(side, side), mode="bicubic")
     windows = backbone.pos_embed_window
-    return (position + windows.tile([x // y for x, y in zip(position.shape, windows.shape)])).permute(0, 2, 3, 1)
+    tiled: Tensor = windows.tile([x // y for x, y in zip(position.shape, windows.shape)])
+    return (position + tiled).permute(0, 2, 3, 1)
 
 
 def _block(block: Any, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ The pass of transformers supports no mask over memory slots. `FusedLayer` comput
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,14 +150,14 @@ class FusedLayer:
 
     def _split(self, projected: Tensor) -> Tensor:
         """Split the permuted channels into heads: [..., heads, 3 D / 2]."""
-        return projected.unflatten(-1, (-1, 3 * self._dim // 2))
+        return projected.view(*projected.shape[:-1], -1, 3 * self._dim // 2)
 
     def attend_self(self, x: Tensor) -> Tensor:
         """Return the self-attention of normalized image tokens [N, HW, C], before the output projection."""
         projected = F.linear(x, *self._own)
         width = self.heads * self._dim
         both = rotate_halves(self._split(projected[..., : 3 * width]), self._rotations)
-        query, key = both.transpose(1, 2).split(self.heads, dim=1)
+        query, key = both[:, :, : self.heads].transpose(1, 2), both[:, :, self.heads :].transpose(1, 2)
         return _flat(F.scaled_dot_product_attention(query, key, _heads(projected[..., 3 * width :], self.heads)))
 
     def attend_memory(self, x: Tensor, tokens: MemoryTokens) -> Tensor:
@@ -169,7 +170,7 @@ class FusedLayer:
             key, value = self._join_keys(spatial, timed).transpose(1, 2), _heads(self._value(tokens.values), self.heads)
             return _flat(F.scaled_dot_product_attention(query, key, value, attn_mask=tokens.mask))
         keys = rotate_halves(spatial, self._key_rotations).permute(0, 3, 1, 2, 4)
-        values = self._value(tokens.memory).unflatten(-1, (self.heads, -1)).permute(0, 3, 1, 2, 4)
+        values = self._value(tokens.memory).view(keys.permute(0, 2, 3, 1, 4).shape).permute(0, 3, 1, 2, 4)
         last = (timed.transpose(1, 2), _heads(self._value(tokens.pointers), self.heads), tokens.pointer_valid)
         return _flat(attend_chunks(self._kernel, query, keys, values, tokens.valid, last))
 
@@ -179,7 +180,7 @@ class FusedLayer:
             return torch.cat((rotate_halves(spatial, self._key_rotations).flatten(1, 2), timed), dim=1)
         count, slots, length = spatial.shape[:3]
         keys = spatial.new_empty(count, slots * length + timed.shape[1], self.heads, self._dim)
-        rotate_halves(spatial, self._key_rotations, keys[:, : slots * length].unflatten(1, (slots, length)))
+        rotate_halves(spatial, self._key_rotations, keys[:, : slots * length].view(count, slots, length, self.heads, -1))
         keys[:, slots * length :] = timed
         return keys
 
@@ -203,7 +204,7 @@ class MemoryAttention:
         self._filling_queries = 0
         self._module, self._position = module, position
         self.rotations, self._key_rotations = rotations, key_rotations
-        self._layers: list[PlainLayer] | list[FusedLayer] = [PlainLayer(layer, rotations, key_rotations) for layer in module.layers]
+        self._layers: Sequence[PlainLayer | FusedLayer] = [PlainLayer(layer, rotations, key_rotations) for layer in module.layers]
 
     def fuse(self) -> None:
         """Change to fused layers, which a GPU runs faster. The weights must not change afterwards."""
