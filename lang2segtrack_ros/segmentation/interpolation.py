@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.segmentation.small_regions import Window
+
+_FLOAT32 = np.dtype(np.float32)
 
 
 def image_masks_on_cpu(low_res_logits: NDArray[np.floating], height: int, width: int) -> tuple[NDArray[np.bool_], list[Window]]:
@@ -31,7 +34,7 @@ def image_masks_on_cpu(low_res_logits: NDArray[np.floating], height: int, width:
     above, below, row_weights = _interpolation_cells(low_res_logits.shape[1], height, low_res_logits.dtype)
     left, right, column_weights = _interpolation_cells(low_res_logits.shape[2], width, low_res_logits.dtype)
     for logits, mask in zip(low_res_logits, masks):
-        window = image_window(cv2.boundingRect((logits > 0).view(np.uint8)), logits.shape, height, width)
+        window = image_window(cv2.boundingRect((logits > 0).view(np.uint8)), logits.shape, height, width, logits.dtype)
         windows.append(window)
         weight = column_weights[window[1]]
         stretched = logits[:, left[window[1]]] * (1 - weight) + logits[:, right[window[1]]] * weight
@@ -44,7 +47,9 @@ def image_masks_on_cpu(low_res_logits: NDArray[np.floating], height: int, width:
     return masks, windows
 
 
-def image_window(rectangle: tuple[int, ...] | Any, low_res_shape: tuple[int, ...], height: int, width: int) -> Window:
+def image_window(
+    rectangle: Sequence[int], low_res_shape: tuple[int, ...], height: int, width: int, dtype: np.dtype[Any] = _FLOAT32
+) -> Window:
     """Return the window of the image that a rectangle of mask logits influences.
 
     Args:
@@ -52,10 +57,11 @@ def image_window(rectangle: tuple[int, ...] | Any, low_res_shape: tuple[int, ...
         low_res_shape: shape (h, w) of the mask logits.
         height: height of the image in pixels.
         width: width of the image in pixels.
+        dtype: type of the mask logits.
     """
     x, y, columns, rows = rectangle
-    above, below, _ = _interpolation_cells(low_res_shape[0], height, np.dtype(np.float32))
-    left, right, _ = _interpolation_cells(low_res_shape[1], width, np.dtype(np.float32))
+    above, below, _ = _interpolation_cells(low_res_shape[0], height, dtype)
+    left, right, _ = _interpolation_cells(low_res_shape[1], width, dtype)
     row_window = slice(int(np.searchsorted(below, y)), int(np.searchsorted(above, y + rows)))
     return row_window, slice(int(np.searchsorted(right, x)), int(np.searchsorted(left, x + columns)))
 

@@ -100,6 +100,8 @@ class StaticStep:
             report: called with a sentence for each number of objects.
         """
         began = time.monotonic()
+        if self.failure:
+            return
         try:
             self._encode = StaticFunction(self._segmenter.encode, (self._pixels,), pool)
             self._features = replace(self._encode.outputs, depth=self._depth, is_shared=True)
@@ -120,21 +122,28 @@ class StaticStep:
         if self._transfers is None:
             return
         try:
-            self._transfers.prepare_due()
+            if self._transfers.prepare_due():
+                self._synchronize()
         except Exception as error:  # CUDA and its libraries raise many types
             self._fail(error)
-        self._synchronize()
 
     def _synchronize(self) -> None:
         if self._segmenter.device.type == "cuda":
             torch.cuda.synchronize(self._segmenter.device)  # another thread with another stream may run the functions
 
-    def capacity(self, allocate: Callable[[int], MemoryBank]) -> Capacity:
-        """Measure how many objects fit into the memory of the device.
+    def capacity(self, allocate: Callable[[int], MemoryBank]) -> Capacity | None:
+        """Measure how many objects fit into the memory of the device. Return None after a failure, which is logged.
 
         Args:
             allocate: returns an empty bank for a number of objects.
         """
+        try:
+            return self._measure(allocate)
+        except Exception as error:  # CUDA, its libraries and the policy raise many types
+            self._fail(error)
+            return None
+
+    def _measure(self, allocate: Callable[[int], MemoryBank]) -> Capacity:
         features, image = peak_of(lambda: self._segmenter.encode(self._pixels))
         features = replace(features, depth=self._depth)
 

@@ -37,12 +37,20 @@ class HostBuffer:
 
     def __init__(self, like: Tensor) -> None:
         self._device = like
-        self._host = torch.zeros(like.shape, dtype=like.dtype, pin_memory=like.device.type == "cuda")
+        is_cuda = like.device.type == "cuda"
+        self._host = torch.zeros(like.shape, dtype=like.dtype, pin_memory=is_cuda)
+        cuda: Any = torch.cuda  # torch has no types for its events
+        self._copied = cuda.Event() if is_cuda else None
 
     def upload(self, values: NDArray[Any]) -> Tensor:
         """Copy values to the first rows of the device's tensor, and return that tensor."""
+        if self._copied is not None:
+            self._copied.synchronize()  # the copy of the last call may still read the host's tensor
         self._host.numpy()[: len(values)] = values
-        return self._device.copy_(self._host, non_blocking=True)
+        self._device.copy_(self._host, non_blocking=True)
+        if self._copied is not None:
+            self._copied.record()
+        return self._device
 
     def download(self, count: int) -> NDArray[Any]:
         """Wait for the device, and return the first `count` rows of its tensor. The next call overwrites them."""
@@ -76,10 +84,12 @@ class StaticTransfers:
         self._pools: dict[int, tuple[HostBuffer, StaticFunction, HostBuffer]] = {}
         self._due: OrderedDict[Hashable, Callable[[], None]] = OrderedDict()
 
-    def prepare_due(self) -> None:
-        """Prepare one of the functions that a frame has missed. Raise what the preparation raises."""
-        if self._due:
-            self._due.popitem(last=False)[1]()
+    def prepare_due(self) -> bool:
+        """Prepare one of the functions that a frame has missed, and return True if there was one. Raise what the preparation raises."""
+        if not self._due:
+            return False
+        self._due.popitem(last=False)[1]()
+        return True
 
     def write_pixels(self, color: NDArray[np.uint8]) -> None:
         """Write an image, RGB uint8 [H, W, 3], to the input of the encoder."""

@@ -111,8 +111,9 @@ class Tracker:
         """
         static = StaticStep(self.segmenter, self.policy)
         capacity = static.capacity(self._allocate)
-        report(str(capacity))
-        if capacity.objects is not None and capacity.objects < max_objects:
+        if capacity is not None:
+            report(str(capacity))
+        if capacity is not None and capacity.objects is not None and capacity.objects < max_objects:
             log.warning(
                 "%d objects do not fit into the GPU: set max_objects to %d or less, or a smaller image_size", max_objects, capacity.objects
             )
