@@ -25,7 +25,7 @@ from bench.gpu_reference import reference_step
 from bench.gpu_report import draw, table
 from bench.network import HEAD, Pair, compare
 from bench.numbers_file import numbers_file, write
-from bench.tracking import FILL_FRAMES, TransformersRunner, boxes, random_segmenter, synchronize
+from bench.tracking import TIMED_FRAMES, TransformersRunner, boxes, median_ms, random_segmenter
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
@@ -35,7 +35,6 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 
 HEIGHT, WIDTH = 480, 640
-FRAMES = 40
 PERIOD_NS = 33_333_333
 
 
@@ -64,18 +63,6 @@ def images() -> list[np.ndarray]:
     """Return four noise images: RGB uint8 [480, 640, 3]."""
     rng = np.random.default_rng(1)
     return [rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(4)]
-
-
-def median_ms(step: Callable[[int], object], device: torch.device, frames: int = FRAMES, fill: int = FILL_FRAMES) -> float:
-    """Return the median time of a step in milliseconds, after `fill` steps that fill the memories."""
-    times = []
-    for index in range(fill + frames):
-        synchronize(device)
-        started = time.perf_counter()
-        step(index)
-        synchronize(device)
-        times.append(1e3 * (time.perf_counter() - started))
-    return float(np.median(times[fill:]))
 
 
 class Bench:
@@ -281,7 +268,7 @@ def main() -> int:
         return 1
     bench = Bench(options.device, torch.bfloat16 if options.device.startswith("cuda") else torch.float32)
     machine = torch.cuda.get_device_name() if bench.device.type == "cuda" else "CPU"
-    head = f"{machine}, torch {torch.__version__}, {WIDTH} x {HEIGHT} images, {bench.dtype}, median of {FRAMES} frames"
+    head = f"{machine}, torch {torch.__version__}, {WIDTH} x {HEIGHT} images, {bench.dtype}, median of {TIMED_FRAMES} frames"
     print(head, flush=True)
     rows: list[Row] = []
     began = time.monotonic()

@@ -10,8 +10,6 @@ Such a table shows no gain. Prints a table and writes out/bench/network.json.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from copy import deepcopy
@@ -21,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.numbers_file import numbers_file, write
-from bench.tracking import random_segmenter, synchronize
+from bench.tracking import median_ms, random_segmenter
 from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.runtime.graphs import StaticFunction, leaves
 from lang2segtrack_ros.segmentation.image_encoder import encode_levels
@@ -130,14 +128,7 @@ class NetworkBench:
             function()
             peak = (torch.cuda.max_memory_allocated() - before) / 1e6
         run = StaticFunction(function, (), torch.cuda.graph_pool_handle()).run if cuda else function
-        times = []
-        for _ in range(REPEATS if cuda else 3):
-            synchronize(self.device)
-            started = time.perf_counter()
-            run()
-            synchronize(self.device)
-            times.append(1e3 * (time.perf_counter() - started))
-        return results, statistics.median(times), peak
+        return results, median_ms(lambda _: run(), self.device, REPEATS if cuda else 3, fill=0), peak
 
     def memories(self, count: int) -> Memories:
         """Return random memories of `count` objects, of which one slot in seven does not exist."""

@@ -32,6 +32,7 @@ from lang2segtrack_ros.types.prompts import BoxPrompt
 OBJECTS = (1, 2, 4, 8, 16)
 PARTS = ("preprocess", "encode", "attend", "decode", "encode_memory")
 FILL_FRAMES = 17  # frames until all memories are full
+TIMED_FRAMES = 40
 SIZES = {"tiny": (96, 12, 7), "small": (96, 16, 7), "base-plus": (112, 24, 14), "large": (144, 48, 7)}
 
 
@@ -66,6 +67,18 @@ def synchronize(device: torch.device) -> None:
     """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def median_ms(step: Callable[[int], object], device: torch.device, frames: int = TIMED_FRAMES, fill: int = FILL_FRAMES) -> float:
+    """Return the median time of a step in milliseconds, after `fill` steps that fill the memories."""
+    times = []
+    for index in range(fill + frames):
+        synchronize(device)
+        started = time.perf_counter()
+        step(index)
+        synchronize(device)
+        times.append(1e3 * (time.perf_counter() - started))
+    return float(np.median(times[fill:]))
 
 
 class TrackerRunner:
