@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import platform
 import re
 import sys
@@ -13,7 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lang2segtrack_ros import __version__
+from lang2segtrack_ros.io.writers import VideoWriter
 from lang2segtrack_ros.toyworld.graph import GraphError, Processes, executable, isolated_environment
 
 REMAPPINGS = (
@@ -37,6 +41,7 @@ def run(out: Path, seconds: float = 20.0, fps: float = 15.0) -> int:
     """
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
+    images = out / "overlay.raw"
     for name in ("summary.json", "client.json", "overlay.webm", "contact_sheet.png"):
         (out / name).unlink(missing_ok=True)
     print("lang2segtrack demo: a toy camera, track_node and an external client on an isolated ROS graph", flush=True)
@@ -47,16 +52,19 @@ def run(out: Path, seconds: float = 20.0, fps: float = 15.0) -> int:
             toy = ["-p", "segmenter:=toy", "-p", "detector:=toy"]
             remap = [argument for rule in REMAPPINGS for argument in ("-r", rule)]
             processes.start("track_node", [*executable("track_node"), "--ros-args", *toy, *remap])
-            client = processes.start(
-                "client", [sys.executable, "-m", "lang2segtrack_ros.toyworld.demo_client", "--out", str(out), "--seconds", str(seconds)]
-            )
+            arguments = ["--out", str(out), "--images", str(images), "--seconds", str(seconds)]
+            client = processes.start("client", [sys.executable, "-m", "lang2segtrack_ros.toyworld.demo_client", *arguments])
             _print_client_output(processes, client)
             processes.check()
             processes.stop()
             summary = _summarize(out, processes, time.monotonic() - started)
+        print("  the graph has ended; writing the video", flush=True)
+        _write_video(out, images)
     except GraphError as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
+    finally:
+        images.unlink(missing_ok=True)
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     (out / "client.json").unlink()
     _print_table(summary, out)
@@ -80,9 +88,18 @@ def _print_client_output(processes: Processes, client: Any) -> None:
         time.sleep(0.2)
 
 
+def _write_video(out: Path, images: Path) -> None:
+    """Write the client's overlay images as overlay.webm. The node has ended, because encoding would slow it down."""
+    shape = json.loads((out / "client.json").read_text(encoding="utf-8"))["image_shape"]
+    with images.open("rb") as file, VideoWriter(out / "overlay.webm", 15.0) as video:
+        while data := file.read(math.prod(shape)):
+            video.write(np.frombuffer(data, np.uint8).reshape(shape))
+
+
 def _summarize(out: Path, processes: Processes, elapsed_s: float) -> dict[str, Any]:
     client_report = json.loads((out / "client.json").read_text(encoding="utf-8"))
     diagnostics = client_report.pop("diagnostics")
+    del client_report["image_shape"]
     published = re.search(r"frames published: (\d+)", processes.log("camera"))
     summary = {
         "frames_published": int(published.group(1)) if published else 0,

@@ -30,7 +30,7 @@ from lang2segtrack.msg import Track, TrackArray
 from lang2segtrack.srv import AddBoxPrompt, AddTextPrompt, ListTracks, RemoveTrack
 from lang2segtrack_ros.io.image_messages import stamp_ns
 from lang2segtrack_ros.io.rendering import contact_sheet
-from lang2segtrack_ros.io.writers import VideoWriter, write_png
+from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.ros.support.process import spin_until
 from lang2segtrack_ros.toyworld.metrics import IdentityCounter
 from lang2segtrack_ros.types.results import TrackStatus
@@ -45,9 +45,13 @@ START_S = 90.0
 
 
 class DemoClient(Node):
-    """Node that records all outputs of track_node and the ground truth."""
+    """Node that records all outputs of track_node and the ground truth.
 
-    def __init__(self, out: Path) -> None:
+    Args:
+        images: file for the overlay images, one after the other, RGB uint8.
+    """
+
+    def __init__(self, images: Path) -> None:
         super().__init__("demo_client")
         self.messages: Counter[str] = Counter()
         self.latency_ms: list[float] = []
@@ -57,7 +61,8 @@ class DemoClient(Node):
         self.calls: list[dict[str, Any]] = []
         self.sheet: list[tuple[float, NDArray[np.uint8]]] = []
         self._sheet_stride = 1
-        self.video = VideoWriter(out / "overlay.webm", 15.0)
+        self.image_shape: tuple[int, ...] = ()
+        self.images = images.open("wb")
         self.started = time.monotonic()
         self._truth: dict[int, NDArray[np.uint16]] = {}
         self._waiting: dict[int, TrackArray] = {}
@@ -107,7 +112,8 @@ class DemoClient(Node):
 
     def _on_overlay(self, msg: Image) -> None:
         image = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.width, 3)
-        self.video.write(image)
+        self.image_shape = image.shape
+        self.images.write(msg.data)
         if self.messages["overlay"] % self._sheet_stride == 0:
             self.sheet.append((time.monotonic() - self.started, image.copy()))
         if len(self.sheet) > 8 * SHEET_FRAMES:  # keep every second image, so memory is independent of the demo's length
@@ -219,13 +225,14 @@ class Scenario:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the scenario and write client.json, overlay.webm and contact_sheet.png. Return the exit code."""
+    """Run the scenario and write client.json, the overlay images and contact_sheet.png. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="file for the overlay images as raw bytes")
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args(args)
     rclpy.init()
-    client = DemoClient(options.out)
+    client = DemoClient(options.images)
     scenario = Scenario(client, options.seconds)
     try:
         scenario.run()
@@ -235,11 +242,12 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         return 130
     finally:
-        client.video.close()
+        client.images.close()
         client.destroy_node()
         rclpy.try_shutdown()
     report = {
         "messages": dict(client.messages),
+        "image_shape": client.image_shape,
         "latency_ms": {f"p{q}": round(float(np.percentile(client.latency_ms, q)), 1) for q in (50, 95)},
         "tracks": client.identity.tracks(client.truth_labels),
         "id_switches": client.identity.switches,
