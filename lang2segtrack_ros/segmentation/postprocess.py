@@ -57,7 +57,7 @@ def make_tracks(
         windows = [WHOLE] * len(masks)
     tracks = []
     for row, track_id in enumerate(ids):
-        iou, object_score, motion_score, stable_frames, frames_since_seen = (float(value) for value in values_host[row])
+        iou, object_score, motion_score, stable_frames, frames_since_seen = values_host[row].tolist()
         box = remove_small_regions(masks[row], min_region_ratio, windows[row])
         visible = box is not None
         tracks.append(
@@ -120,10 +120,14 @@ def _image_masks_on_cpu(low_res_logits: NDArray[np.floating], height: int, width
         row_window = slice(int(np.searchsorted(below, y)), int(np.searchsorted(above, y + rows)))
         column_window = slice(int(np.searchsorted(right, x)), int(np.searchsorted(left, x + columns)))
         windows.append((row_window, column_window))
+        if not rows:
+            continue
+        first = above[row_window.start]
+        needed = logits[first : below[row_window.stop - 1] + 1]
         weight = column_weights[column_window]
-        stretched = logits[:, left[column_window]] * (1 - weight) + logits[:, right[column_window]] * weight
+        stretched = needed[:, left[column_window]] * (1 - weight) + needed[:, right[column_window]] * weight
         weight = row_weights[row_window, None]
-        upper, lower = stretched[above[row_window]], stretched[below[row_window]]
+        upper, lower = stretched[above[row_window] - first], stretched[below[row_window] - first]
         upper *= 1 - weight
         lower *= weight
         upper += lower

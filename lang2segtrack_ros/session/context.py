@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction
 from lang2segtrack_ros.types.prompts import ObjectPrompt
 from lang2segtrack_ros.types.results import Track
+from lang2segtrack_ros.types.rle import Box
 
 
 class MaskPredictor(Protocol):
@@ -33,7 +35,7 @@ class MaskPredictor(Protocol):
         """Return the mask of a prediction as bool [H, W]."""
         ...
 
-    def pool(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+    def pool(self, masks: Sequence[NDArray[np.bool_]], boxes: Sequence[Box]) -> NDArray[np.float32]:
         """Pool the features of the image under masks; see `feature_pooling.pool_masks`."""
         ...
 
@@ -64,7 +66,7 @@ class FrameContext:
     prompted: frozenset[int] = frozenset()
     allows_new: bool = True
 
-    @property
+    @cached_property
     def visible(self) -> Mapping[int, Track]:
         """Return the visible tracks by id."""
         return {track.id: track for track in self.tracks if track.box is not None}
