@@ -3,7 +3,8 @@
 """Time of a session's frame without its networks, by number of tracks, image size and stage.
 
 Shapes of six labels move freely over the image and cross. A detector with the true boxes runs on every fifth frame, so all stages have
-work. The time of the networks, measured inside each frame, is subtracted. Everything runs on one thread.
+work. The time of the networks, measured inside each frame, is subtracted. Everything runs on one thread, whose processor time is
+measured.
 
     python -m bench.session                            # this version
     python -m bench.session --against ../older-tree    # this version and another one, in turn, on the same scenes
@@ -66,11 +67,11 @@ class Clock:
         """Return a function of the network that adds its time to `network`."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            began = time.perf_counter()
+            began = time.thread_time()
             try:
                 return function(*args, **kwargs)
             finally:
-                self.network += time.perf_counter() - began
+                self.network += time.thread_time() - began
 
         return timed
 
@@ -78,11 +79,11 @@ class Clock:
         """Return a function that adds its time without networks to `spent`."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            began, network = time.perf_counter(), self.network
+            began, network = time.thread_time(), self.network
             try:
                 return function(*args, **kwargs)
             finally:
-                self.spent[name] += time.perf_counter() - began - (self.network - network)
+                self.spent[name] += time.thread_time() - began - (self.network - network)
 
         return timed
 
@@ -135,10 +136,10 @@ def measure(count: int, size: tuple[int, int], frames: int) -> dict[str, Any]:
     for index in range(WARM_UP + frames):
         detector.shot = clip.render(index)
         clock.spent.clear()
-        began, network = time.perf_counter(), clock.network
+        began, network = time.thread_time(), clock.network
         with _timed_stages(clock):
             result = session.step(Frame(detector.shot.color, index * 66_000_000))
-        total = time.perf_counter() - began - (clock.network - network)
+        total = time.thread_time() - began - (clock.network - network)
         if index >= WARM_UP:
             rows.append({"total": total, **clock.spent})
     times = {name: [row.get(name, 0.0) * 1e3 for row in rows] for name in sorted({name for row in rows for name in row})}
@@ -193,7 +194,7 @@ def main() -> None:
     here = Path(__file__).resolve().parent.parent
     trees = {"this": here} | ({"other": options.against.resolve()} if options.against else {})
     rows = []
-    print(f"{platform.processor() or platform.machine()}, one thread; ms without networks, median / 95 %")
+    print(f"{platform.processor() or platform.machine()}, one thread; processor time in ms without networks, median / 95 %")
     for size in SIZES:
         for count in options.counts:
             for name, tree in trees.items():
