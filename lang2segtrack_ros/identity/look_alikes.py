@@ -29,8 +29,8 @@ from lang2segtrack_ros.types.options import option
 from lang2segtrack_ros.types.rle import Box
 
 Mask = NDArray[np.bool_]
-Pool = Callable[[Sequence[Mask], Sequence[Box]], NDArray[np.float32]]
-"""Pools the features of an image under masks with these boxes: [N, S + C], see `feature_pooling.pool`."""
+Pool = Callable[[Sequence[Mask]], NDArray[np.float32]]
+"""Pools the features of an image under masks: [N, S + C], see `feature_pooling.pool`."""
 
 MAX_WAIT_FRAMES = 20  # frames from the first cut mask until the decision no longer waits
 _SWAP_MARGIN = 0.1  # gain above which masks belong to other objects
@@ -89,7 +89,7 @@ def observe_features(masks: Sequence[Mask], boxes: Sequence[Box], pool: Pool, ot
     if not masks:
         return []
     wholes = _are_whole(boxes, list(others))
-    return [join(geometry_of(mask, whole, box), row) for mask, whole, box, row in zip(masks, wholes, boxes, pool(masks, boxes))]
+    return [join(geometry_of(mask, whole, box), row) for mask, whole, box, row in zip(masks, wholes, boxes, pool(masks))]
 
 
 def _are_whole(boxes: Sequence[Box], others: Sequence[Box]) -> list[bool]:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.segmentation.shrinking import Patch
-from lang2segtrack_ros.types.rle import Box
 
 
 @torch.inference_mode()
@@ -38,18 +37,12 @@ def pool(features: ImageFeatures, low_res_logits: Tensor) -> Tensor:
     return torch.cat((surface, context / context.norm(dim=1, keepdim=True)), dim=1)
 
 
-def pool_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]], boxes: Sequence[Box]) -> NDArray[np.float32]:
-    """Pool the features of an image under masks of the image.
+def pool_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+    """Pool the features of an image under masks of the image, bool [H, W] each. Return [N, S + C] on the host; see `pool`."""
+    return pool(features, torch.from_numpy(low_res_masks(features, masks)).to(features.top.device)).float().cpu().numpy()
 
-    Args:
-        features: the encoded image.
-        masks: bool [H, W] each.
-        boxes: boxes around the masks.
 
-    Returns:
-        [N, S + C] on the host; see `pool`.
-    """
+def low_res_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+    """Return masks of the image, bool [H, W] each, as mask logits float32 [N, 4f, 4f] for `pool`."""
     side = features.high[0].shape[-1]
-    low_res = np.stack([Patch.of(mask, box).shrink((side, side)) for mask, box in zip(masks, boxes)])
-    logits = torch.from_numpy(low_res).to(features.top.device) - 0.5
-    return pool(features, logits).float().cpu().numpy()
+    return np.stack([Patch.of(mask).shrink((side, side)) for mask in masks]) - np.float32(0.5)

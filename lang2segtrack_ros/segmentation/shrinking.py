@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,7 +39,7 @@ class Patch:
         return Patch(image[y:end_y, x:end_x], x, y, height, width)
 
     @property
-    def image(self) -> NDArray[np.float32] | NDArray[np.bool_]:
+    def image(self) -> NDArray[Any]:
         """Return the image [H, W]."""
         image = np.zeros((self.height, self.width), self.values.dtype)
         image[self.y : self.y + self.values.shape[0], self.x : self.x + self.values.shape[1]] = self.values

@@ -17,7 +17,6 @@ from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction
 from lang2segtrack_ros.types.prompts import ObjectPrompt
 from lang2segtrack_ros.types.results import Track
-from lang2segtrack_ros.types.rle import Box
 
 
 class MaskPredictor(Protocol):
@@ -35,7 +34,7 @@ class MaskPredictor(Protocol):
         """Return the mask of a prediction as bool [H, W]."""
         ...
 
-    def pool(self, masks: Sequence[NDArray[np.bool_]], boxes: Sequence[Box]) -> NDArray[np.float32]:
+    def pool(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
         """Pool the features of the image under masks; see `feature_pooling.pool_masks`."""
         ...
 

@@ -106,7 +106,7 @@ def test_edge_of_the_image_and_other_objects_cut_a_mask(x: int, other: int, is_c
     items = [track(1, x), track(2, other)]
     boxes = [item.box for item in items if item.box is not None]
 
-    def pool(masks: object, boxes: object) -> np.ndarray:
+    def pool(masks: object) -> np.ndarray:
         return np.ones((1, 18), np.float32)
 
     assert samples_of([items[0].mask], boxes[:1], picture(RED), pool, boxes)[0].is_cut == is_cut

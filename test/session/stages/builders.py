@@ -87,7 +87,7 @@ class RectanglePredictor:
         mask: NDArray[np.bool_] = (item.prediction.low_res_logits[0] > 0).numpy()
         return mask
 
-    def pool(self, masks: Sequence[NDArray[np.bool_]], boxes: Sequence[Box]) -> NDArray[np.float32]:
+    def pool(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
         """Return 2 surface and 16 context channels that depend on the column of the mask alone: `pool_column` in the channel of context."""
         rows = np.zeros((len(masks), 18), np.float32)
         rows[:, :2] = 1.0

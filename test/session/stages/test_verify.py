@@ -169,7 +169,7 @@ def look_alike(track_id: int, column: int, verification: Verification = Verifica
 
 def pooled(column: int) -> np.ndarray:
     """Return the features that the predictor pools in this column."""
-    return RectanglePredictor().pool([track(1, 20 * column).mask], [])[0]
+    return RectanglePredictor().pool([track(1, 20 * column).mask])[0]
 
 
 def test_track_on_the_place_of_a_look_alike_is_suspended() -> None:
