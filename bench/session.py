@@ -24,9 +24,11 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -49,10 +51,15 @@ STAGES = {
     "associate": ("lang2segtrack_ros.session.pipeline", "associate"),
     "resolve crossings": ("lang2segtrack_ros.session.pipeline", "resolve_crossings"),
     "finish": ("lang2segtrack_ros.session.pipeline", "finish"),
-    "masks to host": ("lang2segtrack_ros.tracking.open_frame", "make_tracks"),
+    "actions": ("lang2segtrack_ros.session.pipeline", "apply_actions"),
+    "masks to host": ("lang2segtrack_ros.tracking.open_frame", "OpenFrame.tracks"),
+    "memories": ("lang2segtrack_ros.tracking.tracker", "Tracker.open"),
     "appearance": ("lang2segtrack_ros.session.appearance_updates", "updated_appearance"),
 }
-"""Module and name of the function of each stage. A version without them gives only the total."""
+"""Module and name of the function or method of each stage. A version without them gives only the total.
+
+"memories" reads them, and chooses the masks.
+"""
 LABELS = (("red", "circle"), ("blue", "square"), ("green", "triangle"), ("orange", "star"), ("purple", "cross"), ("yellow", "heart"))
 
 
@@ -157,16 +164,17 @@ class _timed_stages:  # noqa: N801 - used as a function
     def __enter__(self) -> None:
         for stage, (module_name, name) in STAGES.items():
             try:
-                module = importlib.import_module(module_name)
-                function = getattr(module, name)
+                *owners, name = name.split(".")
+                owner = reduce(getattr, owners, importlib.import_module(module_name))
+                function = getattr(owner, name)
             except (ImportError, AttributeError):
                 continue
-            self.replaced.append((module, name, function))
-            setattr(module, name, self.clock.of_stage(stage, function))
+            self.replaced.append((owner, name, function))
+            setattr(owner, name, self.clock.of_stage(stage, function))
 
     def __exit__(self, *_: object) -> None:
-        for module, name, function in self.replaced:
-            setattr(module, name, function)
+        for owner, name, function in self.replaced:
+            setattr(owner, name, function)
 
 
 def run(tree: Path, count: int, size: tuple[int, int], frames: int) -> dict[str, Any]:
@@ -189,6 +197,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         torch.set_num_threads(1)
+        cv2.setNumThreads(1)
         print(json.dumps(measure(options.one[0], (options.one[1], options.one[2]), options.frames)))
         return
     here = Path(__file__).resolve().parent.parent
