@@ -23,6 +23,7 @@ import torch
 
 from bench.gpu_reference import reference_step
 from bench.gpu_report import draw, table
+from bench.network import HEAD, Pair, compare
 from bench.numbers_file import numbers_file, write
 from bench.tracking import FILL_FRAMES, TransformersRunner, boxes, random_segmenter, synchronize
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
@@ -83,9 +84,13 @@ class Bench:
     Args:
         device: device of the networks.
         dtype: number format of the networks.
+
+    Attributes:
+        pairs: parts of the segmenter in their plain and in their fast form.
     """
 
     def __init__(self, device: str, dtype: torch.dtype) -> None:
+        self.pairs: list[Pair] = []
         self.device = torch.device(device)
         self.dtype = dtype
         self._images = images()
@@ -139,6 +144,12 @@ class Bench:
             torch.cuda.synchronize()
         names = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchKernelExC", "cudaGraphLaunch", "cudaMemcpyAsync", "cudaMemsetAsync")
         return float(sum(item.count for item in profiler.key_averages() if item.key in names))
+
+    def parts(self, row: Row) -> None:
+        """Measure the parts of the segmenter in their plain and in their fast form, for up to `row.objects` objects."""
+        self.pairs = compare(row.network, str(self.device), self.dtype, [count for count in (1, 4, 16) if count <= row.objects])
+        row.ms = sum(pair.fast_ms for pair in self.pairs)
+        row.numbers["plain_ms"] = sum(pair.plain_ms for pair in self.pairs)
 
     def transformers(self, row: Row) -> None:
         """Measure the session of transformers on the same weights."""
@@ -221,6 +232,7 @@ def plan(bench: Bench, networks: list[str], counts: list[int], long_frames: int)
         for objects in counts:
             yield Row("off", network, objects), bench.track
             yield Row("graphs", network, objects), bench.track
+    yield Row("parts", first, max(counts)), bench.parts
     yield Row("detector", first if first == "toy" else "grounding-dino-tiny", 4), bench.detector
     for case in ("session", "session with text"):
         yield Row(case, first, min(3, max(counts))), bench.session
@@ -280,8 +292,10 @@ def main() -> int:
             measure(row, run, bench.device)
         rows.append(row)
         print(table([row], head=False), flush=True)
-        write(options.out, {"machine": head, "seconds": time.monotonic() - began, "rows": [asdict(item) for item in rows]})
-        options.out.with_suffix(".txt").write_text(f"{head}\n{table(rows)}\n", encoding="utf-8")
+        numbers = {"rows": [asdict(item) for item in rows], "parts": [asdict(pair) for pair in bench.pairs]}
+        write(options.out, {"machine": head, "seconds": time.monotonic() - began, **numbers})
+        parts = "\n".join(pair.line() for pair in bench.pairs)
+        options.out.with_suffix(".txt").write_text(f"{head}\n{table(rows)}\n\n{HEAD}\n{parts}\n", encoding="utf-8")
     draw(rows, head, options.out.with_suffix(".png"))
     return 0
 

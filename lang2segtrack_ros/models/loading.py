@@ -20,6 +20,7 @@ from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
 from lang2segtrack_ros.models.plugins import PluginError, create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
+from lang2segtrack_ros.segmentation.precision import cast_layers
 from lang2segtrack_ros.types.checks import as_integer, describe
 
 if TYPE_CHECKING:
@@ -169,39 +170,11 @@ def load_segmenter(
         config = resized(config, image_size)
     model = _load(Sam2VideoModel, folder, config)
     segmenter = Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
-    _cast_to_bfloat16(segmenter)
     segmenter.acceleration = resolve_acceleration(acceleration, target)
     if segmenter.acceleration in ("compile", "max"):
         segmenter.compile(mode="max-autotune-no-cudagraphs" if segmenter.acceleration == "max" else None)
     _synchronize(target)
     return segmenter
-
-
-def _cast_to_bfloat16(segmenter: Sam2Segmenter, like: Sam2Segmenter | None = None) -> None:
-    """Cast the layers of a segmenter that runs in bfloat16, see `_cast_layers`.
-
-    The prompt encoder and the other float32 parts stay as they are.
-
-    Args:
-        segmenter: the segmenter to change.
-        like: a segmenter with the same weights, whose merged weights are reused.
-    """
-    if segmenter.dtype == torch.bfloat16:
-        segmenter.cache_merged_layers(like)
-        model = segmenter.model
-        for part in (model.vision_encoder, model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj):
-            _cast_layers(part)
-
-
-def _cast_layers(part: torch.nn.Module) -> None:
-    """Cast the weights of linear and convolution layers to bfloat16.
-
-    Autocast runs these layers in bfloat16, so that the results stay equal to the last bit and the weights take half the memory. Otherwise
-    autocast would cast the weights on every image, because it caches casted weights in training only.
-    """
-    for layer in part.modules():
-        if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
-            layer.to(torch.bfloat16)
 
 
 def _synchronize(device: torch.device) -> None:
@@ -228,7 +201,7 @@ def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
     resized_segmenter = type(segmenter)(
         model.requires_grad_(False).to(segmenter.device), segmenter.name, segmenter.dtype, memory_dtype=segmenter.memory_dtype
     )
-    _cast_to_bfloat16(resized_segmenter, segmenter)
+    resized_segmenter.share_merged_layers(segmenter)
     resized_segmenter.batch_limit = segmenter.batch_limit
     resized_segmenter.acceleration = segmenter.acceleration
     if segmenter.static_shapes:
@@ -312,7 +285,7 @@ def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "
     model = _load(GroundingDinoForObjectDetection, folder, config)
     resolved_dtype = resolve_dtype(dtype, target)
     if resolved_dtype == torch.bfloat16:
-        _cast_layers(model)
+        cast_layers(model)
     detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, resolved_dtype, passes)
     _synchronize(target)
     return detector

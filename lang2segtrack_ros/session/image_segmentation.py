@@ -97,7 +97,7 @@ def _segment(
 ) -> list[SegmentedObject]:
     height, width = image.shape[:2]
     features = segmenter.encode(segmenter.preprocess(image))
-    batch_size = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_limit or len(detections)))
+    batch_size = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_size))
     objects = []
     for start in range(0, len(detections), batch_size):
         batch = detections[start : start + batch_size]

@@ -19,11 +19,11 @@ import torch
 from lang2segtrack_ros.models import catalogue, store
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
-from lang2segtrack_ros.models.loading import at_size, load_detector, load_segmenter
+from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
-from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt
+from lang2segtrack_ros.types.prompts import BoxPrompt
 from test.conftest import body_box
 from test.logits import LogitsProbe
 
@@ -68,32 +68,6 @@ def test_bfloat16_tracks_the_same_object(frames: list[SceneFrame], segmenter: Sa
             (track,) = tracker.step(frame.color)
         masks.append(track.mask)
     assert np.count_nonzero(masks[0] & masks[1]) / np.count_nonzero(masks[0] | masks[1]) > 0.85
-
-
-def test_bfloat16_weights_equal_casting_on_every_frame(frames: list[SceneFrame]) -> None:
-    """Encoding, attention, masks, memories and pointers stay equal to the last bit, also at another image size and for all prompt types."""
-    float32 = load_segmenter("toy", device="cpu")
-    bfloat16 = load_segmenter("toy", device="cpu", dtype="bfloat16")
-    cast = [value.numel() for value in bfloat16.model.parameters() if value.dtype == torch.bfloat16]
-    assert sum(cast) > 0.8 * sum(value.numel() for value in bfloat16.model.parameters())
-    for size in (128, 192):
-        results = []
-        for network in (float32, bfloat16):
-            sized = network if size == 192 else at_size(network, size)
-            sized._autocast = True  # the float32 network then casts its weights on every frame
-            tracker = StreamTracker(sized)
-            tracker.add(BoxPrompt(body_box(frames[0], 1)))
-            tracker.add(MaskPrompt(frames[0].instances == 2))
-            x1, y1, x2, y2 = body_box(frames[0], 3)
-            tracker.add(PointPrompt([((x1 + x2) / 2, (y1 + y2) / 2)], [1]))
-            logits, rows = LogitsProbe(tracker), []
-            for frame in frames[:4]:
-                tracker.step(frame.color)
-                rows.append(logits.stacked())
-            results.append((rows, tracker.bank.pointers.clone()))
-        (expected_logits, expected_pointers), (actual_logits, actual_pointers) = results
-        assert all((expected == actual).all() for expected, actual in zip(expected_logits, actual_logits))
-        assert (expected_pointers == actual_pointers).all()
 
 
 def test_bfloat16_detector_equals_casting_on_every_image(frames: list[SceneFrame]) -> None:

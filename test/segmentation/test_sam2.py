@@ -11,7 +11,8 @@ import torch
 from transformers import Sam2VideoModel
 
 from lang2segtrack_ros.models.loading import load_segmenter
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Memories, Sam2Segmenter
+from lang2segtrack_ros.segmentation.memory_attention import Memories
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt
@@ -81,14 +82,6 @@ def test_gradients_reach_the_whole_network(frames: list[SceneFrame]) -> None:
         name for name, parameter in trained.model.named_parameters() if parameter.grad is None and not name.startswith(unused)
     ]
     assert without_gradient == []
-
-
-def test_rotation_is_equal_in_real_and_complex_arithmetic(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled functions use real arithmetic. The others use complex arithmetic, which is several times as fast on a CPU."""
-    x = torch.randn(2, 1, 3, segmenter.feature_size**2, segmenter.hidden_dim, device=segmenter.device)
-    found = segmenter._rotate(x)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    torch.testing.assert_close(segmenter._rotate(x), found)
 
 
 def test_settings_of_sam_2_0_are_supported(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
