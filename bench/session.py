@@ -3,7 +3,8 @@
 """Time of a session's frame without its networks, by number of tracks, image size and stage.
 
 Shapes of six labels move freely over the image and cross. A detector with the true boxes runs on every fifth frame, so all stages have
-work. The time of the networks, measured inside each frame, is subtracted. Everything runs on one thread.
+work. The time of the networks, measured inside each frame, is subtracted. Everything runs on one thread, whose processor time is
+measured.
 
     python -m bench.session                            # this version
     python -m bench.session --against ../older-tree    # this version and another one, in turn, on the same scenes
@@ -23,9 +24,11 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -48,10 +51,15 @@ STAGES = {
     "associate": ("lang2segtrack_ros.session.pipeline", "associate"),
     "resolve crossings": ("lang2segtrack_ros.session.pipeline", "resolve_crossings"),
     "finish": ("lang2segtrack_ros.session.pipeline", "finish"),
-    "masks to host": ("lang2segtrack_ros.tracking.open_frame", "make_tracks"),
+    "actions": ("lang2segtrack_ros.session.pipeline", "apply_actions"),
+    "masks to host": ("lang2segtrack_ros.tracking.open_frame", "OpenFrame.tracks"),
+    "memories": ("lang2segtrack_ros.tracking.tracker", "Tracker.open"),
     "appearance": ("lang2segtrack_ros.session.appearance_updates", "updated_appearance"),
 }
-"""Module and name of the function of each stage. A version without them gives only the total."""
+"""Module and name of the function or method of each stage. A version without them gives only the total.
+
+"memories" reads them, and chooses the masks.
+"""
 LABELS = (("red", "circle"), ("blue", "square"), ("green", "triangle"), ("orange", "star"), ("purple", "cross"), ("yellow", "heart"))
 
 
@@ -66,11 +74,11 @@ class Clock:
         """Return a function of the network that adds its time to `network`."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            began = time.perf_counter()
+            began = time.thread_time()
             try:
                 return function(*args, **kwargs)
             finally:
-                self.network += time.perf_counter() - began
+                self.network += time.thread_time() - began
 
         return timed
 
@@ -78,11 +86,11 @@ class Clock:
         """Return a function that adds its time without networks to `spent`."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            began, network = time.perf_counter(), self.network
+            began, network = time.thread_time(), self.network
             try:
                 return function(*args, **kwargs)
             finally:
-                self.spent[name] += time.perf_counter() - began - (self.network - network)
+                self.spent[name] += time.thread_time() - began - (self.network - network)
 
         return timed
 
@@ -135,10 +143,10 @@ def measure(count: int, size: tuple[int, int], frames: int) -> dict[str, Any]:
     for index in range(WARM_UP + frames):
         detector.shot = clip.render(index)
         clock.spent.clear()
-        began, network = time.perf_counter(), clock.network
+        began, network = time.thread_time(), clock.network
         with _timed_stages(clock):
             result = session.step(Frame(detector.shot.color, index * 66_000_000))
-        total = time.perf_counter() - began - (clock.network - network)
+        total = time.thread_time() - began - (clock.network - network)
         if index >= WARM_UP:
             rows.append({"total": total, **clock.spent})
     times = {name: [row.get(name, 0.0) * 1e3 for row in rows] for name in sorted({name for row in rows for name in row})}
@@ -156,16 +164,17 @@ class _timed_stages:  # noqa: N801 - used as a function
     def __enter__(self) -> None:
         for stage, (module_name, name) in STAGES.items():
             try:
-                module = importlib.import_module(module_name)
-                function = getattr(module, name)
+                *owners, name = name.split(".")
+                owner = reduce(getattr, owners, importlib.import_module(module_name))
+                function = getattr(owner, name)
             except (ImportError, AttributeError):
                 continue
-            self.replaced.append((module, name, function))
-            setattr(module, name, self.clock.of_stage(stage, function))
+            self.replaced.append((owner, name, function))
+            setattr(owner, name, self.clock.of_stage(stage, function))
 
     def __exit__(self, *_: object) -> None:
-        for module, name, function in self.replaced:
-            setattr(module, name, function)
+        for owner, name, function in self.replaced:
+            setattr(owner, name, function)
 
 
 def run(tree: Path, count: int, size: tuple[int, int], frames: int) -> dict[str, Any]:
@@ -188,12 +197,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         torch.set_num_threads(1)
+        cv2.setNumThreads(1)
         print(json.dumps(measure(options.one[0], (options.one[1], options.one[2]), options.frames)))
         return
     here = Path(__file__).resolve().parent.parent
     trees = {"this": here} | ({"other": options.against.resolve()} if options.against else {})
     rows = []
-    print(f"{platform.processor() or platform.machine()}, one thread; ms without networks, median / 95 %")
+    print(f"{platform.processor() or platform.machine()}, one thread; processor time in ms without networks, median / 95 %")
     for size in SIZES:
         for count in options.counts:
             for name, tree in trees.items():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -69,9 +70,24 @@ class ColorModel:
 
     def density(self, lab: NDArray[np.float32], exposure: float) -> NDArray[np.float32]:
         """Return the density of the model at CIE Lab colors [N, 3] of an image with this exposure: [N], 0..1."""
-        samples = rgb_to_lab(np.concatenate([rgb * math.exp(exposure - sample_exposure) for rgb, sample_exposure in self.samples])[None])[0]
-        squared_distance = (lab**2).sum(-1)[:, None] + (samples**2).sum(-1) - 2 * (lab @ samples.T)
-        return np.asarray(np.exp(squared_distance / (-2 * _KERNEL_STD**2)).mean(-1), np.float32)
+        samples, squares = _lab_samples(self, exposure)
+        products = lab @ samples.T
+        products *= 2
+        squared_distance = (lab**2).sum(-1)[:, None] + squares
+        squared_distance -= products
+        squared_distance /= -2 * _KERNEL_STD**2
+        return np.asarray(np.add.reduce(np.exp(squared_distance, out=squared_distance), -1) / len(samples), np.float32)
+
+
+@lru_cache(maxsize=64)
+def _lab_samples(model: ColorModel, exposure: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the samples of a model in CIE Lab [K, 3], at this exposure, and their squared lengths [K].
+
+    An object in several crossings needs them several times on one image.
+    """
+    scaled = [rgb * math.exp(exposure - sample_exposure) for rgb, sample_exposure in model.samples]
+    samples = rgb_to_lab(np.concatenate(scaled)[None])[0]
+    return samples, np.asarray((samples**2).sum(-1), np.float32)
 
 
 def cells_of(color: NDArray[np.uint8], mask: NDArray[np.bool_], area: int) -> Cells | None:

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +25,7 @@ from lang2segtrack_ros.identity.object_model import ObjectModel
 from lang2segtrack_ros.identity.overlap_split import split_overlap
 from lang2segtrack_ros.identity.region import Region
 from lang2segtrack_ros.identity.track_state import Pair, Tracks, TrackState
+from lang2segtrack_ros.segmentation.shrinking import Patch
 from lang2segtrack_ros.types.options import option
 from lang2segtrack_ros.types.results import Track
 
@@ -108,6 +108,7 @@ def next_crossings(
     """
     visible = {track.id: track for track in tracks if track.box is not None}
     touching = touching_pairs(visible.values())
+    regions: dict[int, list[Region]] = {}
     updated, separated = dict(crossings), {}
     for pair in sorted({*crossings, *touching}):
         crossing = crossings.get(pair)
@@ -120,7 +121,8 @@ def next_crossings(
         if both_visible and not has_overlapped and pair not in touching:
             del updated[pair]
             continue
-        parts = _parts([visible[key] for key in pair if key in visible], _models(pair, states)) if has_overlapped else []
+        shown = [visible[key] for key in pair if key in visible]
+        parts = _parts(shown, _models(pair, states), regions) if has_overlapped else []
         split_frames = crossing.split_frames + 1 if len(parts) == len(pair) else 0
         updated[pair] = replace(crossing, has_overlapped=has_overlapped, split_frames=split_frames)
         if split_frames >= _MIN_SPLIT_FRAMES:
@@ -162,7 +164,7 @@ def resolve(
     color_distance = np.array(
         [[model.color_distance(mean_lab) if mean_lab is not None else np.inf for mean_lab in lab_means] for model in models]
     )
-    motion_distance = np.array([[model.motion_distance(frame, part.center) for part in parts] for model in models])
+    motion_distance = np.array([model.motion_distances(frame, [part.center for part in parts]) for model in models])
     fit = np.array([[part.iou(visible[key].mask) if key in visible else 0.0 for part in parts] for key in pair])
     # Positive evidence keeps the order of the parts, negative evidence swaps them.
     evidence = (np.trace(np.fliplr(color_distance + motion_distance)) - np.trace(color_distance + motion_distance)) / 2
@@ -205,9 +207,7 @@ def update_models(
     return updated
 
 
-def ownership_of(
-    pair: Pair, states: Tracks, tracks: Mapping[int, Track], color: NDArray[np.uint8], exposure: float
-) -> NDArray[np.float32] | None:
+def ownership_of(pair: Pair, states: Tracks, tracks: Mapping[int, Track], color: NDArray[np.uint8], exposure: float) -> Patch | None:
     """Compute the pixel ownership of two overlapping objects from their colors.
 
     Args:
@@ -218,12 +218,14 @@ def ownership_of(
         exposure: exposure of the image.
 
     Returns:
-        float32 [H, W] from 1 (first object) to -1 (second object), 0 for undecided pixels. None unless both tracks are visible.
+        float32 image from 1 (first object) to -1 (second object), 0 for undecided pixels. None unless both tracks are visible.
     """
     if pair[0] not in tracks or pair[1] not in tracks:
         return None
     one, other = (model.color_model for model in _models(pair, states))
-    return split_overlap(color, tracks[pair[0]].mask | tracks[pair[1]].mask, (one, other), exposure)
+    union, x, y = _union([tracks[track_id] for track_id in pair])
+    crop = color[y : y + union.shape[0], x : x + union.shape[1]]
+    return Patch(split_overlap(crop, union, (one, other), exposure), x, y, color.shape[0], color.shape[1])
 
 
 def touching_pairs(tracks: Iterable[Track]) -> dict[Pair, float]:
@@ -241,19 +243,25 @@ def touching_pairs(tracks: Iterable[Track]) -> dict[Pair, float]:
     return touching
 
 
-def _parts(tracks: Sequence[Track], models: Sequence[ObjectModel]) -> list[Region]:
-    """Return the connected components of the pixels of the visible tracks of a pair that are large enough for an object."""
-    boxes = np.array([track.box for track in tracks], float)
-    if not len(boxes):
-        return []
-    x, y = (int(value) for value in boxes[:, :2].min(0))
-    end_x, end_y = (int(value) for value in boxes[:, 2:].max(0))
-    union = np.logical_or.reduce([track.mask[y:end_y, x:end_x] for track in tracks])
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(union.view(np.uint8), connectivity=8)
+def _union(tracks: Sequence[Track]) -> tuple[NDArray[np.bool_], int, int]:
+    """Return the pixels of visible tracks as bool [h, w] inside their common box, and the position (x, y) of the box."""
+    boxes = [track.box for track in tracks if track.box is not None]
+    x, y = (int(min(box[axis] for box in boxes)) for axis in (0, 1))
+    end_x, end_y = (int(max(box[axis] for box in boxes)) for axis in (2, 3))
+    return np.logical_or.reduce([track.mask[y:end_y, x:end_x] for track in tracks]), x, y
+
+
+def _parts(tracks: Sequence[Track], models: Sequence[ObjectModel], regions: dict[int, list[Region]]) -> list[Region]:
+    """Return the connected components of the pixels of the visible tracks of a pair that are large enough for an object.
+
+    `regions` keeps the components of single tracks, which may be in several pairs.
+    """
+    if touching_pairs(tracks):
+        components = Region.components(*_union(tracks))
+    else:
+        for track in tracks:
+            if track.id not in regions:
+                regions[track.id] = Region.components(*_union([track]))
+        components = [region for track in tracks for region in regions[track.id]]
     min_area = _MIN_PART_RATIO * min(model.area for model in models)
-    parts = []
-    for index in range(1, len(stats)):
-        if stats[index, cv2.CC_STAT_AREA] >= min_area:
-            left, top, width, height = (int(value) for value in stats[index, :4])
-            parts.append(Region(labels[top : top + height, left : left + width] == index, x + left, y + top))
-    return parts
+    return [region for region in components if region.area >= min_area]

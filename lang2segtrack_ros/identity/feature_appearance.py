@@ -23,6 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.types.rle import Box, mask_box
+
 Observation = NDArray[np.float32]
 """float32 [GEOMETRY + S + C]: size and shape, surface, context. S channels at stride 4, C = 8 S channels at stride 16."""
 
@@ -42,21 +44,23 @@ _EXPONENT = 0.12  # puts 2 percent of the observations of the same object below 
 _JOINT_EXPONENT = 0.85  # does the same for features and color together
 
 
-def geometry_of(mask: NDArray[np.bool_], is_whole: bool = True) -> NDArray[np.float32] | None:
+def geometry_of(mask: NDArray[np.bool_], is_whole: bool = True, box: Box | None = None) -> NDArray[np.float32] | None:
     """Compute size and shape of the largest region of a mask.
 
     Args:
         mask: bool [H, W].
         is_whole: False if another object may cover a part of this one.
+        box: box around the mask, if the caller knows it; see `rle.mask_box`.
 
     Returns:
         float32 [GEOMETRY], or None for a mask of fewer than 16 pixels. NaN if the object may be larger than its mask.
     """
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    x, y, end_x, end_y = map(int, box or mask_box(mask) or (0, 0, 0, 0))
+    width, height = end_x - x, end_y - y
     crop = np.ascontiguousarray(mask[y : y + height, x : x + width]).view(np.uint8)
     if not width or cv2.countNonZero(crop) < _MIN_PIXELS:
         return None
-    if not is_whole or x == 0 or y == 0 or x + width == mask.shape[1] or y + height == mask.shape[0]:
+    if not is_whole or x == 0 or y == 0 or end_x == mask.shape[1] or end_y == mask.shape[0]:
         return np.full(GEOMETRY, np.nan, np.float32)
     scale = min(_SHAPE_SIDE / max(width, height), 1.0)
     columns, rows = max(round(width * scale), 1), max(round(height * scale), 1)

@@ -89,7 +89,7 @@ def observe_features(masks: Sequence[Mask], boxes: Sequence[Box], pool: Pool, ot
     if not masks:
         return []
     wholes = _are_whole(boxes, list(others))
-    return [join(geometry_of(mask, whole), row) for mask, whole, row in zip(masks, wholes, pool(masks))]
+    return [join(geometry_of(mask, whole, box), row) for mask, whole, box, row in zip(masks, wholes, boxes, pool(masks))]
 
 
 def _are_whole(boxes: Sequence[Box], others: Sequence[Box]) -> list[bool]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -54,12 +55,14 @@ class ObjectModel:
         mean_lab = mean_lab_of(color, track.mask, track.box)
         if mean_lab is None or track.box is None:
             return old
-        area = float(np.count_nonzero(track.mask))
+        x_min, y_min, x_max, y_max = track.box
+        window = np.s_[int(y_min) : int(y_max), int(x_min) : int(x_max)]
+        mask = track.mask[window]
+        area = float(np.count_nonzero(mask))
         model = ObjectModel(mean_lab, np.zeros(3), area) if old is None else old
         frames = model.frames + 1
         weight = max(1 / frames, 0.05)
         difference = mean_lab - model.mean_lab
-        x_min, y_min, x_max, y_max = track.box
         position = (frame, (x_min + x_max) / 2, (y_min + y_max) / 2)
         return replace(
             model,
@@ -68,7 +71,7 @@ class ObjectModel:
             lab_variance=(1 - weight) * (model.lab_variance + weight * difference**2),
             area=model.area + weight * (area - model.area),
             trajectory=(*model.trajectory, position)[-_TRAJECTORY_FRAMES:],
-            color_model=model.color_model.updated(color, track.mask, exposure),
+            color_model=model.color_model.updated(color[window], mask, exposure),
         )
 
     def predict(self, frame: int) -> tuple[NDArray[np.float64], float]:
@@ -84,7 +87,7 @@ class ObjectModel:
         """Return the distance of a CIE Lab color from the model in squared standard deviations."""
         return float(np.sum((mean_lab - self.mean_lab) ** 2 / (_LAB_STD**2 + self.lab_variance)))
 
-    def motion_distance(self, frame: int, center: NDArray[np.float64]) -> float:
-        """Return the distance of a center from the predicted one in squared standard deviations, limited to 9."""
+    def motion_distances(self, frame: int, centers: Sequence[NDArray[np.float64]]) -> list[float]:
+        """Return the distances of centers from the predicted one in squared standard deviations, limited to 9."""
         predicted, deviation = self.predict(frame)
-        return min(float(np.sum((center - predicted) ** 2)) / deviation**2, 9.0)
+        return [min(float(np.sum((center - predicted) ** 2)) / deviation**2, 9.0) for center in centers]

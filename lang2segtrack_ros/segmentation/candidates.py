@@ -54,22 +54,34 @@ class Candidates:
 
 
 def _upsampled_extents_on_cpu(masks: Tensor, image_size: int) -> Tensor:
-    """Compute `Candidates.boxes` only around the positive logits of each mask [N, M, h, w]. The result is the same."""
-    extents = torch.zeros(*masks.shape[:2], 4, dtype=torch.int64)
-    scale = image_size // masks.shape[-1]
-    for index, positive in enumerate((masks > 0).flatten(0, 1).numpy()):
-        x, y, width, height = cv2.boundingRect(positive.view(np.uint8))
-        if not width:
-            continue
-        left, top = max(x - _MARGIN, 0), max(y - _MARGIN, 0)
-        crop = masks.flatten(0, 1)[index, top : y + height + _MARGIN, left : x + width + _MARGIN]
-        size = (crop.shape[0] * scale, crop.shape[1] * scale)
-        upsampled = F.interpolate(crop[None, None], size=size, mode="bilinear", align_corners=False)[0, 0] > 0
-        x, y, width, height = cv2.boundingRect(upsampled.numpy().view(np.uint8))
-        if width:
-            x, y = x + left * scale, y + top * scale
-            extents.view(-1, 4)[index] = torch.tensor([x, y, x + width - 1, y + height - 1])
-    return extents
+    """Compute `Candidates.boxes` only around the positive logits of each mask [N, M, h, w]. The result is the same.
+
+    Masks of similar size are upsampled together.
+    """
+    flat, (height, width) = masks.flatten(0, 1), masks.shape[-2:]
+    extents = np.zeros((len(flat), 4), np.int64)
+    scale = image_size // width
+    by_size: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+    for index, positive in enumerate((flat > 0).numpy().view(np.uint8)):
+        x, y, columns, rows = cv2.boundingRect(positive)
+        if columns:
+            size = (_rounded(rows + 2 * _MARGIN, height), _rounded(columns + 2 * _MARGIN, width))
+            start = max(min(y - _MARGIN, height - size[0]), 0), max(min(x - _MARGIN, width - size[1]), 0)
+            by_size.setdefault(size, []).append((index, *start))
+    for (rows, columns), crops in by_size.items():
+        batch = torch.stack([flat[index, top : top + rows, left : left + columns] for index, top, left in crops])
+        upsampled = F.interpolate(batch[:, None], size=(rows * scale, columns * scale), mode="bilinear", align_corners=False)[:, 0] > 0
+        for (index, top, left), positive in zip(crops, upsampled.numpy().view(np.uint8)):
+            x, y, across, down = cv2.boundingRect(positive)
+            if across:
+                x, y = x + left * scale, y + top * scale
+                extents[index] = x, y, x + across - 1, y + down - 1
+    return torch.from_numpy(extents).view(*masks.shape[:2], 4)
+
+
+def _rounded(cells: int, limit: int) -> int:
+    """Round a number of cells up to a multiple of 8, at most `limit`."""
+    return min(-(-cells // 8) * 8, limit)
 
 
 def mask_extents(masks: Tensor) -> Tensor:

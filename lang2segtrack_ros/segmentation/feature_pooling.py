@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
-from lang2segtrack_ros.segmentation.shrinking import shrink
+from lang2segtrack_ros.segmentation.shrinking import Patch
 
 
 @torch.inference_mode()
@@ -46,4 +46,4 @@ def pool_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> N
 def low_res_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
     """Return masks of the image, bool [H, W] each, as mask logits float32 [N, 4f, 4f] for `pool`."""
     side = features.high[0].shape[-1]
-    return np.stack([shrink(mask, (side, side)) for mask in masks]) - np.float32(0.5)
+    return np.stack([Patch.of(mask).shrink((side, side)) for mask in masks]) - np.float32(0.5)

@@ -36,10 +36,14 @@ def image_masks_on_cpu(low_res_logits: NDArray[np.floating], height: int, width:
     for logits, mask in zip(low_res_logits, masks):
         window = image_window(cv2.boundingRect((logits > 0).view(np.uint8)), logits.shape, height, width, logits.dtype)
         windows.append(window)
+        upper_rows, lower_rows = above[window[0]], below[window[0]]
+        if not len(upper_rows):
+            continue
+        needed = logits[upper_rows[0] : lower_rows[-1] + 1]
         weight = column_weights[window[1]]
-        stretched = logits[:, left[window[1]]] * (1 - weight) + logits[:, right[window[1]]] * weight
+        stretched = needed[:, left[window[1]]] * (1 - weight) + needed[:, right[window[1]]] * weight
         weight = row_weights[window[0], None]
-        upper, lower = stretched[above[window[0]]], stretched[below[window[0]]]
+        upper, lower = stretched[upper_rows - upper_rows[0]], stretched[lower_rows - upper_rows[0]]
         upper *= 1 - weight
         lower *= weight
         upper += lower

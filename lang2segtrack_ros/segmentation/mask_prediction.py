@@ -89,27 +89,40 @@ class MaskPrediction:
         inside = ((y >= y1 - margin_y) & (y <= y2 + margin_y))[:, None] & ((x >= x1 - margin_x) & (x <= x2 + margin_x))
         return replace(self, low_res_logits=torch.where(inside, self.low_res_logits, NO_OBJECT_LOGIT))
 
-    def split_overlap(self, rows: Sequence[int], ownership: Tensor) -> tuple[MaskPrediction, Tensor, Tensor]:
-        """Assign each pixel of two overlapping objects to the object that owns it.
+    def split_overlaps(self, pairs: Sequence[tuple[int, int]], ownership: Tensor) -> tuple[MaskPrediction, Tensor]:
+        """Assign each pixel of overlapping objects to the object that owns it, pair after pair.
+
+        If an object loses more than half of its mask to the other one, the rest of the mask is hidden, and `is_finite` is False.
 
         Args:
-            rows: rows of the two objects.
-            ownership: [h, w]. Above 0.5 the first object owns a pixel, below -0.5 the second one. Other pixels keep their masks.
+            pairs: rows of the two objects of each of P pairs.
+            ownership: [P, h, w]. Above 0.5 the first object of a pair owns a pixel, below -0.5 the second one. Other pixels keep their
+                masks.
 
         Returns:
-            The new prediction and two masks of objects, both bool [N]. The first one marks objects that own at least half of their
-            mask. The second one marks other objects that lost more than half of their mask.
+            The new prediction, and bool [N], True for objects that own at least half of their mask.
         """
-        low_res_logits, confirmed, lost = self.low_res_logits.clone(), torch.zeros_like(self.visible), torch.zeros_like(self.visible)
-        union = low_res_logits[list(rows)].amax(0)
-        for row, owned in zip(rows, (ownership, -ownership)):
-            before, gained, taken = low_res_logits[row] > 0, (owned > _MIN_OWNERSHIP) & (union > 0), owned < -_MIN_OWNERSHIP
-            low_res_logits[row] = torch.where(
-                gained, union, torch.where(taken, low_res_logits[row].clamp(max=OUTSIDE_LOGIT), low_res_logits[row])
-            )
-            confirmed[row] = gained.any() & (2 * gained.sum() >= (low_res_logits[row] > 0).sum())
-            lost[row] = ~confirmed[row] & (2 * (before & taken).sum() > before.sum())
-        return replace(self, low_res_logits=low_res_logits), confirmed, lost
+        low_res_logits, device = self.low_res_logits.clone(), self.low_res_logits.device
+        confirmed, hidden = torch.zeros_like(self.visible), torch.zeros_like(self.visible)
+        signed = torch.stack((ownership, -ownership), dim=1)
+        owned, taken_by_other = signed > _MIN_OWNERSHIP, signed < -_MIN_OWNERSHIP
+        for indices in _independent(pairs):
+            rows = torch.tensor([pairs[index] for index in indices], device=device)  # [K, 2]
+            of_pairs = slice(None) if len(indices) == len(pairs) else torch.tensor(indices, device=device)
+            masks, taken = low_res_logits[rows], taken_by_other[of_pairs]
+            union, before = masks.amax(1, keepdim=True), masks > 0
+            gained = owned[of_pairs] & (union > 0)
+            masks = torch.where(gained, union, torch.where(taken, masks.clamp(max=OUTSIDE_LOGIT), masks))
+            gain, area = gained.sum((2, 3)), (masks > 0).sum((2, 3))
+            is_confirmed = (gain > 0) & (2 * gain >= area)
+            is_lost = ~is_confirmed & (2 * (before & taken).sum((2, 3)) > before.sum((2, 3)))
+            low_res_logits[rows] = torch.where(is_lost[..., None, None], NO_OBJECT_LOGIT, masks)
+            confirmed[rows] |= is_confirmed
+            hidden[rows] |= is_lost
+        return (
+            replace(self, low_res_logits=low_res_logits, visible=self.visible & ~hidden, is_finite=self.is_finite & ~hidden),
+            confirmed,
+        )
 
     def with_row(self, row: int, other: MaskPrediction) -> MaskPrediction:
         """Return a copy in which the object of `row` comes from `other`, a prediction of one object."""
@@ -129,3 +142,16 @@ class MaskPrediction:
     def join(parts: Sequence[MaskPrediction]) -> MaskPrediction:
         """Return one prediction with the objects of all parts, in order."""
         return MaskPrediction(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(MaskPrediction)))
+
+
+def _independent(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Divide pairs of rows into groups without a common row, and return their indices. Pairs with a common row keep their order."""
+    groups: list[list[int]] = []
+    next_group: dict[int, int] = {}
+    for index, pair in enumerate(pairs):
+        group = max(next_group.get(row, 0) for row in pair)
+        if group == len(groups):
+            groups.append([])
+        groups[group].append(index)
+        next_group |= dict.fromkeys(pair, group + 1)
+    return groups

@@ -14,6 +14,7 @@ MIN_PIXELS = 5
 Window = tuple[slice, slice]
 WHOLE: Window = (slice(0, None), slice(0, None))
 _KERNEL = np.ones((3, 3), np.uint8)
+_LARGE_KERNEL = np.ones((5, 5), np.uint8)
 
 
 def remove_small_regions(mask: NDArray[np.bool_], min_region_ratio: float, window: Window = WHOLE) -> Box | None:
@@ -31,7 +32,7 @@ def remove_small_regions(mask: NDArray[np.bool_], min_region_ratio: float, windo
         (x_min, y_min, x_max, y_max) in pixels, or None for an empty mask.
     """
     inside = mask[window]
-    box = mask_box(np.ascontiguousarray(inside)) if inside.size else None
+    box = mask_box(inside) if inside.size else None
     if box is None:
         return None
     x, y, end_x, end_y = map(int, box)
@@ -40,7 +41,8 @@ def remove_small_regions(mask: NDArray[np.bool_], min_region_ratio: float, windo
     if not min_region_ratio:
         return float(x), float(y), float(x + cropped.shape[1]), float(y + cropped.shape[0])
     padded = cv2.copyMakeBorder(cropped.view(np.uint8), 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
-    smooth = cv2.morphologyEx(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _KERNEL), cv2.MORPH_OPEN, _KERNEL)
+    # The two erosions between the dilations of a closing and an opening are one with a larger kernel.
+    smooth = cv2.dilate(cv2.erode(cv2.dilate(padded, _KERNEL), _LARGE_KERNEL), _KERNEL)
     # Most masks are a single region without a hole, which has exactly one contour and needs no labeling.
     if len(cv2.findContours(smooth, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]) != 1:
         _, labels, stats, _ = cv2.connectedComponentsWithStats(smooth, connectivity=8, ltype=cv2.CV_16U)
@@ -48,5 +50,5 @@ def remove_small_regions(mask: NDArray[np.bool_], min_region_ratio: float, windo
         areas[0] = 0  # the background
         smooth = (areas >= max(MIN_PIXELS, min_region_ratio * areas.max()))[labels].view(np.uint8)
     cropped[:] = smooth[2:-2, 2:-2]
-    remaining = mask_box(np.ascontiguousarray(cropped))
+    remaining = mask_box(cropped)
     return (x + remaining[0], y + remaining[1], x + remaining[2], y + remaining[3]) if remaining is not None else None

@@ -8,10 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Union
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lang2segtrack_ros.identity.track_state import Pair
+from lang2segtrack_ros.segmentation.shrinking import Patch
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, PromptPrediction
 
 
@@ -60,11 +58,11 @@ class SplitOverlap:
 
     Attributes:
         pair: ids of the objects.
-        ownership: float32 [H, W] from 1 (first object) to -1 (second object), 0 for undecided pixels.
+        ownership: float32 image from 1 (first object) to -1 (second object), 0 for undecided pixels.
     """
 
     pair: Pair
-    ownership: NDArray[np.float32]
+    ownership: Patch
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ Action = Union[Spawn, Correct, Reinitialize, Reidentify, Suspend, SplitOverlap, 
 
 
 def apply_actions(opened: OpenFrame, actions: Iterable[Action]) -> set[int]:
-    """Carry out actions on an open frame, in order.
+    """Carry out actions on an open frame: first hide and split masks as predicted from memory, then the others in order.
 
     Args:
         opened: the open frame.
@@ -89,14 +87,13 @@ def apply_actions(opened: OpenFrame, actions: Iterable[Action]) -> set[int]:
     """
     actions = list(actions)
     opened.hide({action.track_id for action in actions if isinstance(action, Suspend)})
+    opened.split_overlaps({action.pair: action.ownership for action in actions if isinstance(action, SplitOverlap)})
     removed = set()
     for action in actions:
         if isinstance(action, (Spawn, Reinitialize)):
             opened.accept(action.predicted, action.track_id)
         elif isinstance(action, (Correct, Reidentify)):
             opened.accept(action.predicted, action.track_id, keep_memories=action.track_id in opened.rows.ids)
-        elif isinstance(action, SplitOverlap):
-            opened.split_overlap(action.pair, action.ownership)
         elif isinstance(action, Remove):
             removed.add(action.track_id)
     return removed

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -64,7 +65,7 @@ class FrameContext:
     prompted: frozenset[int] = frozenset()
     allows_new: bool = True
 
-    @property
+    @cached_property
     def visible(self) -> Mapping[int, Track]:
         """Return the visible tracks by id."""
         return {track.id: track for track in self.tracks if track.box is not None}

@@ -16,7 +16,7 @@ from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.packed_masks import HostMasks
 from lang2segtrack_ros.segmentation.postprocess import image_masks, make_tracks, to_host
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
-from lang2segtrack_ros.segmentation.shrinking import shrink
+from lang2segtrack_ros.segmentation.shrinking import Patch
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.tracking.predictor import MemoryReadout, Predictor
@@ -177,20 +177,17 @@ class OpenFrame:
 
     def hide(self, track_ids: Collection[int]) -> None:
         """Hide objects on this frame, whatever the prediction from memory. The tracker writes no memories of them for this frame."""
-        if self.readout is not None and track_ids:
-            device = self.readout.prediction.low_res_logits.device
-            self._hide(torch.tensor([track_id in track_ids for track_id in self.rows.ids], device=device), track_ids)
-
-    def _hide(self, where: Tensor, track_ids: Collection[int]) -> None:
-        """Hide the objects `where`, bool [N]. `track_ids` contains at least their ids."""
-        assert self.readout is not None
+        if self.readout is None or not track_ids:
+            return
+        where = torch.tensor([track_id in track_ids for track_id in self.rows.ids], device=self.readout.prediction.iou.device)
         prediction, self._is_changed = self.readout.prediction.hide(where), True
         self.readout = replace(self.readout, prediction=replace(prediction, is_finite=prediction.is_finite & ~where))
         for track_id in track_ids:
             self._tracks.pop(track_id, None)
 
-    def split_overlap(self, pair: tuple[int, int], ownership: NDArray[np.float32]) -> None:
-        """Assign each pixel of two overlapping objects to the object that owns it; see `MaskPrediction.split_overlap`.
+    @torch.inference_mode()
+    def split_overlaps(self, ownership: Mapping[tuple[int, int], Patch]) -> None:
+        """Assign each pixel of overlapping objects to the object that owns it; see `MaskPrediction.split_overlaps`.
 
         The split confirms a mask that consists mostly of pixels its object owns. The tracker stores a confirmed mask as if it had
         passed the gates of the policy. While two objects overlap, the network is uncertain even of correct masks. Without these
@@ -198,18 +195,21 @@ class OpenFrame:
         one, the rest of the mask is hidden, as by `hide`.
 
         Args:
-            pair: ids of the two objects.
-            ownership: float32 [H, W] from 1 (first object) to -1 (second object). Between -0.5 and 0.5 the masks stay unchanged.
+            ownership: float32 images from 1 (first object) to -1 (second object), by pair of ids. Between -0.5 and 0.5 the masks stay
+                unchanged.
         """
-        if self.readout is None:
+        if self.readout is None or not ownership:
             return
-        prediction, choice = self.readout.prediction, self.readout.choice
-        rows = [self.rows.ids.index(track_id) for track_id in pair]
-        rows_columns = prediction.low_res_logits.shape[1], prediction.low_res_logits.shape[2]
-        low_res_ownership = torch.from_numpy(shrink(ownership, rows_columns)).to(prediction.low_res_logits.device)
-        prediction, confirmed, lost = prediction.split_overlap(rows, low_res_ownership)
+        before, choice = self.readout.prediction, self.readout.choice
+        size, device = (before.low_res_logits.shape[1], before.low_res_logits.shape[2]), before.low_res_logits.device
+        pairs = [(self.rows.ids.index(one), self.rows.ids.index(other)) for one, other in ownership]
+        low_res = np.stack([patch.shrink(size) for patch in ownership.values()])
+        prediction, confirmed = before.split_overlaps(pairs, torch.from_numpy(low_res).to(device))
         self.readout = replace(self.readout, prediction=prediction, choice=replace(choice, passed=choice.passed | confirmed))
-        self._hide(lost, pair)
+        self._is_changed = True
+        changed = (prediction.low_res_logits != before.low_res_logits).flatten(1).any(1).tolist()
+        for track_id in (track_id for track_id, is_changed in zip(self.rows.ids, changed) if is_changed):
+            self._tracks.pop(track_id, None)
 
     def prediction(self) -> MaskPrediction | None:
         """Return the masks of all objects in the order of `ids`; None without objects."""

@@ -23,6 +23,7 @@ from lang2segtrack_ros.identity.crossings import (
     without,
 )
 from lang2segtrack_ros.identity.object_model import ObjectModel
+from lang2segtrack_ros.identity.overlap_split import split_overlap
 from lang2segtrack_ros.identity.region import Region
 from lang2segtrack_ros.identity.track_state import Pair, TrackState
 from lang2segtrack_ros.types.results import Track, TrackStatus
@@ -190,8 +191,24 @@ def test_overlapping_pixels_are_split_by_color() -> None:
         tracks = {number: track(number, mask) for number, mask in enumerate(masks, start=1)}
         ownership = ownership_of((1, 2), follower.states, tracks, picture(apart), 0.0)
         assert ownership is not None
-        assert ownership[own[0] & ~own[1]].mean() > 0.8
-        assert ownership[own[1]].mean() < -0.8, "square 2 is in front"
+        assert ownership.image[own[0] & ~own[1]].mean() > 0.8
+        assert ownership.image[own[1]].mean() < -0.8, "square 2 is in front"
+
+
+def test_ownership_inside_the_box_of_both_masks_equals_that_of_the_whole_image() -> None:
+    """The split works on the common box of the masks, wherever it lies in the image."""
+    follower = before()
+    tracks = {number: track(number, square(column(number, CROSSING))) for number in (1, 2)}
+    models = [follower.states[number].model for number in (1, 2)]
+    assert models[0] is not None
+    assert models[1] is not None
+    ownership = ownership_of((1, 2), follower.states, tracks, picture(CROSSING), 0.0)
+    assert ownership is not None
+    assert ownership.values.size < picture(CROSSING)[..., 0].size / 2
+    union = tracks[1].mask | tracks[2].mask
+    whole = split_overlap(picture(CROSSING), union, (models[0].color_model, models[1].color_model), 0.0)
+    assert whole.any()
+    np.testing.assert_array_equal(ownership.image, whole)
 
 
 def test_split_needs_two_visible_objects_in_a_crossing() -> None:

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import math
 from unittest import mock
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.identity.color_model import ColorModel
+from lang2segtrack_ros.identity.color_model import ColorModel, rgb_to_lab
 from lang2segtrack_ros.identity.overlap_split import split_overlap
 
 Color = tuple[int, int, int]
@@ -131,3 +132,14 @@ def test_tiny_and_empty_masks_have_no_owner() -> None:
     assert not split_overlap(image, few, (model_of_color(disc(50), GREEN), unknown), 0.0).any()
     for mask in (empty, few):
         assert not split_overlap(image, mask, (model_of_color(disc(50), GREEN), model_of_color(disc(50), PALE)), 0.0).any()
+
+
+def test_density_equals_the_plain_kernel_density() -> None:
+    """The colors of a model are converted once for each exposure, and the sums work in place."""
+    known = model(disc(70), painted([disc(70)], [GREEN])).updated(painted([disc(90)], [PALE]), disc(90), 0.1)
+    lab = rgb_to_lab(np.random.default_rng(4).uniform(0, 255, (1, 50, 3)).astype(np.float32))[0]
+    for exposure in (0.0, 0.2, 0.0):
+        samples = rgb_to_lab(np.concatenate([rgb * math.exp(exposure - before) for rgb, before in known.samples])[None])[0]
+        squared = (lab**2).sum(-1)[:, None] + (samples**2).sum(-1) - 2 * (lab @ samples.T)
+        expected = np.exp(squared / (-2 * 2.5**2)).mean(-1)
+        np.testing.assert_array_equal(known.density(lab, exposure), expected)

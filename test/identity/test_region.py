@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -70,3 +71,19 @@ def test_mean_color_equals_that_of_the_mask() -> None:
 
 def test_region_of_a_few_pixels_has_no_mean_color() -> None:
     assert region_of(rectangle(5, 3, 8, 8)).mean_lab(np.zeros((40, 60, 3), np.uint8)) is None
+
+
+@given(MASKS)
+@settings(max_examples=100, deadline=None)
+def test_components_equal_the_labels_of_the_mask(mask: NDArray[np.bool_]) -> None:
+    """Random masks have holes, components inside holes, and pixels that touch only at a corner. An empty mask has no component."""
+    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
+    expected = [labels == index for index in range(1, labels.max() + 1)]
+    found = []
+    for region in Region.components(mask, 3, 2):
+        image = np.zeros((20, 24), bool)
+        image[region.y : region.y + region.mask.shape[0], region.x : region.x + region.mask.shape[1]] = region.mask
+        assert region.box == mask_box(image)
+        assert region.area == image.sum()
+        found.append(image[2:14, 3:19])
+    assert sorted(item.tobytes() for item in found) == sorted(item.tobytes() for item in expected)

@@ -14,6 +14,7 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 
 from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.segmentation.shrinking import Patch
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
@@ -155,7 +156,7 @@ def test_mask_can_be_clipped_to_its_box(segmenter: Sam2Segmenter, frames: list[S
     assert opened.clip_to_box(click, 0.1) is click
 
 
-def test_split_overlap_assigns_pixels_to_their_owner(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_split_overlaps_assigns_pixels_to_their_owner(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     """The second object owns all pixels above a row, and the pixels below are undecided. A third object must stay unchanged."""
     tracker = StreamTracker(segmenter)
     for body in (1, 2, 1):
@@ -168,7 +169,7 @@ def test_split_overlap_assigns_pixels_to_their_owner(segmenter: Sam2Segmenter, f
     cut = int(np.quantile(np.nonzero(before[1] > 0)[0], 0.3))
     ownership = np.zeros((height, width), np.float32)
     ownership[: cut * height // len(before[1])] = -1.0
-    opened.split_overlap((1, 2), ownership)
+    opened.split_overlaps({(1, 2): Patch.of(ownership)})
     after = preview_logits(opened)
     assert (before[1][:cut] > 0).any()
     assert not (after[1][:cut] > 0).any()
@@ -181,7 +182,7 @@ def test_split_overlap_assigns_pixels_to_their_owner(segmenter: Sam2Segmenter, f
     np.testing.assert_array_equal(logits[1], after[1])
 
 
-def test_split_overlap_hides_a_lost_mask_and_stores_a_confirmed_one(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+def test_split_overlaps_hides_a_lost_mask_and_stores_a_confirmed_one(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     tracker = StreamTracker(segmenter)
     for body in (1, 2):
         tracker.add(box(frames, 0, body))
@@ -191,7 +192,7 @@ def test_split_overlap_hides_a_lost_mask_and_stores_a_confirmed_one(segmenter: S
     assert opened.readout is not None
     failed = replace(opened.readout.choice, passed=torch.zeros_like(opened.readout.choice.passed))
     opened.readout = replace(opened.readout, choice=failed)
-    opened.split_overlap((1, 2), np.full(image.shape[:2], -1.0, np.float32))
+    opened.split_overlaps({(1, 2): Patch.of(np.full(image.shape[:2], -1.0, np.float32))})
     first, second = opened.tracks({})
     assert first.box is None
     assert second.box is not None

@@ -140,8 +140,8 @@ def test_overlap_of_a_crossing_is_split_by_color() -> None:
     assert summary(actions) == [("SplitOverlap", (1, 2))]
     (split,) = actions
     assert isinstance(split, SplitOverlap)
-    assert split.ownership[10:30, 40:55].mean() > 0.8
-    assert split.ownership[10:30, 65:80].mean() < -0.8
+    assert split.ownership.image[10:30, 40:55].mean() > 0.8
+    assert split.ownership.image[10:30, 65:80].mean() < -0.8
     assert plain(state.tracks) == plain(before.tracks)
 
 

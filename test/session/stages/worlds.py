@@ -212,7 +212,8 @@ def renumbered_actions(actions: Iterable[Action], ids: Ids) -> list[Action]:
     for action in actions:
         if isinstance(action, SplitOverlap):
             pair, swapped = _pair(action.pair, ids)
-            renamed.append(SplitOverlap(pair, -action.ownership if swapped else action.ownership))
+            ownership = replace(action.ownership, values=-action.ownership.image if swapped else action.ownership.image, x=0, y=0)
+            renamed.append(SplitOverlap(pair, ownership))
         else:
             renamed.append(replace(action, track_id=ids.get(action.track_id, action.track_id)))
     return renamed
@@ -231,7 +232,7 @@ def comparable(state: SessionState, actions: Iterable[Action] = ()) -> Any:
 
 def _rounded(action: Action) -> Any:
     if isinstance(action, SplitOverlap):  # ownerships are computed in another order for a swapped pair
-        return plain(replace(action, ownership=np.round(action.ownership, 4) + np.float32(0)))
+        return plain((action.pair, np.round(action.ownership.image, 4) + np.float32(0)))
     return plain(action)
 
 
