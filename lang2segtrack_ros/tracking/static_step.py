@@ -13,12 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from lang2segtrack_ros.runtime.graphs import StaticFunction
+from lang2segtrack_ros.runtime.graphs import GraphPool, StaticFunction
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
@@ -76,14 +75,14 @@ class StaticStep:
         self._encode: StaticFunction | None = None
         self._rows: dict[tuple[int, int], _Row] = {}
 
-    def prepare(self, buffers: MemoryBank, pool: Any, max_seconds: float, report: Callable[[str], None]) -> None:
+    def prepare(self, buffers: MemoryBank, pool: GraphPool | None, max_seconds: float, report: Callable[[str], None]) -> None:
         """Prepare for every number of objects that the buffers hold, fewest first.
 
         A failure is logged, and all frames then run as usual.
 
         Args:
             buffers: the storage of the tracker, which must be empty and stay at its addresses.
-            pool: memory pool of CUDA graphs; None without CUDA.
+            pool: from `runtime.graphs.graph_pool`.
             max_seconds: time after which no further number of objects is prepared. Such numbers run as usual.
             report: called with a sentence for each number of objects.
         """
@@ -102,7 +101,7 @@ class StaticStep:
             torch.cuda.synchronize(self._segmenter.device)  # another thread with another stream may run the functions
         self.seconds = time.monotonic() - began
 
-    def _row(self, bank: MemoryBank, prompts: int, pool: Any) -> _Row:
+    def _row(self, bank: MemoryBank, prompts: int, pool: GraphPool | None) -> _Row:
         assert self._encode is not None
         features = self._encode.outputs
         read = StaticFunction(self._predictor.read_memory, (features, bank, self._frame, prompts), pool)

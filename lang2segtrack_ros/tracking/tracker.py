@@ -18,6 +18,7 @@ import cv2
 import torch
 from torch import Tensor
 
+from lang2segtrack_ros.runtime.graphs import graph_pool
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.bank_storage import BankStorage, StoragePlan, TrackRows
@@ -100,9 +101,7 @@ class Tracker:
         """
         static = StaticStep(self.segmenter, self.policy)
         self._storage = BankStorage(self._allocate, self._allocate(bucket(max(max_objects, len(self.rows.ids)))))
-        cuda: Any = torch.cuda
-        pool = cuda.graph_pool_handle() if self.segmenter.device.type == "cuda" else None
-        static.prepare(self._storage.buffers, pool, max_seconds, report)
+        static.prepare(self._storage.buffers, graph_pool(self.segmenter.device, is_urgent=True), max_seconds, report)
         self.apply(self._update(self.rows))  # the objects move to the new storage
         self.static = static
         return static
