@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import threading
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lang2segtrack_ros.detection import static_detection
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
-from lang2segtrack_ros.detection.grounding_dino_forward import GroundingDinoForward
+from lang2segtrack_ros.detection.grounding_dino_forward import GroundingDinoForward, TextFeatures
 from lang2segtrack_ros.detection.static_detection import StaticDetection
 from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionWorker
 from lang2segtrack_ros.runtime import graphs
@@ -84,6 +85,34 @@ def test_padded_image_part_depends_on_no_value(detector: GroundingDinoDetector, 
     texts = [forward.encode_text(detector._caption(phrases)[0]).padded(32) for phrases in CAPTIONS[:2]]
     constants = forward.constants(images[0])
     check_static(detector.static._pack, *((pixels, text, constants) for pixels, text in zip(images, texts)))
+
+
+class HostRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A recorder of the operations that use or make a tensor of the host."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if any(leaf.device.type == "cpu" for leaf in leaves([result, list(args)])):
+            self.found.append(str(func))
+        return result
+
+
+@torch.inference_mode()
+def test_image_part_uses_no_tensor_of_the_host(detector: GroundingDinoDetector) -> None:
+    """A CUDA graph cannot hold a copy from pageable memory. The device "meta" stands for the GPU: it has shapes and no values."""
+    forward = GroundingDinoForward(deepcopy(detector.model).to("meta"), DELIMITERS)
+    tokens, channels = 32, detector.model.config.d_model
+    features = torch.empty(2, 1, tokens, channels, device="meta").unbind()
+    text = TextFeatures(*features, *(torch.empty(1, *size, dtype=torch.bool, device="meta") for size in ((tokens, tokens), (tokens,))))
+    pixels = torch.empty(1, 3, 192, 256, device="meta")
+    constants = forward.constants(pixels)
+    with HostRecorder() as recorder:
+        StaticDetection(forward.detect, forward.constants, pixels.device)._pack(pixels, text, constants)
+    assert recorder.found == []
 
 
 def test_detections_equal_the_usual_ones(detector: GroundingDinoDetector, frames: list[SceneFrame]) -> None:
