@@ -42,6 +42,8 @@ _Key = tuple[int, int, int]  # height and width of the input, number of tokens
 class Text(Protocol):
     """The features of a caption: a dataclass of tensors that is hashed by identity."""
 
+    def __hash__(self) -> int: ...
+
     def padded(self, count: int) -> Any:
         """Return new features of `count` tokens that give the same results."""
         ...
