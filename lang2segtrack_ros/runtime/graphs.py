@@ -123,9 +123,8 @@ class StaticFunction:
             self._graph.replay()
             return self.outputs
         with static_mode():
-            results = leaves(self._function(*self._args))
-        for output, result in zip(leaves(self.outputs), results):
-            output.copy_(result)
+            for output, result in zip(leaves(self.outputs), leaves(self._function(*self._args))):
+                output.copy_(result)
         return self.outputs
 
 
@@ -135,24 +134,30 @@ def _capture(function: Callable[..., Any], args: tuple[Any, ...], pool: GraphPoo
     inputs = leaves(args)
     before = [tensor.clone() for tensor in inputs]
     graph, current = cuda.CUDAGraph(), cuda.current_stream(pool.stream.device)
-    with _CAPTURE, cuda.stream(pool.stream):
+    with cuda.stream(pool.stream):
         pool.stream.wait_stream(current)
         for _ in range(WARM_UP_CALLS):
             expected = [tensor.clone() for tensor in leaves(function(*args))]
             _restore(inputs, before)
-        # torch.cuda.graph would also wait for the device and empty the cache of the allocator, which delays the tracker.
-        graph.capture_begin(pool.handle, capture_error_mode="thread_local")
-        try:
-            outputs = function(*args)
-        except Exception:
-            with suppress(RuntimeError):  # the capture is invalid
-                graph.capture_end()
-            raise
-        graph.capture_end()
+        with _CAPTURE:
+            outputs = _record(graph, function, args, pool.handle)
     current.wait_stream(pool.stream)
     graph.replay()
     _compare(leaves(outputs), expected)
     return graph, outputs
+
+
+def _record(graph: Any, function: Callable[..., Any], args: tuple[Any, ...], handle: Any) -> Any:
+    """Capture a function on the present stream. `torch.cuda.graph` would also empty the allocator's cache, which delays other threads."""
+    graph.capture_begin(handle, capture_error_mode="thread_local")
+    try:
+        outputs = function(*args)
+    except Exception:
+        with suppress(RuntimeError):  # the capture is invalid
+            graph.capture_end()
+        raise
+    graph.capture_end()
+    return outputs
 
 
 def _restore(inputs: list[Tensor], values: list[Tensor]) -> None:
