@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from bench.gpu_report import draw, table
 from bench.network import HEAD, Pair, compare
 from bench.numbers_file import numbers_file, write
 from bench.tracking import TIMED_FRAMES, TransformersRunner, boxes, median_ms, random_segmenter
+from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
@@ -148,12 +148,28 @@ class Bench:
         with reference_step(row.network, boxes(row.objects), self._images, self.device, row.case == "reference_vos_optimized") as step:
             row.ms = median_ms(step, self.device, frames=20)
 
+    def make_detector(self, network: str, uses_graphs: bool) -> GroundingDinoDetector:
+        """Return the toy detector, or Grounding DINO tiny with random weights."""
+        toy = load_detector("toy", str(self.device), acceleration="off") if network == "toy" else None
+        detector = toy if isinstance(toy, GroundingDinoDetector) else random_detector(self.device, self.dtype)
+        detector.acceleration = "graphs" if uses_graphs else "off"
+        return detector
+
     def detector(self, row: Row) -> None:
-        """Measure the detector alone, on an image of 800 x 1066 pixels."""
-        detector = load_detector("toy", str(self.device)) if row.network == "toy" else random_detector(self.device, self.dtype)
+        """Measure the detector alone, on an image of 800 x 1067 pixels, and compare its scores with those without graphs."""
+        detector = self.make_detector(row.network, row.case == "detector graphs")
         image = np.random.default_rng(2).integers(0, 255, (600, 800, 3), np.uint8)
         phrases = ["red circle", "blue star", "green triangle", "yellow square"][: row.objects]
+        found = [detector.detect(image, phrases, [0.0] * len(phrases))]
+        started = time.perf_counter()
+        detector.prepare([image.shape[:2]], 60.0, lambda _: None)
+        if detector.static.failure:
+            raise RuntimeError(detector.static.failure)
+        row.numbers["prepare_s"] = time.perf_counter() - started
+        found.append(detector.detect(image, phrases, [0.0] * len(phrases)))
+        row.numbers["score_difference"] = max(abs(a.score - b.score) for a, b in zip(*found))
         row.ms = median_ms(lambda _: detector.detect(image, phrases, [1.0] * len(phrases)), self.device, fill=5)
+        row.numbers["static"] = detector.static.detections["static"]
         row.numbers["launches"] = self.launches(lambda: detector.detect(image, phrases, [1.0] * len(phrases)))
 
     def session(self, row: Row) -> None:
@@ -161,9 +177,7 @@ class Bench:
         segmenter = self.segmenter(row.network)
         segmenter.acceleration = "graphs" if self.device.type == "cuda" else "off"
         with_text = row.case == "session with text"
-        detector = None
-        if with_text:
-            detector = load_detector("toy", str(self.device)) if row.network == "toy" else random_detector(self.device, self.dtype)
+        detector = self.make_detector(row.network, True) if with_text else None
         session = Session(segmenter, detector, background=True, options=SessionOptions(max_objects=row.objects))
         session.prepare()
         for box in boxes(row.objects):
@@ -197,11 +211,10 @@ class Bench:
         row.numbers |= {"frames": frames, "growth_mb": used[1] - used[0]}
 
 
-def random_detector(device: torch.device, dtype: torch.dtype) -> Any:
+def random_detector(device: torch.device, dtype: torch.dtype) -> GroundingDinoDetector:
     """Return Grounding DINO tiny with random weights and a small vocabulary."""
     from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
 
-    from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
     from lang2segtrack_ros.models.loading import find_folder
 
     torch.manual_seed(0)
@@ -220,7 +233,8 @@ def plan(bench: Bench, networks: list[str], counts: list[int], long_frames: int)
             yield Row("off", network, objects), bench.track
             yield Row("graphs", network, objects), bench.track
     yield Row("parts", first, max(counts)), bench.parts
-    yield Row("detector", first if first == "toy" else "grounding-dino-tiny", 4), bench.detector
+    for case in ("detector off", "detector graphs"):
+        yield Row(case, first if first == "toy" else "grounding-dino-tiny", 4), bench.detector
     for case in ("session", "session with text"):
         yield Row(case, first, min(3, max(counts))), bench.session
     for objects in counts[:3]:

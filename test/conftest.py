@@ -48,7 +48,7 @@ def segmenter() -> Sam2Segmenter:
 @pytest.fixture(scope="session")
 def detector() -> GroundingDinoDetector:
     """Load the toy detector in float32."""
-    return load_detector("toy", device=DEVICE, dtype="float32")
+    return load_detector("toy", device=DEVICE, dtype="float32", acceleration="off")
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         help=f"memory policy: {', '.join(POLICIES)}, or {PLUGIN}; depth needs depth images (default: %(default)s)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
-    parser.add_argument("--acceleration", default="auto", help=f"of the segmenter: {', '.join(ACCELERATIONS)} (default: %(default)s)")
+    parser.add_argument("--acceleration", default="auto", help=f"of the networks: {', '.join(ACCELERATIONS)} (default: %(default)s)")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -106,5 +106,5 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     engine_options = SessionOptions(detect_every_backward=options.detect_every_backward)
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size, acceleration=options.acceleration)
     needs_detector = interactive or any(isinstance(item.prompt, TextPrompt) for item in prompts)
-    detector = load_detector(options.detector, options.device) if needs_detector else None
+    detector = load_detector(options.detector, options.device, acceleration=options.acceleration) if needs_detector else None
     return Session(segmenter, detector, options.policy, options=engine_options, **session_options)

@@ -9,7 +9,7 @@ same way. The rest of the package then relies on valid detections.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -99,6 +99,39 @@ class ShrinkingDetector(Detector, Protocol):
 
     def shrunk(self) -> Detector | None:
         """Return the same network on smaller images, or None at the smallest size. Leave this detector unchanged."""
+        ...
+
+
+@runtime_checkable
+class AcceleratedDetector(Detector, Protocol):
+    """A detector that makes itself faster by work before its detections, such as the capture of CUDA graphs.
+
+    Attributes:
+        acceleration: "off" or "graphs".
+    """
+
+    acceleration: str
+
+    def prepare(self, images: Sequence[tuple[int, int]], max_seconds: float, report: Callable[[str], None]) -> None:
+        """Do this work for some image sizes. What is not prepared runs as usual.
+
+        Args:
+            images: heights and widths of images in pixels.
+            max_seconds: time in seconds after which the preparation ends.
+            report: called with sentences on the progress.
+        """
+        ...
+
+    def has_missed(self) -> bool:
+        """Return True if recent detections lacked this work often enough to do it."""
+        ...
+
+    def prepare_missed(self) -> None:
+        """Do the work that recent detections lacked. The detector's thread calls it between two detections."""
+        ...
+
+    def acceleration_metrics(self) -> dict[str, object]:
+        """Return the acceleration in use and its counters by name, for diagnostics."""
         ...
 
 

@@ -3,13 +3,14 @@
 """Grounding DINO (arXiv:2303.05499) with exactly one phrase for each box.
 
 The detector builds the caption token by token, so that it knows the token span of each phrase. The score of a phrase for a box is the
-mean probability of its tokens, as in the evaluation of Grounding DINO. Preprocessing runs on the device and needs no torchvision.
+mean probability of its tokens, as in the evaluation of Grounding DINO. Preprocessing runs on the device and needs no torchvision. The
+results are copied to the host once, and a few NumPy calls decode them, because the tracker's thread needs the interpreter meanwhile.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.detection.detector import Detection, suppress_duplicates
-from lang2segtrack_ros.detection.grounding_dino_forward import GroundingDinoForward
+from lang2segtrack_ros.detection.grounding_dino_forward import GroundingDinoForward, TextFeatures
+from lang2segtrack_ros.detection.static_detection import StaticDetection
 from lang2segtrack_ros.segmentation.preprocessing import resize_and_normalize
 from lang2segtrack_ros.types.prompts import PromptError
 
@@ -48,6 +50,10 @@ class GroundingDinoDetector:
         dtype: float32, or bfloat16 to run under autocast.
         passes: maximum number of passes over an image. More than `PHRASES_PER_PASS` phrases are split over this many passes at most.
             None uses `MAX_PASSES`.
+
+    Attributes:
+        acceleration: "off" or "graphs".
+        static: the static functions, if `acceleration` is "graphs".
     """
 
     default_threshold = 0.35
@@ -73,6 +79,8 @@ class GroundingDinoDetector:
         self._caption = lru_cache(maxsize=64)(self._build_caption)
         self._forward = GroundingDinoForward(self.model, _DELIMITERS)
         self._text = lru_cache(maxsize=64)(self._forward.encode_text)  # a continuous text repeats its captions for hours
+        self.acceleration = "off"
+        self.static = StaticDetection(self._detect, self._forward.constants, self.device)
 
     @staticmethod
     def from_folder(model: Any, folder: Path, name: str, dtype: torch.dtype, passes: int | None = None) -> GroundingDinoDetector:
@@ -135,6 +143,7 @@ class GroundingDinoDetector:
         shortest = self.shortest_edge * 3 // 4
         if shortest < MIN_EDGE or shortest**2 * self._tokens_per_pixel < self.model.config.num_queries:
             return None  # the network selects one image token for each query, so an image needs as many tokens as queries
+        self.static.stop("the device ran out of memory")
         smaller = copy(self)
         smaller.shortest_edge, smaller.longest_edge = shortest, self.longest_edge * 3 // 4
         return smaller
@@ -144,12 +153,44 @@ class GroundingDinoDetector:
         """Return the number of tokens per pixel over all feature levels (strides 8, 16, 32, ...)."""
         return float(sum((8 << level) ** -2 for level in range(self.model.config.num_feature_levels)))
 
+    @torch.inference_mode()
+    def prepare(self, images: Sequence[tuple[int, int]], max_seconds: float, report: Callable[[str], None]) -> None:
+        """Capture CUDA graphs; see `AcceleratedDetector.prepare`."""
+        if self.acceleration == "graphs":
+            text = self._text(self._caption(("object",))[0])
+            self.static.prepare([self._input_size(*size) for size in images], text, max_seconds, report)
+
+    def has_missed(self) -> bool:
+        """Return True if recent detections lacked a CUDA graph."""
+        return self.acceleration == "graphs" and self.static.due is not None
+
+    def prepare_missed(self) -> None:
+        """Capture the CUDA graph that recent detections lacked."""
+        self.static.prepare_missed()
+
+    def acceleration_metrics(self) -> dict[str, object]:
+        """Return the acceleration, and the number of passes with and without CUDA graphs."""
+        if self.acceleration == "off":
+            return {"detector_acceleration": "off"}
+        return {
+            "detector_acceleration": f"off, because {self.static.failure}" if self.static.failure else self.acceleration,
+            "detections_static": self.static.detections["static"],
+            "detections_not_static": self.static.detections["usual"],
+        }
+
+    def _detect(self, pixels: Tensor, text: TextFeatures, constants: Any) -> tuple[Tensor, Tensor]:
+        """Run the image part; see `GroundingDinoForward.detect`."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
+            return self._forward.detect(pixels, text, constants)
+
     def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
         """Scale and normalize an RGB uint8 [H, W, 3] image to float32 [1, 3, h, w] on the device. Keep the aspect ratio."""
-        height, width = color.shape[:2]
+        return resize_and_normalize(color, self._input_size(*color.shape[:2]), self.device)
+
+    def _input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of the network input for an image of this height and width, in pixels."""
         scale = min(self.shortest_edge / min(height, width), self.longest_edge / max(height, width))
-        size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        return resize_and_normalize(color, size, self.device)
+        return max(1, round(height * scale)), max(1, round(width * scale))
 
     def detect(self, color: NDArray[np.uint8], phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
         """Return the objects on one image; see `Detector.detect`."""
@@ -175,10 +216,11 @@ class GroundingDinoDetector:
             for selected in self._split_phrases(len(phrases)):
                 ids, spans, _ = self._caption(tuple(phrases[selected]))
                 with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
-                    logits, boxes = self._forward.detect(batch, self._text(ids))
+                    text = self._text(ids)
+                probabilities, boxes = self.static.run(batch, text, len(ids))
                 for row, (index, _) in enumerate(group):
                     size = colors[index].shape[:2]
-                    found[index] += self._decode(logits[row], boxes[row], size, spans, phrases[selected], thresholds[selected])
+                    found[index] += _decode(probabilities[row], boxes[row], size, spans, phrases[selected], thresholds[selected])
         return [suppress_duplicates(detections) for detections in found]
 
     def _split_phrases(self, count: int) -> list[slice]:
@@ -186,42 +228,35 @@ class GroundingDinoDetector:
         passes = min(self.passes, -(-count // PHRASES_PER_PASS))
         return [slice(count * index // passes, count * (index + 1) // passes) for index in range(passes)]
 
-    @staticmethod
-    def _decode(
-        logits: Tensor,
-        pred_boxes: Tensor,
-        size: tuple[int, ...],
-        spans: Sequence[tuple[int, int]],
-        phrases: Sequence[str],
-        thresholds: Sequence[float],
-    ) -> list[Detection]:
-        """Convert the network output for one image to detections.
 
-        Args:
-            logits: float [queries, tokens].
-            pred_boxes: float [queries, 4]: center x, center y, width, height, each relative to the image (0..1).
-            size: height and width of the image in pixels.
-            spans: token span [start, end) of each phrase.
-            phrases: the phrases of the caption.
-            thresholds: minimum score for each phrase, 0..1.
-        """
-        probabilities = logits.float().sigmoid()
-        scores = torch.stack([probabilities[:, start:end].mean(dim=1) for start, end in spans], dim=1)
-        best, phrase = (tensor.cpu().numpy() for tensor in scores.max(dim=1))
-        height, width = size
-        boxes = pred_boxes.float().cpu().numpy() * (width, height, width, height)
-        corners = np.concatenate((boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2), axis=1)
-        corners = np.clip(corners, 0, (width, height, width, height))
-        keep = [
-            query
-            for query in range(len(best))
-            if best[query] >= thresholds[phrase[query]] and (corners[query, 2:] - corners[query, :2]).min() >= 1
-        ]
-        return [
-            Detection(
-                phrases[phrase[query]],
-                float(best[query]),
-                (float(corners[query, 0]), float(corners[query, 1]), float(corners[query, 2]), float(corners[query, 3])),
-            )
-            for query in keep
-        ]
+def _decode(
+    probabilities: NDArray[np.float32],
+    pred_boxes: NDArray[np.float32],
+    size: tuple[int, ...],
+    spans: Sequence[tuple[int, int]],
+    phrases: Sequence[str],
+    thresholds: Sequence[float],
+) -> list[Detection]:
+    """Convert the network output for one image to detections.
+
+    Args:
+        probabilities: float32 [queries, tokens], 0..1.
+        pred_boxes: float32 [queries, 4]: center x, center y, width, height, each relative to the image (0..1).
+        size: height and width of the image in pixels.
+        spans: token span [start, end) of each phrase.
+        phrases: the phrases of the caption.
+        thresholds: minimum score for each phrase, 0..1.
+    """
+    edges = np.array(spans)  # a delimiter follows each span, so the sums between two spans are left out
+    scores = np.add.reduceat(probabilities, edges.ravel(), axis=1)[:, ::2] / (edges[:, 1] - edges[:, 0]).astype(np.float32)
+    phrase = scores.argmax(axis=1)
+    best = scores.max(axis=1)
+    height, width = size
+    center, half = pred_boxes[:, :2], pred_boxes[:, 2:] / 2
+    corners = np.concatenate((center - half, center + half), axis=1) * (width, height, width, height)
+    corners = np.clip(corners, 0, (width, height, width, height))
+    is_found = (best >= np.asarray(thresholds, np.float32)[phrase]) & ((corners[:, 2:] - corners[:, :2]).min(axis=1) >= 1)
+    return [
+        Detection(phrases[number], score, (box[0], box[1], box[2], box[3]))
+        for number, score, box in zip(phrase[is_found].tolist(), best[is_found].tolist(), corners[is_found].tolist())
+    ]

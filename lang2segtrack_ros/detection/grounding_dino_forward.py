@@ -4,7 +4,7 @@
 
 The text part depends on the caption alone, so a detector computes it once. The image part never waits for the device and never looks at
 values, while transformers' own pass does both in each layer. It also skips what nobody reads: attention weights, the heads of all layers
-but the last, and padding masks, because no image is padded.
+but the last, and padding masks of images, because no image is padded. Captions may be padded, see `TextFeatures.padded`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BOX_SIDE = 0.05  # side of a proposed box on the finest level, relative to the i
 _EPS = 1e-5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TextFeatures:
     """The text features of a caption with T tokens.
 
@@ -33,11 +33,29 @@ class TextFeatures:
         features: [1, T, C].
         position: [1, T, C], sine encoding of the position of each token inside its phrase.
         attends: bool [1, T, T], True for tokens of the same phrase.
+        padding: bool [1, T], True for tokens that nothing reads. None without such tokens.
     """
 
     features: Tensor
     position: Tensor
     attends: Tensor
+    padding: Tensor | None = None
+
+    def padded(self, count: int) -> TextFeatures:
+        """Return new features of `count` tokens, which give the same results.
+
+        Each further token is a copy of the first one, and stays one in all layers. It thus leaves the largest score over all tokens
+        unchanged, which selects the queries and to which the fusion layers relate all scores.
+        """
+        tokens = self.features.shape[1]
+
+        def extended(values: Tensor) -> Tensor:
+            return torch.cat((values, values[:, :1].expand(-1, count - tokens, -1)), dim=1)
+
+        further = (0, count - tokens)
+        attends = F.pad(self.attends, further * 2) | torch.eye(count, dtype=torch.bool, device=self.attends.device)
+        padding = F.pad(torch.zeros_like(self.attends[:, 0]), further, value=True)
+        return TextFeatures(extended(self.features), extended(self.position), attends, padding)
 
 
 @dataclass(frozen=True)
@@ -118,21 +136,31 @@ class GroundingDinoForward:
         features = model.text_projection(states.last_hidden_state)
         return TextFeatures(features, sine_encoding(position[..., None].to(features.dtype), self._config.d_model), attends)
 
-    def detect(self, pixels: Tensor, text: TextFeatures) -> tuple[Tensor, Tensor]:
+    def constants(self, pixels: Tensor) -> object:
+        """Return the constants of `detect` for images [N, 3, h, w] of this size. A captured call needs them at their addresses."""
+        return self._grid_of(self._levels(pixels))
+
+    def detect(self, pixels: Tensor, text: TextFeatures, constants: Any = None) -> tuple[Tensor, Tensor]:
         """Return logits [N, queries, T] and boxes [N, queries, 4] of N normalized images [N, 3, h, w].
 
         Boxes are center x, center y, width and height, relative to the image.
+
+        Args:
+            pixels: the images.
+            text: features of the caption.
+            constants: from `constants`. None looks them up.
         """
         maps = self._levels(pixels)
-        grid = self._grid(tuple((item.shape[2], item.shape[3]) for item in maps), maps[0].dtype)
+        grid = self._grid_of(maps) if constants is None else constants
         image = torch.cat([item.flatten(2).transpose(1, 2) for item in maps], dim=1)
         words, place, attends = (item.expand(len(pixels), *item.shape[1:]) for item in (text.features, text.position, text.attends))
+        padding = None if text.padding is None else text.padding.expand(len(pixels), -1)
         for layer in self._model.encoder.layers:
-            (image, _), (words, _) = layer.fusion_layer(image, words)
+            (image, _), (words, _) = layer.fusion_layer(image, words, attention_mask_text=padding)
             words, _ = layer.text_enhancer_layer(words, attends, place)
             image = self._enhance(layer.deformable_layer, image, grid)
         hidden, reference = self._select(image, words, grid)
-        return self._decode(image, words, hidden, reference, grid)
+        return self._decode(image, (words, padding), hidden, reference, grid)
 
     def _levels(self, pixels: Tensor) -> list[Tensor]:
         """Return the projected feature maps [N, C, h, w], finest first."""
@@ -144,6 +172,9 @@ class GroundingDinoForward:
             source = projection(source)
             maps.append(source)
         return maps
+
+    def _grid_of(self, maps: list[Tensor]) -> _Grid:
+        return self._grid(tuple((item.shape[2], item.shape[3]) for item in maps), maps[0].dtype)
 
     def _make_grid(self, shapes: tuple[tuple[int, int], ...], dtype: torch.dtype) -> _Grid:
         model, device = self._model, self._head.device
@@ -206,15 +237,26 @@ class GroundingDinoForward:
         reference = boxes.gather(1, best.expand(-1, -1, 4)).sigmoid()
         return model.query_position_embeddings.weight[None].expand(len(image), -1, -1), reference
 
-    def _decode(self, image: Tensor, words: Tensor, hidden: Tensor, reference: Tensor, grid: _Grid) -> tuple[Tensor, Tensor]:
-        """Refine the queries and their boxes layer by layer, and return the logits and boxes of the last layer."""
-        decoder = self._model.decoder
+    def _decode(
+        self, image: Tensor, text: tuple[Tensor, Tensor | None], hidden: Tensor, reference: Tensor, grid: _Grid
+    ) -> tuple[Tensor, Tensor]:
+        """Refine the queries and their boxes layer by layer, and return the logits and boxes of the last layer.
+
+        Args:
+            image: tokens of the image.
+            text: tokens of the caption, and which of them are padding.
+            hidden: the queries.
+            reference: their first boxes.
+            grid: constants of the input size.
+        """
+        decoder, (words, padding) = self._model.decoder, text
+        read = None if padding is None else ~padding[:, None, None]
         before = reference
         for number, layer in enumerate(decoder.layers):
             before = reference
             position = decoder.reference_points_head(sine_encoding(reference, self._config.d_model // 2))
             hidden = layer.self_attn_layer_norm(hidden + _attend(layer.self_attn, hidden + position, hidden + position, hidden))
-            mixed = _attend(layer.encoder_attn_text, hidden + position, words, words)
+            mixed = _attend(layer.encoder_attn_text, hidden + position, words, words, read)
             hidden = layer.encoder_attn_text_layer_norm(hidden + mixed)
             boxes = reference[:, :, None].expand(-1, -1, len(grid.shapes), -1)
             hidden = layer.encoder_attn_layer_norm(hidden + self._sample(layer.encoder_attn, hidden + position, image, boxes, grid))
@@ -225,14 +267,14 @@ class GroundingDinoForward:
         return logits, (self._head.bbox_embed[-1](hidden) + torch.special.logit(before, eps=_EPS)).sigmoid()
 
 
-def _attend(attention: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Return the attention of queries [N, Q, C] to keys and values [N, K, C]."""
+def _attend(attention: Any, query: Tensor, key: Tensor, value: Tensor, read: Tensor | None = None) -> Tensor:
+    """Return the attention of queries [N, Q, C] to keys and values [N, K, C], or to those of them that are `read`, bool [N, 1, 1, K]."""
     heads = attention.num_attention_heads
 
     def split(x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
 
     parts = split(attention.query(query)), split(attention.key(key)), split(attention.value(value))
-    mixed = F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+    mixed = F.scaled_dot_product_attention(*parts, attn_mask=read).transpose(1, 2).flatten(2)
     output: Tensor = attention.out_proj(mixed)
     return output

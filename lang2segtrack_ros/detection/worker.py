@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.detection.detector import Detection, Detector, detect
+from lang2segtrack_ros.detection.detector import AcceleratedDetector, Detection, Detector, detect
 from lang2segtrack_ros.runtime.streams import own_stream
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
 
@@ -82,14 +82,15 @@ class DetectionWorker:
         self._request: DetectionRequest | None = None
         self._result: DetectionResult | None = None
         self._busy = False
+        self._prepares = False
         self._closed = False
         self._thread = SupervisedThread("lang2segtrack-detector", self._run)
 
     @property
     def idle(self) -> bool:
-        """Return True if the worker has no request in progress and no result to take."""
+        """Return True if the worker has no request in progress and no result to take, and does not prepare its detector."""
         with self._condition:
-            return not self._busy and self._request is None and self._result is None
+            return not self._busy and not self._prepares and self._request is None and self._result is None
 
     def use(self, detector: Detector) -> None:
         """Use another detector from the next request on."""
@@ -144,11 +145,18 @@ class DetectionWorker:
             self._busy = True
         assert request is not None
         result = DetectionResult(request, error=RuntimeError("the detector thread failed"))
+        detector, lacking = self._detector, None
         try:
-            result = run_detection(self._detector, request)
+            result = run_detection(detector, request)
+            lacking = detector if isinstance(detector, AcceleratedDetector) and detector.has_missed() else None
         finally:  # a caller waits for the result in every case
             with self._condition:
                 self._result = result
-                self._busy = False
+                self._busy, self._prepares = False, lacking is not None
                 self._condition.notify_all()
+        if lacking is not None:
+            try:
+                lacking.prepare_missed()
+            finally:
+                self._prepares = False
         return True

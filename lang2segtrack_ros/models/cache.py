@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks that several sessions of one process share.
 
-A network keeps no state between calls, and no session changes its weights. So any number of sessions may use the same network, each on its
-own thread. The cache holds weak references only: when the last session releases a network, its tensors are freed.
+A network keeps no state between calls that changes results, and no session changes its weights. So any number of sessions may use the same
+network, each on its own thread. The cache holds weak references only: when the last session releases a network, its tensors are freed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.device import detector_acceleration, resolve_acceleration, resolve_device, resolve_dtype
 from lang2segtrack_ros.models.loading import find_folder, is_plugin, load_detector, load_segmenter
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
 
@@ -54,7 +54,9 @@ def shared_segmenter(
     )
 
 
-def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
+def shared_detector(
+    name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None, acceleration: str = "auto"
+) -> Detector:
     """Return a detector that other callers may share, so that the caller must not change it. Each plug-in is a new instance.
 
     Args:
@@ -62,15 +64,16 @@ def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto"
         device: see `load_detector`.
         dtype: see `load_detector`.
         passes: see `load_detector`.
+        acceleration: see `load_detector`.
 
     Raises:
         WeightsError: see `load_detector`.
     """
     if is_plugin(name, "detector"):
-        return load_detector(name, device, dtype, passes)
+        return load_detector(name, device, dtype, passes, acceleration)
     target = resolve_device(device)
-    options = (target, resolve_dtype(dtype, target), passes)
-    return _load_once("detector", find_folder(name, "detector"), options, lambda: load_detector(name, device, dtype, passes))
+    options = (target, resolve_dtype(dtype, target), passes, detector_acceleration(acceleration, target))
+    return _load_once("detector", find_folder(name, "detector"), options, lambda: load_detector(name, device, dtype, passes, acceleration))
 
 
 def _load_once(kind: str, folder: Path, options: Hashable, load: Callable[[], Network]) -> Network:

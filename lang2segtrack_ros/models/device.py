@@ -78,3 +78,16 @@ def resolve_acceleration(acceleration: str, device: torch.device) -> str:
     if acceleration in ("graphs", "max") and device.type != "cuda":
         raise WeightsError(f'acceleration "{acceleration}" needs an NVIDIA GPU, but the device is {device}: use "auto", "off" or "compile"')
     return acceleration
+
+
+def detector_acceleration(acceleration: str, device: torch.device) -> str:
+    """Return "graphs" or "off" for a name: a detector uses CUDA graphs on a GPU, unless the name is "off".
+
+    Args:
+        acceleration: see `load_segmenter`.
+        device: device of the network.
+
+    Raises:
+        WeightsError: see `resolve_acceleration`.
+    """
+    return "graphs" if resolve_acceleration(acceleration, device) != "off" and device.type == "cuda" else "off"

@@ -17,7 +17,7 @@ import torch
 from lang2segtrack_ros.detection.detector import DETECTOR_PARTS, DetectorError, check_detector
 from lang2segtrack_ros.models import catalogue
 from lang2segtrack_ros.models.catalogue import WeightsError
-from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.device import detector_acceleration, resolve_acceleration, resolve_device, resolve_dtype
 from lang2segtrack_ros.models.plugins import PluginError, create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
 from lang2segtrack_ros.segmentation.precision import cast_layers
@@ -249,7 +249,9 @@ def resized(config: Any, image_size: int) -> Any:
     return config
 
 
-def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
+def load_detector(
+    name: str | Path = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None, acceleration: str = "auto"
+) -> Detector:
     """Load a detector by name: a Grounding DINO network or a plug-in.
 
     Args:
@@ -258,6 +260,7 @@ def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "
         device: "auto", "cpu", "cuda", "cuda:1", ...
         dtype: "auto", "float32" or "bfloat16".
         passes: maximum number of passes over an image for long lists of phrases. None uses the default of the detector.
+        acceleration: see `load_segmenter`. The detector uses CUDA graphs on a GPU, unless it is "off".
 
     Raises:
         WeightsError: see `load_segmenter`.
@@ -267,7 +270,7 @@ def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "
     if passes is not None and as_integer(passes) is None:
         raise WeightsError(f"passes is {describe(passes)}: give an integer number of passes, or None for the default")
     if is_plugin(name, "detector"):
-        _warn_ignored(name, dtype=dtype)
+        _warn_ignored(name, dtype=dtype, acceleration=acceleration)
         plugin: Detector = create_plugin("detector", name, DETECTOR_PARTS, device=str(target))
         try:
             check_detector(plugin)
@@ -287,6 +290,7 @@ def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "
     if resolved_dtype == torch.bfloat16:
         cast_layers(model)
     detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, resolved_dtype, passes)
+    detector.acceleration = detector_acceleration(acceleration, target)
     _synchronize(target)
     return detector
 

@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lang2segtrack_ros.runtime.streams import new_stream
+
+_CAPTURE = threading.Lock()  # torch allows one capture at a time in a process
 _running = threading.local()
 WARM_UP_CALLS = 3
 """Calls before a capture, in which the libraries choose their kernels and allocate their workspaces."""
@@ -60,13 +63,39 @@ def leaves(value: Any) -> list[Tensor]:
     return []
 
 
+@dataclass(frozen=True)
+class GraphPool:
+    """Memory and stream for the captures of functions that never run at the same time.
+
+    Such functions share memory, and the workspaces that libraries allocate for a stream.
+
+    Attributes:
+        handle: memory pool.
+        stream: stream of the captures. The kernels of a graph keep its priority, whatever the stream of the replay.
+    """
+
+    handle: Any
+    stream: Any
+
+
+def graph_pool(device: torch.device, is_urgent: bool = False) -> GraphPool | None:
+    """Return a pool for CUDA graphs; None without a CUDA device.
+
+    Args:
+        device: device of the functions.
+        is_urgent: see `runtime.streams.own_stream`.
+    """
+    cuda: Any = torch.cuda  # torch has no types for its streams
+    return GraphPool(cuda.graph_pool_handle(), new_stream(device, is_urgent)) if device.type == "cuda" else None
+
+
 class StaticFunction:
     """A function of tensors at fixed addresses, with outputs at fixed addresses.
 
     Args:
         function: the function.
         args: its arguments: tensors, and dataclasses and tuples of tensors and constants. The caller writes new values into these tensors.
-        pool: memory pool of CUDA graphs; None runs the function without a capture.
+        pool: from `graph_pool`; None runs the function without a capture.
 
     Attributes:
         outputs: what the function returns. Each `run` overwrites the tensors.
@@ -76,7 +105,7 @@ class StaticFunction:
         RuntimeError: the function cannot be captured.
     """
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], pool: Any = None) -> None:
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], pool: GraphPool | None = None) -> None:
         self._function, self._args = function, args
         self._graph: Any = None
         inputs = leaves(args)
@@ -99,24 +128,36 @@ class StaticFunction:
         return self.outputs
 
 
-def _capture(function: Callable[..., Any], args: tuple[Any, ...], pool: Any) -> tuple[Any, Any]:
+def _capture(function: Callable[..., Any], args: tuple[Any, ...], pool: GraphPool) -> tuple[Any, Any]:
     """Capture a function as a CUDA graph, and compare its first replay with an eager call. Raises GraphError and RuntimeError."""
-    cuda: Any = torch.cuda  # torch has no types for its streams
+    cuda: Any = torch.cuda
     inputs = leaves(args)
     before = [tensor.clone() for tensor in inputs]
-    stream = cuda.Stream()
-    stream.wait_stream(cuda.current_stream())
-    with cuda.stream(stream):
+    graph, current = cuda.CUDAGraph(), cuda.current_stream(pool.stream.device)
+    with cuda.stream(pool.stream):
+        pool.stream.wait_stream(current)
         for _ in range(WARM_UP_CALLS):
             expected = [tensor.clone() for tensor in leaves(function(*args))]
             _restore(inputs, before)
-    cuda.current_stream().wait_stream(stream)
-    graph = cuda.CUDAGraph()
-    with cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-        outputs = function(*args)
+        with _CAPTURE:
+            outputs = _record(graph, function, args, pool.handle)
+    current.wait_stream(pool.stream)
     graph.replay()
     _compare(leaves(outputs), expected)
     return graph, outputs
+
+
+def _record(graph: Any, function: Callable[..., Any], args: tuple[Any, ...], handle: Any) -> Any:
+    """Capture a function on the present stream. `torch.cuda.graph` would also empty the allocator's cache, which delays other threads."""
+    graph.capture_begin(handle, capture_error_mode="thread_local")
+    try:
+        outputs = function(*args)
+    except Exception:
+        with suppress(RuntimeError):  # the capture is invalid
+            graph.capture_end()
+        raise
+    graph.capture_end()
+    return outputs
 
 
 def _restore(inputs: list[Tensor], values: list[Tensor]) -> None:

@@ -20,8 +20,14 @@ def own_stream(device: torch.device | None, is_urgent: bool = False) -> contextl
         device: device of the thread's network, or None.
         is_urgent: True for the thread whose kernels start before those of other threads.
     """
-    cuda: Any = torch.cuda  # torch has no types for its streams
     if device is None or device.type != "cuda":
         return contextlib.nullcontext()
-    stream: contextlib.AbstractContextManager[Any] = cuda.stream(cuda.Stream(device, priority=-1 if is_urgent else 0))
-    return stream
+    cuda: Any = torch.cuda  # torch has no types for its streams
+    context: contextlib.AbstractContextManager[Any] = cuda.stream(new_stream(device, is_urgent))
+    return context
+
+
+def new_stream(device: torch.device, is_urgent: bool = False) -> Any:
+    """Return a new stream of a CUDA device; see `own_stream`."""
+    cuda: Any = torch.cuda
+    return cuda.Stream(device, priority=-1 if is_urgent else 0)

@@ -16,19 +16,20 @@ ArgumentError. Elsewhere the class that stands for wrong values stands for wrong
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 
-from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.detector import AcceleratedDetector, Detector
 from lang2segtrack_ros.history.backward_pass import BackwardPass, Progress, RefinementError
 from lang2segtrack_ros.history.frame_history import FrameHistory, Past
 from lang2segtrack_ros.history.records import RecordFile
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.appearance_updates import AppearanceUpdates, FinishedFrame
 from lang2segtrack_ros.session.arguments import check_parts, checked_id, checked_ids
-from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory
+from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory, release_cached_memory
 from lang2segtrack_ros.session.detections import Detections
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.pipeline import ComputedFrame, Engine, compute_frame
@@ -45,6 +46,8 @@ from lang2segtrack_ros.types.prompts import Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult
 
 log = logging.getLogger(__name__)
+USUAL_IMAGES = ((480, 640), (720, 1280))
+"""Heights and widths in pixels of images of 4 : 3 and 16 : 9. Detectors scale images, so one size stands for all of its shape."""
 
 
 class Session:
@@ -90,31 +93,41 @@ class Session:
         self.history = history
         self._appearance = AppearanceUpdates()
 
-    def prepare(self, max_seconds: float = 60.0, report: Callable[[str], None] = log.info) -> None:
+    def prepare(
+        self, max_seconds: float = 60.0, report: Callable[[str], None] = log.info, images: Sequence[tuple[int, int]] = USUAL_IMAGES
+    ) -> None:
         """Do before the first frame what would make a later frame wait: capture CUDA graphs. Without them, the method does nothing.
 
-        The segmenter decides; see `acceleration` of `models.loading.load_segmenter`.
+        The networks decide; see `acceleration` of `models.loading.load_segmenter`.
 
         Args:
             max_seconds: time in seconds after which the preparation ends. What is not prepared runs as usual, which is slower.
             report: called with sentences on the progress.
+            images: heights and widths of the images in pixels, for the detector. A detector on its own thread prepares other sizes later.
         """
+        began = time.monotonic()
         if self.tracker.segmenter.acceleration in ("graphs", "max"):
             static = self.tracker.prepare(self.options.max_objects, max_seconds, report)
             if not static.failure:
                 report(f"CUDA graphs are ready for up to {self.options.max_objects} objects after {static.seconds:.1f} s")
+        if isinstance(self.detector, AcceleratedDetector):
+            self.detector.prepare(images, max_seconds - (time.monotonic() - began), report)
+        if self.tracker.static is not None:
+            release_cached_memory()  # the captures needed more than the graphs keep
 
     @property
     def acceleration(self) -> dict[str, object]:
-        """Return the acceleration and, with CUDA graphs, the number of frames that used them, for diagnostics."""
+        """Return the acceleration of the networks and, with CUDA graphs, the number of frames and detections that used them."""
         static, name = self.tracker.static, self.tracker.segmenter.acceleration
-        if static is None:
-            return {"acceleration": name}
-        return {
-            "acceleration": f"off, because {static.failure}" if static.failure else name,
-            "frames_static": static.frames["static"],
-            "frames_not_static": static.frames["usual"],
-        }
+        metrics: dict[str, object] = {"acceleration": name}
+        if static is not None:
+            metrics = {
+                "acceleration": f"off, because {static.failure}" if static.failure else name,
+                "frames_static": static.frames["static"],
+                "frames_not_static": static.frames["usual"],
+            }
+        detector = self.detector
+        return metrics | (detector.acceleration_metrics() if isinstance(detector, AcceleratedDetector) else {})
 
     @property
     def detector(self) -> Detector | None:

@@ -15,14 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.runtime.graphs import StaticFunction
+from lang2segtrack_ros.runtime.graphs import GraphPool, StaticFunction
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.packed_masks import HostMasks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
@@ -88,14 +87,14 @@ class StaticStep:
         self._transfers: StaticTransfers | None = None
         self._rows: dict[tuple[int, int], _Row] = {}
 
-    def prepare(self, buffers: MemoryBank, pool: Any, max_seconds: float, report: Callable[[str], None]) -> None:
+    def prepare(self, buffers: MemoryBank, pool: GraphPool | None, max_seconds: float, report: Callable[[str], None]) -> None:
         """Prepare for every number of objects that the buffers hold, fewest first.
 
         A failure is logged, and all frames then run as usual.
 
         Args:
             buffers: the storage of the tracker, which must be empty and stay at its addresses.
-            pool: memory pool of CUDA graphs; None without CUDA.
+            pool: from `runtime.graphs.graph_pool`.
             max_seconds: time after which no further number of objects is prepared. Such numbers run as usual.
             report: called with a sentence for each number of objects.
         """
@@ -155,7 +154,7 @@ class StaticStep:
         one, two = (peak_of(partial(process, bank))[1] for bank in banks)
         return Capacity(banks[0].nbytes, two - one, image, self._segmenter.batch_size, free_bytes(self._segmenter.device))
 
-    def _row(self, bank: MemoryBank, prompts: int, pool: Any) -> _Row:
+    def _row(self, bank: MemoryBank, prompts: int, pool: GraphPool | None) -> _Row:
         features = self._features
         read = StaticFunction(self._predictor.read_memory, (features, bank, self._frame, prompts), pool)
         arguments = (features, bank, self._frame, read.outputs.prediction, read.outputs.choice)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.runtime.graphs import StaticFunction
+from lang2segtrack_ros.runtime.graphs import GraphPool, StaticFunction
 from lang2segtrack_ros.segmentation.feature_pooling import low_res_masks, pool
 from lang2segtrack_ros.segmentation.packed_masks import HostMasks, pack, unpack
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
@@ -75,10 +75,10 @@ class StaticTransfers:
     Args:
         segmenter: the network.
         pixels: the input of the network's encoder, at a fixed address.
-        graph_pool: memory pool of CUDA graphs; None without CUDA.
+        graph_pool: from `runtime.graphs.graph_pool`.
     """
 
-    def __init__(self, segmenter: Sam2Segmenter, pixels: Tensor, graph_pool: Any) -> None:
+    def __init__(self, segmenter: Sam2Segmenter, pixels: Tensor, graph_pool: GraphPool | None) -> None:
         self._segmenter, self._pixels, self._graph_pool = segmenter, pixels, graph_pool
         self._sizes: OrderedDict[tuple[int, ...], _Size] = OrderedDict()
         self._pools: dict[int, tuple[HostBuffer, StaticFunction, HostBuffer]] = {}

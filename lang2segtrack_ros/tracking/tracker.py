@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lang2segtrack_ros.runtime.graphs import graph_pool
 from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.packed_masks import HostMasks
@@ -119,9 +120,7 @@ class Tracker:
             )
             max_objects = max(1, capacity.objects)
         self._storage = BankStorage(self._allocate, self._allocate(bucket(max(max_objects, len(self.rows.ids)))))
-        cuda: Any = torch.cuda
-        pool = cuda.graph_pool_handle() if self.segmenter.device.type == "cuda" else None
-        static.prepare(self._storage.buffers, pool, max_seconds, report)
+        static.prepare(self._storage.buffers, graph_pool(self.segmenter.device, is_urgent=True), max_seconds, report)
         self.apply(self._update(self.rows))  # the objects move to the new storage
         self.static = static
         return static

@@ -26,6 +26,8 @@ def test_cases_run_on_a_cpu_and_failures_become_notes(tmp_path: Path, monkeypatc
     by_case = {row.case: row for row in rows}
     assert by_case["graphs"].numbers["static_frames"] == 2
     assert by_case["graphs"].numbers["mask_difference"] == 0
+    assert (by_case["detector off"].numbers["static"], by_case["detector graphs"].numbers["static"]) == (0, 4)
+    assert by_case["detector graphs"].numbers["score_difference"] < 1e-4
     assert by_case["long graphs"].numbers["frames"] == 52
     assert all(row.ms for case, row in by_case.items() if not case.startswith("reference")), table(rows)
     text = table(rows)

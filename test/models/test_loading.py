@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from lang2segtrack_ros.models import catalogue, store
-from lang2segtrack_ros.models.catalogue import WeightsError
-from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.catalogue import ACCELERATIONS, WeightsError
+from lang2segtrack_ros.models.device import detector_acceleration, resolve_acceleration, resolve_device, resolve_dtype
 from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
@@ -268,7 +268,11 @@ def test_acceleration_is_resolved_for_the_device() -> None:
     assert resolve_acceleration("auto", cpu) == "off"
     assert resolve_acceleration("auto", gpu) == "graphs"
     assert resolve_acceleration("max", gpu) == "max"
+    assert [detector_acceleration(name, gpu) for name in ACCELERATIONS] == ["graphs", "off", "graphs", "graphs", "graphs"]
+    assert [detector_acceleration(name, cpu) for name in ("auto", "off", "compile")] == ["off"] * 3
     with pytest.raises(WeightsError, match='acceleration "graphs" needs an NVIDIA GPU, but the device is cpu'):
         load_segmenter("toy", "cpu", acceleration="graphs")
+    with pytest.raises(WeightsError, match='acceleration "graphs" needs an NVIDIA GPU'):
+        load_detector("toy", "cpu", acceleration="graphs")
     with pytest.raises(WeightsError, match='acceleration is "fast"; it must be one of: auto, off, graphs, compile, max'):
         load_segmenter("toy", "cpu", acceleration="fast")

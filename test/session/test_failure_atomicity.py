@@ -309,7 +309,10 @@ if __name__ == "__main__":
     from lang2segtrack_ros.models.loading import load_detector, load_segmenter
 
     chosen_calls = random.Random(0)
-    networks = load_segmenter("toy", DEVICE, dtype="float32", acceleration="off"), load_detector("toy", DEVICE, dtype="float32")
+    networks = (
+        load_segmenter("toy", DEVICE, dtype="float32", acceleration="off"),
+        load_detector("toy", DEVICE, dtype="float32", acceleration="off"),
+    )
     for scenario_name in SCENARIOS:
         prepared = prepare(scenario_name, *networks, Path(tempfile.mkdtemp()))
         all_codes = calls(prepared)

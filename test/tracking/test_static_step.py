@@ -294,7 +294,7 @@ def test_wrong_replay_falls_back_for_good(segmenter: Sam2Segmenter, frames: list
     monkeypatch.setattr(graphs, "_capture", capture)
     tracker = StreamTracker(segmenter)
     static = StaticStep(segmenter, tracker.policy)
-    static.prepare(tracker.prepare(2)._rows[2, 1].bank, pool="a pool", max_seconds=60, report=lambda _: None)
+    static.prepare(tracker.prepare(2)._rows[2, 1].bank, pool=graphs.GraphPool("a pool", "a stream"), max_seconds=60, report=lambda _: None)
     assert static.failure.startswith("GraphError: output 0 of the replay differs by")
     tracker.static = static
     found = run(tracker, frames[:4], {0: [1]}, {})

@@ -48,7 +48,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         "acceleration",
         "auto",
         "Acceleration of SAM 2: off, graphs (CUDA graphs), compile (torch.compile, which takes minutes to start), max (both). "
-        "auto uses graphs on a GPU. The node prepares it in the transition configure.",
+        "auto uses graphs on a GPU. The detector uses graphs on a GPU unless this is off. "
+        "The node prepares both in the transition configure.",
         choices=ACCELERATIONS,
     ),
     Parameter("text", "", "Text prompt that is active from the start, such as 'red mug. cardboard box.'"),

@@ -30,8 +30,11 @@ def make_session(value: Callable[[str], Any]) -> Session:
         OSError: a file cannot be read or written.
     """
     device, dtype = value("device"), value("dtype")
-    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, value("acceleration"))
-    detector = shared_detector(value("detector"), device, dtype, value("detector_passes")) if value("detector") else None
+    acceleration = value("acceleration")
+    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, acceleration)
+    detector = None
+    if value("detector"):
+        detector = shared_detector(value("detector"), device, dtype, value("detector_passes"), acceleration)
     session = Session(
         segmenter,
         detector,
