@@ -107,6 +107,14 @@ _LOADERS = "lang2segtrack_ros.models.loaders"
 FAMILIES: tuple[Family, ...] = (
     # Some older published files say model_type sam2 for the same network. Only sam2_video is accepted.
     Family("sam2", "segmenter", ("sam2_video",), f"{_LOADERS}.sam2:load", frozenset({"masks", "batch"})),
+    Family("edgetam", "segmenter", ("edgetam_video",), f"{_LOADERS}.edgetam:load", frozenset({"masks", "batch"}), extra="timm"),
+    Family(
+        "sam3-tracker",
+        "segmenter",
+        ("sam3_tracker_video", "sam3_video"),
+        f"{_LOADERS}.sam3_tracker:load",
+        frozenset({"masks", "batch"}),
+    ),
     Family("grounding-dino", "detector", ("grounding-dino",), f"{_LOADERS}.grounding_dino:load", frozenset({"text", "batch"})),
 )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import math
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,8 +191,7 @@ def _cast_to_bfloat16(segmenter: Sam2Segmenter, like: Sam2Segmenter | None = Non
     """
     if segmenter.dtype == torch.bfloat16:
         segmenter.cache_merged_layers(like)
-        model = segmenter.model
-        for part in (model.vision_encoder, model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj):
+        for part in segmenter.parts():
             _cast_layers(part)
 
 
@@ -218,10 +216,9 @@ def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
     Raises:
         WeightsError: the network cannot use this image size.
     """
-    from transformers import Sam2VideoModel
-
-    config = resized(deepcopy(segmenter.model.config), image_size)
-    model = Sam2VideoModel(config)
+    config = deepcopy(segmenter.model.config)
+    resize(type(segmenter), config, image_size)
+    model = type(segmenter.model)(config).eval()
     model.load_state_dict(segmenter.model.state_dict(), assign=True)
     resized_segmenter = type(segmenter)(
         model.requires_grad_(False).to(segmenter.device), segmenter.name, segmenter.dtype, memory_dtype=segmenter.memory_dtype
@@ -234,44 +231,30 @@ def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
     return resized_segmenter
 
 
-def _size_step(config: Any) -> int:
-    """Return the step of possible image sizes in pixels: they hold whole patches and whole attention windows."""
-    return math.lcm(32, 4 * int(config.vision_config.backbone_config.window_size_per_stage[0]))
-
-
-def usable_size(config: Any, image_size: int) -> int:
+def usable_size(segmenter: Sam2Segmenter, image_size: int) -> int:
     """Return the largest possible image size of a network up to `image_size`, in pixels."""
-    return image_size // _size_step(config) * _size_step(config)
+    step = segmenter.size_step(segmenter.model.config)
+    return image_size // step * step
 
 
-def resized(config: Any, image_size: int) -> Any:
-    """Set the image size of a Sam2VideoConfig. No tensor of the network depends on the image size.
+def resize(network: type[Sam2Segmenter], config: Any, image_size: int) -> None:
+    """Set the image size of a configuration.
 
     Args:
-        config: the Sam2VideoConfig to change.
+        network: class of the segmenter.
+        config: the configuration to change.
         image_size: side of the square input image in pixels.
-
-    Returns:
-        The same config.
 
     Raises:
         WeightsError: the network cannot use this image size.
     """
-    backbone = config.vision_config.backbone_config
-    step = _size_step(config)
-    size = as_integer(image_size)
+    step, size = network.size_step(config), as_integer(image_size)
     if size is None or size < 64 or size % step:
         raise WeightsError(
             f"image_size {describe(image_size)} does not fit this network: "
             f"use a multiple of {step}, at least 64, such as {config.image_size}"
         )
-    side = size // 16
-    config.image_size = size
-    config.prompt_encoder_config.image_size = size
-    backbone.image_size = [size, size]
-    config.vision_config.backbone_feature_sizes = [[side * 4, side * 4], [side * 2, side * 2], [side, side]]
-    config.memory_attention_rope_feat_sizes = [side, side]
-    return config
+    network.set_image_size(config, size)
 
 
 def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:

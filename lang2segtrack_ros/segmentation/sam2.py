@@ -10,6 +10,7 @@ transformers supports no mask over memory slots.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
@@ -21,7 +22,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.segmentation.preprocessing import resize_and_normalize
+from lang2segtrack_ros.segmentation.preprocessing import IMAGENET, resize_and_normalize
 
 NO_OBJECT_LOGIT = -1024.0
 """Mask logit of an object that is not visible, as in SAM 2."""
@@ -86,7 +87,7 @@ class Memories:
     """The memories of N objects as inputs of the memory attention: S spatial memories and P pointer tokens for each object.
 
     Attributes:
-        memory: [N, S, HW, 64], spatial memories.
+        memory: [N, S, T, 64], spatial memories of T tokens each.
         rows: [N, S, 64], temporal encodings of the spatial memories.
         valid: bool [N, S], True for spatial memories that exist.
         pointers: [N, P, 64], pointer tokens.
@@ -113,9 +114,18 @@ class Sam2Segmenter:
         memory_dtype: type of the stored memories. SAM 2 uses bfloat16, which amplifies differences of 1e-7 to 1e-3.
 
     Attributes:
+        image_size: side S of the square input image in pixels.
+        feature_size: side f of the map that the memory attention and the decoder read.
+        mask_size: side of the mask logits, 4 f.
+        memory_tokens: number T of tokens of a spatial memory. SAM 2 stores the whole map, f*f tokens.
+        memory_is_map: True if the tokens of a spatial memory are the cells of the map, which change with the image size.
+        statistics: mean and standard deviation of the colors of input images.
         batch_limit: maximum number of objects in one batch. 0 means no limit.
         acceleration: "off", "graphs", "compile" or "max"; see `models.loading.load_segmenter`.
     """
+
+    memory_is_map = True
+    statistics = IMAGENET
 
     def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32, memory_dtype: torch.dtype = torch.bfloat16) -> None:
         self.model = model.eval()
@@ -125,8 +135,8 @@ class Sam2Segmenter:
         self.memory_dtype = memory_dtype
         config = model.config
         self.image_size: int = config.image_size
-        self.feature_size: int = config.image_size // 16
-        self.mask_size: int = config.image_size // 4
+        self.feature_size: int = config.image_size // config.prompt_encoder_config.patch_size
+        self.mask_size: int = 4 * self.feature_size
         self.hidden_dim: int = config.vision_config.fpn_hidden_size
         self.memory_dim: int = config.memory_encoder_output_channels
         self.num_memories: int = config.num_maskmem
@@ -138,23 +148,16 @@ class Sam2Segmenter:
         self.batch_limit = 0
         self.acceleration = "off"
         self._merged: tuple[tuple[Tensor, Tensor], ...] | None = None
-        neck = model.vision_encoder.neck
-        if set(neck.fpn_top_down_levels) & {0, 1}:
-            raise ValueError(
-                f"the feature pyramid has top-down connections at levels {neck.fpn_top_down_levels}, but only levels 2 and 3 are "
-                "supported: use a checkpoint of SAM 2 or SAM 2.1"
-            )
+        self._check()
         with torch.no_grad():
             self.image_position: Tensor = model.get_image_wide_positional_embeddings()
-            self.memory_position = self._position_encoding(model.memory_encoder.position_encoding, self.memory_dim)  # [HW, 64]
-            self.feature_position = self._position_encoding(neck.position_encoding, self.hidden_dim)  # [HW, C]
+            encoding = model.vision_encoder.neck.position_encoding
+            self.feature_position = self._position_encoding(encoding, self.hidden_dim, self.feature_size)  # [HW, C]
+            self.memory_position = self._memory_position()  # [T, 64]
+            self.memory_tokens = len(self.memory_position)
             self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].to(self.compute_dtype)  # [7, 64]
-            attention = model.memory_attention
-            cos, sin = attention.rotary_emb(
-                torch.zeros(1, device=self.device), attention.position_ids
-            )  # [1, HW, C], each value repeated twice
-            self._cos, self._sin = cos[0, :, ::2].to(self.compute_dtype), sin[0, :, ::2].to(self.compute_dtype)
-            self._rotations = torch.complex(self._cos, self._sin)
+            self._rotations = self._angles(model.memory_attention.position_ids)
+            self._key_rotations = self._memory_rotations()
 
     def compile(self, backend: str = "inductor", mode: str | None = None) -> None:
         """Compile the four functions of a tracked frame with torch.compile. Batch shapes become static (see `batch_rows`).
@@ -192,17 +195,38 @@ class Sam2Segmenter:
         other.batch_limit = limit
         return other
 
-    def _position_encoding(self, encoding: Callable[..., Tensor], channels: int) -> Tensor:
-        """Return a sine position encoding of the stride-16 map as tokens [HW, channels]."""
-        shape = torch.Size((1, channels, self.feature_size, self.feature_size))
-        return encoding(shape, self.device, self.compute_dtype).flatten(2)[0].T.contiguous()
+    def _check(self) -> None:
+        """Raise ValueError if the network has parts that this class does not compute."""
+        levels = self.model.vision_encoder.neck.fpn_top_down_levels
+        if set(levels) & {0, 1}:
+            raise ValueError(
+                f"the feature pyramid has top-down connections at levels {levels}, but only levels 2 and 3 are "
+                "supported: use a checkpoint of SAM 2 or SAM 2.1"
+            )
+
+    def _position_encoding(self, encoding: Callable[..., Tensor], channels: int, side: int) -> Tensor:
+        """Return a sine position encoding of a square map as tokens [side * side, channels]."""
+        return encoding(torch.Size((1, channels, side, side)), self.device, self.compute_dtype).flatten(2)[0].T.contiguous()
+
+    def _memory_position(self) -> Tensor:
+        """Return the position encoding [T, 64] of the tokens of a spatial memory."""
+        return self._position_encoding(self.model.memory_encoder.position_encoding, self.memory_dim, self.feature_size)
+
+    def _memory_rotations(self) -> Tensor:
+        """Return the rotary position encoding of the tokens of a spatial memory; see `_angles`."""
+        return self._rotations
+
+    def _angles(self, positions: Tensor) -> Tensor:
+        """Return the rotary position encoding of tokens at `positions` [T, 2] as cosines and sines [T, D/2, 2]."""
+        cos, sin = self.model.memory_attention.rotary_emb(torch.zeros(1, device=self.device), positions)  # [1, T, D], each value twice
+        return torch.stack((cos[0, :, ::2], sin[0, :, ::2]), dim=-1).to(self.compute_dtype)
 
     def _autocast_context(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
 
     def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
         """Convert an RGB uint8 [H, W, 3] image to the network's float32 [1, 3, S, S]: resize without the aspect ratio, and normalize."""
-        return resize_and_normalize(color, (self.image_size, self.image_size), self.device, self.compute_dtype)
+        return resize_and_normalize(color, (self.image_size, self.image_size), self.device, self.compute_dtype, self.statistics)
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Encode one normalized image [1, 3, S, S].
@@ -213,7 +237,7 @@ class Sam2Segmenter:
         """
         neck, merged = self.model.vision_encoder.neck, self._merged or self._merge()
         with self._autocast_context():
-            levels = self.model.vision_encoder.backbone(pixels, return_dict=True).intermediate_hidden_states  # channels last
+            levels = self._levels(pixels)
             low, mid = (F.linear(level, *weights).permute(0, 3, 1, 2) for level, weights in zip(levels, merged))
             top, above = (neck.convs[3 - index](levels[index].permute(0, 3, 1, 2)) for index in (2, 3))
             if 2 in neck.fpn_top_down_levels:
@@ -221,10 +245,15 @@ class Sam2Segmenter:
         tokens = top[0].flatten(1).T.contiguous().to(self.compute_dtype)
         return ImageFeatures((low.to(self.compute_dtype), mid.to(self.compute_dtype)), tokens, self.feature_position)
 
+    def _levels(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the feature maps of the backbone at strides 4, 8, 16 and 32, channels last."""
+        levels: Sequence[Tensor] = self.model.vision_encoder.backbone(pixels, return_dict=True).intermediate_hidden_states
+        return levels
+
     def _merge(self) -> tuple[tuple[Tensor, Tensor], ...]:
         """Return the merged convolutions of `encode` at strides 4 and 8, each as weight and bias."""
         neck, decoder = self.model.vision_encoder.neck, self.model.mask_decoder
-        return _merge_convolutions(neck.convs[3], decoder.conv_s0), _merge_convolutions(neck.convs[2], decoder.conv_s1)
+        return merge_convolutions(neck.convs[3], decoder.conv_s0), merge_convolutions(neck.convs[2], decoder.conv_s1)
 
     def cache_merged_layers(self, source: Sam2Segmenter | None = None) -> None:
         """Cache the merged convolutions of `encode`. Afterwards the weights may change their format, but not their values.
@@ -246,13 +275,18 @@ class Sam2Segmenter:
         """Return the unmodified image features for `count` objects: [count, C, f, f]. SAM 2 decodes mask prompts on them."""
         return self._as_map(features.top[None]).expand(count, -1, -1, -1)
 
-    def _rotate(self, x: Tensor) -> Tensor:
-        """Apply the axial rotary position encoding (RoFormer, arXiv:2104.09864) to [..., HW, D] in full precision."""
+    def _rotate(self, x: Tensor, rotations: Tensor) -> Tensor:
+        """Apply a rotary position encoding [T, D/2, 2] (RoFormer, arXiv:2104.09864) to [..., T, D] in full precision."""
         pairs = x.to(self.compute_dtype).reshape(*x.shape[:-1], -1, 2)
         if torch.compiler.is_compiling():  # inductor fuses real arithmetic, but cannot compile complex arithmetic
-            x, y = pairs.unbind(-1)
-            return torch.stack((x * self._cos - y * self._sin, y * self._cos + x * self._sin), dim=-1).flatten(-2)
-        return torch.view_as_real(torch.view_as_complex(pairs) * self._rotations).flatten(-2)
+            (x, y), (cos, sin) = pairs.unbind(-1), rotations.unbind(-1)
+            return torch.stack((x * cos - y * sin, y * cos + x * sin), dim=-1).flatten(-2)
+        return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(rotations)).flatten(-2)
+
+    def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:
+        """Return the output of the feed-forward part of a layer of the memory attention."""
+        output: Tensor = layer.linear2(layer.activation(layer.linear1(x)))
+        return output
 
     def _heads(self, x: Tensor, heads: int) -> Tensor:
         return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)  # [N, heads, tokens, D]
@@ -260,7 +294,7 @@ class Sam2Segmenter:
     def attend(self, features: ImageFeatures, read: Memories) -> Tensor:
         """Return the image features conditioned on the memories of each object: [N, C, f, f] for the decoder."""
         count, slots = read.memory.shape[:2]
-        tokens = self.feature_size * self.feature_size
+        tokens = self.memory_tokens
         spatial_valid = read.valid.repeat_interleave(tokens, dim=1)
         mask = torch.cat((spatial_valid, read.pointer_valid), dim=1)[:, None, None, :]
         with self._autocast_context():
@@ -274,24 +308,24 @@ class Sam2Segmenter:
                 own = layer.self_attn
                 heads = own.num_attention_heads
                 normed = layer.layer_norm1(x)
-                query = self._rotate(self._heads(own.q_proj(normed), heads))
-                key = self._rotate(self._heads(own.k_proj(normed), heads))
+                query = self._rotate(self._heads(own.q_proj(normed), heads), self._rotations)
+                key = self._rotate(self._heads(own.k_proj(normed), heads), self._rotations)
                 value = self._heads(own.v_proj(normed), heads)
                 mixed = F.scaled_dot_product_attention(query.to(value.dtype), key.to(value.dtype), value)
                 x = x + own.o_proj(mixed.transpose(1, 2).flatten(2))
 
                 cross = layer.cross_attn_image
                 heads = cross.num_attention_heads
-                query = self._rotate(self._heads(cross.q_proj(layer.layer_norm2(x)), heads))
+                query = self._rotate(self._heads(cross.q_proj(layer.layer_norm2(x)), heads), self._rotations)
                 value = self._heads(cross.v_proj(values), heads)
                 key = self._heads(cross.k_proj(spatial), heads).reshape(count, heads, slots, tokens, -1)
-                rotated = self._rotate(key).flatten(2, 3).to(value.dtype)
+                rotated = self._rotate(key, self._key_rotations).flatten(2, 3).to(value.dtype)
                 key = torch.cat((rotated, self._heads(cross.k_proj(timed), heads)), dim=2)
                 query = query.to(value.dtype).expand(count, -1, -1, -1)
                 mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
                 x = x + cross.o_proj(mixed.transpose(1, 2).flatten(2))
 
-                x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
+                x = x + self._feed_forward(layer, layer.layer_norm3(x))
             return self._as_map(attention.layer_norm(x).to(self.compute_dtype))
 
     def pointer_position(self, ages: Tensor) -> Tensor:
@@ -359,8 +393,31 @@ class Sam2Segmenter:
         logits: Tensor = self.model.mask_downsample(masks)
         return logits
 
+    def parts(self) -> tuple[torch.nn.Module, ...]:
+        """Return the modules whose linear and convolution layers run in bfloat16."""
+        model = self.model
+        return (model.vision_encoder, model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj)
+
+    @staticmethod
+    def size_step(config: Any) -> int:
+        """Return the step of possible image sizes in pixels: they hold whole patches and whole attention windows."""
+        return math.lcm(32, 4 * int(config.vision_config.backbone_config.window_size_per_stage[0]))
+
+    @staticmethod
+    def set_image_size(config: Any, image_size: int) -> None:
+        """Set the image size of a configuration, a multiple of `size_step`. No tensor of the network depends on the image size."""
+        side = image_size // 16
+        config.image_size = config.prompt_encoder_config.image_size = image_size
+        config.vision_config.backbone_config.image_size = [image_size, image_size]
+        config.vision_config.backbone_feature_sizes = [[side * 4, side * 4], [side * 2, side * 2], [side, side]]
+        config.memory_attention_rope_feat_sizes = [side, side]
+
+    def _upsample_masks(self, masks: Tensor) -> Tensor:
+        """Return mask logits [N, h, w] at the size that the memory encoder reads, [N, 1, 16 f, 16 f]."""
+        return F.interpolate(masks[:, None], size=(self.image_size, self.image_size), mode="bilinear", align_corners=False)
+
     def encode_memory(self, features: ImageFeatures, masks: Tensor, object_score: Tensor, binary: Tensor) -> Tensor:
-        """Return the memories [N, HW, 64] of masks on an image, in `memory_dtype`.
+        """Return the memories [N, T, 64] of masks on an image, in `memory_dtype`.
 
         Args:
             features: the encoded image.
@@ -368,8 +425,7 @@ class Sam2Segmenter:
             object_score: [N] logits. A score of 0 or below marks the memory as occluded.
             binary: bool [N], True for masks from a prompt, which are binarized first.
         """
-        size = (self.image_size, self.image_size)
-        upsampled = F.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=False)
+        upsampled = self._upsample_masks(masks)
         soft = torch.where(binary[:, None, None, None], (upsampled > 0).to(self.compute_dtype), upsampled.sigmoid())
         config = self.model.config
         inputs = soft * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
@@ -380,8 +436,11 @@ class Sam2Segmenter:
         occlusion = self.model.occlusion_spatial_embedding_parameter
         if occlusion is not None:
             memory = memory + (object_score <= 0).to(self.compute_dtype)[:, None, None, None] * occlusion[..., None, None]
-        stored: Tensor = memory.flatten(2).transpose(1, 2).to(self.memory_dtype)
-        return stored
+        return self._memory_of(memory).to(self.memory_dtype)
+
+    def _memory_of(self, maps: Tensor) -> Tensor:
+        """Return the tokens [N, T, 64] of spatial memories [N, 64, f, f]."""
+        return maps.flatten(2).transpose(1, 2)
 
 
 def concatenate(parts: Sequence[Tensor]) -> Tensor:
@@ -389,8 +448,8 @@ def concatenate(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def _merge_convolutions(first: torch.nn.Conv2d, second: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Return the weight [C', C] and the bias [C'] of two consecutive 1 x 1 convolutions as one."""
+def merge_convolutions(first: torch.nn.Conv2d, second: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Return a convolution and the 1 x 1 convolution after it as one: the weight [C', C * k * k] and the bias [C']."""
     weight, bias = second.weight.flatten(1), second.bias
     assert first.bias is not None
     assert bias is not None

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
 from lang2segtrack_ros.models.families import LoadOptions
-from lang2segtrack_ros.models.loading import _cast_to_bfloat16, resized
+from lang2segtrack_ros.models.loading import _cast_to_bfloat16, resize
 from lang2segtrack_ros.models.strict_loading import load_strictly
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
@@ -26,11 +26,26 @@ def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> Sam2Segment
     Raises:
         WeightsError: the weights cannot be read or do not fit the network, or the image size is not possible.
     """
-    config = Sam2VideoConfig.from_dict(raw)
+    return load_video_model(Sam2Segmenter, Sam2VideoModel, Sam2VideoConfig.from_dict(raw), folder, options)
+
+
+def load_video_model(network: type[Sam2Segmenter], model_class: Any, config: Any, folder: Path, options: LoadOptions) -> Sam2Segmenter:
+    """Load a segmenter with the modules of SAM 2.
+
+    Args:
+        network: class of the segmenter.
+        model_class: class of its model in transformers.
+        config: configuration of the model.
+        folder: folder of the checkpoint.
+        options: name and settings.
+
+    Raises:
+        WeightsError: see `load`.
+    """
     if options.image_size is not None and options.image_size != config.image_size:
-        config = resized(config, options.image_size)
-    model = load_strictly(Sam2VideoModel, folder, config)
-    segmenter = Sam2Segmenter(model.to(options.device), options.name, options.dtype)
+        resize(network, config, options.image_size)
+    model = load_strictly(model_class, folder, config)
+    segmenter = network(model.to(options.device), options.name, options.dtype)
     _cast_to_bfloat16(segmenter)
     segmenter.acceleration = options.acceleration
     if segmenter.acceleration in ("compile", "max"):
