@@ -33,7 +33,7 @@ NO_TIMM = "timm is not installed" if importlib.util.find_spec("timm") is None el
 
 @pytest.fixture(scope="module", params=["edgetam", "sam3-tracker", "sam3-tracker alone"])
 def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Load]:
-    """Return a folder, and a function that loads it with the given settings. It calls the loader of the family, because timm may be missing."""
+    """Return a folder, and a function that loads it. The function calls the loader of the family, because timm may be missing."""
     folder = tmp_path_factory.mktemp("published")
     if request.param == "sam3-tracker":
         save_as_published(tiny_sam3_tracker(), folder)

@@ -166,10 +166,9 @@ def test_bfloat16_agrees(name: str, network: Sam2Segmenter, frames: list[SceneFr
             tracker.step(frame.color)
         results.append(logits[1])
     assert np.abs(results[0] - results[1]).max() < 0.3
+    cast = ("vision_encoder.backbone.stages", "spatial_perceiver.layers", "memory_attention")
     kept = [part for part, value in half.model.named_parameters() if value.dim() > 1 and value.dtype == torch.float32]
-    assert not [
-        part for part in kept if part.startswith(("vision_encoder.backbone.stages", "spatial_perceiver.layers", "memory_attention"))
-    ]
+    assert not [part for part in kept if part.startswith(cast)]
 
 
 def test_memories_follow_to_a_smaller_image(network: Sam2Segmenter, name: str, frames: list[SceneFrame]) -> None:
