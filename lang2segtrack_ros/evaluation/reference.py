@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,6 +36,8 @@ class Sam2Reference:
         from transformers import Sam2VideoInferenceSession
 
         self.segmenter = segmenter
+        # Part of a segmenter in bfloat16 stays in float32. The session needs one type for the whole network.
+        self._model = deepcopy(segmenter.model).to(torch.bfloat16) if segmenter.dtype == torch.bfloat16 else segmenter.model
         device = segmenter.device
         self.session = Sam2VideoInferenceSession(
             inference_device=device, inference_state_device=device, video_storage_device=device, dtype=segmenter.dtype
@@ -56,9 +60,8 @@ class Sam2Reference:
         for handle in self._waiting:
             self._start(handle, color.shape[0], color.shape[1])
         self._waiting.clear()
-        autocast = torch.autocast(self.segmenter.device.type, dtype=torch.bfloat16, enabled=self.segmenter.dtype == torch.bfloat16)
-        with torch.inference_mode(), autocast:
-            output = self.segmenter.model(inference_session=self.session, frame=self.segmenter.preprocess(color)[0])
+        with torch.inference_mode():
+            output = self._model(inference_session=self.session, frame=self.segmenter.preprocess(color)[0])
         logits: Tensor = output.pred_masks[:, 0].float()
         return logits
 

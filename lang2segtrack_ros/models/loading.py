@@ -215,32 +215,6 @@ def load_segmenter(
     return segmenter
 
 
-def _cast_to_bfloat16(segmenter: Sam2Segmenter, like: Sam2Segmenter | None = None) -> None:
-    """Cast the layers of a segmenter that runs in bfloat16, see `_cast_layers`.
-
-    The prompt encoder and the other float32 parts stay as they are.
-
-    Args:
-        segmenter: the segmenter to change.
-        like: a segmenter with the same weights, whose merged weights are reused.
-    """
-    if segmenter.dtype == torch.bfloat16:
-        segmenter.cache_merged_layers(like)
-        for part in segmenter.parts():
-            _cast_layers(part)
-
-
-def _cast_layers(part: torch.nn.Module) -> None:
-    """Cast the weights of linear and convolution layers to bfloat16.
-
-    Autocast runs these layers in bfloat16, so that the results stay equal to the last bit and the weights take half the memory. Otherwise
-    autocast would cast the weights on every image, because it caches casted weights in training only.
-    """
-    for layer in part.modules():
-        if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
-            layer.to(torch.bfloat16)
-
-
 def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
     """Return a segmenter for another image size that shares the weights of the given one.
 
@@ -258,7 +232,7 @@ def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
     resized_segmenter = type(segmenter)(
         model.requires_grad_(False).to(segmenter.device), segmenter.name, segmenter.dtype, memory_dtype=segmenter.memory_dtype
     )
-    _cast_to_bfloat16(resized_segmenter, segmenter)
+    resized_segmenter.share_merged_layers(segmenter)
     resized_segmenter.batch_limit = segmenter.batch_limit
     resized_segmenter.acceleration = segmenter.acceleration
     if segmenter.static_shapes:

@@ -47,45 +47,42 @@ class EdgeTamSegmenter(Sam2Segmenter):
 
     def _memory_position(self) -> Tensor:
         perceiver = self.model.spatial_perceiver
-        self._map_position = super()._memory_position()  # [HW, 64], which only the first latents see
+        self._map_position = super()._memory_position().to(self.dtype)  # [HW, 64], which only the first latents see
         of_windows = self._position_encoding(perceiver.positional_encoding, self.memory_dim, self._windows)
         return torch.cat((of_windows.new_zeros(perceiver.num_latents_1d, self.memory_dim), of_windows))
 
-    def _memory_rotations(self) -> Tensor:
-        of_windows = self._angles(self.model.memory_attention.position_ids_k)
-        none = torch.stack((torch.ones_like(of_windows[:1, :, 0]), torch.zeros_like(of_windows[:1, :, 0])), dim=-1)
-        return torch.cat((none.expand(self.model.spatial_perceiver.num_latents_1d, -1, -1), of_windows))
+    def _memory_rotations(self, rotations: Tensor) -> Tensor:
+        of_windows = self._rotations(self.model.memory_attention.position_ids_k)
+        return torch.cat((of_windows.new_ones(self.model.spatial_perceiver.num_latents_1d, of_windows.shape[1]), of_windows))
 
-    def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:
-        output: Tensor = layer.mlp(x)
-        return output
+    def _image_position(self) -> None:
+        return None
 
-    def _memory_of(self, maps: Tensor) -> Tensor:
-        """Return the latents [N, T, 64] of spatial memories [N, 64, f, f].
+    def _compress(self, memory: Tensor) -> Tensor:
+        """Return the latents [N, T, 64] of spatial memories [N, HW, 64].
 
         The forward pass of transformers supports one object only.
         """
-        perceiver, count, tokens = self.model.spatial_perceiver, len(maps), maps.flatten(2).transpose(1, 2)
-        latents = []
-        with self._autocast_context():
-            if perceiver.num_latents_1d:
-                of_map = perceiver.latents_1d.expand(count, -1, -1)
-                position = self._map_position.expand(count, -1, -1)
-                for layer in perceiver.layers:
-                    of_map = layer(of_map, tokens, position)
-                latents.append(of_map)
-            windows, side = self._windows, self.feature_size // self._windows
-            cells = tokens.reshape(count, windows, side, windows, side, -1).transpose(2, 3).reshape(count * windows**2, side * side, -1)
-            of_windows = perceiver.latents_2d.repeat(count, 1)[:, None]
+        perceiver, count, latents = self.model.spatial_perceiver, len(memory), []
+        if perceiver.num_latents_1d:
+            of_map, position = (item.expand(count, -1, -1) for item in (perceiver.latents_1d, self._map_position))
             for layer in perceiver.layers:
-                of_windows = layer(of_windows, cells)
-            latents.append(of_windows.reshape(count, windows**2, -1))
-            stored: Tensor = perceiver.layer_norm(torch.cat(latents, dim=1)).to(self.compute_dtype)
+                of_map = layer(of_map, memory, position)
+            latents.append(of_map)
+        windows, side = self._windows, self.feature_size // self._windows
+        cells = memory.reshape(count, windows, side, windows, side, -1).transpose(2, 3).reshape(count * windows**2, side * side, -1)
+        of_windows = perceiver.latents_2d.repeat(count, 1)[:, None]
+        for layer in perceiver.layers:
+            of_windows = layer(of_windows, cells)
+        latents.append(of_windows.reshape(count, windows**2, -1))
+        stored: Tensor = perceiver.layer_norm(torch.cat(latents, dim=1))
         return stored
 
     def parts(self) -> tuple[torch.nn.Module, ...]:
         """See `Sam2Segmenter.parts`."""
-        return (*super().parts(), self.model.spatial_perceiver)
+        model = self.model
+        decoder = (model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj)
+        return (model.vision_encoder, model.spatial_perceiver, *decoder)
 
     @staticmethod
     def size_step(config: Any) -> int:

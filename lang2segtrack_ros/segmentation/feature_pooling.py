@@ -27,19 +27,23 @@ def pool(features: ImageFeatures, low_res_logits: Tensor) -> Tensor:
     Returns:
         [N, S + C], surface and context. Rows of empty masks are NaN.
     """
-    high = features.high[0][0].flatten(1).T  # [16 f f, S]
-    side = round(features.top.shape[0] ** 0.5)
-    mask = (low_res_logits > 0).to(high.dtype)[:, None]
+    exact = torch.promote_types(features.top.dtype, torch.float32)  # sums over a mask are not exact in bfloat16
+    high, top = features.high[0][0].flatten(1).T.to(exact), features.top.to(exact)  # [16 f f, S] and [f f, C]
+    side = round(len(top) ** 0.5)
+    mask = (low_res_logits > 0).to(exact)[:, None]
     core = -F.max_pool2d(-mask, 3, stride=1, padding=1)  # the rim of the mask shows the background, too
     core = torch.where(core.flatten(1).any(1)[:, None, None, None], core, mask).flatten(1)
     surface = core @ high / core.sum(1, keepdim=True)
-    context = F.adaptive_avg_pool2d(mask, (side, side)).flatten(1) @ (features.top - features.top.mean(0))
+    context = F.adaptive_avg_pool2d(mask, (side, side)).flatten(1) @ (top - top.mean(0))
     return torch.cat((surface, context / context.norm(dim=1, keepdim=True)), dim=1)
 
 
 def pool_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
     """Pool the features of an image under masks of the image, bool [H, W] each. Return [N, S + C] on the host; see `pool`."""
+    return pool(features, torch.from_numpy(low_res_masks(features, masks)).to(features.top.device)).float().cpu().numpy()
+
+
+def low_res_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+    """Return masks of the image, bool [H, W] each, as mask logits float32 [N, 4f, 4f] for `pool`."""
     side = features.high[0].shape[-1]
-    low_res = np.stack([shrink(mask, (side, side)) for mask in masks])
-    logits = torch.from_numpy(low_res).to(features.top.device) - 0.5
-    return pool(features, logits).float().cpu().numpy()
+    return np.stack([shrink(mask, (side, side)) for mask in masks]) - np.float32(0.5)

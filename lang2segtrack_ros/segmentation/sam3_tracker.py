@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, merge_convolutions
+from lang2segtrack_ros.segmentation.image_encoder import merge_convolutions
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 
 
 class Sam3TrackerSegmenter(Sam2Segmenter):
@@ -36,20 +38,18 @@ class Sam3TrackerSegmenter(Sam2Segmenter):
 
         The feature pyramid skips the smallest map, which has no reader. One merged convolution replaces the last two at the larger scales.
         """
-        encoder, merged = self.model.vision_encoder, self._merged or self._merge()
-        with self._autocast_context():
-            tokens = encoder.backbone(pixels).last_hidden_state
-            image = tokens.transpose(1, 2).reshape(1, -1, self.feature_size, self.feature_size)
-            high = []
-            for layer, (weight, bias) in zip(encoder.neck.fpn_layers, merged):
-                scaled = image
-                for upsample in layer.scale_layers:
-                    scaled = upsample(scaled)
-                kernel = weight.view(len(weight), -1, *layer.proj2.kernel_size)
-                high.append(F.conv2d(layer.proj1(scaled), kernel, bias, padding=layer.proj2.padding).to(self.compute_dtype))
-            top = encoder.neck.fpn_layers[2](image)
-        tokens = top[0].flatten(1).T.contiguous().to(self.compute_dtype)
-        return ImageFeatures((high[0], high[1]), tokens, self.feature_position)
+        encoder = self.model.vision_encoder
+        tokens = encoder.backbone(pixels.to(self.dtype)).last_hidden_state
+        image = tokens.transpose(1, 2).reshape(1, -1, self.feature_size, self.feature_size)
+        high = []
+        for layer, (weight, bias) in zip(encoder.neck.fpn_layers, self._merged()):
+            scaled = image
+            for upsample in layer.scale_layers:
+                scaled = upsample(scaled)
+            kernel = weight.view(len(weight), -1, *layer.proj2.kernel_size)
+            high.append(F.conv2d(layer.proj1(scaled), kernel, bias, padding=layer.proj2.padding))
+        top = encoder.neck.fpn_layers[2](image)
+        return ImageFeatures((high[0], high[1]), top[0].flatten(1).T.contiguous(), self.feature_position)
 
     def _merge(self) -> tuple[tuple[Tensor, Tensor], ...]:
         """Return the merged convolutions of `encode` at scales 4 and 2, each as weight and bias."""
@@ -58,14 +58,16 @@ class Sam3TrackerSegmenter(Sam2Segmenter):
 
     def mask_prompt_logits(self, masks: Tensor) -> Tensor:
         """Return the decoder's mask prompt [N, 1, h, w] of masks float [N, 1, S, S]."""
-        return self._resize(super().mask_prompt_logits(masks), self.mask_size)
+        logits, size = super().mask_prompt_logits(masks), (self.mask_size, self.mask_size)
+        return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
-    def _upsample_masks(self, masks: Tensor) -> Tensor:
-        return self._resize(super()._upsample_masks(masks), 4 * self.mask_size)
+    def _image_position(self) -> None:
+        return None
 
-    @staticmethod
-    def _resize(masks: Tensor, side: int) -> Tensor:
-        return F.interpolate(masks, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    def parts(self) -> tuple[torch.nn.Module, ...]:
+        """See `Sam2Segmenter.parts`."""
+        model = self.model
+        return (model.vision_encoder, model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj)
 
     @staticmethod
     def size_step(config: Any) -> int:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from lang2segtrack_ros.segmentation.candidates import Candidates
 from lang2segtrack_ros.segmentation.mask_prediction import OUTSIDE_LOGIT, MaskPrediction
-from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Memories, Sam2Segmenter, concatenate
+from lang2segtrack_ros.segmentation.memory_attention import Memories
+from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, Decoded, ImageFeatures, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.depth_gate import outside_depth_gate
 from lang2segtrack_ros.tracking.memory_bank import EMPTY, MAX_PROMPTED, RECENT, TRACKED, FrameNumber, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy, checked_choice, checked_rows
@@ -78,7 +79,7 @@ class Predictor:
         prompt_rows = torch.full_like(prompted, segmenter.num_memories - 1)
         rows = torch.cat((rows.gather(1, newest_first), prompt_rows), dim=1)
         valid = torch.cat((valid.gather(1, newest_first), bank.frames.gather(1, prompted) != EMPTY), dim=1)
-        memory = bank.features[batch[:, None], slots[batch]].to(segmenter.compute_dtype)
+        memory = bank.features[batch[:, None], slots[batch]].to(segmenter.dtype)
 
         count = bank.ring + prompt_slots
         pointer_frames = bank.pointer_frames[batch, :count]

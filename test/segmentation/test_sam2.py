@@ -11,7 +11,8 @@ import torch
 from transformers import Sam2VideoModel
 
 from lang2segtrack_ros.models.loading import load_segmenter
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Memories, Sam2Segmenter
+from lang2segtrack_ros.segmentation.memory_attention import Memories
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt

@@ -12,7 +12,7 @@ import torch
 from transformers import EdgeTamVideoInferenceSession, Sam3TrackerVideoInferenceSession
 
 from lang2segtrack_ros.models.catalogue import WeightsError
-from lang2segtrack_ros.models.loading import _cast_to_bfloat16, at_size
+from lang2segtrack_ros.models.loading import at_size
 from lang2segtrack_ros.runtime.graphs import check_static
 from lang2segtrack_ros.segmentation.edgetam import EdgeTamSegmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
@@ -156,7 +156,6 @@ def test_bfloat16_agrees(name: str, network: Sam2Segmenter, frames: list[SceneFr
     """The layers of every part are cast, those of the perceiver included."""
     segmenter, make, _ = NETWORKS[name]
     half = segmenter(make(), name, torch.bfloat16)
-    _cast_to_bfloat16(half)
     results = []
     for variant in (network, half):
         tracker = StreamTracker(variant)

@@ -12,8 +12,8 @@ from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
 
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.models.families import LoadOptions
-from lang2segtrack_ros.models.loading import _cast_layers
 from lang2segtrack_ros.models.strict_loading import load_strictly
+from lang2segtrack_ros.segmentation.precision import cast_layers
 
 
 def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> GroundingDinoDetector:
@@ -30,5 +30,5 @@ def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> GroundingDi
     config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
     model = load_strictly(GroundingDinoForObjectDetection, folder, config)
     if options.dtype == torch.bfloat16:
-        _cast_layers(model)
+        cast_layers(model)
     return GroundingDinoDetector.from_folder(model.to(options.device), folder, options.name, options.dtype, options.passes)

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
 from lang2segtrack_ros.models.families import LoadOptions
-from lang2segtrack_ros.models.loading import _cast_to_bfloat16, resize
+from lang2segtrack_ros.models.loading import resize
 from lang2segtrack_ros.models.strict_loading import load_strictly
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
@@ -46,7 +46,6 @@ def load_video_model(network: type[Sam2Segmenter], model_class: Any, config: Any
         resize(network, config, options.image_size)
     model = load_strictly(model_class, folder, config)
     segmenter = network(model.to(options.device), options.name, options.dtype)
-    _cast_to_bfloat16(segmenter)
     segmenter.acceleration = options.acceleration
     if segmenter.acceleration in ("compile", "max"):
         segmenter.compile(mode="max-autotune-no-cudagraphs" if segmenter.acceleration == "max" else None)
