@@ -65,5 +65,5 @@ def test_plugins_of_an_installed_package_are_found(
     assert "the Stranger License forbids Mondays (https://example.org)" in message
     assert "--accept-license stranger" in message
     assert main([*line, "--accept-license", "stranger"]) == 0
-    (coco,) = (tmp_path / "out").glob("*.json")
-    assert "segmenter the stranger's segmenter, detector the stranger's detector" in coco.read_text()
+    written = (tmp_path / "out" / "instances.json").read_text()
+    assert "segmenter the stranger's segmenter, detector the stranger's detector" in written
