@@ -55,7 +55,7 @@ def _check_torchvision() -> None:
         import torchvision  # noqa: F401
     except Exception as error:  # its compiled part may raise anything
         raise WeightsError(
-            f"the installed torchvision does not fit torch {torch.__version__} ({error}); lang2segtrack does not need it: "
+            f"the installed torchvision does not fit torch {torch.__version__} ({error}); only EdgeTAM needs it: "
             "uninstall torchvision, or install the build made for this torch"
         ) from error
 
@@ -193,7 +193,8 @@ def load_segmenter(
     Args:
         name: any name of the module's list, such as "toy" or "sam2.1-tiny". A plug-in uses `device` only.
         device: "auto", "cpu", "cuda", "cuda:1", ...
-        image_size: side of the square input image in pixels, a multiple of 32. None uses the size of the checkpoint.
+        image_size: side of the square input image in pixels, a multiple of 32 for SAM 2, 256 for EdgeTAM and 336 for SAM 3. None uses the
+            size of the checkpoint.
         dtype: "auto", "float32" or "bfloat16".
         acceleration: "off", "graphs" (CUDA graphs), "compile" (torch.compile), "max" (both) or "auto", which is "graphs" on a GPU, else
             "off". `Session.prepare` does the work that these need before the first frame.

@@ -99,6 +99,23 @@ def test_missing_timm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         load_segmenter(tmp_path, device="cpu")
 
 
+def test_timm_without_torchvision_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "timm.py").write_text("import torchvision_that_is_missing")
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(WeightsError, match=r"timm cannot be imported \(No module .*install timm with torchvision"):
+        edgetam.load(tmp_path, {}, LoadOptions("edgetam", torch.device("cpu"), torch.float32))
+
+
+def test_wrong_configuration_is_named(saved: tuple[Path, Load], tmp_path: Path) -> None:
+    folder, load = saved
+    raw = json.loads((folder / "config.json").read_text())
+    raw.get("tracker_config", raw)["num_maskmem"] = "seven"
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    with pytest.raises(WeightsError, match=r"config.json does not describe the network of a .*Segmenter: .*num_maskmem"):
+        load(tmp_path)
+
+
 @pytest.mark.skipif(bool(NO_TIMM), reason=NO_TIMM)
 def test_backbone_of_timm(tmp_path: Path, frames: list[SceneFrame]) -> None:
     """The published checkpoint has a RepViT of timm as its backbone."""

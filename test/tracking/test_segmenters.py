@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,33 @@ def test_no_function_of_a_frame_depends_on_values(network: Sam2Segmenter, frames
             for item in pixels
         ]
         check_static(network.encode_memory, *cases)
+        banks = []
+        for start in (0, 9):
+            tracker = StreamTracker(network)
+            tracker.add(BoxPrompt(body_box(frames[start], 1)))
+            for frame in frames[start : start + 3]:
+                tracker.step(frame.color)
+            banks.append(tracker.bank)
+        reads = [(case[0], bank, torch.tensor([number]), 1) for case, bank, number in zip(cases, banks, (3, 5))]
+        check_static(tracker.predictor.read_memory, *reads)
+
+
+def test_fused_attention_agrees(name: str, network: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """A GPU runs merged projections and chunks of keys. The memories of EdgeTAM have other rotations than the image."""
+    segmenter, make, _ = NETWORKS[name]
+    fused = segmenter(make(), name, memory_dtype=torch.float32)
+    fused.memory_attention.fuse()
+    tracker = StreamTracker(network)
+    tracker.add(BoxPrompt(body_box(frames[0], 1)))
+    for frame in frames[:3]:
+        tracker.step(frame.color)
+    with torch.inference_mode():
+        features = network.encode(network.preprocess(frames[3].color))
+        expected = tracker.predictor.read_memory(features, tracker.bank, 3, 1).maps
+        for chunks in (True, False):
+            fused.memory_attention.is_chunked = chunks
+            found = replace(tracker.predictor, segmenter=fused).read_memory(features, tracker.bank, 3, 1).maps
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_bfloat16_agrees(name: str, network: Sam2Segmenter, frames: list[SceneFrame]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
+from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.families import LoadOptions
 from lang2segtrack_ros.models.loading import resize
 from lang2segtrack_ros.models.strict_loading import load_strictly
@@ -26,26 +27,35 @@ def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> Sam2Segment
     Raises:
         WeightsError: the weights cannot be read or do not fit the network, or the image size is not possible.
     """
-    return load_video_model(Sam2Segmenter, Sam2VideoModel, Sam2VideoConfig.from_dict(raw), folder, options)
+    return load_video_model((Sam2Segmenter, Sam2VideoModel, Sam2VideoConfig), raw, folder, options)
 
 
-def load_video_model(network: type[Sam2Segmenter], model_class: Any, config: Any, folder: Path, options: LoadOptions) -> Sam2Segmenter:
+def load_video_model(
+    classes: tuple[type[Sam2Segmenter], Any, Any], raw: dict[str, Any], folder: Path, options: LoadOptions
+) -> Sam2Segmenter:
     """Load a segmenter with the modules of SAM 2.
 
     Args:
-        network: class of the segmenter.
-        model_class: class of its model in transformers.
-        config: configuration of the model.
+        classes: class of the segmenter, and those of its model and of its configuration in transformers.
+        raw: configuration of the model.
         folder: folder of the checkpoint.
         options: name and settings.
 
     Raises:
         WeightsError: see `load`.
     """
+    network, model_class, config_class = classes
+    try:
+        config = config_class.from_dict(raw)
+    except Exception as error:  # transformers checks types and values, each with its own errors
+        raise WeightsError(f"{folder}/config.json does not describe the network of a {network.__name__}: {error}") from error
     if options.image_size is not None and options.image_size != config.image_size:
         resize(network, config, options.image_size)
     model = load_strictly(model_class, folder, config)
-    segmenter = network(model.to(options.device), options.name, options.dtype)
+    try:
+        segmenter = network(model.to(options.device), options.name, options.dtype)
+    except ValueError as error:
+        raise WeightsError(f"{folder} cannot be used: {error}") from error
     segmenter.acceleration = options.acceleration
     if segmenter.acceleration in ("compile", "max"):
         segmenter.compile(mode="max-autotune-no-cudagraphs" if segmenter.acceleration == "max" else None)

@@ -26,5 +26,5 @@ def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> Sam2Segment
     Raises:
         WeightsError: the weights cannot be read or do not fit the network, or the image size is not possible.
     """
-    config = Sam3TrackerVideoConfig.from_dict(raw.get("tracker_config", raw))
-    return load_video_model(Sam3TrackerSegmenter, Sam3TrackerVideoModel, config, folder, options)
+    classes = (Sam3TrackerSegmenter, Sam3TrackerVideoModel, Sam3TrackerVideoConfig)
+    return load_video_model(classes, raw.get("tracker_config", raw), folder, options)

@@ -45,7 +45,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "image_size",
         0,
-        "Side of SAM 2's square input in pixels, a multiple of 32. Smaller is faster. Set to 0 to use the checkpoint's own size.",
+        "Side of the segmenter's square input in pixels: a multiple of 32 for SAM 2, 256 for EdgeTAM, 336 for SAM 3. Smaller is faster. "
+        "Set to 0 to use the checkpoint's own size.",
         0,
         4096,
     ),
