@@ -30,7 +30,7 @@ class Candidates:
         masks: [N, M, h, w] mask logits. All logits of an invisible object are far below 0.
         ious: float32 [N, M], predicted IoU.
         object_score: float32 [N], logits.
-        image_size: side of the network's square image in pixels, 4 h.
+        image_size: side of the grid on which boxes are measured, 4 h. It is the image of SAM 2, whose masks have stride 4.
         upsample_limit: maximum number of objects whose masks are upsampled at the same time.
     """
 
@@ -43,7 +43,7 @@ class Candidates:
     def boxes(self) -> Tensor:
         """Return the boxes of the masks as int64 [N, M, 4].
 
-        A box is the inclusive extent (x_min, y_min, x_max, y_max) in pixels of the square image, and 0 for an empty mask.
+        A box is the inclusive extent (x_min, y_min, x_max, y_max) in cells of this grid, and 0 for an empty mask.
         """
         if self.masks.device.type == "cpu" and not is_static():
             return _upsampled_extents_on_cpu(self.masks, self.image_size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -92,3 +93,11 @@ def _join(windows: Tensor, side: int, height: int, width: int) -> Tensor:
     rows, columns = -(-height // side), -(-width // side)
     x = windows.view(rows, columns, side, side, -1).transpose(1, 2).reshape(1, rows * side, columns * side, -1)
     return x if (rows * side, columns * side) == (height, width) else x[:, :height, :width].contiguous()
+
+
+def merge_convolutions(first: torch.nn.Conv2d, second: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Return a convolution and the 1 x 1 convolution after it as one: the weight [C', C k k] and the bias [C']."""
+    weight, bias = second.weight.flatten(1), second.bias
+    assert first.bias is not None
+    assert bias is not None
+    return weight @ first.weight.flatten(1), weight @ first.bias + bias

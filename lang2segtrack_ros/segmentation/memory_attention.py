@@ -23,7 +23,7 @@ class Memories:
     """The memories of N objects as inputs of the memory attention: S spatial memories and P pointer tokens for each object.
 
     Attributes:
-        memory: [N, S, HW, 64], spatial memories.
+        memory: [N, S, T, 64], spatial memories of T tokens each.
         rows: [N, S, 64], temporal encodings of the spatial memories.
         valid: bool [N, S], True for spatial memories that exist.
         pointers: [N, P, 64], pointer tokens.
@@ -215,8 +215,10 @@ class MemoryAttention:
     def _chooses_chunks(self, count: int) -> bool:
         """Return True if attention in chunks is faster for this number of objects: a mask would leave the device idle."""
         first = self._layers[0]
-        if self.is_chunked is None or isinstance(first, PlainLayer):
-            return isinstance(first, FusedLayer) and count * first.heads * len(self.rotations) < self._filling_queries
+        if isinstance(first, PlainLayer):
+            return False
+        if self.is_chunked is None:
+            return count * first.heads * len(self.rotations) < self._filling_queries
         return self.is_chunked
 
     def __call__(self, x: Tensor, read: Memories) -> Tensor:
@@ -230,9 +232,15 @@ class MemoryAttention:
         for module, layer in zip(self._module.layers, self._layers):
             x = x + module.self_attn.o_proj(layer.attend_self(module.layer_norm1(x)))
             x = x + module.cross_attn_image.o_proj(layer.attend_memory(module.layer_norm2(x), tokens))
-            x = x + module.linear2(module.activation(module.linear1(module.layer_norm3(x))))
+            x = x + _feed_forward(module, module.layer_norm3(x))
         normed: Tensor = self._module.layer_norm(x)
         return normed
+
+
+def _feed_forward(layer: Any, x: Tensor) -> Tensor:
+    """Return the output of the feed-forward part of a layer, which has other names in EdgeTAM."""
+    output: Tensor = layer.mlp(x) if hasattr(layer, "mlp") else layer.linear2(layer.activation(layer.linear1(x)))
+    return output
 
 
 def rotate(x: Tensor, rotations: Tensor) -> Tensor:

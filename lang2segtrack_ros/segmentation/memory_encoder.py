@@ -25,6 +25,7 @@ class MemoryEncoder:
     def __init__(self, model: Any, image_size: int) -> None:
         self._model = model
         self._size = (image_size, image_size)
+        self._mask_size = tuple(4 * side for side in model.prompt_encoder.mask_input_size)  # SAM 3: patches of 14 pixels, masks of 16
         self._is_fused = False
 
     def fuse(self) -> None:
@@ -43,6 +44,8 @@ class MemoryEncoder:
         """
         encoder, config = self._model.memory_encoder, self._model.config
         upsampled = F.interpolate(masks[:, None].to(maps.dtype), size=self._size, mode="bilinear", align_corners=False)
+        if self._size != self._mask_size:  # larger, so that no antialiasing is needed
+            upsampled = F.interpolate(upsampled, size=self._mask_size, mode="bilinear", align_corners=False)
         soft = torch.where(binary[:, None, None, None], (upsampled > 0).to(maps.dtype), upsampled.sigmoid())
         x = soft * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
         downsampler = encoder.mask_downsampler

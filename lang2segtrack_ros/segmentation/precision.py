@@ -4,23 +4,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def cast_network(model: Any) -> None:
-    """Cast a segmenter to bfloat16: the weights and therefore all activations. Layer norms keep float32 statistics.
+def cast_parameters(parts: Sequence[torch.nn.Module]) -> None:
+    """Cast parts of a network to bfloat16: the weights and therefore all activations. Layer norms keep float32 statistics.
 
-    The prompt encoder, the position encodings and all other embeddings stay in float32.
+    Batch norms stay in float32 with their statistics, and so do all buffers, such as the angles of rotary position encodings.
 
     Args:
-        model: a `Sam2VideoModel`.
+        parts: the parts.
     """
-    backbone, neck = model.vision_encoder.backbone, model.vision_encoder.neck
-    image_encoder = (backbone.patch_embed, backbone.blocks, neck)
-    for part in (*image_encoder, model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj):
-        part.to(torch.bfloat16)
+    for part in parts:
+        for layer in part.modules():
+            if not isinstance(layer, _BatchNorm):
+                for value in layer.parameters(recurse=False):
+                    value.data = value.data.to(torch.bfloat16)
 
 
 def cast_layers(part: torch.nn.Module) -> None:

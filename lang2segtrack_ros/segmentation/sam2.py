@@ -9,6 +9,7 @@ loop over objects. The passes of the image encoder, the memory attention and the
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
@@ -20,11 +21,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.segmentation.image_encoder import encode_levels, position_embedding
+from lang2segtrack_ros.segmentation.image_encoder import encode_levels, merge_convolutions, position_embedding
 from lang2segtrack_ros.segmentation.memory_attention import Memories, MemoryAttention
 from lang2segtrack_ros.segmentation.memory_encoder import MemoryEncoder
-from lang2segtrack_ros.segmentation.precision import cast_network
-from lang2segtrack_ros.segmentation.preprocessing import resize_and_normalize
+from lang2segtrack_ros.segmentation.precision import cast_parameters
+from lang2segtrack_ros.segmentation.preprocessing import IMAGENET, resize_and_normalize
 
 NO_OBJECT_LOGIT = -1024.0
 """Mask logit of an object that is not visible, as in SAM 2."""
@@ -93,14 +94,23 @@ class Sam2Segmenter:
     Args:
         model: a loaded `transformers.Sam2VideoModel`.
         name: name of the model in messages.
-        dtype: type of the computation. bfloat16 casts the weights of the model, see `precision.cast_network`. float64 needs a model in
+        dtype: type of the computation. bfloat16 casts the weights of the model, see `precision.cast_parameters`. float64 needs a model in
             float64, and shows that a difference is rounding.
         memory_dtype: type of the stored memories. SAM 2 uses bfloat16, which amplifies differences of 1e-7 to 1e-3.
 
     Attributes:
+        image_size: side S of the square input image in pixels.
+        feature_size: side f of the map that the memory attention and the decoder read.
+        mask_size: side of the mask logits, 4 f.
+        memory_tokens: number T of tokens of a spatial memory. SAM 2 stores the whole map, f*f tokens.
+        memory_is_map: True if the tokens of a spatial memory are the cells of the map, which change with the image size.
+        statistics: mean and standard deviation of the colors of input images.
         batch_limit: maximum number of objects in one batch. 0 leaves it to the image size, see `batch_size`.
         acceleration: "off", "graphs", "compile" or "max"; see `models.loading.load_segmenter`.
     """
+
+    memory_is_map = True
+    statistics = IMAGENET
 
     def __init__(self, model: Any, name: str = "", dtype: torch.dtype = torch.float32, memory_dtype: torch.dtype = torch.bfloat16) -> None:
         self.model = model.eval()
@@ -110,8 +120,8 @@ class Sam2Segmenter:
         self.memory_dtype = memory_dtype
         config = model.config
         self.image_size: int = config.image_size
-        self.feature_size: int = config.image_size // 16
-        self.mask_size: int = config.image_size // 4
+        self.feature_size: int = config.image_size // config.prompt_encoder_config.patch_size
+        self.mask_size: int = 4 * self.feature_size
         self.hidden_dim: int = config.vision_config.fpn_hidden_size
         self.memory_dim: int = config.memory_encoder_output_channels
         self.num_memories: int = config.num_maskmem
@@ -122,23 +132,18 @@ class Sam2Segmenter:
         self.batch_limit = 0
         self.acceleration = "off"
         self._frozen: _Frozen | None = None
-        neck = model.vision_encoder.neck
-        if set(neck.fpn_top_down_levels) & {0, 1}:
-            raise ValueError(
-                f"the feature pyramid has top-down connections at levels {neck.fpn_top_down_levels}, but only levels 2 and 3 are "
-                "supported: use a checkpoint of SAM 2 or SAM 2.1"
-            )
+        self._check()
         with torch.no_grad():
             self.image_position: Tensor = model.get_image_wide_positional_embeddings().to(dtype)
-            self.memory_position = self._position_encoding(model.memory_encoder.position_encoding, self.memory_dim)  # [HW, 64]
-            self.feature_position = self._position_encoding(neck.position_encoding, self.hidden_dim).to(dtype)  # [HW, C]
+            encoding = model.vision_encoder.neck.position_encoding
+            self.feature_position = self._position_encoding(encoding, self.hidden_dim, self.feature_size).to(dtype)  # [HW, C]
+            self.memory_position = self._memory_position()  # [T, 64]
+            self.memory_tokens = len(self.memory_position)
             self.temporal_rows: Tensor = model.memory_temporal_positional_encoding[:, 0, 0].to(self.compute_dtype)  # [7, 64]
-            attention = model.memory_attention
-            cos, sin = attention.rotary_emb(
-                torch.zeros(1, device=self.device), attention.position_ids
-            )  # [1, HW, C], each value repeated twice
-            rotations = torch.complex(*(item[0, :, ::2].to(self.compute_dtype) for item in (cos, sin)))
-            self.memory_attention = MemoryAttention(attention, rotations, rotations, self.memory_position)
+            rotations = self._rotations(model.memory_attention.position_ids)
+            self.memory_attention = MemoryAttention(
+                model.memory_attention, rotations, self._memory_rotations(rotations), self.memory_position
+            )
             self.memory_encoder = MemoryEncoder(model, self.image_size)
             if dtype == torch.bfloat16:
                 self._freeze()
@@ -148,11 +153,9 @@ class Sam2Segmenter:
 
         A GPU runs the fused forms of the memory attention and of the memory encoder. They are slower on a CPU.
         """
-        backbone = self.model.vision_encoder.backbone
-        side = self.image_size // backbone.patch_embed.projection.stride[0]
         merged = tuple((weight.to(self.dtype), bias.to(self.dtype)) for weight, bias in self._merge())
-        self._frozen = _Frozen(merged, position_embedding(backbone, side).to(self.dtype).contiguous())
-        cast_network(self.model)
+        self._frozen = _Frozen(merged, self._image_position())
+        cast_parameters(self.parts())
         if self.device.type == "cuda":
             self.memory_attention.fuse()
             self.memory_encoder.fuse()
@@ -198,14 +201,61 @@ class Sam2Segmenter:
         other.batch_limit = limit
         return other
 
-    def _position_encoding(self, encoding: Callable[..., Tensor], channels: int) -> Tensor:
-        """Return a sine position encoding of the stride-16 map as tokens [HW, channels]."""
-        shape = torch.Size((1, channels, self.feature_size, self.feature_size))
-        return encoding(shape, self.device, self.compute_dtype).flatten(2)[0].T.contiguous()
+    def parts(self) -> tuple[torch.nn.Module, ...]:
+        """Return the modules that run in bfloat16, if the network does. The prompt encoder and all other embeddings stay in float32."""
+        model, backbone = self.model, self.model.vision_encoder.backbone
+        encoder = (backbone.patch_embed, backbone.blocks, model.vision_encoder.neck)
+        return (*encoder, model.mask_decoder, model.memory_attention, model.memory_encoder, model.object_pointer_proj)
+
+    @staticmethod
+    def size_step(config: Any) -> int:
+        """Return the step of possible image sizes in pixels: they hold whole patches and whole attention windows."""
+        return math.lcm(32, 4 * int(config.vision_config.backbone_config.window_size_per_stage[0]))
+
+    @staticmethod
+    def set_image_size(config: Any, image_size: int) -> None:
+        """Set the image size of a configuration, a multiple of `size_step`. No tensor of the network depends on the image size."""
+        side = image_size // 16
+        config.image_size = config.prompt_encoder_config.image_size = image_size
+        config.vision_config.backbone_config.image_size = [image_size, image_size]
+        config.vision_config.backbone_feature_sizes = [[side * 4, side * 4], [side * 2, side * 2], [side, side]]
+        config.memory_attention_rope_feat_sizes = [side, side]
+
+    def _check(self) -> None:
+        """Raise ValueError if the network has parts that this class does not compute."""
+        levels = self.model.vision_encoder.neck.fpn_top_down_levels
+        if set(levels) & {0, 1}:
+            raise ValueError(
+                f"the feature pyramid has top-down connections at levels {levels}, but only levels 2 and 3 are "
+                "supported: use a checkpoint of SAM 2 or SAM 2.1"
+            )
+
+    def _position_encoding(self, encoding: Callable[..., Tensor], channels: int, side: int) -> Tensor:
+        """Return a sine position encoding of a square map as tokens [side * side, channels]."""
+        return encoding(torch.Size((1, channels, side, side)), self.device, self.compute_dtype).flatten(2)[0].T.contiguous()
+
+    def _image_position(self) -> Tensor | None:
+        """Return the position embedding of the backbone in the type of the computation; None if the backbone adds it itself."""
+        backbone = self.model.vision_encoder.backbone
+        side = self.image_size // backbone.patch_embed.projection.stride[0]
+        return position_embedding(backbone, side).to(self.dtype).contiguous()
+
+    def _memory_position(self) -> Tensor:
+        """Return the position encoding [T, 64] of the tokens of a spatial memory."""
+        return self._position_encoding(self.model.memory_encoder.position_encoding, self.memory_dim, self.feature_size)
+
+    def _rotations(self, positions: Tensor) -> Tensor:
+        """Return the rotary position encoding of tokens at `positions` [T, 2] as complex numbers [T, D/2]."""
+        cos, sin = self.model.memory_attention.rotary_emb(torch.zeros(1, device=self.device), positions)  # [1, T, D], each value twice
+        return torch.complex(*(item[0, :, ::2].to(self.compute_dtype) for item in (cos, sin)))
+
+    def _memory_rotations(self, rotations: Tensor) -> Tensor:
+        """Return the rotary position encoding of the tokens of a spatial memory, [T, D/2], from that of the image tokens."""
+        return rotations
 
     def preprocess(self, color: NDArray[np.uint8] | Tensor) -> Tensor:
         """Convert an RGB uint8 [H, W, 3] image to the network's float32 [1, 3, S, S]: resize without the aspect ratio, and normalize."""
-        return resize_and_normalize(color, (self.image_size, self.image_size), self.device, self.compute_dtype)
+        return resize_and_normalize(color, (self.image_size, self.image_size), self.device, self.compute_dtype, self.statistics)
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Encode one normalized image [1, 3, S, S].
@@ -214,19 +264,25 @@ class Sam2Segmenter:
         levels, and the 256 channels at strides 4 and 8. Two consecutive 1 x 1 convolutions reduce those channels to 32 and 64. One
         merged convolution replaces both.
         """
-        neck, frozen = self.model.vision_encoder.neck, self._frozen
-        merged, position = (self._merge(), None) if frozen is None else (frozen.merged, frozen.position)
-        levels = encode_levels(self.model.vision_encoder.backbone, pixels.to(self.dtype), position)
+        neck, merged = self.model.vision_encoder.neck, self._merged()
+        levels = self._levels(pixels.to(self.dtype))
         low, mid = (F.linear(level, *weights).permute(0, 3, 1, 2) for level, weights in zip(levels, merged))
         top, above = (neck.convs[3 - index](levels[index].permute(0, 3, 1, 2)) for index in (2, 3))
         if 2 in neck.fpn_top_down_levels:
             top = top + F.interpolate(above, scale_factor=2.0, mode="nearest")
         return ImageFeatures((low, mid), top[0].flatten(1).T.contiguous(), self.feature_position)
 
+    def _levels(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the maps of the backbone at strides 4, 8, 16 and 32, each [1, H, W, channels]."""
+        return encode_levels(self.model.vision_encoder.backbone, pixels, self._frozen.position if self._frozen is not None else None)
+
+    def _merged(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        return self._frozen.merged if self._frozen is not None else self._merge()
+
     def _merge(self) -> tuple[tuple[Tensor, Tensor], ...]:
         """Return the merged convolutions of `encode` at strides 4 and 8, each as weight and bias."""
         neck, decoder = self.model.vision_encoder.neck, self.model.mask_decoder
-        return _merge_convolutions(neck.convs[3], decoder.conv_s0), _merge_convolutions(neck.convs[2], decoder.conv_s1)
+        return merge_convolutions(neck.convs[3], decoder.conv_s0), merge_convolutions(neck.convs[2], decoder.conv_s1)
 
     def share_merged_layers(self, source: Sam2Segmenter) -> None:
         """Use the merged convolutions of a segmenter with the same weights, which merged them before the weights were cast."""
@@ -313,7 +369,7 @@ class Sam2Segmenter:
         return logits
 
     def encode_memory(self, features: ImageFeatures, masks: Tensor, object_score: Tensor, binary: Tensor) -> Tensor:
-        """Return the memories [N, HW, 64] of masks on an image, in `memory_dtype`.
+        """Return the memories [N, T, 64] of masks on an image, in `memory_dtype`.
 
         Args:
             features: the encoded image.
@@ -322,8 +378,11 @@ class Sam2Segmenter:
             binary: bool [N], True for masks from a prompt, which are binarized first.
         """
         memory = self.memory_encoder(self.raw_maps(features, 1), masks, object_score, binary)
-        stored: Tensor = memory.to(self.memory_dtype)
-        return stored
+        return self._compress(memory).to(self.memory_dtype)
+
+    def _compress(self, memory: Tensor) -> Tensor:
+        """Return the tokens [N, T, 64] to store of spatial memories [N, HW, 64]."""
+        return memory
 
 
 @dataclass(frozen=True)
@@ -332,21 +391,13 @@ class _Frozen:
 
     Attributes:
         merged: weight and bias of the merged convolutions of `Sam2Segmenter.encode`.
-        position: [1, H, W, channels], position embedding of the image encoder.
+        position: [1, H, W, channels], position embedding of the image encoder. None if the backbone adds it itself.
     """
 
     merged: tuple[tuple[Tensor, Tensor], ...]
-    position: Tensor
+    position: Tensor | None
 
 
 def concatenate(parts: Sequence[Tensor]) -> Tensor:
     """Concatenate the tensors of several batches. A single tensor is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
-
-
-def _merge_convolutions(first: torch.nn.Conv2d, second: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Return the weight [C', C] and the bias [C'] of two consecutive 1 x 1 convolutions as one."""
-    weight, bias = second.weight.flatten(1), second.bias
-    assert first.bias is not None
-    assert bias is not None
-    return weight @ first.weight.flatten(1), weight @ first.bias + bias

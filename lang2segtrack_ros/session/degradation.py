@@ -63,7 +63,7 @@ def degrade(segmenter: Sam2Segmenter, objects: int) -> Sam2Segmenter | None:
     batch_limit = min(segmenter.batch_size, objects) // 2
     if batch_limit:
         return segmenter.with_batch_limit(batch_limit)
-    size = usable_size(segmenter.model.config, segmenter.image_size * 3 // 4)
+    size = usable_size(segmenter, segmenter.image_size * 3 // 4)
     return at_size(segmenter, size) if size >= SMALLEST_SIZE else None
 
 

@@ -45,7 +45,7 @@ class MemoryBank:
     """The memories of N objects, in S slots for each object: recent, anchors, prompted.
 
     Attributes:
-        features: [N, S, HW, 64], spatial memories in the segmenter's `memory_dtype`, by default bfloat16.
+        features: [N, S, T, 64], spatial memories of T tokens in the segmenter's `memory_dtype`, by default bfloat16.
         frames: int64 [N, S], frame number of each slot, EMPTY for an empty slot.
         passed: bool [N, S], True for memories that passed the gates of the policy.
         pointers: float32 [N, P, C], object pointers: a ring buffer over frames, then those of prompted frames.
@@ -89,7 +89,7 @@ class MemoryBank:
 
         Args:
             count: number of objects N.
-            tokens: number of stride-16 tokens HW.
+            tokens: number T of tokens of a spatial memory.
             memory_dim: channels of a spatial memory.
             hidden_dim: channels C of an object pointer.
             num_pointers: maximum number of pointers that are read on a frame, the current one included.
@@ -157,35 +157,40 @@ class MemoryBank:
         index = torch.tensor(rows, dtype=torch.int64, device=self.frames.device)
         return MemoryBank(*(getattr(self, name)[index] for name in FIELDS))
 
-    def resized(self, old: int, new: int) -> MemoryBank:
+    def resized(self, old: int, new: int, is_map: bool = True) -> MemoryBank:
         """Return the bank for a network with another image size.
 
         Spatial memories are interpolated. The motion model restarts, because its unit is a pixel of the network's image.
 
         Args:
-            old: side of the present stride-16 map, HW = old * old.
-            new: side of the new stride-16 map.
+            old: side of the present feature map.
+            new: side of the new feature map.
+            is_map: True if a spatial memory holds the tokens of the map, T = old * old. Otherwise T is the same for all image sizes, and
+                the memories stay unchanged.
         """
+        return replace(
+            self,
+            features=self._resized_features(old, new) if is_map else self.features,
+            has_filter=torch.zeros_like(self.has_filter),
+            stable=torch.zeros_like(self.stable),
+            areas=self.areas * (new / old) ** 2,
+        )
+
+    def _resized_features(self, old: int, new: int) -> Tensor:
         count, slots, _, width = self.features.shape
         maps = (
             self.features.cpu().float().reshape(count * slots, old, old, width).permute(0, 3, 1, 2)
         )  # on the host, because the device has no free memory
         scaled = F.interpolate(maps, size=(new, new), mode="bilinear", align_corners=False, antialias=True)
         features = scaled.flatten(2).transpose(1, 2).reshape(count, slots, new * new, width).to(self.features.dtype)
-        return replace(
-            self,
-            features=features.to(self.features.device),
-            has_filter=torch.zeros_like(self.has_filter),
-            stable=torch.zeros_like(self.stable),
-            areas=self.areas * (new / old) ** 2,
-        )
+        return features.to(self.features.device)
 
     def write_tracked(self, frame: FrameNumber, features: Tensor, passed: Tensor, pointers: Tensor, where: Tensor) -> None:
         """Write the memories of a tracked frame.
 
         Args:
             frame: frame number.
-            features: [N, HW, 64], spatial memories.
+            features: [N, T, 64], spatial memories.
             passed: bool [N], True for memories that passed the gates of the policy.
             pointers: [N, C], object pointers.
             where: bool [N], objects to write.
@@ -203,7 +208,7 @@ class MemoryBank:
         self.pointer_frames.copy_(torch.where(in_slot, torch.where(where, frame, EMPTY)[:, None], self.pointer_frames))
 
     def write_anchor(self, frame: FrameNumber, features: Tensor, where: Tensor) -> None:
-        """Replace the oldest anchor of the objects `where` (bool [N]) by the spatial memories `features` [N, HW, 64] of a frame."""
+        """Replace the oldest anchor of the objects `where` (bool [N]) by the spatial memories `features` [N, T, 64] of a frame."""
         rows = torch.arange(len(self), device=self.frames.device)
         anchors = self.frames[:, RECENT:TRACKED]
         slot = RECENT + anchors.argmin(dim=1)
@@ -229,7 +234,7 @@ class MemoryBank:
             row: row of the object.
             slot: prompt slot, 0 <= slot < MAX_PROMPTED.
             frame: frame number.
-            features: [HW, 64], spatial memory.
+            features: [T, 64], spatial memory.
             pointer: [C], object pointer.
         """
         self._put_features(row, TRACKED + slot, features)
@@ -249,7 +254,7 @@ Write = Callable[[], object]
 
 @dataclass(frozen=True)
 class FeatureWrite:
-    """Spatial memories [K, HW, 64] for the slots `slots` of the rows `rows`, int64 [K] each."""
+    """Spatial memories [K, T, 64] for the slots `slots` of the rows `rows`, int64 [K] each."""
 
     rows: Tensor
     slots: Tensor

@@ -179,7 +179,7 @@ class Predictor:
             masks = torch.where(
                 outside_depth_gate(depth, bank.distance, bank.frames_unseen)[:, None], masks.clamp(max=OUTSIDE_LOGIT), masks
             )
-        candidates = Candidates(masks, decoded.ious, decoded.object_score, self.segmenter.image_size, self.segmenter.batch_size)
+        candidates = Candidates(masks, decoded.ious, decoded.object_score, 4 * self.segmenter.mask_size, self.segmenter.batch_size)
         choice = checked_choice(self.policy, self.policy.choose(bank, frame, candidates), len(bank))
         return self._select(decoded, candidates.masks, choice.index, choice.motion_score), choice
 

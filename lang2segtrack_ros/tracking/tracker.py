@@ -129,7 +129,7 @@ class Tracker:
         segmenter = self.segmenter
         return MemoryBank.empty(
             count,
-            tokens=segmenter.feature_size * segmenter.feature_size,
+            tokens=segmenter.memory_tokens,
             memory_dim=segmenter.memory_dim,
             hidden_dim=segmenter.hidden_dim,
             num_pointers=segmenter.num_pointers,
@@ -218,7 +218,7 @@ class Tracker:
         other = copy(self)
         other.segmenter, other.predictor, other.static = segmenter, Predictor(segmenter, self.policy), None
         if segmenter.feature_size != self.segmenter.feature_size:
-            bank = self.bank.resized(self.segmenter.feature_size, segmenter.feature_size)
+            bank = self.bank.resized(self.segmenter.feature_size, segmenter.feature_size, segmenter.memory_is_map)
             other._storage = BankStorage(other._allocate, other._allocate(0))
             other.apply(other._update(replace(self.rows, bank=bank)))
         return other

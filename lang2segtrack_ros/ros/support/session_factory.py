@@ -29,12 +29,12 @@ def make_session(value: Callable[[str], Any]) -> Session:
         PromptError: the text prompt in the parameter `text` is refused.
         OSError: a file cannot be read or written.
     """
-    device, dtype = value("device"), value("dtype")
+    device, dtype, licenses = value("device"), value("dtype"), value("accept_license")
     acceleration = value("acceleration")
-    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, acceleration)
+    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, acceleration, licenses)
     detector = None
     if value("detector"):
-        detector = shared_detector(value("detector"), device, dtype, value("detector_passes"), acceleration)
+        detector = shared_detector(value("detector"), device, dtype, value("detector_passes"), acceleration, licenses)
     session = Session(
         segmenter,
         detector,
