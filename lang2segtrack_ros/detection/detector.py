@@ -139,7 +139,7 @@ def detect(detector: Detector, color: NDArray[np.uint8], phrases: Sequence[str],
         DetectorError: the result of the detector is no list of valid detections.
         Exception: any exception of the detector.
     """
-    return _checked(detector, detector.detect(color, phrases, thresholds), color, phrases)
+    return checked_detections(detector.name, detector.detect(color, phrases, thresholds), color, phrases)
 
 
 def detect_batch(
@@ -161,18 +161,28 @@ def detect_batch(
         raise DetectorError(
             f'detector "{detector.name}" returned {got} for {len(colors)} images: detect_batch must return one list of Detection for each'
         )
-    return [_checked(detector, items, color, phrases) for items, color in zip(found, colors)]
+    return [checked_detections(detector.name, items, color, phrases) for items, color in zip(found, colors)]
 
 
-def _checked(detector: Detector, found: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> list[Detection]:
-    """Return the result of a detector on one image, with plain numbers and in order of falling score. Raise DetectorError for a fault."""
+def checked_detections(name: str, found: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> list[Detection]:
+    """Return the result of a detector on one image, with plain numbers and in order of falling score.
+
+    Args:
+        name: name of the detector.
+        found: its result.
+        color: the image, uint8 [H, W, 3].
+        phrases: names that a detection may have.
+
+    Raises:
+        DetectorError: the result is no list of valid detections.
+    """
     if not isinstance(found, (list, tuple)):
-        raise DetectorError(f'detector "{detector.name}" returned {describe(found)}: it must return a list of Detection')
+        raise DetectorError(f'detector "{name}" returned {describe(found)}: it must return a list of Detection')
     checked = []
     for item in found:
         fault = _fault(item, color, phrases)
         if fault:
-            raise DetectorError(f'detector "{detector.name}" returned {fault}')
+            raise DetectorError(f'detector "{name}" returned {fault}')
         x1, y1, x2, y2 = map(float, as_list(item.box) or ())
         checked.append(Detection(item.label, min(max(float(item.score), 0.0), 1.0), (x1, y1, x2, y2)))
     return sorted(checked, key=lambda item: -item.score)

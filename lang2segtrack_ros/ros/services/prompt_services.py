@@ -282,7 +282,9 @@ class Services:
         engine = self._host.engine
         if engine is None:
             return response
-        work = engine.call(lambda session: (session.last, list(session.tracker.ids), session.texts, session.options.detect_every))
+        work = engine.call(
+            lambda session: (session.last, list(session.tracker.ids), session.continuous_prompts, session.options.detect_every)
+        )
         if await self.finished(work):
             last, ids, texts, interval = work.result()
             response.text_prompts = [
@@ -350,7 +352,7 @@ def _remove_track(session: Session, track_id: int) -> str:
     """Remove a track. Return a message that names the continuous text prompts that will find its object again."""
     label = session.state.labels.get(track_id, "")
     session.remove(track_id)
-    prompts = [str(prompt_id) for prompt_id, text in session.texts.items() if plain_name(label) in text.phrases]
+    prompts = [str(prompt_id) for prompt_id, text in session.continuous_prompts.items() if {label, plain_name(label)} & {*text.phrases}]
     removed = f"{_track_name(track_id, label)} is removed"
     if not prompts:
         return removed

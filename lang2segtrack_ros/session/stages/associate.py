@@ -101,9 +101,7 @@ class Association:
             self._correct_drift(self.result.detections[index], track_id, crossing_ids)
         self._count_hits()
         error = self.errors[-1] if self.errors else ""
-        self.state = answer_prompts(
-            self.state, self.result.detections, self.found, self._labels(), self.context.options.detect_every, error
-        )
+        self.state = answer_prompts(self.state, self.result, self.found, self._labels(), self.context.options.detect_every, error)
 
     def _same_label_pairs(self) -> list[Pair]:
         """Return the pairs of objects with the same label in unresolved crossings."""
@@ -220,7 +218,7 @@ class Association:
         self.found[candidate.index] = track_id
 
     def _is_sure(self, detection: Detection) -> bool:
-        return is_sure(detection.score, self.result.request.default_threshold, self.context.options)
+        return is_sure(detection.score, self.result.request.default_threshold_of(detection.label), self.context.options)
 
     @staticmethod
     def _fills_box(candidate: Candidate, detection: Detection) -> bool:
@@ -254,7 +252,7 @@ class Association:
 
     def _count_hits(self) -> None:
         """Count hits and misses, and record the boxes of the detections."""
-        detections, phrases = self.result.detections, self.result.request.phrases
+        detections, phrases = self.result.detections, self.result.request.labels
         labels = self._labels()
         named = [(key, detections[index]) for index, key in self.found.items() if labels.get(key) == detections[index].label]
         boxes: dict[int, Box] = {}
