@@ -126,7 +126,7 @@ class FeatureMatcher:
         """Return the masks [H, W] at the places whose features resemble the exemplar most. Several may show one object."""
         surface = torch.from_numpy(exemplar.surface).to(features.top)
         decoded = self._decode(features, self._places(features, exemplar), _POINT, multimask=True)
-        pooled = pool(features, decoded.masks.flatten(0, 1))[:, : len(surface)].unflatten(0, decoded.ious.shape)
+        pooled = pool(features, decoded.masks.flatten(0, 1))[:, : len(surface)].reshape(*decoded.ious.shape, -1)
         distance = ((pooled - surface).norm(dim=2) / surface.norm()).nan_to_num(float("inf"))
         best = (decoded.ious - distance.clamp(max=_MAX_DISTANCE)).argmax(1)
         masks = self._masks(decoded.masks[torch.arange(len(best)), best], height, width)

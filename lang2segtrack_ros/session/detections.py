@@ -10,6 +10,7 @@ from dataclasses import replace
 from lang2segtrack_ros.detection.detector import Detector, DetectorError
 from lang2segtrack_ros.detection.exemplar import ExemplarDetector, ExemplarFinder
 from lang2segtrack_ros.detection.worker import DetectionResult, DetectionWorker
+from lang2segtrack_ros.identity.exemplar_features import FeatureMatcher
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory, smaller_detector
 from lang2segtrack_ros.session.matching import smaller_matcher
@@ -143,11 +144,13 @@ class Detections:
 
     def _shrink(self) -> bool:
         """Reduce the memory use of the detector and of the matcher. Return False if both have their lowest settings."""
-        before, detector, matcher = self.matcher, smaller_detector(self.detector), smaller_matcher(self.matcher)
+        detector = smaller_detector(self.detector)
+        matcher: ExemplarDetector | None = smaller_matcher(self.matcher)
+        candidate: object = detector
+        if isinstance(candidate, ExemplarDetector) and self.finder is not None and not isinstance(self.matcher, FeatureMatcher):
+            matcher = candidate
         if detector is None and matcher is None:
             return False
-        if before is not None and before is self.detector and isinstance(detector, ExemplarDetector):
-            matcher = detector
         self.detector = detector or self.detector
         if matcher is not None:
             self.finder = ExemplarFinder(matcher)

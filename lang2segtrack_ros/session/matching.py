@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from lang2segtrack_ros.detection.detector import Detector
-from lang2segtrack_ros.detection.exemplar import ExemplarDetector
+from lang2segtrack_ros.detection.exemplar import ExemplarDetector, ExemplarFinder
 from lang2segtrack_ros.identity.exemplar_features import PLACES, FeatureMatcher
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.degradation import degrade
+from lang2segtrack_ros.types.prompts import PromptError
 
 
 def matcher_of(kind: str, detector: Detector | None, segmenter: Sam2Segmenter) -> ExemplarDetector | None:
@@ -19,9 +20,24 @@ def matcher_of(kind: str, detector: Detector | None, segmenter: Sam2Segmenter) -
         detector: the detector of the session. None without one.
         segmenter: the segmenter of the session.
     """
-    if kind != "features" and isinstance(detector, ExemplarDetector):
-        return detector
+    candidate: object = detector
+    if kind != "features" and isinstance(candidate, ExemplarDetector):
+        return candidate
     return None if kind == "detector" else FeatureMatcher(segmenter)
+
+
+def no_matcher_message(detector: Detector | None) -> str:
+    """Return a sentence on why exemplars are refused, with the fix."""
+    reason = f'the detector "{detector.name}" finds objects by name only' if detector is not None else "there is no detector"
+    return f"{reason}, and the option exemplar is detector: set it to auto or features, or load a detector that takes exemplars"
+
+
+def finder_of(kind: str, detector: Detector | None, segmenter: Sam2Segmenter) -> ExemplarFinder:
+    """Return the matcher with room for encodings. Raise PromptError if there is none. See `matcher_of` for the arguments."""
+    matcher = matcher_of(kind, detector, segmenter)
+    if matcher is None:
+        raise PromptError(no_matcher_message(detector))
+    return ExemplarFinder(matcher)
 
 
 def smaller_matcher(matcher: ExemplarDetector | None) -> FeatureMatcher | None:

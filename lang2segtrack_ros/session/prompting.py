@@ -9,6 +9,7 @@ from dataclasses import replace
 from lang2segtrack_ros.detection.detector import Detector, vocabulary_notes
 from lang2segtrack_ros.detection.exemplar import ExemplarDetector
 from lang2segtrack_ros.session.arguments import checked_id
+from lang2segtrack_ros.session.matching import no_matcher_message
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.types.checks import describe
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
@@ -47,16 +48,16 @@ def with_prompt(
     replace_prompt_id = checked_id("replace_prompt_id", replace_prompt_id, PromptError)
     if len(state.prompts) >= MAX_WAITING:
         raise PromptError(f"{MAX_WAITING} prompts already wait for an image: try again after the next images")
-    needs_detection = isinstance(prompt, (TextPrompt, ExemplarPrompt))
-    if replace_prompt_id and not (needs_detection and prompt.mode == "continuous"):
+    detected = prompt if isinstance(prompt, (TextPrompt, ExemplarPrompt)) else None
+    if replace_prompt_id and (detected is None or detected.mode != "continuous"):
         raise PromptError("only a continuous text prompt can replace another one: use mode continuous, or add the prompt as a new one")
-    if not needs_detection:
+    if detected is None:
         handle = PromptHandle(prompt)
     else:
-        handle = PromptHandle(prompt, notes=_notes(prompt, detector, matcher))
-        state = replace(state, schedule=state.schedule.naming(prompt))
-        if prompt.mode == "continuous":
-            schedule, handle.prompt_id = state.schedule.added(prompt, replace_prompt_id)
+        handle = PromptHandle(prompt, notes=_notes(detected, detector, matcher))
+        state = replace(state, schedule=state.schedule.naming(detected))
+        if detected.mode == "continuous":
+            schedule, handle.prompt_id = state.schedule.added(detected, replace_prompt_id)
             state = _refused(
                 replace(state, schedule=schedule), handle.prompt_id, "another prompt replaced this one before its first detection"
             )
@@ -70,8 +71,7 @@ def _notes(prompt: DetectionPrompt, detector: Detector | None, matcher: Exemplar
             raise PromptError("there is no detector for text prompts: load a detector, or use box, point or mask prompts")
         return tuple(vocabulary_notes(detector, prompt.phrases))
     if matcher is None:
-        reason = f'the detector "{detector.name}" finds objects by name only' if detector is not None else "there is no detector"
-        raise PromptError(f"{reason}, and the option exemplar is detector: set it to auto or features, or load another detector")
+        raise PromptError(no_matcher_message(detector))
     return ()
 
 

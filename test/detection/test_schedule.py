@@ -183,7 +183,7 @@ def test_ids_are_never_given_twice() -> None:
 
 def test_unknown_id_is_refused_with_the_active_ids() -> None:
     schedule = scheduled(TextPrompt("cup"), TextPrompt("pen"))
-    with pytest.raises(PromptError, match=r"no text prompt 99: use the id of an active text prompt \(1, 2\)"):
+    with pytest.raises(PromptError, match=r"no text prompt 99: use the id of an active text or exemplar prompt \(1, 2\)"):
         schedule.removed(99)
     with pytest.raises(PromptError, match="no text prompt 7"):
         schedule.added(TextPrompt("mug"), 7)
