@@ -3,7 +3,7 @@
 """A matcher of exemplars that needs no detector: the features of the segmenter, with the color and the shape of masks.
 
 1. The features under the mask of the exemplar are compared with those at each place of an image, as in PerSAM (arXiv:2305.03048).
-2. The mask decoder predicts masks at each of the best places: from the point, and from the box of that mask.
+2. The mask decoder predicts a mask at each of the best places, first from the point, then from the box of that mask.
 3. The score of a mask is its similarity to the exemplar: in features, color, brightness and shape. Size and rotation are free.
 
 The context features depend on all objects of an image, so they count less than color and shape.
@@ -42,7 +42,7 @@ _POINT, _CORNERS = (1,), (2, 3)  # labels of the decoder's point prompts
 _NO_BOX: Box = (0.0, 0.0, 1.0, 1.0)  # of an empty mask
 _UNKNOWN_SHAPE = 0.03  # difference in shape that counts for a mask that the edge of the image cuts
 # The differences that alone halve the similarity, fitted on toy scenes with seeds 0 to 39: surface, context, shape, brightness, colors.
-_SCALES = np.array((2.5, 3.0, 0.075, 1.5, 0.52))
+_SCALES = np.array((2.5, 3.0, 0.085, 1.5, 0.52))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class FeatureMatcher:
             return []
         boxes = [mask_box(mask) or _NO_BOX for mask in masks]
         refined = self._decode(features, self._in_network(boxes, height, width), _CORNERS, multimask=False)
-        return [*masks, *self._masks(refined.masks[:, 0], height, width)]
+        return self._masks(refined.masks[:, 0], height, width)
 
     def _places(self, features: ImageFeatures, exemplar: Look) -> Tensor:
         """Return the points [N, 1, 2] in pixels of the network's image at which the features resemble the exemplar most."""
