@@ -18,6 +18,7 @@ from lang2segtrack_ros.detection.detector import DETECTOR_PARTS, DetectorError, 
 from lang2segtrack_ros.models import catalogue
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.families import LoadOptions, family_of
 from lang2segtrack_ros.models.plugins import PluginError, create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
 from lang2segtrack_ros.types.checks import as_integer, describe
@@ -99,14 +100,31 @@ def find_folder(name: str, kind: catalogue.Kind) -> Path:
     return fetch(name)
 
 
-def _read_config(folder: Path, model_type: tuple[str, ...], kind: str) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder}/config.json cannot be read: {error}") from error
-    if config.get("model_type") not in model_type:
-        raise WeightsError(f'{folder} holds a "{config.get("model_type")}" model; a {kind} must be one of: {", ".join(model_type)}')
     return config
+
+
+def _load_network(kind: catalogue.Kind, options: LoadOptions) -> Any:
+    """Load the network of a checkpoint with the loader of its family.
+
+    Args:
+        kind: segmenter or detector.
+        options: name and settings.
+
+    Raises:
+        WeightsError: the folder cannot be found or read, or no family of this kind loads it.
+    """
+    _check_torchvision()
+    folder = find_folder(options.name, kind)
+    raw = _read_config(folder)
+    network = family_of(kind, raw.get("model_type"), folder).load(folder, raw, options)
+    if options.device.type == "cuda":  # any CUDA stream may use the weights, so all of them must be on the device
+        torch.cuda.synchronize(options.device)
+    return network
 
 
 def _create_segmenter(name: str, device: torch.device) -> Sam2Segmenter:
@@ -156,24 +174,10 @@ def load_segmenter(
     if is_plugin(name, "segmenter"):
         _warn_ignored(name, image_size=image_size, dtype=dtype, acceleration=acceleration)
         return _create_segmenter(name, target)
-    _check_torchvision()
-    from transformers import Sam2VideoConfig, Sam2VideoModel
-
-    from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
-
-    folder = find_folder(name, "segmenter")
-    # Some older published files say model_type sam2 for the same network. Only sam2_video is accepted.
-    raw = _read_config(folder, ("sam2_video",), "segmenter")
-    config = Sam2VideoConfig.from_dict(raw)
-    if image_size is not None and image_size != config.image_size:
-        config = resized(config, image_size)
-    model = _load(Sam2VideoModel, folder, config)
-    segmenter = Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
-    _cast_to_bfloat16(segmenter)
-    segmenter.acceleration = resolve_acceleration(acceleration, target)
-    if segmenter.acceleration in ("compile", "max"):
-        segmenter.compile(mode="max-autotune-no-cudagraphs" if segmenter.acceleration == "max" else None)
-    _synchronize(target)
+    options = LoadOptions(
+        name, target, resolve_dtype(dtype, target), image_size=image_size, acceleration=resolve_acceleration(acceleration, target)
+    )
+    segmenter: Sam2Segmenter = _load_network("segmenter", options)
     return segmenter
 
 
@@ -202,12 +206,6 @@ def _cast_layers(part: torch.nn.Module) -> None:
     for layer in part.modules():
         if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
             layer.to(torch.bfloat16)
-
-
-def _synchronize(device: torch.device) -> None:
-    """Wait until all weights are on the device, so that any CUDA stream may use them."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
@@ -301,51 +299,6 @@ def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "
         except DetectorError as error:
             raise PluginError(f'the detector plug-in "{name}" cannot be used: {error}') from error
         return plugin
-    _check_torchvision()
-    from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
-
-    from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
-
-    folder = find_folder(name, "detector")
-    raw = _read_config(folder, ("grounding-dino",), "detector")
-    config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
-    model = _load(GroundingDinoForObjectDetection, folder, config)
-    resolved_dtype = resolve_dtype(dtype, target)
-    if resolved_dtype == torch.bfloat16:
-        _cast_layers(model)
-    detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, resolved_dtype, passes)
-    _synchronize(target)
+    options = LoadOptions(name, target, resolve_dtype(dtype, target), passes=passes)
+    detector: Detector = _load_network("detector", options)
     return detector
-
-
-def _load(cls: Any, folder: Path, config: Any) -> Any:
-    """Load weights strictly. A missing tensor or a wrong shape is an error, not a warning.
-
-    Args:
-        cls: model class of transformers.
-        folder: folder with the weights.
-        config: configuration of the model.
-
-    Raises:
-        WeightsError: the weights cannot be read, or do not fit the network.
-    """
-    from transformers.utils import logging as transformers_logging
-
-    progress_bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        model, info = cls.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True)
-    except Exception as error:  # safetensors, torch and transformers each raise their own errors for a broken file
-        raise WeightsError(f"the weights in {folder} cannot be loaded: {error}") from error
-    finally:
-        if progress_bar:
-            transformers_logging.enable_progress_bar()
-    missing = sorted(info["missing_keys"])
-    if missing or info.get("mismatched_keys"):
-        wrong = missing or sorted(str(key) for key in info["mismatched_keys"])
-        raise WeightsError(
-            f"the weights in {folder} do not fit the network: {len(wrong)} tensors are missing or misshapen, the first is {wrong[0]}"
-        )
-    if info["unexpected_keys"]:
-        log.warning("%s: %d tensors are not used, the first is %s", folder, len(info["unexpected_keys"]), min(info["unexpected_keys"]))
-    return model.eval().requires_grad_(False)

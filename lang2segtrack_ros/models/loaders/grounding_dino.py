@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Loader of Grounding DINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
+
+from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
+from lang2segtrack_ros.models.families import LoadOptions
+from lang2segtrack_ros.models.loading import _cast_layers
+from lang2segtrack_ros.models.strict_loading import load_strictly
+
+
+def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> GroundingDinoDetector:
+    """Load a Grounding DINO detector; see `families.Loader`.
+
+    Args:
+        folder: folder of the checkpoint.
+        raw: its config.json.
+        options: name and settings.
+
+    Raises:
+        WeightsError: the weights cannot be read, or do not fit the network.
+    """
+    config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
+    model = load_strictly(GroundingDinoForObjectDetection, folder, config)
+    if options.dtype == torch.bfloat16:
+        _cast_layers(model)
+    return GroundingDinoDetector.from_folder(model.to(options.device), folder, options.name, options.dtype, options.passes)
