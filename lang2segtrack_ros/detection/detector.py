@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.types.checks import as_finite, as_list, as_number, describe
 from lang2segtrack_ros.types.prompts import PromptError
+from lang2segtrack_ros.types.rle import Box
 
 log = logging.getLogger(__name__)
 DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
@@ -102,6 +103,42 @@ class ShrinkingDetector(Detector, Protocol):
         ...
 
 
+@runtime_checkable
+class ExemplarDetector(Detector, Protocol):
+    """A detector that finds all objects that look like one that is shown.
+
+    Attributes:
+        default_exemplar_threshold: minimum score of a detection if a prompt gives none, 0..1.
+    """
+
+    default_exemplar_threshold: float
+
+    def encode_exemplar(self, color: NDArray[np.uint8], box: Box) -> object:
+        """Return the features of the object in a box, for any number of calls of `detect_exemplar`.
+
+        Args:
+            color: uint8 [H, W, 3], RGB.
+            box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima.
+
+        Raises:
+            PromptError: the box covers no pixel of the image.
+        """
+        ...
+
+    def detect_exemplar(
+        self, color: NDArray[np.uint8], exemplars: Sequence[Any], labels: Sequence[str], thresholds: Sequence[float]
+    ) -> list[Detection]:
+        """Return the objects on one image that look like an exemplar, in order of falling score.
+
+        Args:
+            color: uint8 [H, W, 3], RGB.
+            exemplars: results of `encode_exemplar`.
+            labels: label of each exemplar. Several exemplars may have the same label.
+            thresholds: minimum score for each exemplar, 0..1.
+        """
+        ...
+
+
 def check_detector(detector: Detector) -> None:
     """Check that an object has the parts of a detector.
 
@@ -140,6 +177,25 @@ def detect(detector: Detector, color: NDArray[np.uint8], phrases: Sequence[str],
         Exception: any exception of the detector.
     """
     return _checked(detector, detector.detect(color, phrases, thresholds), color, phrases)
+
+
+def detect_exemplar(
+    detector: ExemplarDetector, color: NDArray[np.uint8], exemplars: Sequence[Any], labels: Sequence[str], thresholds: Sequence[float]
+) -> list[Detection]:
+    """Return the checked detections of exemplars on one image, in order of falling score.
+
+    Args:
+        detector: any detector that accepts exemplars.
+        color: uint8 [H, W, 3], RGB.
+        exemplars: results of its `encode_exemplar`.
+        labels: label of each exemplar.
+        thresholds: minimum score for each exemplar, 0..1.
+
+    Raises:
+        DetectorError: the result of the detector is no list of valid detections.
+        Exception: any exception of the detector.
+    """
+    return _checked(detector, detector.detect_exemplar(color, exemplars, labels, thresholds), color, labels)
 
 
 def detect_batch(

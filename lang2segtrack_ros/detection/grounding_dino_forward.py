@@ -102,6 +102,8 @@ class GroundingDinoForward:
         config = model.config
         if not config.two_stage or config.num_feature_levels < 2:
             raise ValueError("this Grounding DINO selects no queries among image tokens (two_stage is false), which is not supported")
+        if not config.embedding_init_target:
+            raise ValueError("this Grounding DINO has no learned queries (embedding_init_target is false), which is not supported")
         self._head, self._model, self._config = model, model.model, config
         self._bias: Tensor | None = getattr(model.class_embed[-1], "bias", None)  # only the head of MM-Grounding-DINO is scaled and biased
         self._delimiters = delimiters

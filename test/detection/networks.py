@@ -9,16 +9,31 @@ import shutil
 from pathlib import Path
 
 import torch
+from transformers import (
+    CLIPTokenizer,
+    MMGroundingDinoConfig,
+    MMGroundingDinoForObjectDetection,
+    Owlv2Config,
+    Owlv2ForObjectDetection,
+    Owlv2Processor,
+)
+from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
 
+from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.models import catalogue
+from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
+from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.toyworld.scene import demo_scene
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.prompts import TextPrompt
+from lang2segtrack_ros.types.results import FrameResult
 
 TOY = catalogue.TOY_FOLDER / "detector"
 
 
 def save_mm_grounding_dino(folder: Path) -> Path:
     """Save an MM-Grounding-DINO with the structure of the toy detector, sharp attention, and a bias of the contrastive head."""
-    from transformers import MMGroundingDinoConfig, MMGroundingDinoForObjectDetection
-
     raw = json.loads((TOY / "config.json").read_text())
     for key in ("model_type", "architectures", "two_stage_bbox_embed_share"):
         del raw[key]
@@ -33,7 +48,54 @@ def save_mm_grounding_dino(folder: Path) -> Path:
             parameter.fill_(0.5)
         if "class_embed" in name:
             parameter.fill_(-0.7)
+        if "bbox_embed" in name:
+            parameter.normal_(std=0.2)  # the last layers are 0 otherwise
     model.save_pretrained(folder)
     for file in ("processor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copy(TOY / file, folder / file)
     return folder
+
+
+def clip_tokenizer(length: int) -> CLIPTokenizer:
+    """Return a tokenizer of CLIP that has a token for each word of the tests, and spells other words."""
+    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
+    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters)]
+    merges = []
+    for word in ("photo", "of", "red", "blue", "circle", "star", "square"):
+        parts = [*word[:-1], f"{word[-1]}</w>"]
+        for end in range(1, len(parts)):
+            merges.append(("".join(parts[:end]), parts[end]))
+            vocabulary.append("".join(parts[: end + 1]))
+    vocabulary += ["<|startoftext|>", "<|endoftext|>"]  # the last id must be the end of the text
+    ids = {token: index for index, token in enumerate(dict.fromkeys(vocabulary))}
+    return CLIPTokenizer(ids, merges, pad_token="!", model_max_length=length)
+
+
+def save_owlv2(folder: Path) -> Path:
+    """Save an OWLv2 with 8 x 8 patches."""
+    tokenizer = clip_tokenizer(16)
+    shared = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {**shared, "vocab_size": len(tokenizer), "eos_token_id": len(tokenizer) - 1, "bos_token_id": len(tokenizer) - 2}
+    vision = {**shared, "image_size": 64, "patch_size": 8}
+    config = Owlv2Config(text_config=text, vision_config=vision, projection_dim=32)
+    torch.manual_seed(5)
+    model = Owlv2ForObjectDetection(config).eval().requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1 or "embedding" in name:
+            parameter.normal_(std=0.15 if "box_head" in name else 0.3)
+    model.save_pretrained(folder)
+    Owlv2Processor(Owlv2ImageProcessorPil(size={"height": 64, "width": 64}), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def follow(segmenter: Sam2Segmenter, detector: Detector, phrases: list[str], threshold: float, frames: int = 40) -> list[FrameResult]:
+    """Track two phrases in a session, which repeats the detection. Check that tracks exist for both, and only for them."""
+    scene = demo_scene(320, 240)
+    session = Session(segmenter, detector, options=SessionOptions(max_objects=4))
+    for phrase in phrases:
+        session.prompt(TextPrompt(phrase, threshold=threshold, interval=10))
+    results = [session.step(Frame(scene.render(index).color, index * 66_666_667)) for index in range(frames)]
+    session.close()
+    labels = {track.label for result in results for track in result.tracks}
+    assert labels == set(phrases)
+    return results
