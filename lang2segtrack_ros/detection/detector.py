@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import cv2
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.types.checks import as_finite, as_list, as_number, describe
-from lang2segtrack_ros.types.prompts import PromptError
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError
 from lang2segtrack_ros.types.rle import Box
 
 log = logging.getLogger(__name__)
@@ -43,11 +43,18 @@ class Detection:
         label: one of the requested phrases.
         score: confidence of the detector, 0..1.
         box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima.
+        mask: bool [H, W], the pixels of the object. It prompts the tracker instead of the box. None if the detector gives boxes only.
     """
 
     label: str
     score: float
     box: tuple[float, float, float, float]
+    mask: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def prompt(self) -> BoxPrompt | MaskPrompt:
+        """Return the prompt that starts the object in the tracker."""
+        return BoxPrompt(self.box, self.label) if self.mask is None else MaskPrompt(self.mask, self.label)
 
 
 class Detector(Protocol):
@@ -230,7 +237,7 @@ def _checked(detector: Detector, found: object, color: NDArray[np.uint8], phrase
         if fault:
             raise DetectorError(f'detector "{detector.name}" returned {fault}')
         x1, y1, x2, y2 = map(float, as_list(item.box) or ())
-        checked.append(Detection(item.label, min(max(float(item.score), 0.0), 1.0), (x1, y1, x2, y2)))
+        checked.append(Detection(item.label, min(max(float(item.score), 0.0), 1.0), (x1, y1, x2, y2), item.mask))
     return sorted(checked, key=lambda item: -item.score)
 
 
@@ -250,7 +257,15 @@ def _fault(item: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> st
         return f'the box {describe(item.box)} for "{item.label}": x_max must be greater than x_min, and y_max than y_min'
     if max(map(abs, edges)) <= 1 < max(color.shape[:2]):
         return f'the box {describe(item.box)} for "{item.label}": it must be in pixels, so multiply by the width and height of the image'
-    return ""
+    return "" if item.mask is None else _mask_fault(item, color.shape[:2])
+
+
+def _mask_fault(item: Detection, size: tuple[int, ...]) -> str:
+    """Return the fault of the mask of a detection on an image of a size, see `_fault`."""
+    mask = item.mask
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != size:
+        return f'the mask {describe(mask)} for "{item.label}": it must be a bool array of the size of the image, {list(size)}'
+    return "" if mask.any() else f'an empty mask for "{item.label}": leave out the mask, or the detection'
 
 
 def unknown_words(detector: Detector, phrases: Sequence[str]) -> list[str]:

@@ -99,10 +99,12 @@ class Family:
         """
         if self.missing_extra:
             raise WeightsError(f"{options.name} needs the Python package {self.extra}: pip install {self.extra}")
+        from huggingface_hub.errors import StrictDataclassError
+
         loader: Loader = pkgutil.resolve_name(self.loader)
         try:
             return loader(folder, raw, options)
-        except (OSError, KeyError, TypeError, ValueError) as error:  # of a damaged config.json, or of one with another structure
+        except (AttributeError, KeyError, OSError, TypeError, ValueError, StrictDataclassError) as error:  # config.json does not fit
             raise WeightsError(f"{folder} cannot be loaded as {self.name}: {error}") from error
 
 

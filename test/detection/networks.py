@@ -16,6 +16,10 @@ from transformers import (
     Owlv2Config,
     Owlv2ForObjectDetection,
     Owlv2Processor,
+    Sam3Config,
+    Sam3Model,
+    Sam3VideoConfig,
+    Sam3VideoModel,
 )
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
 
@@ -85,6 +89,39 @@ def save_owlv2(folder: Path) -> Path:
             parameter.normal_(std=0.15 if "box_head" in name else 0.3)
     model.save_pretrained(folder)
     Owlv2Processor(Owlv2ImageProcessorPil(size={"height": 64, "width": 64}), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def sam3_config(vocabulary: int) -> Sam3Config:
+    """Return the configuration of a small SAM 3 for images of 112 x 112 pixels."""
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    backbone = {**layers, "num_hidden_layers": 2, "image_size": 112, "window_size": 4, "global_attn_indexes": [1], "pretrain_image_size": 56}
+    text = {**layers, "num_hidden_layers": 2, "vocab_size": vocabulary, "bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "max_position_embeddings": 32}
+    return Sam3Config(
+        vision_config={
+            "backbone_config": {"model_type": "sam3_vit_model", **backbone},
+            "fpn_hidden_size": 32,
+            "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+        },
+        text_config={"model_type": "clip_text_model", "projection_dim": 32, **text},
+        geometry_encoder_config={**layers, "num_layers": 1},
+        detr_encoder_config={**layers, "num_layers": 2},
+        detr_decoder_config={**layers, "num_layers": 2, "num_queries": 12},
+        mask_decoder_config={"hidden_size": 32, "num_attention_heads": 2},
+    )
+
+
+def save_sam3(folder: Path, video: bool = False) -> Path:
+    """Save a SAM 3 image model, or with `video` a SAM 3 video model, as the published checkpoint is one."""
+    tokenizer = clip_tokenizer(32)
+    config = sam3_config(len(tokenizer))
+    model = (Sam3VideoModel(Sam3VideoConfig(detector_config=config)) if video else Sam3Model(config)).eval().requires_grad_(False)
+    torch.manual_seed(5)  # the detectors of both models are equal
+    for name, parameter in (model.detector_model if video else model).named_parameters():
+        if parameter.dim() > 1:
+            parameter.normal_(std=0.25 if "box_head" in name else 0.4)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -95,7 +95,7 @@ def test_exemplar_detections_equal_those_of_transformers(
     assert threshold > 0.1 * float(scores.max())  # transformers drops lower scores
     (expected,) = processor.post_process_image_guided_detection(outputs, threshold=threshold, target_sizes=torch.tensor([SIZE]))
     found = detect_exemplar(
-        loaded, frames[0].color, [loaded.encode_exemplar(frames[20].color, EXEMPLAR_BOX)], ["cup"], [threshold + 1e-5]
+        loaded, frames[0].color, [loaded.encode_exemplar(frames[20].color, EXEMPLAR_BOX)], ["cup"], [threshold - 1e-5]
     )
     order = expected["scores"].argsort(descending=True)
     boxes = clip(expected["boxes"][order])
