@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES
+from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, add_license_option
 from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
 
 if TYPE_CHECKING:  # modules that the parser does not need are imported on use
@@ -53,6 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--threshold", type=float, help="minimum score of a detection, 0 to 1 (default: the threshold of the detector)")
     parser.add_argument("--batch", type=int, default=4, help="number of images in one batch of the detector (default: %(default)s)")
+    add_license_option(parser)
     parser.add_argument("--no-overlay", action="store_true", help="write no overlay images")
     parser.set_defaults(run=run)
 
@@ -159,8 +160,8 @@ def _segment_all(
     from lang2segtrack_ros.session.degradation import is_out_of_memory
     from lang2segtrack_ros.session.image_segmentation import segment_images
 
-    segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
-    detector = load_detector(options.detector, options.device)
+    segmenter = load_segmenter(options.segmenter, options.device, options.image_size, accept_license=options.accept_license)
+    detector = load_detector(options.detector, options.device, accept_license=options.accept_license)
     writer.description = f"segmenter {segmenter.name}, detector {detector.name}"
     for note in vocabulary_notes(detector, prompt.phrases):
         _print_error(note, 0)

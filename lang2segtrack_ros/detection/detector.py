@@ -17,13 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.detection.abilities import has_ability, missing_parts
 from lang2segtrack_ros.types.checks import as_finite, as_list, as_number, describe
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError
 from lang2segtrack_ros.types.rle import Box
 
 log = logging.getLogger(__name__)
-DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
-"""Attributes that a detector must have; see `Detector`."""
 SAME_PHRASE_IOU = 0.5
 """IoU above which two boxes of the same phrase count as one object."""
 OTHER_PHRASE_IOU = 0.8
@@ -157,7 +156,7 @@ def check_detector(detector: Detector) -> None:
     """
     if isinstance(detector, type):
         raise DetectorError(f"detector is {describe(detector)}: give an object, such as {detector.__name__}()")
-    missing = [part for part in DETECTOR_PARTS if not hasattr(detector, part)]
+    missing = missing_parts(detector)
     if missing:
         raise DetectorError(
             f"detector is {describe(detector)}, which lacks {', '.join(missing)}: "
@@ -276,8 +275,13 @@ def unknown_words(detector: Detector, phrases: Sequence[str]) -> list[str]:
         phrases: the phrases of the text prompts.
 
     Raises:
-        PromptError: the detector cannot process these phrases, its check raised another exception, or it returned no list of words.
+        PromptError: the detector finds nothing by text or cannot process these phrases, its check raised another exception, or it
+            returned no list of words.
     """
+    if not has_ability(detector, "text"):
+        raise PromptError(
+            f'detector "{detector.name}" finds no objects by text: load a detector with the ability text, see lang2segtrack models'
+        )
     try:
         unknown = detector.check(phrases)
     except PromptError:

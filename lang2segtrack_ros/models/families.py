@@ -124,6 +124,17 @@ def find_family(kind: Kind, name: str) -> Family | None:
     return next((family for family in FAMILIES if family.kind == kind and family.name == name), None)
 
 
+def split_family(name: str, kind: Kind) -> tuple[Family | None, str]:
+    """Return the family and the checkpoint of a name such as "grounding-dino:my_folder". Other names have no family.
+
+    Args:
+        name: see `models.loading.load_segmenter`.
+        kind: segmenter or detector.
+    """
+    family = find_family(kind, name.partition(":")[0])
+    return (family, name.partition(":")[2]) if family and ":" in name else (None, name)
+
+
 def family_of(kind: Kind, model_type: object, folder: Path) -> Family:
     """Return the family that loads a checkpoint.
 

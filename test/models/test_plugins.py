@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lang2segtrack_ros.detection.detector import DETECTOR_PARTS, Detector
+from lang2segtrack_ros.detection.abilities import missing_parts
+from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
 from lang2segtrack_ros.models.catalogue import WeightsError
@@ -197,4 +198,4 @@ def test_settings_that_a_plugin_ignores_are_logged(caplog: pytest.LogCaptureFixt
 
 def test_required_attributes_are_those_of_the_built_in_detector(detector: Detector) -> None:
     """A rename in a built-in class must reach the list of required attributes."""
-    assert [name for name in DETECTOR_PARTS if not hasattr(detector, name)] == []
+    assert missing_parts(detector) == []
