@@ -43,7 +43,7 @@ class Owlv2Detector:
         mean: mean of the normalization of images, for values of 0..1.
         std: standard deviation of the normalization.
         name: name of the detector for messages.
-        dtype: float32, or bfloat16 to run under autocast.
+        dtype: float32, or bfloat16 to run the encoders under autocast.
     """
 
     default_threshold = 0.1
@@ -97,8 +97,9 @@ class Owlv2Detector:
         """Return the query embedding [C] of a phrase."""
         tokens = torch.tensor([self._tokens(phrase)], device=self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
-            features: Tensor = self.model.owlv2.get_text_features(tokens).pooler_output
-        return (features / torch.linalg.norm(features, dim=-1, keepdim=True))[0]
+            features = self.model.owlv2.get_text_features(tokens).pooler_output[0].float()
+        query: Tensor = features / torch.linalg.norm(features)
+        return query
 
     def check(self, phrases: Sequence[str]) -> list[str]:
         """Return no words, because the tokenizer can spell each one; see `Detector.check`."""
@@ -139,9 +140,7 @@ class Owlv2Detector:
         x2, y2 = (min(limit, int(np.ceil(value))) for value, limit in zip(box[2:], (width, height)))
         if x1 >= x2 or y1 >= y2:
             raise PromptError(f"the exemplar box {box} covers no pixel of the image, {width} x {height}: draw it around an object")
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
-            patches, grid = self._patches(self.preprocess(color[y1:y2, x1:x2]))
-            query: Tensor = self.model.embed_image_query(patches, grid)[0]
+        query: Tensor = self.model.embed_image_query(*self._patches(self.preprocess(color[y1:y2, x1:x2])))[0]
         return query[0, 0]
 
     @torch.inference_mode()
@@ -158,19 +157,20 @@ class Owlv2Detector:
         return suppress_duplicates(best_detections(scores[0], corners, color.shape[:2], labels, thresholds))
 
     def _patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features of the patches of N images, [N, P, C] and [N, rows, columns, C]."""
-        grid: Tensor = self.model.image_embedder(pixels)[0]
+        """Return the features of the patches of N images in float32, [N, P, C] and [N, rows, columns, C]."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
+            grid: Tensor = self.model.image_embedder(pixels)[0].float()
         return grid.flatten(1, 2), grid
 
     def _match(self, pixels: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores [N, P, queries] and boxes [N, P, 4] of N images [N, 3, S, S] for queries [queries, C].
 
-        Boxes are center x, center y, width and height, relative to the padded image.
+        Boxes are center x, center y, width and height, relative to the padded image. The heads run in float32, because bfloat16 would
+        round boxes to several pixels.
         """
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
-            patches, grid = self._patches(pixels)
-            logits = self.model.class_predictor(patches, queries[None].expand(len(pixels), -1, -1))[0]
-            return logits.float().sigmoid(), self.model.box_predictor(patches, grid)
+        patches, grid = self._patches(pixels)
+        logits = self.model.class_predictor(patches, queries[None].expand(len(pixels), -1, -1))[0]
+        return logits.sigmoid(), self.model.box_predictor(patches, grid)
 
 
 def _corners(boxes: Tensor, color: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -62,6 +62,13 @@ def test_detections_equal_those_of_transformers(loaded: Sam3Detector, frames: li
             assert np.count_nonzero(item.mask != masks[row].numpy()) <= 5
 
 
+def test_bfloat16_gives_boxes_and_masks(folder: Path, frames: list[SceneFrame]) -> None:
+    half = load_detector(folder, device="cpu", dtype="bfloat16", accept_license=("sam3",))
+    found = detect(half, frames[0].color, PHRASES, [0.2, 0.2])
+    assert {item.label for item in found} == set(PHRASES)
+    assert all(item.mask is not None for item in found)
+
+
 def test_pixels_follow_the_formula_of_the_processor(loaded: Sam3Detector, frames: list[SceneFrame]) -> None:
     """The image processor scales to a square without padding, and normalizes 0..255 to -1..1."""
     pixels = loaded.preprocess(frames[0].color)

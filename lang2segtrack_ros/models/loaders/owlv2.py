@@ -30,5 +30,5 @@ def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> Owlv2Detect
     """
     model = load_strictly(Owlv2ForObjectDetection, folder, Owlv2Config.from_dict(raw))
     if options.dtype == torch.bfloat16:
-        _cast_layers(model)
+        _cast_layers(model.owlv2)  # the heads run in float32
     return Owlv2Detector.from_folder(model.to(options.device), folder, options.name, options.dtype)
