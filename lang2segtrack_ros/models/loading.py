@@ -6,8 +6,8 @@ A name has one of these forms, which are tried in this order:
 
 1. "toy": the built-in checkpoint of the toy world.
 2. "family:checkpoint", such as "grounding-dino:/my/folder": a checkpoint that must be of this family; see `families`.
-3. A short name or hub id of the catalog, such as "sam2.1-tiny".
-4. A folder in the layout of transformers. "model_type" in its config.json selects the family.
+3. A folder in the layout of transformers. "model_type" in its config.json selects the family.
+4. A short name or hub id of the catalog, such as "sam2.1-tiny".
 5. A plug-in: the name of an entry point, or "package.module:attribute"; see `plugins`.
 6. A hub id, such as "my-organization/my-checkpoint".
 """
@@ -18,6 +18,7 @@ import importlib.util
 import json
 import logging
 import math
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -112,7 +113,7 @@ def find_folder(name: str, kind: catalogue.Kind, accept_license: str | Sequence[
             raise WeightsError(f'this version does not run "{name}": lang2segtrack models lists the networks that it runs')
         check_accepted(name, checkpoint.restriction, accept_license)
     folder = catalogue.local_folder(checkpoint_name, kind)
-    if folder is None and checkpoint is None and not ("/" in checkpoint_name and not checkpoint_name.startswith((".", "/", "~"))):
+    if folder is None and checkpoint is None and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", checkpoint_name):  # no hub id
         runs = [item.name for item in catalogue.CHECKPOINTS if item.kind == kind and find_family(kind, item.family)]
         known = ", ".join(["toy", *runs, *plugin_names(kind)])
         raise WeightsError(

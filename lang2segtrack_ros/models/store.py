@@ -71,11 +71,13 @@ def fetch(name: str) -> Path:
     return folder
 
 
-def _advice(hub_id: str, error: BaseException) -> str:
+def _advice(hub_id: str, error: BaseException | None) -> str:
     """Return a sentence on how to get access, with a space at its end, or an empty text if the hub did not refuse the access."""
     from huggingface_hub.constants import ENDPOINT
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status, cause = None, error
+    while cause is not None and status not in (401, 403):
+        status, cause = getattr(getattr(cause, "response", None), "status_code", None), cause.__cause__
     if status not in (401, 403):
         return ""
     return (

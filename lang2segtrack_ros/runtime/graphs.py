@@ -94,9 +94,8 @@ class StaticFunction:
             self._graph.replay()
             return self.outputs
         with static_mode():
-            results = leaves(self._function(*self._args))
-        for output, result in zip(leaves(self.outputs), results):
-            output.copy_(result)
+            for output, result in zip(leaves(self.outputs), leaves(self._function(*self._args))):
+                output.copy_(result)
         return self.outputs
 
 

@@ -39,7 +39,10 @@ def pool(features: ImageFeatures, low_res_logits: Tensor) -> Tensor:
 
 def pool_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
     """Pool the features of an image under masks of the image, bool [H, W] each. Return [N, S + C] on the host; see `pool`."""
+    return pool(features, torch.from_numpy(low_res_masks(features, masks)).to(features.top.device)).float().cpu().numpy()
+
+
+def low_res_masks(features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+    """Return masks of the image, bool [H, W] each, as mask logits float32 [N, 4f, 4f] for `pool`."""
     side = features.high[0].shape[-1]
-    low_res = np.stack([shrink(mask, (side, side)) for mask in masks])
-    logits = torch.from_numpy(low_res).to(features.top.device) - 0.5
-    return pool(features, logits).float().cpu().numpy()
+    return np.stack([shrink(mask, (side, side)) for mask in masks]) - np.float32(0.5)

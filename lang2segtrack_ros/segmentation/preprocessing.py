@@ -20,7 +20,7 @@ IMAGENET: Statistics = (IMAGE_MEAN, IMAGE_STD)
 
 
 def resize_and_normalize(
-    color: NDArray[np.uint8],
+    color: NDArray[np.uint8] | Tensor,
     size: tuple[int, int],
     device: torch.device,
     dtype: torch.dtype = torch.float32,
@@ -32,13 +32,14 @@ def resize_and_normalize(
     Rounding also lets a CPU resize in integers, which is ten times as fast.
 
     Args:
-        color: RGB uint8 [H, W, 3].
+        color: RGB uint8 [H, W, 3], an array or a tensor.
         size: height and width of the result in pixels.
         device: device of the result.
         dtype: type of the result.
         statistics: mean and standard deviation of the colors that the network expects.
     """
-    pixels = torch.from_numpy(np.require(color, requirements=["C", "W"])).to(device).permute(2, 0, 1)[None]
+    image = color if isinstance(color, Tensor) else torch.from_numpy(np.require(color, requirements=["C", "W"]))
+    pixels = image.to(device).permute(2, 0, 1)[None]
     if pixels.shape[-2:] != size:
         source = pixels if device.type == "cpu" else pixels.float()
         scaled = F.interpolate(source, size=size, mode="bilinear", align_corners=False, antialias=True)

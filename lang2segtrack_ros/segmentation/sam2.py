@@ -52,7 +52,8 @@ class ImageFeatures:
         if not self.is_shared:
             return self
         low, mid = self.high
-        return replace(self, high=(low.clone(), mid.clone()), top=self.top.clone(), is_shared=False)
+        depth = self.depth.clone() if self.depth is not None else None
+        return replace(self, high=(low.clone(), mid.clone()), top=self.top.clone(), depth=depth, is_shared=False)
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ class Sam2Segmenter:
     def _autocast_context(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
 
-    def preprocess(self, color: NDArray[np.uint8]) -> Tensor:
+    def preprocess(self, color: NDArray[np.uint8] | Tensor) -> Tensor:
         """Convert an RGB uint8 [H, W, 3] image to the network's float32 [1, 3, S, S]: resize without the aspect ratio, and normalize."""
         return resize_and_normalize(color, (self.image_size, self.image_size), self.device, self.compute_dtype)
 

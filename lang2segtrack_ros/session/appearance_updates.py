@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.identity.association import CONFIDENT_IOU
@@ -17,7 +20,6 @@ from lang2segtrack_ros.identity.feature_appearance import Observation
 from lang2segtrack_ros.identity.look_alikes import observe_features
 from lang2segtrack_ros.identity.track_state import Tracks
 from lang2segtrack_ros.identity.verification import update_appearance
-from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.state import SessionState
@@ -37,12 +39,14 @@ class FinishedFrame:
         frame: the frame.
         result: its result.
         features: the encoded image.
+        pool: pools the features under masks of the image; see `Tracker.pool`.
         is_retry: True if the update has failed once.
     """
 
     frame: Frame
     result: FrameResult
     features: ImageFeatures
+    pool: Callable[[ImageFeatures, Sequence[NDArray[np.bool_]]], NDArray[np.float32]]
     is_retry: bool = False
 
 
@@ -114,5 +118,5 @@ def _observe(states: Tracks, tracks: Sequence[Track], finished: FinishedFrame) -
     if not due:
         return {}
     boxes, others = [cast(Box, track.box) for track in due], [cast(Box, track.box) for track in tracks]
-    observations = observe_features([track.mask for track in due], boxes, partial(pool_masks, finished.features), others)
+    observations = observe_features([track.mask for track in due], boxes, partial(finished.pool, finished.features), others)
     return {track.id: observation for track, observation in zip(due, observations)}

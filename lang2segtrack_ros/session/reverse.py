@@ -83,7 +83,9 @@ class ReverseSession:
         self._tracker.apply(computed.update)
         if computed.detection is not None and computed.detection.error is not None:
             self._log_failure(computed.detection.error)
-        state = updated_appearance(computed.state, FinishedFrame(reversed_frame, computed.result, features), self.options)
+        state = updated_appearance(
+            computed.state, FinishedFrame(reversed_frame, computed.result, features, self._tracker.pool), self.options
+        )
         self._state = replace(state, tracks={key: _strict(track) for key, track in state.tracks.items()})
         self._color = frame.color
         suspended = {track.id: track for track in computed.suspended}

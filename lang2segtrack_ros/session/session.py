@@ -227,7 +227,7 @@ class Session:
             if not is_out_of_memory(error):
                 self._set_state(self.detections.count_failure(self.state, error))
             raise
-        due = FinishedFrame(frame, computed.result, computed.features)
+        due = FinishedFrame(frame, computed.result, computed.features, tracker.pool)
         state = self.detections.submit(computed)
         tracker.apply(computed.update)  # the last call that may fail, and it writes last
         self.tracker, self.state, self._appearance.due = tracker, state, due
@@ -265,6 +265,7 @@ class Session:
         result of the frame stays valid.
         """
         self.state = self._appearance.run(self.state, self.options, self.history)
+        self.tracker.prepare_due()
 
     def backward(self, track_ids: Sequence[int] | None = None, past: Past | None = None, store: RecordFile | None = None) -> BackwardPass:
         """Return a backward pass over the current history. The caller can run it piece by piece while the stream continues.

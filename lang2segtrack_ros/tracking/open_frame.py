@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
-from lang2segtrack_ros.segmentation.postprocess import image_masks, make_tracks
+from lang2segtrack_ros.segmentation.packed_masks import HostMasks
+from lang2segtrack_ros.segmentation.postprocess import image_masks, make_tracks, to_host
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.segmentation.shrinking import shrink
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
@@ -59,39 +59,47 @@ class ImageInfo:
     index: int
 
 
+@dataclass(frozen=True)
+class FrameFunctions:
+    """The functions of a tracker that an open frame calls.
+
+    Attributes:
+        predictor: predictor of masks.
+        new_bank: returns a bank of one object without memories.
+        pool: pools features under masks; see `Tracker.pool`.
+        read_results: returns the results of the prediction from memory on the host. None if `OpenFrame` must compute them.
+        min_region_ratio: see `Tracker`.
+    """
+
+    predictor: Predictor
+    new_bank: Callable[[], MemoryBank]
+    pool: Callable[[ImageFeatures, Sequence[NDArray[np.bool_]]], NDArray[np.float32]]
+    read_results: Callable[[], HostMasks | None]
+    min_region_ratio: float = 0.0
+
+
 class OpenFrame:
     """An encoded frame whose memories are not written yet, made by `Tracker.open`. It changes nothing of the tracker.
 
     Args:
-        predictor: predictor of masks.
+        functions: the functions of the tracker.
         image: the encoded image.
         rows: the objects of the tracker before this frame.
         readout: the prediction from memory for these objects; None without objects.
-        new_bank: a bank of one object without memories.
-        min_region_ratio: see `Tracker`.
 
     Attributes:
         prompted: predictions of the objects whose mask comes from a prompt on this frame, by id.
         fresh: ids of the objects that start without memories on this frame: new or reinitialized ones.
     """
 
-    def __init__(
-        self,
-        predictor: Predictor,
-        image: ImageInfo,
-        rows: TrackRows,
-        readout: MemoryReadout | None,
-        new_bank: MemoryBank,
-        min_region_ratio: float = 0.0,
-    ) -> None:
+    def __init__(self, functions: FrameFunctions, image: ImageInfo, rows: TrackRows, readout: MemoryReadout | None) -> None:
         self.image = image
         self.rows = rows
         self.readout = readout
         self.prompted: dict[int, PromptPrediction] = {}
         self.fresh: set[int] = set()
-        self._predictor = predictor
-        self._new_bank = new_bank
-        self._min_region_ratio = min_region_ratio
+        self._functions = functions
+        self._is_changed = False  # True if `readout` alone no longer gives the masks
         self._tracks: dict[int, Track] = {}
 
     @property
@@ -113,11 +121,11 @@ class OpenFrame:
         image = self.image
         fitted = prompt.check_fits(image.height, image.width)
         row = self._row(fitted.track_id) if fitted.track_id is not None else None
-        bank = self._new_bank.select([0])
+        bank = self._functions.new_bank()
         if isinstance(fitted, MaskPrompt):
-            prediction = self._predictor.from_mask(image.features, fitted)
+            prediction = self._functions.predictor.from_mask(image.features, fitted)
         else:
-            prediction = self._predictor.from_points(
+            prediction = self._functions.predictor.from_points(
                 image.features, fitted, image.height, image.width, image.index, bank, row, self.readout
             )
         if not bool(prediction.is_finite):
@@ -149,7 +157,7 @@ class OpenFrame:
 
     def pool(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
         """Pool the features of the image under masks; see `feature_pooling.pool_masks`."""
-        return pool_masks(self.image.features, masks)
+        return self._functions.pool(self.image.features, masks)
 
     def accept(self, predicted: PromptPrediction, track_id: int, keep_memories: bool = False) -> None:
         """Make a prediction part of this frame.
@@ -160,6 +168,7 @@ class OpenFrame:
             keep_memories: True corrects an object of `rows`, which keeps its memories. False starts it anew on this frame.
         """
         self.prompted[track_id] = predicted
+        self._is_changed = True
         if keep_memories:
             self.fresh.discard(track_id)
         else:
@@ -175,7 +184,7 @@ class OpenFrame:
     def _hide(self, where: Tensor, track_ids: Collection[int]) -> None:
         """Hide the objects `where`, bool [N]. `track_ids` contains at least their ids."""
         assert self.readout is not None
-        prediction = self.readout.prediction.hide(where)
+        prediction, self._is_changed = self.readout.prediction.hide(where), True
         self.readout = replace(self.readout, prediction=replace(prediction, is_finite=prediction.is_finite & ~where))
         for track_id in track_ids:
             self._tracks.pop(track_id, None)
@@ -235,29 +244,25 @@ class OpenFrame:
         Args:
             labels: labels by id.
         """
-        missing = [row for row, track_id in enumerate(self.ids) if track_id not in self._tracks]
-        prediction = self.prediction() if missing else None
-        if prediction is not None:
-            ids = self.ids
-            before, stable = self.motion_counters()
-            unseen = prediction.count_frames_unseen(before)
-            if len(missing) < len(ids):
-                index = torch.tensor(missing, device=unseen.device)
-                prediction, unseen, stable = prediction.select(index), unseen[index], stable[index]
-            made = make_tracks(
-                [ids[row] for row in missing],
-                labels,
-                prediction,
-                unseen,
-                stable,
-                self.image.height,
-                self.image.width,
-                self._min_region_ratio,
-            )
+        missing = [track_id for track_id in self.ids if track_id not in self._tracks]
+        if missing:
+            results = None if self._is_changed else self._functions.read_results()
+            made = make_tracks(missing, labels, results or self._results(missing), self._functions.min_region_ratio)
             self._tracks |= {track.id: track for track in made}
         for track in [item for item in self._tracks.values() if labels.get(item.id, "") != item.label]:
             self._tracks[track.id] = replace(track, label=labels.get(track.id, ""))
         return [self._tracks[track_id] for track_id in sorted(self._tracks)]
+
+    def _results(self, track_ids: Sequence[int]) -> HostMasks:
+        """Return the present masks and scores of objects on the host."""
+        prediction, ids = self.prediction(), self.ids
+        assert prediction is not None
+        before, stable = self.motion_counters()
+        unseen = prediction.count_frames_unseen(before)
+        if len(track_ids) < len(ids):
+            index = torch.tensor([ids.index(track_id) for track_id in track_ids], device=unseen.device)
+            prediction, unseen, stable = prediction.select(index), unseen[index], stable[index]
+        return to_host(prediction, unseen, stable, self.image.height, self.image.width)
 
 
 def unknown_id_message(track_id: int, tracked_ids: Collection[int]) -> str:

@@ -3,7 +3,8 @@
 """The steps of a tracked frame as static functions, prepared for 1, 2, 4, ... objects, so that a CUDA graph replays each with one launch.
 
 A frame runs four of them: encode the image, predict from memory, encode the memories, write them. They hand their outputs to each other
-at fixed addresses, without copies. Frames with prompts, with objects that start or end, or with depth run partly as usual.
+at fixed addresses, without copies. `static_transfers` adds those between host and device. Frames with prompts, or with objects that start
+or end, run partly as usual.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lang2segtrack_ros.runtime.graphs import StaticFunction
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
+from lang2segtrack_ros.segmentation.packed_masks import HostMasks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
 from lang2segtrack_ros.tracking.kalman import BoxState
@@ -27,6 +31,7 @@ from lang2segtrack_ros.tracking.memory_bank import FIELDS, MAX_PROMPTED, Feature
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy
 from lang2segtrack_ros.tracking.predictor import MemoryReadout, Predictor
 from lang2segtrack_ros.tracking.stage_frame import stage_frame
+from lang2segtrack_ros.tracking.static_transfers import StaticTransfers
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +78,12 @@ class StaticStep:
         self._frame = torch.zeros(1, dtype=torch.int64, device=segmenter.device)
         side = segmenter.image_size
         self._pixels = torch.zeros(1, 3, side, side, dtype=segmenter.compute_dtype, device=segmenter.device)
+        self._depth: Tensor | None = None
+        if policy.uses_depth:
+            self._depth = torch.full((segmenter.mask_size, segmenter.mask_size), float("nan"), device=segmenter.device)
         self._encode: StaticFunction | None = None
+        self._features: ImageFeatures | None = None  # the outputs of `_encode` and the depth
+        self._transfers: StaticTransfers | None = None
         self._rows: dict[tuple[int, int], _Row] = {}
 
     def prepare(self, buffers: MemoryBank, pool: Any, max_seconds: float, report: Callable[[str], None]) -> None:
@@ -90,6 +100,8 @@ class StaticStep:
         began = time.monotonic()
         try:
             self._encode = StaticFunction(self._segmenter.encode, (self._pixels,), pool)
+            self._features = replace(self._encode.outputs, depth=self._depth, is_shared=True)
+            self._transfers = StaticTransfers(self._segmenter, self._pixels, pool)
             for count, prompts in self._plan(len(buffers)):
                 if time.monotonic() - began > max_seconds:
                     report(f"no time is left to prepare {count} objects with {prompts} prompts: they run as usual, which is slower")
@@ -98,13 +110,25 @@ class StaticStep:
                 report(f"prepared {count} objects with {prompts} prompts after {time.monotonic() - began:.1f} s")
         except Exception as error:  # CUDA, its libraries and the policy raise many types
             self._fail(error)
-        if self._segmenter.device.type == "cuda":
-            torch.cuda.synchronize(self._segmenter.device)  # another thread with another stream may run the functions
+        self._synchronize()
         self.seconds = time.monotonic() - began
 
+    def prepare_due(self) -> None:
+        """Prepare one of the functions that the latest frames have missed. A failure is logged, and all frames then run as usual."""
+        if self._transfers is None:
+            return
+        try:
+            self._transfers.prepare_due()
+        except Exception as error:  # CUDA and its libraries raise many types
+            self._fail(error)
+        self._synchronize()
+
+    def _synchronize(self) -> None:
+        if self._segmenter.device.type == "cuda":
+            torch.cuda.synchronize(self._segmenter.device)  # another thread with another stream may run the functions
+
     def _row(self, bank: MemoryBank, prompts: int, pool: Any) -> _Row:
-        assert self._encode is not None
-        features = self._encode.outputs
+        features = self._features
         read = StaticFunction(self._predictor.read_memory, (features, bank, self._frame, prompts), pool)
         arguments = (features, bank, self._frame, read.outputs.prediction, read.outputs.choice)
         stage = StaticFunction(self._stage, arguments, pool)
@@ -112,7 +136,7 @@ class StaticStep:
 
     def _fail(self, error: Exception) -> None:
         self.failure = f"{type(error).__name__}: {error}".splitlines()[0]
-        self._encode = None
+        self._encode = self._features = self._transfers = None
         self._rows.clear()
         log.warning("frames run without CUDA graphs, which is slower: %s", self.failure)
 
@@ -122,17 +146,27 @@ class StaticStep:
         for prompts in (1, MAX_PROMPTED):
             yield from ((1 << power, prompts) for power in range(capacity.bit_length()))
 
-    def encode(self, pixels: Tensor) -> ImageFeatures:
-        """Encode an image; see `Sam2Segmenter.encode`. The next call overwrites the result, see `ImageFeatures.retained`."""
-        if self._encode is None:
-            return self._segmenter.encode(pixels)
-        self._pixels.copy_(pixels)
-        features: ImageFeatures = self._encode.run()
-        return replace(features, is_shared=True)
+    def encode(self, color: NDArray[np.uint8], depth: NDArray[np.float32] | None) -> ImageFeatures | None:
+        """Encode an image; see `Sam2Segmenter.encode`. The next call overwrites the result, see `ImageFeatures.retained`.
+
+        Args:
+            color: RGB uint8 [H, W, 3].
+            depth: [m, m] in meters for a policy that uses depth, NaN for unknown. None without a depth image.
+
+        Returns:
+            None after a failure.
+        """
+        if self._encode is None or self._transfers is None:
+            return None
+        self._transfers.write_pixels(color)
+        self._encode.run()
+        if self._depth is not None:  # unknown depth excludes nothing
+            self._depth.fill_(float("nan")) if depth is None else self._depth.copy_(torch.from_numpy(depth))
+        return self._features
 
     def _holds(self, features: ImageFeatures) -> bool:
-        """Return True if these are the features of the latest image at their fixed addresses, without depth."""
-        return self._encode is not None and features.top.data_ptr() == self._encode.outputs.top.data_ptr() and features.depth is None
+        """Return True if these are the features of the latest image at their fixed addresses."""
+        return self._features is not None and features.top.data_ptr() == self._features.top.data_ptr()
 
     def _find(self, features: ImageFeatures, rows: TrackRows) -> _Row | None:
         """Return the functions for these objects. None if they are not prepared, or not at their fixed addresses."""
@@ -152,12 +186,31 @@ class StaticStep:
         self._frame.fill_(frame)
         return _first(row.read.run(), len(rows.ids))
 
-    def stage(self, features: ImageFeatures, frame: int, rows: TrackRows, readout: MemoryReadout) -> Callable[[], object] | None:
+    def results(self, features: ImageFeatures, rows: TrackRows, height: int, width: int) -> HostMasks | None:
+        """Return the results of `read` on this frame on the host. Return None if they are not prepared.
+
+        Args:
+            features: the encoded image.
+            rows: the objects.
+            height: height of the image in pixels.
+            width: width of the image in pixels.
+        """
+        row = self._find(features, rows)
+        if row is None or self._transfers is None:
+            return None
+        return self._transfers.results(id(row), (row.read.outputs, row.bank.frames_unseen), len(rows.ids), (height, width))
+
+    def pool(self, features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32] | None:
+        """Pool the features of the latest image under masks. Return None if this is not prepared; see `StaticTransfers.pool`."""
+        if self._transfers is None or not self._holds(features):
+            return None
+        return self._transfers.pool(features, masks)
+
+    def stage(self, features: ImageFeatures, rows: TrackRows, readout: MemoryReadout) -> Callable[[], object] | None:
         """Compute the memories of objects without prompts on this frame, and return the function that writes them.
 
         Args:
             features: the encoded image.
-            frame: frame number.
             rows: the objects.
             readout: from `read` on this frame; its masks may have changed.
 
@@ -169,7 +222,6 @@ class StaticStep:
             return None
         _update(row.read.outputs.prediction, readout.prediction, len(rows.ids))
         _update(row.read.outputs.choice, readout.choice, len(rows.ids))
-        self._frame.fill_(frame)
         row.stage.run()
         return row.write.run
 
@@ -179,7 +231,7 @@ class StaticStep:
         """Encode and stage the memories of objects without prompts on this frame."""
         no_object = torch.zeros_like(prediction.visible)
         memories = self._segmenter.encode_memory(features, prediction.low_res_logits, prediction.object_score, no_object)
-        staged = stage_frame(bank, frame, prediction, memories, choice, no_object, no_object, None)
+        staged = stage_frame(bank, frame, prediction, memories, choice, no_object, no_object, features.depth)
         changed = tuple(getattr(staged, name) for name in FIELDS if name != "features")
         return changed, tuple(staged.feature_writes)
 

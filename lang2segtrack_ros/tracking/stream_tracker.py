@@ -123,5 +123,6 @@ class StreamTracker(Tracker):
         """Write the memories of an open frame, and return every object on it in ascending order of ids."""
         tracks = opened.tracks(self._labels)
         self.apply(self.compute(opened))
+        self.prepare_due()
         self.frame_index += 1
         return tracks

@@ -12,20 +12,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
+from lang2segtrack_ros.segmentation.packed_masks import HostMasks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.bank_storage import BankStorage, StoragePlan, TrackRows
 from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank, StagedBank, Write
-from lang2segtrack_ros.tracking.open_frame import ImageInfo, OpenFrame
+from lang2segtrack_ros.tracking.open_frame import FrameFunctions, ImageInfo, OpenFrame
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy
 from lang2segtrack_ros.tracking.policies.registry import make_policy
-from lang2segtrack_ros.tracking.predictor import Predictor
+from lang2segtrack_ros.tracking.predictor import MemoryReadout, Predictor
 from lang2segtrack_ros.tracking.stage_frame import stage_frame
 from lang2segtrack_ros.tracking.static_step import StaticStep, bucket
 from lang2segtrack_ros.types.frame import Frame
@@ -46,6 +51,10 @@ class FrameUpdate:
     rows: TrackRows
     plan: StoragePlan
     low_res_logits: Tensor | None = None
+
+
+def _nothing() -> None:
+    """Return None: the results are not on the host."""
 
 
 class Tracker:
@@ -138,13 +147,28 @@ class Tracker:
     @torch.inference_mode()
     def encode(self, frame: Frame) -> ImageFeatures:
         """Run the image encoder on a frame. The result includes the depth if the policy uses it."""
-        encode = self.segmenter.encode if self.static is None else self.static.encode
-        features: ImageFeatures = encode(self.segmenter.preprocess(frame.color))
-        if frame.depth is None or not self.policy.uses_depth:
-            return features
-        size = (self.segmenter.mask_size, self.segmenter.mask_size)
-        depth = cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST)
-        return replace(features, depth=torch.from_numpy(depth).to(self.segmenter.device))
+        depth: NDArray[np.float32] | None = None
+        if frame.depth is not None and self.policy.uses_depth:
+            size = (self.segmenter.mask_size, self.segmenter.mask_size)
+            depth = cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST).astype(np.float32, copy=False)
+        features = self.static.encode(frame.color, depth) if self.static is not None else None
+        if features is None:
+            features = self.segmenter.encode(self.segmenter.preprocess(frame.color))
+            if depth is not None:
+                features = replace(features, depth=torch.from_numpy(depth).to(self.segmenter.device))
+        return features
+
+    @torch.inference_mode()
+    def pool(self, features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
+        """Pool the features of an image under masks; see `feature_pooling.pool_masks`."""
+        pooled = self.static.pool(features, masks) if self.static is not None else None
+        return pool_masks(features, masks) if pooled is None else pooled
+
+    @torch.inference_mode()
+    def prepare_due(self) -> None:
+        """Prepare what the latest frames would have used; see `StaticStep.prepare_due`."""
+        if self.static is not None:
+            self.static.prepare_due()
 
     @torch.inference_mode()
     def open(self, image: ImageInfo, rows: TrackRows | None = None) -> OpenFrame:
@@ -155,14 +179,21 @@ class Tracker:
             rows: the objects. None takes those of the tracker.
         """
         rows = self.rows if rows is None else rows
-        readout = None
+        readout: MemoryReadout | None = None
+        read_results: Callable[[], HostMasks | None] = _nothing
         if self.static is not None and rows.ids and rows is self.rows:
             readout = self.static.read(image.features, image.index, rows)
+            read_results = partial(self.static.results, image.features, rows, image.height, image.width)
         if rows.ids and readout is None:
-            readout = self.predictor.read_memory(image.features, rows.bank, image.index, max(rows.prompt_counts))
-        new_bank = self._allocate(1)
-        new_bank.first_frame += image.index
-        return OpenFrame(self.predictor, image, rows, readout, new_bank, self.min_region_ratio)
+            readout, read_results = self.predictor.read_memory(image.features, rows.bank, image.index, max(rows.prompt_counts)), _nothing
+        functions = FrameFunctions(self.predictor, partial(self._new_bank, image.index), self.pool, read_results, self.min_region_ratio)
+        return OpenFrame(functions, image, rows, readout)
+
+    def _new_bank(self, index: int) -> MemoryBank:
+        """Return a bank of one object that starts on frame `index`."""
+        bank = self._allocate(1)
+        bank.first_frame += index
+        return bank
 
     def fork(self) -> Tracker:
         """Return a tracker of the same network without objects, to catch up objects before this tracker takes them over."""
@@ -225,7 +256,7 @@ class Tracker:
         is_steady = opened.rows is self.rows and not opened.prompted and not set(removed) & set(opened.rows.ids)
         if self.static is None or opened.readout is None or not is_steady:
             return None
-        return self.static.stage(opened.image.features, opened.image.index, opened.rows, opened.readout)
+        return self.static.stage(opened.image.features, opened.rows, opened.readout)
 
     def _update(self, rows: TrackRows, low_res_logits: Tensor | None = None) -> FrameUpdate:
         """Plan to store the objects `rows`."""

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lang2segtrack_ros.runtime import graphs
 from lang2segtrack_ros.runtime.graphs import GraphError, StaticFunction, check_static, leaves
@@ -20,6 +22,7 @@ from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice
 from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
 from lang2segtrack_ros.tracking.static_step import StaticStep
+from lang2segtrack_ros.tracking.static_transfers import MAX_SIZES
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, TextPrompt
@@ -114,6 +117,62 @@ def test_session_on_static_functions_gives_the_same_results(segmenter: Sam2Segme
         for name in ("id", "label", "state"):
             assert [getattr(track, name) for track in one.tracks] == [getattr(track, name) for track in two.tracks]
         assert all(iou(a.mask, b.mask) > 0.99 or not a.mask.any() for a, b in zip(one.tracks, two.tracks))
+
+
+class LaunchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A counter of the operations outside static functions that are more than a view. On a GPU, each is a launch by the host."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        is_view = any(item.alias_info is not None and not item.alias_info.is_write for item in func._schema.returns)
+        if not graphs.is_static() and not is_view:
+            self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_steady_frame_has_few_operations_outside_the_graphs(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """The host's launches set the speed on a fast GPU: copies in and out, the frame's number, and one launch for each graph."""
+    tracker = StreamTracker(segmenter)
+    tracker.prepare(2)
+    run(tracker, frames[:5], {0: [1, 2]}, {})
+    for frame in frames[5:8]:
+        with LaunchCounter() as counter:
+            tracker.step(frame.color)
+        assert sorted(counter.names) == ["aten.copy_.default", "aten.copy_.default", "aten.fill_.Scalar"]
+
+
+def test_image_size_may_change(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """The functions for a new size are prepared after its first frame. Old sizes are dropped, so memory does not grow."""
+    usual, static = StreamTracker(segmenter), StreamTracker(segmenter)
+    prepared = static.prepare(1)
+    for tracker in (usual, static):
+        tracker.add(BoxPrompt(body_box(frames[0], 1)))
+    for number, frame in enumerate(frames[:14]):
+        # Six sizes, each twice, so that both ways of each size run.
+        image = np.ascontiguousarray(frame.color[: 240 - 16 * (number // 2)])
+        (one,), (two,) = usual.step(image), static.step(image)
+        assert (one.mask == two.mask).all(), f"frame {number}"
+    assert prepared._transfers is not None
+    assert len(prepared._transfers._sizes) == MAX_SIZES
+
+
+def test_depth_policy_runs_on_the_static_path(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """Depth has a fixed address, too. A frame without depth must not use the depth of an earlier frame."""
+    usual, static = StreamTracker(segmenter, "depth"), StreamTracker(segmenter, "depth")
+    prepared = static.prepare(2)
+    for tracker in (usual, static):
+        tracker.add(BoxPrompt(body_box(frames[0], 1)))
+        tracker.add(BoxPrompt(body_box(frames[0], 2)))
+    for number, frame in enumerate(frames[:10]):
+        image = Frame(frame.color, number, frame.depth_m if number % 3 else None)
+        for one, two in zip(usual.step(image), static.step(image)):
+            assert (one.mask == two.mask).all(), f"frame {number}"
+        assert usual.bank.distance.tolist() == pytest.approx(static.bank.distance.tolist(), nan_ok=True)
+    assert usual.bank.distance.isfinite().all()
+    assert prepared.frames == {"static": 9, "usual": 0}
 
 
 def filled(segmenter: Sam2Segmenter, frames: list[SceneFrame], start: int) -> tuple[Any, MemoryBank, Any]:
