@@ -113,7 +113,7 @@ def track_camera(
             report("forward", state.images, source.expected)
         state.check_outcome(prompts)
         if backward:
-            sweep = session.backward()
+            sweep = session.backward(prepare=True)
             for progress in sweep.sweep():
                 report("backward", progress.done, progress.total)
             _write((sweep.past.frame(number) for number in sweep.numbers), sweep.results(), speeds, files, report)

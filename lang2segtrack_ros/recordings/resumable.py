@@ -304,7 +304,9 @@ class ResumableRun:
         state = self._state
         if state.sweep is None:
             state.backward_records = RecordFile(self._work / "backward.jsonl")
-            state.sweep = state.session.backward(past=StoredPast(state.records, self._images.read), store=state.backward_records)
+            state.sweep = state.session.backward(
+                past=StoredPast(state.records, self._images.read), store=state.backward_records, prepare=True
+            )
         for progress in state.sweep.sweep():
             self._after_image("backward", progress.done, progress.total)
         state.backward_done = True

@@ -79,6 +79,7 @@ class ReverseSession:
         engine = Engine(self._tracker, self._detector, self.options, True, True, allows_new=False)
         before = replace(self._state, frame_index=index)
         reversed_frame = replace(frame, stamp_ns=-frame.stamp_ns)
+        features = self._tracker.adopt(features)
         computed = compute_frame(before, engine, reversed_frame, features, partial(self._start, starts))
         self._tracker.apply(computed.update)
         if computed.detection is not None and computed.detection.error is not None:
@@ -88,6 +89,7 @@ class ReverseSession:
         )
         self._state = replace(state, tracks={key: _strict(track) for key, track in state.tracks.items()})
         self._color = frame.color
+        self._tracker.prepare_due()
         suspended = {track.id: track for track in computed.suspended}
         seen = []
         for track in computed.result.tracks:

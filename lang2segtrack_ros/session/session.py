@@ -267,13 +267,20 @@ class Session:
         self.state = self._appearance.run(self.state, self.options, self.history)
         self.tracker.prepare_due()
 
-    def backward(self, track_ids: Sequence[int] | None = None, past: Past | None = None, store: RecordFile | None = None) -> BackwardPass:
+    def backward(
+        self,
+        track_ids: Sequence[int] | None = None,
+        past: Past | None = None,
+        store: RecordFile | None = None,
+        prepare: bool = False,
+    ) -> BackwardPass:
         """Return a backward pass over the current history. The caller can run it piece by piece while the stream continues.
 
         Args:
             track_ids: ids of the objects. None selects all.
             past: frames for the pass. None uses the history.
             store: file for the records of the pass. None keeps the records in memory.
+            prepare: True prepares CUDA graphs for the pass first, if the stream has them. That takes seconds, so no stream should wait.
 
         Raises:
             RefinementError: there is no history, or it contains none of these tracks.
@@ -284,8 +291,11 @@ class Session:
             raise RefinementError("this session has no history: create it with history=FrameHistory(...)")
         if track_ids is not None:
             track_ids = checked_ids("track_ids", track_ids, RefinementError)
-        tracker = ReverseSession(self.tracker.fork(), self.detector, self.options, self.state)
-        return BackwardPass(tracker, past, track_ids, self.options.lost_after_s, store)
+        tracker = self.tracker.fork()
+        if prepare and self.tracker.static is not None:
+            tracker.prepare(self.options.max_objects)
+        reverse = ReverseSession(tracker, self.detector, self.options, self.state)
+        return BackwardPass(reverse, past, track_ids, self.options.lost_after_s, store)
 
     def refine_backward(
         self, track_ids: Sequence[int] | None = None, progress: Callable[[Progress], bool | None] | None = None
@@ -296,7 +306,7 @@ class Session:
             track_ids: ids of the objects. None selects all.
             progress: callback for each frame of the backward pass. If it returns False, the pass ends and yields no result.
         """
-        return self.backward(track_ids).run(progress)
+        return self.backward(track_ids, prepare=True).run(progress)
 
 
 def _log_outcome(prompt: Prompt, future: Future[PromptOutcome]) -> None:

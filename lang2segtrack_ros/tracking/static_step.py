@@ -164,6 +164,17 @@ class StaticStep:
             self._depth.fill_(float("nan")) if depth is None else self._depth.copy_(torch.from_numpy(depth))
         return self._features
 
+    def adopt(self, features: ImageFeatures) -> ImageFeatures:
+        """Copy features from elsewhere to their fixed addresses, and return them there. Without static functions, return them unchanged."""
+        fixed = self._features
+        if fixed is None or self._holds(features) or fixed.top.shape != features.top.shape:
+            return features
+        for target, source in zip((fixed.top, *fixed.high), (features.top, *features.high)):
+            target.copy_(source)
+        if self._depth is not None:
+            self._depth.fill_(float("nan")) if features.depth is None else self._depth.copy_(features.depth)
+        return fixed
+
     def _holds(self, features: ImageFeatures) -> bool:
         """Return True if these are the features of the latest image at their fixed addresses."""
         return self._features is not None and features.top.data_ptr() == self._features.top.data_ptr()

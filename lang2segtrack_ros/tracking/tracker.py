@@ -159,6 +159,11 @@ class Tracker:
         return features
 
     @torch.inference_mode()
+    def adopt(self, features: ImageFeatures) -> ImageFeatures:
+        """Return features of another tracker or of the history where the static functions read them; see `StaticStep.adopt`."""
+        return features if self.static is None else self.static.adopt(features)
+
+    @torch.inference_mode()
     def pool(self, features: ImageFeatures, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float32]:
         """Pool the features of an image under masks; see `feature_pooling.pool_masks`."""
         pooled = self.static.pool(features, masks) if self.static is not None else None

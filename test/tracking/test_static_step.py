@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.runtime import graphs
 from lang2segtrack_ros.runtime.graphs import GraphError, StaticFunction, check_static, leaves
 from lang2segtrack_ros.segmentation.candidates import Candidates
@@ -117,6 +118,29 @@ def test_session_on_static_functions_gives_the_same_results(segmenter: Sam2Segme
         for name in ("id", "label", "state"):
             assert [getattr(track, name) for track in one.tracks] == [getattr(track, name) for track in two.tracks]
         assert all(iou(a.mask, b.mask) > 0.99 or not a.mask.any() for a, b in zip(one.tracks, two.tracks))
+
+
+def test_backward_pass_runs_on_the_static_path(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+    """The pass has memories and graphs of its own. The history gives it features, which must be moved to their fixed addresses."""
+    results, passes = [], []
+    for is_static in (False, True):
+        session = Session(segmenter, history=FrameHistory(keep_features=True))
+        if is_static:
+            session.tracker.prepare(2)
+        for number, frame in enumerate(frames[:12]):
+            if number == 6:
+                session.prompt(BoxPrompt(body_box(frame, 1), "circle"))
+            session.step(Frame(frame.color, number * 66_000_000))
+        passes.append(session.backward(prepare=True))
+        results.append(list(passes[-1].run()))
+    assert passes[1].reused > 0
+    static = passes[1]._tracker._tracker.static  # type: ignore[attr-defined]
+    assert static is not None
+    assert static.frames["static"] > 4
+    for one, two in zip(*results):
+        assert [(track.id, track.state) for track in one.tracks] == [(track.id, track.state) for track in two.tracks]
+        assert all(iou(a.mask, b.mask) > 0.99 for a, b in zip(one.tracks, two.tracks) if a.mask.any())
+    assert results[1][1].tracks[0].mask.any()
 
 
 class LaunchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
