@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.numbers_file import numbers_file, write
-from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.detection.exemplar import ExemplarDetector, ExemplarFinder
+from lang2segtrack_ros.detection.detector import Detection, ExemplarMatcher
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.identity.association import box_iou
 from lang2segtrack_ros.identity.exemplar_features import FeatureMatcher
 from lang2segtrack_ros.models.loading import load_segmenter
@@ -127,7 +127,7 @@ class Counts:
         self.found += len(taken & required)
 
 
-def measure(matcher: ExemplarDetector, name: str, seeds: Iterable[int], thresholds: Sequence[float]) -> list[Counts]:
+def measure(matcher: ExemplarMatcher, name: str, seeds: Iterable[int], thresholds: Sequence[float]) -> list[Counts]:
     """Return the counts for each threshold.
 
     Args:

@@ -19,8 +19,9 @@ FILE_WINS = "empty uses the value of the parameter file, or else the node's defa
 ARGUMENTS = (
     ("camera", "false", "start realsense2_camera with depth aligned to color", ["true", "false"]),
     ("camera_name", "camera", "name and namespace of the camera: its topics are /<name>/<name>/color/image_raw, ...", None),
-    ("segmenter", "", f"SAM 2 weights: toy, a short name such as sam2.1-tiny, a folder or a hub id; {FILE_WINS}", None),
-    ("detector", "", f"Grounding DINO weights, named like the segmenter's, or none to refuse text prompts; {FILE_WINS}", None),
+    ("segmenter", "", f"toy, a short name such as sam2.1-tiny, a folder, a hub id or a plug-in; {FILE_WINS}", None),
+    ("detector", "", f"detector, named like the segmenter, or none to refuse text prompts; {FILE_WINS}", None),
+    ("accept_license", "", f"restricted licenses that you accept, such as sam3; {FILE_WINS}", None),
     ("device", "", f"auto, cpu, cuda or cuda:1; {FILE_WINS}", None),
     ("image_size", "", f"side of SAM 2's square input in pixels: 512 is faster than the usual 1024; {FILE_WINS}", None),
     ("text", "", f"text prompt that is active from the start: 'red mug. cardboard box.'; {FILE_WINS}", None),
@@ -124,7 +125,7 @@ def _parameter_file(requested: str, share: str) -> str:
 
 def _node_values(value: dict) -> dict:
     # Only values from the command line: they override the parameter file.
-    chosen = {name: value[name] for name in ("segmenter", "detector", "device", "text") if value[name]}
+    chosen = {name: value[name] for name in ("segmenter", "detector", "accept_license", "device", "text") if value[name]}
     if value["detector"] == "none":
         chosen["detector"] = ""
     if value["image_size"]:

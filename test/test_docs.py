@@ -13,6 +13,7 @@ import pytest
 
 from lang2segtrack_ros.cli.main import _parser
 from tools import write_interface_docs as interface_docs
+from tools import write_model_docs as model_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -56,6 +57,11 @@ def test_services_named_in_commands_exist() -> None:
 
 def test_interface_tables_are_those_of_the_code() -> None:
     assert (ROOT / "docs" / "interfaces.md").read_text(encoding="utf-8") == interface_docs.markdown(), "run make docs"
+
+
+def test_model_table_is_that_of_the_code() -> None:
+    path = ROOT / "docs" / "models.md"
+    assert model_docs.with_table(TEXT[path]) == TEXT[path], "run make docs"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

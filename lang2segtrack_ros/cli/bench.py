@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, POLICIES, parse_size
+from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, POLICIES, add_license_option, parse_size
 
 
 def add_parser(commands: Any) -> None:
@@ -58,6 +58,7 @@ def add_parser(commands: Any) -> None:
             help=f"memory policies: built-in names, or {PLUGIN} (default: the built-in ones)",
         )
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
+        add_license_option(parser)
         parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
     suites.add_argument("--detector", default="toy", help=f"detector: {NETWORK_NAMES} (default: %(default)s)")
     bench.set_defaults(run=_run)
@@ -95,7 +96,8 @@ def _suites(options: argparse.Namespace) -> int:
         references=options.references,
         false_alarms=options.false_alarms,
     )
-    segmenter, detector = load_segmenter(options.model, options.device), load_detector(options.detector, options.device)
+    segmenter = load_segmenter(options.model, options.device, accept_license=options.accept_license)
+    detector = load_detector(options.detector, options.device, accept_license=options.accept_license)
     result = report.measure(segmenter, detector, plan, lambda line: print(line, flush=True), lambda part: report.write(part, options.out))
     report.write(result, options.out)
     files = ["accuracy.json", "accuracy.md"]
@@ -118,7 +120,7 @@ def _real(options: argparse.Namespace) -> int:
     sequences = (
         real_clips.davis_sequences(options.root, options.split, options.resolution) if davis else real_clips.lasot_sequences(options.root)
     )
-    segmenter = load_segmenter(options.model, options.device)
+    segmenter = load_segmenter(options.model, options.device, accept_license=options.accept_license)
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for policy in options.policies:
         table: dict[str, dict[str, float]] = {}

@@ -22,7 +22,7 @@ MATCHERS = ("auto", "features", "detector")
 """Values of the option `exemplar` of a session, for the same reason."""
 _IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "acceleration", "detect_every_backward", "exemplar_by")
 PLUGIN = "a plug-in (module:attribute, or the name of an installed entry point)"
-NETWORK_NAMES = f"toy, a name of `weights list`, a folder, a hub id, or {PLUGIN}"
+NETWORK_NAMES = f"toy, a name of `lang2segtrack models`, a folder, a hub id, family:checkpoint, or {PLUGIN}"
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -31,6 +31,20 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f'"{text}" is not a size; write it as 640x480')
     return int(match[1]), int(match[2])
+
+
+def add_license_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that accepts restricted licenses.
+
+    Args:
+        parser: parser of a command that loads networks.
+    """
+    parser.add_argument(
+        "--accept-license",
+        default="",
+        metavar="NAME",
+        help="accept restricted licenses, such as sam3, with commas between several; `lang2segtrack models` lists them",
+    )
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +65,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     add_matcher_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
     parser.add_argument("--acceleration", default="auto", help=f"of the segmenter: {', '.join(ACCELERATIONS)} (default: %(default)s)")
+    add_license_option(parser)
 
 
 def add_matcher_option(parser: argparse.ArgumentParser) -> None:
@@ -123,8 +138,11 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     from lang2segtrack_ros.types.prompts import ExemplarPrompt, TextPrompt
 
     engine_options = SessionOptions(detect_every_backward=options.detect_every_backward, exemplar=options.exemplar_by)
-    segmenter = load_segmenter(options.segmenter, options.device, options.image_size, acceleration=options.acceleration)
+    licenses = options.accept_license
+    segmenter = load_segmenter(
+        options.segmenter, options.device, options.image_size, acceleration=options.acceleration, accept_license=licenses
+    )
     kinds = {type(item.prompt) for item in prompts}
     needs_detector = interactive or TextPrompt in kinds or (ExemplarPrompt in kinds and may_match(options))
-    detector = load_detector(options.detector, options.device) if needs_detector else None
+    detector = load_detector(options.detector, options.device, accept_license=licenses) if needs_detector else None
     return Session(segmenter, detector, options.policy, options=engine_options, **session_options)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lang2segtrack_ros.cli.engine_options import DEFAULT_DETECTOR, NETWORK_NAMES, add_matcher_option, may_match
+from lang2segtrack_ros.cli.engine_options import DEFAULT_DETECTOR, NETWORK_NAMES, add_license_option, add_matcher_option, may_match
 from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
 from lang2segtrack_ros.cli.prompt_options import parse_exemplar
 
@@ -62,6 +62,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--threshold", type=float, help="minimum score of a detection, 0 to 1 (default: the threshold of the network)")
     parser.add_argument("--batch", type=int, default=4, help="number of images in one batch of the detector (default: %(default)s)")
+    add_license_option(parser)
     parser.add_argument("--no-overlay", action="store_true", help="write no overlay images")
     parser.set_defaults(run=run)
 
@@ -180,8 +181,10 @@ def _segmenting(
     from lang2segtrack_ros.session import image_segmentation
     from lang2segtrack_ros.session.matching import finder_of
 
-    segmenter = load_segmenter(options.segmenter, options.device, options.image_size)
-    detector = load_detector(options.detector, options.device) if phrases or may_match(options) else None
+    licenses = options.accept_license
+    segmenter = load_segmenter(options.segmenter, options.device, options.image_size, accept_license=licenses)
+    needs_detector = phrases or may_match(options)
+    detector = load_detector(options.detector, options.device, accept_license=licenses) if needs_detector else None
     finder = finder_of(options.exemplar_by, detector, segmenter) if exemplars else None
     writer.description = f"segmenter {segmenter.name}, detector {detector.name if detector else 'none'}"
     for note in vocabulary_notes(detector, phrases) if detector and phrases else []:

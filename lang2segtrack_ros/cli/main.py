@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from lang2segtrack_ros import __version__
-from lang2segtrack_ros.cli import bag, bench, doctor, image, toy_bag, track
+from lang2segtrack_ros.cli import bag, bench, doctor, image, models, toy_bag, track
+from lang2segtrack_ros.cli.engine_options import add_license_option
 from lang2segtrack_ros.cli.streams import safe_output
 from lang2segtrack_ros.runtime.cpu_threads import configure_cpu_threads
 
@@ -47,17 +48,20 @@ def _weights(options: argparse.Namespace) -> int:
 
 def _weights_action(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.models import catalogue, store
+    from lang2segtrack_ros.models.license_gate import check_accepted
 
     if options.action == "list":
         print(f"weights are kept in {catalogue.weights_home()} (set {catalogue.HOME_VARIABLE} to change the folder)\n")
-        print(f"{'name':<20} {'kind':<10} {'MB':>5}  {'license':<11} {'local':<5} hub id")
-        print(f"{'toy':<20} {'both':<10} {8:>5}  {'Apache-2.0':<11} {'yes':<5} built in: colored shapes only")
+        print(f"{'name':<24} {'kind':<10} {'MB':>5}  {'license':<11} {'local':<5} hub id")
+        print(f"{'toy':<24} {'both':<10} {8:>5}  {'Apache-2.0':<11} {'yes':<5} built in: colored shapes only")
         for item in catalogue.CHECKPOINTS:
             local = "yes" if catalogue.local_folder(item.name, item.kind) else "no"
-            print(f"{item.name:<20} {item.kind:<10} {item.megabytes:>5}  {item.license:<11} {local:<5} {item.hub_id}")
+            print(f"{item.name:<24} {item.kind:<10} {item.megabytes:>5}  {item.license:<11} {local:<5} {item.hub_id}")
         return 0
     if options.action == "fetch":
         for name in options.names:
+            checkpoint = catalogue.find(name)
+            check_accepted(name, checkpoint.restriction if checkpoint else None, options.accept_license)
             print(f"{name}: {store.fetch(name)}")
         return 0
     if options.action == "convert":
@@ -65,10 +69,10 @@ def _weights_action(options: argparse.Namespace) -> int:
 
         print(f"written: {convert(options.source, options.target)}")
         return 0
-    return _verify(options.names)
+    return _verify(options.names, options.accept_license)
 
 
-def _verify(names: list[str]) -> int:
+def _verify(names: list[str], accept_license: str) -> int:
     """Verify the files of checkpoints and load them. Return 1 if one of them has a problem, else 0."""
     from lang2segtrack_ros.models import catalogue, store
     from lang2segtrack_ros.models.loading import load_detector, load_segmenter
@@ -80,7 +84,7 @@ def _verify(names: list[str]) -> int:
             folder = catalogue.local_folder(name, kind)
             problems = store.verify(folder) if folder else [f"{name} is not on this machine: lang2segtrack weights fetch {name}"]
             if folder is not None and not problems:
-                (load_segmenter if kind == "segmenter" else load_detector)(name, device="cpu")
+                (load_segmenter if kind == "segmenter" else load_detector)(name, device="cpu", accept_license=accept_license)
             failures += bool(problems)
             print("\n".join(problems) or f"{name} {kind}: files are unchanged, and all tensors load ({folder})")
     return 1 if failures else 0
@@ -105,11 +109,14 @@ def _parser() -> argparse.ArgumentParser:
     actions = weights.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="list the known checkpoints and which ones are local")
     for action, text in (("fetch", "download checkpoints from the hub"), ("verify", "compare files with their digests and load them")):
-        actions.add_parser(action, help=text).add_argument("names", nargs="+", metavar="NAME")
+        parser_of_action = actions.add_parser(action, help=text)
+        parser_of_action.add_argument("names", nargs="+", metavar="NAME")
+        add_license_option(parser_of_action)
     convert = actions.add_parser("convert", help="convert Meta's sam2.1_hiera_*.pt into a folder that `--segmenter` accepts")
     convert.add_argument("source", type=Path, metavar="FILE.pt")
     convert.add_argument("target", type=Path, metavar="FOLDER")
     weights.set_defaults(run=_weights)
+    models.add_parser(commands)
     bench.add_parser(commands)
     toy_bag.add_parser(commands)
     image.add_parser(commands)

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.detection.abilities import has_ability, missing_parts
 from lang2segtrack_ros.types.checks import as_finite, as_list, as_number, describe
-from lang2segtrack_ros.types.prompts import PromptError
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError
+from lang2segtrack_ros.types.rle import Box
 
 log = logging.getLogger(__name__)
-DETECTOR_PARTS = ("name", "default_threshold", "check", "detect")
-"""Attributes that a detector must have; see `Detector`."""
 SAME_PHRASE_IOU = 0.5
 """IoU above which two boxes of the same phrase count as one object."""
 OTHER_PHRASE_IOU = 0.8
@@ -42,11 +42,18 @@ class Detection:
         label: one of the requested phrases.
         score: confidence of the detector, 0..1.
         box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima.
+        mask: bool [H, W], the pixels of the object. It prompts the tracker instead of the box. None if the detector gives boxes only.
     """
 
     label: str
     score: float
     box: tuple[float, float, float, float]
+    mask: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def prompt(self) -> BoxPrompt | MaskPrompt:
+        """Return the prompt that starts the object in the tracker."""
+        return BoxPrompt(self.box, self.label) if self.mask is None else MaskPrompt(self.mask, self.label)
 
 
 class Detector(Protocol):
@@ -102,6 +109,48 @@ class ShrinkingDetector(Detector, Protocol):
         ...
 
 
+class ExemplarMatcher(Protocol):
+    """A network that finds all objects that look like one that is shown.
+
+    Attributes:
+        name: name of the matcher for messages.
+        default_exemplar_threshold: minimum score of a detection if a prompt gives none, 0..1.
+    """
+
+    name: str
+    default_exemplar_threshold: float
+
+    def encode_exemplar(self, color: NDArray[np.uint8], box: Box) -> object:
+        """Return the features of the object in a box, for any number of calls of `detect_exemplar`.
+
+        Args:
+            color: uint8 [H, W, 3], RGB.
+            box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima.
+
+        Raises:
+            PromptError: the box covers no pixel of the image, or shows no object.
+        """
+        ...
+
+    def detect_exemplar(
+        self, color: NDArray[np.uint8], exemplars: Sequence[Any], labels: Sequence[str], thresholds: Sequence[float]
+    ) -> list[Detection]:
+        """Return the objects on one image that look like an exemplar, in order of falling score.
+
+        Args:
+            color: uint8 [H, W, 3], RGB.
+            exemplars: results of `encode_exemplar`.
+            labels: label of each exemplar. Several exemplars may have the same label.
+            thresholds: minimum score for each exemplar, 0..1.
+        """
+        ...
+
+
+@runtime_checkable
+class ExemplarDetector(Detector, ExemplarMatcher, Protocol):
+    """A detector that is a matcher, too."""
+
+
 def check_detector(detector: Detector) -> None:
     """Check that an object has the parts of a detector.
 
@@ -113,7 +162,7 @@ def check_detector(detector: Detector) -> None:
     """
     if isinstance(detector, type):
         raise DetectorError(f"detector is {describe(detector)}: give an object, such as {detector.__name__}()")
-    missing = [part for part in DETECTOR_PARTS if not hasattr(detector, part)]
+    missing = missing_parts(detector)
     if missing:
         raise DetectorError(
             f"detector is {describe(detector)}, which lacks {', '.join(missing)}: "
@@ -139,7 +188,26 @@ def detect(detector: Detector, color: NDArray[np.uint8], phrases: Sequence[str],
         DetectorError: the result of the detector is no list of valid detections.
         Exception: any exception of the detector.
     """
-    return checked_detections(detector.name, detector.detect(color, phrases, thresholds), color, phrases)
+    return _checked(detector, detector.detect(color, phrases, thresholds), color, phrases)
+
+
+def detect_exemplar(
+    matcher: ExemplarMatcher, color: NDArray[np.uint8], exemplars: Sequence[Any], labels: Sequence[str], thresholds: Sequence[float]
+) -> list[Detection]:
+    """Return the checked detections of exemplars on one image, in order of falling score.
+
+    Args:
+        matcher: any matcher.
+        color: uint8 [H, W, 3], RGB.
+        exemplars: results of its `encode_exemplar`.
+        labels: label of each exemplar.
+        thresholds: minimum score for each exemplar, 0..1.
+
+    Raises:
+        DetectorError: the result of the matcher is no list of valid detections.
+        Exception: any exception of the matcher.
+    """
+    return _checked(matcher, matcher.detect_exemplar(color, exemplars, labels, thresholds), color, labels)
 
 
 def detect_batch(
@@ -161,30 +229,20 @@ def detect_batch(
         raise DetectorError(
             f'detector "{detector.name}" returned {got} for {len(colors)} images: detect_batch must return one list of Detection for each'
         )
-    return [checked_detections(detector.name, items, color, phrases) for items, color in zip(found, colors)]
+    return [_checked(detector, items, color, phrases) for items, color in zip(found, colors)]
 
 
-def checked_detections(name: str, found: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> list[Detection]:
-    """Return the result of a detector on one image, with plain numbers and in order of falling score.
-
-    Args:
-        name: name of the detector.
-        found: its result.
-        color: the image, uint8 [H, W, 3].
-        phrases: names that a detection may have.
-
-    Raises:
-        DetectorError: the result is no list of valid detections.
-    """
+def _checked(detector: Detector | ExemplarMatcher, found: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> list[Detection]:
+    """Return the result of a detector on one image, with plain numbers and in order of falling score. Raise DetectorError for a fault."""
     if not isinstance(found, (list, tuple)):
-        raise DetectorError(f'detector "{name}" returned {describe(found)}: it must return a list of Detection')
+        raise DetectorError(f'detector "{detector.name}" returned {describe(found)}: it must return a list of Detection')
     checked = []
     for item in found:
         fault = _fault(item, color, phrases)
         if fault:
-            raise DetectorError(f'detector "{name}" returned {fault}')
+            raise DetectorError(f'detector "{detector.name}" returned {fault}')
         x1, y1, x2, y2 = map(float, as_list(item.box) or ())
-        checked.append(Detection(item.label, min(max(float(item.score), 0.0), 1.0), (x1, y1, x2, y2)))
+        checked.append(Detection(item.label, min(max(float(item.score), 0.0), 1.0), (x1, y1, x2, y2), item.mask))
     return sorted(checked, key=lambda item: -item.score)
 
 
@@ -204,7 +262,15 @@ def _fault(item: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> st
         return f'the box {describe(item.box)} for "{item.label}": x_max must be greater than x_min, and y_max than y_min'
     if max(map(abs, edges)) <= 1 < max(color.shape[:2]):
         return f'the box {describe(item.box)} for "{item.label}": it must be in pixels, so multiply by the width and height of the image'
-    return ""
+    return "" if item.mask is None else _mask_fault(item, color.shape[:2])
+
+
+def _mask_fault(item: Detection, size: tuple[int, ...]) -> str:
+    """Return the fault of the mask of a detection on an image of a size, see `_fault`."""
+    mask = item.mask
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != size:
+        return f'the mask {describe(mask)} for "{item.label}": it must be a bool array of the size of the image, {list(size)}'
+    return "" if mask.any() else f'an empty mask for "{item.label}": leave out the mask, or the detection'
 
 
 def unknown_words(detector: Detector, phrases: Sequence[str]) -> list[str]:
@@ -215,8 +281,13 @@ def unknown_words(detector: Detector, phrases: Sequence[str]) -> list[str]:
         phrases: the phrases of the text prompts.
 
     Raises:
-        PromptError: the detector cannot process these phrases, its check raised another exception, or it returned no list of words.
+        PromptError: the detector finds nothing by text or cannot process these phrases, its check raised another exception, or it
+            returned no list of words.
     """
+    if not has_ability(detector, "text"):
+        raise PromptError(
+            f'detector "{detector.name}" finds no objects by text: load a detector with the ability text, see lang2segtrack models'
+        )
     try:
         unknown = detector.check(phrases)
     except PromptError:

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lang2segtrack_ros.detection.detector import Detector, unknown_words
-from lang2segtrack_ros.detection.exemplar import ExemplarDetector
+from lang2segtrack_ros.detection.detector import Detector, ExemplarMatcher, unknown_words
 from lang2segtrack_ros.types.options import option
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.prompts import DetectionPrompt, ExemplarPrompt, PromptError, TextPrompt
@@ -147,7 +146,7 @@ class DetectionSchedule:
         waiting: Mapping[PromptHandle, DetectionPrompt],
         interval: int,
         unconfirmed: Collection[str] = (),
-        matcher: ExemplarDetector | None = None,
+        matcher: ExemplarMatcher | None = None,
     ) -> tuple[DetectionSchedule, DetectionQuery | None]:
         """Return the query that is due on this frame, or None, and the schedule after the query.
 
@@ -176,7 +175,7 @@ class DetectionSchedule:
         handles: list[PromptHandle] = []
         for prompt, requester in candidates:
             if isinstance(prompt, ExemplarPrompt):
-                query.exemplars[prompt] = _threshold(prompt, matcher.exemplar_threshold if matcher is not None else 1.0)
+                query.exemplars[prompt] = _threshold(prompt, matcher.default_exemplar_threshold if matcher is not None else 1.0)
             elif over_capacity and query.thresholds and not _readable(detector, [*query.thresholds, *prompt.phrases]):
                 continue
             else:

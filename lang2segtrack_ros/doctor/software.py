@@ -152,19 +152,20 @@ def check_weights(name: str, kind: Literal["segmenter", "detector"]) -> Finding:
     """
     subject = f"{kind} {name}"
     try:
-        from lang2segtrack_ros.models import catalogue, plugins, store
+        from lang2segtrack_ros.models import catalogue, families, plugins, store
     except Exception as error:  # a broken package may raise anything; the check of that package reports details
         return Finding(Level.ERROR, subject, f"cannot be checked: {type(error).__name__}: {error}")
+    family, name = families.split_family(name, kind)
     folder = catalogue.local_folder(name, kind)
     if folder is None:
         checkpoint = catalogue.find(name)
-        if checkpoint is None:
+        if family is None and checkpoint is None:
             try:
                 if plugins.find_plugin(kind, name) is not None:
                     return Finding(Level.OK, subject, "a plug-in that can be imported")
             except plugins.PluginError as error:
                 return Finding(Level.ERROR, subject, str(error), "docs/extend.md describes plug-ins")
-        advice = f"lang2segtrack weights fetch {name}" if checkpoint else "lang2segtrack weights list shows the known names"
+        advice = f"lang2segtrack weights fetch {name}" if checkpoint else "lang2segtrack models shows the known names"
         return Finding(Level.WARNING, subject, f"not on this machine (searched in {catalogue.weights_home()})", advice)
     if not (folder / store.CHECKSUMS).is_file():
         return Finding(Level.OK, subject, f"{folder}, a folder without digests")

@@ -3,7 +3,7 @@
 """A matcher of exemplars that needs no detector: the features of the segmenter, with the color and the shape of masks.
 
 1. The features under the mask of the exemplar are compared with those at each place of an image, as in PerSAM (arXiv:2305.03048).
-2. The mask decoder predicts a mask at each of the best places, first from the point, then from the box of that mask.
+2. The mask decoder predicts a mask at each of the best places, first from the point, then repeatedly from its own box.
 3. The score of a mask is its similarity to the exemplar: in features, color, brightness and shape. Size and rotation are free.
 
 The context features depend on all objects of an image, so they count less than color and shape.
@@ -38,6 +38,7 @@ _MIN_REGION_RATIO = 0.05  # smaller regions of a mask are removed, as in a sessi
 _BRIGHTNESS = 90.0  # mean of the color channels to which objects are scaled before their colors are compared
 _MAX_SHARED = 0.5  # ratio of the smaller of two masks above which both show one object
 _MAX_DISTANCE = 1.0  # distance of features above which all masks are equally bad
+_REFINEMENTS = 4  # predictions of each mask from its own box
 _POINT, _CORNERS = (1,), (2, 3)  # labels of the decoder's point prompts
 _NO_BOX: Box = (0.0, 0.0, 1.0, 1.0)  # of an empty mask
 _UNKNOWN_SHAPE = 0.03  # difference in shape that counts for a mask that the edge of the image cuts
@@ -46,8 +47,8 @@ _SCALES = np.array((2.5, 3.0, 0.085, 1.5, 0.52))
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """The look of one mask.
+class Descriptor:
+    """The appearance of one mask, as exemplars are compared by it.
 
     Attributes:
         surface: float32 [S], mean feature at stride 4.
@@ -63,8 +64,8 @@ class Look:
     brightness: float
     colors: Appearance
 
-    def distances(self, other: Look) -> NDArray[np.float64]:
-        """Return the differences to another look in surface, context, shape, brightness and colors."""
+    def distances(self, other: Descriptor) -> NDArray[np.float64]:
+        """Return the differences to another descriptor in surface, context, shape, brightness and colors."""
         surface = float(np.linalg.norm(self.surface - other.surface) / np.linalg.norm(other.surface))
         context = float(np.linalg.norm(self.context - other.context))
         square = float(((self.shape - other.shape) ** 2).mean())
@@ -73,8 +74,8 @@ class Look:
         colors = math.sqrt(max(1 - appearance_similarity(self.colors, other.colors), 0.0))
         return np.array((surface, context, shape, brightness, colors))
 
-    def similarity(self, other: Look) -> float:
-        """Return the similarity to another look, 0..1: a Gaussian kernel, so that one large difference is enough for 0."""
+    def similarity(self, other: Descriptor) -> float:
+        """Return the similarity to another descriptor, 0..1: a Gaussian kernel, so that one large difference is enough for 0."""
         return float(np.exp(-math.log(2) * ((self.distances(other) / _SCALES) ** 2).sum()))
 
 
@@ -85,7 +86,7 @@ class FeatureMatcher:
         segmenter: the segmenter. The session may use it at the same time.
     """
 
-    exemplar_threshold = 0.5
+    default_exemplar_threshold = 0.5
 
     def __init__(self, segmenter: Sam2Segmenter) -> None:
         self.segmenter = segmenter
@@ -97,32 +98,32 @@ class FeatureMatcher:
         return self.segmenter.device
 
     @torch.inference_mode()
-    def encode_exemplar(self, color: NDArray[np.uint8], box: Box) -> Look:
-        """Return the look of the object in a box. See `ExemplarDetector.encode_exemplar`."""
+    def encode_exemplar(self, color: NDArray[np.uint8], box: Box) -> Descriptor:
+        """Return the descriptor of the object in a box. See `ExemplarMatcher.encode_exemplar`."""
         height, width = color.shape[:2]
         features = self.segmenter.encode(self.segmenter.preprocess(color))
         logits = self._decode(features, self._in_network([box], height, width), _CORNERS, multimask=False).masks[:, 0]
-        looks = self._looks(features, color, self._masks(logits, height, width))
-        if not looks:
+        descriptors = self._describe(features, color, self._masks(logits, height, width))
+        if not descriptors:
             x1, y1, x2, y2 = box
             raise PromptError(f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) of the exemplar shows no object: draw it around one object")
-        return looks[0][0]
+        return descriptors[0][0]
 
     @torch.inference_mode()
     def detect_exemplar(
-        self, color: NDArray[np.uint8], exemplars: Sequence[Look], labels: Sequence[str], thresholds: Sequence[float]
+        self, color: NDArray[np.uint8], exemplars: Sequence[Descriptor], labels: Sequence[str], thresholds: Sequence[float]
     ) -> list[Detection]:
-        """Return the objects that look like the exemplars. See `ExemplarDetector.detect_exemplar`."""
+        """Return the objects that look like the exemplars. See `ExemplarMatcher.detect_exemplar`."""
         features = self.segmenter.encode(self.segmenter.preprocess(color))
         found: list[Detection] = []
         for exemplar, label, threshold in zip(exemplars, labels, thresholds):
-            looks = self._looks(features, color, self._proposals(features, exemplar, color.shape[0], color.shape[1]))
-            scored = sorted(((look.similarity(exemplar), mask) for look, mask in looks), key=lambda item: -item[0])
+            descriptors = self._describe(features, color, self._proposals(features, exemplar, color.shape[0], color.shape[1]))
+            scored = sorted(((descriptor.similarity(exemplar), mask) for descriptor, mask in descriptors), key=lambda item: -item[0])
             kept = _without_duplicates([(score, mask) for score, mask in scored if score >= threshold])
             found += [Detection(label, score, mask_box(mask) or _NO_BOX) for score, mask in kept]
         return sorted(found, key=lambda item: -item.score)
 
-    def _proposals(self, features: ImageFeatures, exemplar: Look, height: int, width: int) -> list[NDArray[np.bool_]]:
+    def _proposals(self, features: ImageFeatures, exemplar: Descriptor, height: int, width: int) -> list[NDArray[np.bool_]]:
         """Return the masks [H, W] at the places whose features resemble the exemplar most. Several may show one object."""
         surface = torch.from_numpy(exemplar.surface).to(features.top)
         decoded = self._decode(features, self._places(features, exemplar), _POINT, multimask=True)
@@ -130,13 +131,13 @@ class FeatureMatcher:
         distance = ((pooled - surface).norm(dim=2) / surface.norm()).nan_to_num(float("inf"))
         best = (decoded.ious - distance.clamp(max=_MAX_DISTANCE)).argmax(1)
         masks = self._masks(decoded.masks[torch.arange(len(best)), best], height, width)
-        if not masks:
-            return []
-        boxes = [mask_box(mask) or _NO_BOX for mask in masks]
-        refined = self._decode(features, self._in_network(boxes, height, width), _CORNERS, multimask=False)
-        return self._masks(refined.masks[:, 0], height, width)
+        for _ in range(_REFINEMENTS if masks else 0):
+            boxes = [mask_box(mask) or _NO_BOX for mask in masks]
+            refined = self._decode(features, self._in_network(boxes, height, width), _CORNERS, multimask=False)
+            masks = self._masks(refined.masks[:, 0], height, width) or masks
+        return masks
 
-    def _places(self, features: ImageFeatures, exemplar: Look) -> Tensor:
+    def _places(self, features: ImageFeatures, exemplar: Descriptor) -> Tensor:
         """Return the points [N, 1, 2] in pixels of the network's image at which the features resemble the exemplar most."""
         high, side = features.high[0], self.segmenter.feature_size
         surface = torch.from_numpy(exemplar.surface).to(high)[None, :, None, None]
@@ -173,14 +174,14 @@ class FeatureMatcher:
         return [mask for mask in masks if remove_small_regions(mask, _MIN_REGION_RATIO) is not None]
 
     @staticmethod
-    def _looks(
+    def _describe(
         features: ImageFeatures, color: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]]
-    ) -> list[tuple[Look, NDArray[np.bool_]]]:
-        """Return the looks of masks with the masks. Masks that are too small for a look are left out."""
+    ) -> list[tuple[Descriptor, NDArray[np.bool_]]]:
+        """Return the descriptors of masks with the masks. Masks that are too small for a descriptor are left out."""
         if not masks:
             return []
         channels = features.high[0].shape[1]
-        looks = []
+        descriptors = []
         for mask, row in zip(masks, pool_masks(features, masks)):
             geometry, window = geometry_of(mask), _window(mask)
             if geometry is None or not np.isfinite(row).all():
@@ -190,8 +191,8 @@ class FeatureMatcher:
             scaled = (pixels * np.float32(_BRIGHTNESS / brightness)).clip(0, 255).astype(np.uint8)
             colors = appearance_of(scaled, np.ascontiguousarray(inside))
             if colors is not None:
-                looks.append((Look(row[:channels], row[channels:], geometry[1:], brightness, colors), mask))
-        return looks
+                descriptors.append((Descriptor(row[:channels], row[channels:], geometry[1:], brightness, colors), mask))
+        return descriptors
 
 
 def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
@@ -31,7 +31,12 @@ _LOCK = threading.Lock()  # transformers changes process-wide defaults while it 
 
 
 def shared_segmenter(
-    name: str = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", acceleration: str = "auto"
+    name: str = "toy",
+    device: str = "auto",
+    image_size: int | None = None,
+    dtype: str = "auto",
+    acceleration: str = "auto",
+    accept_license: str | Sequence[str] = (),
 ) -> Sam2Segmenter:
     """Return a segmenter that other callers may share, so that the caller must not change it. Each plug-in is a new instance.
 
@@ -41,20 +46,25 @@ def shared_segmenter(
         image_size: see `load_segmenter`.
         dtype: see `load_segmenter`.
         acceleration: see `load_segmenter`.
+        accept_license: see `load_segmenter`.
 
     Raises:
         WeightsError: see `load_segmenter`.
     """
+
+    def load() -> Sam2Segmenter:
+        return load_segmenter(name, device, image_size, dtype, acceleration, accept_license)
+
     if is_plugin(name, "segmenter"):
-        return load_segmenter(name, device, image_size, dtype, acceleration)
+        return load()
     target = resolve_device(device)
     options = (target, image_size, resolve_dtype(dtype, target), resolve_acceleration(acceleration, target))
-    return _load_once(
-        "segmenter", find_folder(name, "segmenter"), options, lambda: load_segmenter(name, device, image_size, dtype, acceleration)
-    )
+    return _load_once("segmenter", find_folder(name, "segmenter", accept_license), options, load)
 
 
-def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
+def shared_detector(
+    name: str = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None, accept_license: str | Sequence[str] = ()
+) -> Detector:
     """Return a detector that other callers may share, so that the caller must not change it. Each plug-in is a new instance.
 
     Args:
@@ -62,15 +72,19 @@ def shared_detector(name: str = "toy", device: str = "auto", dtype: str = "auto"
         device: see `load_detector`.
         dtype: see `load_detector`.
         passes: see `load_detector`.
+        accept_license: see `load_detector`.
 
     Raises:
         WeightsError: see `load_detector`.
     """
+
+    def load() -> Detector:
+        return load_detector(name, device, dtype, passes, accept_license)
+
     if is_plugin(name, "detector"):
-        return load_detector(name, device, dtype, passes)
+        return load()
     target = resolve_device(device)
-    options = (target, resolve_dtype(dtype, target), passes)
-    return _load_once("detector", find_folder(name, "detector"), options, lambda: load_detector(name, device, dtype, passes))
+    return _load_once("detector", find_folder(name, "detector", accept_license), (target, resolve_dtype(dtype, target), passes), load)
 
 
 def _load_once(kind: str, folder: Path, options: Hashable, load: Callable[[], Network]) -> Network:

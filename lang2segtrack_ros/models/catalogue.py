@@ -21,33 +21,86 @@ class WeightsError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Restriction:
+    """A license that a user must accept before a network is loaded.
+
+    Attributes:
+        accept: word that accepts the license; see `models.license_gate`.
+        terms: sentence on what the license forbids.
+        page: address of the page with the license.
+    """
+
+    accept: str
+    terms: str
+    page: str
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A published checkpoint.
 
     Attributes:
         name: short name.
         kind: segmenter or detector.
+        family: name of its family; see `models.families`. The table of families may lack it.
         hub_id: repository on the Hugging Face hub.
-        license: SPDX identifier.
+        license: SPDX identifier, or name of the license.
         megabytes: size on disk in MB.
+        restriction: license that a user must accept. None for an open license.
     """
 
     name: str
     kind: Kind
+    family: str
     hub_id: str
     license: str
     megabytes: int
+    restriction: Restriction | None = None
+
+    @property
+    def gated(self) -> bool:
+        """True if a user must accept the license."""
+        return self.restriction is not None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of its files below `weights_home`. Checkpoints of one repository share it."""
+        return weights_home() / next(item.name for item in CHECKPOINTS if item.hub_id == self.hub_id)
 
 
-CHECKPOINTS: tuple[Checkpoint, ...] = (
-    Checkpoint("sam2.1-tiny", "segmenter", "facebook/sam2.1-hiera-tiny", "Apache-2.0", 156),
-    Checkpoint("sam2.1-small", "segmenter", "facebook/sam2.1-hiera-small", "Apache-2.0", 184),
-    Checkpoint("sam2.1-base-plus", "segmenter", "facebook/sam2.1-hiera-base-plus", "Apache-2.0", 324),
-    Checkpoint("sam2.1-large", "segmenter", "facebook/sam2.1-hiera-large", "Apache-2.0", 898),
-    Checkpoint("grounding-dino-tiny", "detector", "IDEA-Research/grounding-dino-tiny", "Apache-2.0", 690),
-    Checkpoint("grounding-dino-base", "detector", "IDEA-Research/grounding-dino-base", "Apache-2.0", 933),
+SAM3_LICENSE = Restriction(
+    "sam3",
+    "the SAM License forbids military, weapon, nuclear and espionage uses and reverse engineering, and derived works keep it",
+    "https://huggingface.co/facebook/sam3",
 )
-_BY_NAME = {checkpoint.name: checkpoint for checkpoint in CHECKPOINTS}
+
+
+def _open(name: str, kind: Kind, family: str, hub_id: str, megabytes: int) -> Checkpoint:
+    return Checkpoint(name, kind, family, hub_id, "Apache-2.0", megabytes)
+
+
+_MM = "openmmlab-community/mm_grounding_dino"
+CHECKPOINTS: tuple[Checkpoint, ...] = (
+    _open("sam2.1-tiny", "segmenter", "sam2", "facebook/sam2.1-hiera-tiny", 156),
+    _open("sam2.1-small", "segmenter", "sam2", "facebook/sam2.1-hiera-small", 184),
+    _open("sam2.1-base-plus", "segmenter", "sam2", "facebook/sam2.1-hiera-base-plus", 324),
+    _open("sam2.1-large", "segmenter", "sam2", "facebook/sam2.1-hiera-large", 898),
+    _open("edgetam", "segmenter", "edgetam", "yonigozlan/EdgeTAM-hf", 56),
+    Checkpoint("sam3-tracker", "segmenter", "sam3-tracker", "facebook/sam3", "SAM License", 3440, SAM3_LICENSE),
+    _open("grounding-dino-tiny", "detector", "grounding-dino", "IDEA-Research/grounding-dino-tiny", 690),
+    _open("grounding-dino-base", "detector", "grounding-dino", "IDEA-Research/grounding-dino-base", 933),
+    _open("mm-grounding-dino-tiny", "detector", "mm-grounding-dino", f"{_MM}_tiny_o365v1_goldg_grit_v3det", 690),
+    _open("mm-grounding-dino-base", "detector", "mm-grounding-dino", f"{_MM}_base_all", 933),
+    _open("mm-grounding-dino-large", "detector", "mm-grounding-dino", f"{_MM}_large_all", 1372),
+    _open("llmdet-tiny", "detector", "mm-grounding-dino", "iSEE-Laboratory/llmdet_tiny", 690),
+    _open("llmdet-base", "detector", "mm-grounding-dino", "iSEE-Laboratory/llmdet_base", 933),
+    _open("llmdet-large", "detector", "mm-grounding-dino", "iSEE-Laboratory/llmdet_large", 1372),
+    _open("owlv2-base", "detector", "owlv2", "google/owlv2-base-patch16-ensemble", 620),
+    _open("owlv2-large", "detector", "owlv2", "google/owlv2-large-patch14-ensemble", 1750),
+    _open("omdet-turbo", "detector", "omdet-turbo", "omlab/omdet-turbo-swin-tiny-hf", 462),
+    Checkpoint("sam3", "detector", "sam3", "facebook/sam3", "SAM License", 3440, SAM3_LICENSE),
+)
+"""The known checkpoints. The sizes of MM-Grounding-DINO, LLMDet, EdgeTAM and SAM 3 follow from their number of parameters."""
 
 
 def weights_home() -> Path:
@@ -55,9 +108,20 @@ def weights_home() -> Path:
     return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "lang2segtrack")
 
 
-def find(name: str) -> Checkpoint | None:
-    """Return the checkpoint with this short name or hub id, or None if the catalog does not list it."""
-    return _BY_NAME.get(name) or next((item for item in CHECKPOINTS if item.hub_id == name), None)
+def find(name: str, kind: Kind | None = None) -> Checkpoint | None:
+    """Return the checkpoint with this short name or hub id, or None if the catalog does not list it.
+
+    Args:
+        name: short name or hub id.
+        kind: kind of the checkpoint. None accepts both.
+    """
+    return next((item for item in CHECKPOINTS if name in (item.name, item.hub_id) and kind in (None, item.kind)), None)
+
+
+def download_folder(name: str) -> Path:
+    """Return the folder that a download of this short name or hub id fills."""
+    checkpoint = find(name)
+    return checkpoint.folder if checkpoint else weights_home() / name.replace("/", "--")
 
 
 def local_folder(name: str, kind: Kind) -> Path | None:
@@ -72,7 +136,6 @@ def local_folder(name: str, kind: Kind) -> Path | None:
     path = Path(name).expanduser()
     if (path / "config.json").is_file():
         return path
-    checkpoint = find(name)
-    home = weights_home() / (checkpoint.name if checkpoint else name.replace("/", "--"))
+    home = download_folder(name)
     # An interrupted or rejected download leaves no weights file, so the folder counts only with both files.
     return home if all((home / file).is_file() for file in ("config.json", "model.safetensors")) else None

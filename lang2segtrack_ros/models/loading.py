@@ -1,6 +1,16 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Loading of networks by name, on any device and at any image size."""
+"""Loading of networks by name, on any device and at any image size.
+
+A name has one of these forms, which are tried in this order:
+
+1. "toy": the built-in checkpoint of the toy world.
+2. "family:checkpoint", such as "grounding-dino:/my/folder": a checkpoint that must be of this family; see `families`.
+3. A folder in the layout of transformers. "model_type" in its config.json selects the family.
+4. A short name or hub id of the catalog, such as "sam2.1-tiny".
+5. A plug-in: the name of an entry point, or "package.module:attribute"; see `plugins`.
+6. A hub id, such as "my-organization/my-checkpoint".
+"""
 
 from __future__ import annotations
 
@@ -8,16 +18,21 @@ import importlib.util
 import json
 import logging
 import math
+import re
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lang2segtrack_ros.detection.detector import DETECTOR_PARTS, DetectorError, check_detector
+from lang2segtrack_ros.detection.abilities import missing_parts
+from lang2segtrack_ros.detection.detector import DetectorError, check_detector
 from lang2segtrack_ros.models import catalogue
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.device import resolve_acceleration, resolve_device, resolve_dtype
+from lang2segtrack_ros.models.families import LoadOptions, family_of, find_family, split_family
+from lang2segtrack_ros.models.license_gate import check_accepted, restriction_of
 from lang2segtrack_ros.models.plugins import PluginError, create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
 from lang2segtrack_ros.types.checks import as_integer, describe
@@ -71,45 +86,78 @@ def is_plugin(name: str, kind: catalogue.Kind) -> bool:
     Raises:
         PluginError: the plug-in cannot be imported.
     """
-    if catalogue.find(name) is not None or catalogue.local_folder(name, kind) is not None:
+    family, checkpoint = split_family(name, kind)
+    if family or catalogue.find(checkpoint) is not None or catalogue.local_folder(checkpoint, kind) is not None:
         return False
     return find_plugin(kind, name) is not None
 
 
-def find_folder(name: str, kind: catalogue.Kind) -> Path:
+def find_folder(name: str, kind: catalogue.Kind, accept_license: str | Sequence[str] = ()) -> Path:
     """Return the folder of a checkpoint, and download it if it is not on this machine.
 
     Args:
-        name: "toy", a short name of the catalog, a folder in the layout of transformers, or a hub id.
+        name: any name of the module's list that is no plug-in.
         kind: segmenter or detector.
+        accept_license: words of accepted licenses; see `license_gate.accepted_licenses`.
 
     Raises:
-        WeightsError: the name is unknown, or the download failed.
+        WeightsError: the name is unknown or of another kind, this version does not run the checkpoint, or the download failed.
+        LicenseError: the license of the checkpoint is not accepted.
     """
-    folder = catalogue.local_folder(name, kind)
-    if folder is not None:
-        return folder
-    checkpoint = catalogue.find(name)
-    if checkpoint is None and not ("/" in name and not name.startswith((".", "/", "~"))):
-        known = ", ".join(["toy", *(item.name for item in catalogue.CHECKPOINTS if item.kind == kind), *plugin_names(kind)])
+    _, checkpoint_name = split_family(name, kind)
+    checkpoint = catalogue.find(checkpoint_name, kind)
+    if checkpoint is None and (other := catalogue.find(checkpoint_name)) is not None:
+        raise WeightsError(f'"{name}" is a {other.kind}; lang2segtrack models lists the names of each {kind}')
+    if checkpoint is not None:
+        if find_family(kind, checkpoint.family) is None:
+            raise WeightsError(f'this version does not run "{name}": lang2segtrack models lists the networks that it runs')
+        check_accepted(name, checkpoint.restriction, accept_license)
+    folder = catalogue.local_folder(checkpoint_name, kind)
+    if folder is None and checkpoint is None and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", checkpoint_name):  # no hub id
+        runs = [item.name for item in catalogue.CHECKPOINTS if item.kind == kind and find_family(kind, item.family)]
+        known = ", ".join(["toy", *runs, *plugin_names(kind)])
         raise WeightsError(
             f'no {kind} is called "{name}", and no folder of this name has a config.json. Known names: {known}. '
-            'A hub id or a plug-in "module:attribute" also works'
+            'A hub id, "family:checkpoint" or a plug-in "module:attribute" also works'
         )
-    return fetch(name)
+    folder = folder or fetch(checkpoint_name)
+    check_accepted(name, restriction_of(_read_config(folder).get("model_type")), accept_license)
+    return folder
 
 
-def _read_config(folder: Path, model_type: tuple[str, ...], kind: str) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder}/config.json cannot be read: {error}") from error
-    if config.get("model_type") not in model_type:
-        raise WeightsError(f'{folder} holds a "{config.get("model_type")}" model; a {kind} must be one of: {", ".join(model_type)}')
     return config
 
 
-def _create_segmenter(name: str, device: torch.device) -> Sam2Segmenter:
+def _load_network(kind: catalogue.Kind, options: LoadOptions, accept_license: str | Sequence[str]) -> Any:
+    """Load the network of a checkpoint with the loader of its family.
+
+    Args:
+        kind: segmenter or detector.
+        options: name and settings.
+        accept_license: words of accepted licenses.
+
+    Raises:
+        WeightsError: the folder cannot be found or read, no family of this kind loads it, or the name asks for another family.
+        LicenseError: the license is not accepted.
+    """
+    folder = find_folder(options.name, kind, accept_license)
+    raw = _read_config(folder)
+    family, required = family_of(kind, raw.get("model_type"), folder), split_family(options.name, kind)[0]
+    if required not in (None, family):
+        raise WeightsError(f'"{options.name}" asks for the family {required.name}, but {folder} holds a "{raw["model_type"]}" model')
+    _check_torchvision()
+    network = family.load(folder, raw, options)
+    if options.device.type == "cuda":  # any CUDA stream may use the weights, so all of them must be on the device
+        torch.cuda.synchronize(options.device)
+    return network
+
+
+def _create_segmenter(name: str, device: torch.device, accept_license: str | Sequence[str]) -> Sam2Segmenter:
     """Create a segmenter plug-in.
 
     Raises:
@@ -117,7 +165,7 @@ def _create_segmenter(name: str, device: torch.device) -> Sam2Segmenter:
     """
     from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
-    plugin = create_plugin("segmenter", name, (), device=str(device))
+    plugin = create_plugin("segmenter", name, lambda _: (), accept_license, device=str(device))
     if not isinstance(plugin, Sam2Segmenter):
         raise PluginError(
             f'the segmenter plug-in "{name}" returned a {type(plugin).__name__}: it must return a Sam2Segmenter, or an object of a class '
@@ -134,46 +182,38 @@ def _warn_ignored(name: str, **settings: object) -> None:
 
 
 def load_segmenter(
-    name: str | Path = "toy", device: str = "auto", image_size: int | None = None, dtype: str = "auto", acceleration: str = "auto"
+    name: str | Path = "toy",
+    device: str = "auto",
+    image_size: int | None = None,
+    dtype: str = "auto",
+    acceleration: str = "auto",
+    accept_license: str | Sequence[str] = (),
 ) -> Sam2Segmenter:
-    """Load a segmenter by name: a SAM 2 video network or a plug-in.
+    """Load a segmenter by name: a network of a family in `families.FAMILIES`, or a plug-in.
 
     Args:
-        name: "toy", a short name such as "sam2.1-tiny", a folder in the layout of transformers, a hub id, or a plug-in. A plug-in uses
-            `device` only.
+        name: any name of the module's list, such as "toy" or "sam2.1-tiny". A plug-in uses `device` only.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         image_size: side of the square input image in pixels, a multiple of 32. None uses the size of the checkpoint.
         dtype: "auto", "float32" or "bfloat16".
         acceleration: "off", "graphs" (CUDA graphs), "compile" (torch.compile), "max" (both) or "auto", which is "graphs" on a GPU, else
             "off". `Session.prepare` does the work that these need before the first frame.
+        accept_license: words of restricted licenses that the user accepts, such as "sam3"; see `license_gate.accepted_licenses`.
 
     Raises:
         WeightsError: the name or device is unknown or of a wrong type, the hub cannot be reached, the files do not fit, or the image size
             is not possible.
         PluginError: the plug-in cannot be created or lacks an attribute.
+        LicenseError: the license is not accepted.
     """
     target, name = resolve_device(device), check_name(name, "segmenter")
     if is_plugin(name, "segmenter"):
         _warn_ignored(name, image_size=image_size, dtype=dtype, acceleration=acceleration)
-        return _create_segmenter(name, target)
-    _check_torchvision()
-    from transformers import Sam2VideoConfig, Sam2VideoModel
-
-    from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
-
-    folder = find_folder(name, "segmenter")
-    # Some older published files say model_type sam2 for the same network. Only sam2_video is accepted.
-    raw = _read_config(folder, ("sam2_video",), "segmenter")
-    config = Sam2VideoConfig.from_dict(raw)
-    if image_size is not None and image_size != config.image_size:
-        config = resized(config, image_size)
-    model = _load(Sam2VideoModel, folder, config)
-    segmenter = Sam2Segmenter(model.to(target), name, resolve_dtype(dtype, target))
-    _cast_to_bfloat16(segmenter)
-    segmenter.acceleration = resolve_acceleration(acceleration, target)
-    if segmenter.acceleration in ("compile", "max"):
-        segmenter.compile(mode="max-autotune-no-cudagraphs" if segmenter.acceleration == "max" else None)
-    _synchronize(target)
+        return _create_segmenter(name, target, accept_license)
+    options = LoadOptions(
+        name, target, resolve_dtype(dtype, target), image_size=image_size, acceleration=resolve_acceleration(acceleration, target)
+    )
+    segmenter: Sam2Segmenter = _load_network("segmenter", options, accept_license)
     return segmenter
 
 
@@ -202,12 +242,6 @@ def _cast_layers(part: torch.nn.Module) -> None:
     for layer in part.modules():
         if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
             layer.to(torch.bfloat16)
-
-
-def _synchronize(device: torch.device) -> None:
-    """Wait until all weights are on the device, so that any CUDA stream may use them."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def at_size(segmenter: Sam2Segmenter, image_size: int) -> Sam2Segmenter:
@@ -276,76 +310,38 @@ def resized(config: Any, image_size: int) -> Any:
     return config
 
 
-def load_detector(name: str | Path = "toy", device: str = "auto", dtype: str = "auto", passes: int | None = None) -> Detector:
-    """Load a detector by name: a Grounding DINO network or a plug-in.
+def load_detector(
+    name: str | Path = "toy",
+    device: str = "auto",
+    dtype: str = "auto",
+    passes: int | None = None,
+    accept_license: str | Sequence[str] = (),
+) -> Detector:
+    """Load a detector by name: a network of a family in `families.FAMILIES`, or a plug-in.
 
     Args:
-        name: "toy", a short name such as "grounding-dino-tiny", a folder in the layout of transformers, a hub id, or a plug-in. A plug-in
-            uses `device` only.
+        name: any name of the module's list, such as "toy" or "grounding-dino-tiny". A plug-in uses `device` only.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         dtype: "auto", "float32" or "bfloat16".
         passes: maximum number of passes over an image for long lists of phrases. None uses the default of the detector.
+        accept_license: words of restricted licenses that the user accepts, such as "sam3"; see `license_gate.accepted_licenses`.
 
     Raises:
         WeightsError: see `load_segmenter`.
         PluginError: the plug-in cannot be created or lacks an attribute.
+        LicenseError: the license is not accepted.
     """
     target, name = resolve_device(device), check_name(name, "detector")
     if passes is not None and as_integer(passes) is None:
         raise WeightsError(f"passes is {describe(passes)}: give an integer number of passes, or None for the default")
     if is_plugin(name, "detector"):
         _warn_ignored(name, dtype=dtype)
-        plugin: Detector = create_plugin("detector", name, DETECTOR_PARTS, device=str(target))
+        plugin: Detector = create_plugin("detector", name, missing_parts, accept_license, device=str(target))
         try:
             check_detector(plugin)
         except DetectorError as error:
             raise PluginError(f'the detector plug-in "{name}" cannot be used: {error}') from error
         return plugin
-    _check_torchvision()
-    from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
-
-    from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
-
-    folder = find_folder(name, "detector")
-    raw = _read_config(folder, ("grounding-dino",), "detector")
-    config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
-    model = _load(GroundingDinoForObjectDetection, folder, config)
-    resolved_dtype = resolve_dtype(dtype, target)
-    if resolved_dtype == torch.bfloat16:
-        _cast_layers(model)
-    detector = GroundingDinoDetector.from_folder(model.to(target), folder, name, resolved_dtype, passes)
-    _synchronize(target)
+    options = LoadOptions(name, target, resolve_dtype(dtype, target), passes=passes)
+    detector: Detector = _load_network("detector", options, accept_license)
     return detector
-
-
-def _load(cls: Any, folder: Path, config: Any) -> Any:
-    """Load weights strictly. A missing tensor or a wrong shape is an error, not a warning.
-
-    Args:
-        cls: model class of transformers.
-        folder: folder with the weights.
-        config: configuration of the model.
-
-    Raises:
-        WeightsError: the weights cannot be read, or do not fit the network.
-    """
-    from transformers.utils import logging as transformers_logging
-
-    progress_bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        model, info = cls.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True)
-    except Exception as error:  # safetensors, torch and transformers each raise their own errors for a broken file
-        raise WeightsError(f"the weights in {folder} cannot be loaded: {error}") from error
-    finally:
-        if progress_bar:
-            transformers_logging.enable_progress_bar()
-    missing = sorted(info["missing_keys"])
-    if missing or info.get("mismatched_keys"):
-        wrong = missing or sorted(str(key) for key in info["mismatched_keys"])
-        raise WeightsError(
-            f"the weights in {folder} do not fit the network: {len(wrong)} tensors are missing or misshapen, the first is {wrong[0]}"
-        )
-    if info["unexpected_keys"]:
-        log.warning("%s: %d tensors are not used, the first is %s", folder, len(info["unexpected_keys"]), min(info["unexpected_keys"]))
-    return model.eval().requires_grad_(False)

@@ -4,6 +4,8 @@
 
 A plug-in has a name of one of two forms. `package.module:attribute` imports the attribute. Any other name is the name of an entry point in
 the group of its kind, such as `lang2segtrack.detectors`. Built-in names take precedence over entry points with the same name.
+
+The factory of a plug-in, a class or a function, may have an attribute `spec` with a `PluginSpec`.
 """
 
 from __future__ import annotations
@@ -11,10 +13,15 @@ from __future__ import annotations
 import pkgutil
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-from lang2segtrack_ros.models.catalogue import WeightsError
+from lang2segtrack_ros.detection.abilities import ABILITY_PARTS
+from lang2segtrack_ros.models.catalogue import Restriction, WeightsError
+from lang2segtrack_ros.models.families import ABILITIES
+from lang2segtrack_ros.models.license_gate import check_accepted
+from lang2segtrack_ros.types.checks import describe
 
 PluginKind = Literal["detector", "segmenter", "policy"]
 GROUPS: dict[PluginKind, str] = {
@@ -24,6 +31,21 @@ GROUPS: dict[PluginKind, str] = {
 }
 """Entry-point group of each kind."""
 _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True)
+class PluginSpec:
+    """The statement of a plug-in on itself.
+
+    Attributes:
+        abilities: names of `families.ABILITIES`.
+        license: SPDX identifier, or name of the license, of the plug-in with its weights. Empty if not stated.
+        restriction: license that a user must accept. None for an open license.
+    """
+
+    abilities: frozenset[str] = frozenset()
+    license: str = ""
+    restriction: Restriction | None = None
 
 
 class PluginError(WeightsError):
@@ -63,29 +85,62 @@ def find_plugin(kind: PluginKind, name: str) -> Callable[..., Any] | None:
     return factory  # type: ignore[no-any-return]  # callable() narrows only the type of the object
 
 
-def create_plugin(kind: PluginKind, name: str, required: Sequence[str], **arguments: Any) -> Any:
+def spec_of(kind: PluginKind, name: str, factory: Callable[..., Any]) -> PluginSpec:
+    """Return the statement of a plug-in, which is empty for a plug-in without one.
+
+    Args:
+        kind: kind of the plug-in.
+        name: its name.
+        factory: its factory.
+
+    Raises:
+        PluginError: the statement is no PluginSpec, or has an unknown ability, or a policy states a license to accept.
+    """
+    spec = getattr(factory, "spec", PluginSpec())
+    if not isinstance(spec, PluginSpec) or not isinstance(spec.restriction, (Restriction, type(None))):
+        raise PluginError(f'the {kind} plug-in "{name}" has the spec {describe(spec)}: it must be a PluginSpec')
+    unknown = sorted(set(spec.abilities) - set(ABILITIES))
+    if kind == "policy" and spec.restriction:
+        raise PluginError(f'the policy plug-in "{name}" states a license to accept, which only detectors and segmenters can have')
+    if unknown:
+        raise PluginError(f'the {kind} plug-in "{name}" states the unknown ability {unknown[0]}; abilities are {", ".join(ABILITIES)}')
+    return spec
+
+
+def create_plugin(
+    kind: PluginKind, name: str, missing_parts: Callable[[Any], Sequence[str]], accept_license: str | Sequence[str] = (), **arguments: Any
+) -> Any:
     """Create a plug-in and check that it has the required attributes.
 
     Args:
         kind: kind of the plug-in.
         name: `package.module:attribute`, or the name of an entry point.
-        required: attributes that the created object must have.
+        missing_parts: function that returns the required attributes that the created object lacks.
+        accept_license: words of accepted licenses; see `license_gate.accepted_licenses`.
         **arguments: keyword arguments for the factory.
 
     Returns:
         The created object, or None if no plug-in has this name.
 
     Raises:
-        PluginError: the plug-in cannot be imported or created, or lacks an attribute.
+        PluginError: the plug-in cannot be imported or created, lacks an attribute, or lacks a part of an ability that it states.
+        LicenseError: the user has not accepted the license of the plug-in.
     """
     factory = find_plugin(kind, name)
     if factory is None:
         return None
+    spec = spec_of(kind, name, factory)
+    check_accepted(name, spec.restriction, accept_license)
     try:
         plugin = factory(**arguments)
     except Exception as error:  # the factory is code of the plug-in, which may raise anything
         raise PluginError(f'the {kind} plug-in "{name}" cannot be created: {type(error).__name__}: {error}') from error
-    missing = [attribute for attribute in required if not hasattr(plugin, attribute)]
+    missing = missing_parts(plugin)
     if missing:
         raise PluginError(f'the {kind} plug-in "{name}" lacks {", ".join(missing)}: docs/extend.md lists what a {kind} needs')
+    if kind == "detector":
+        for ability in sorted(spec.abilities):
+            absent = [part for part in ABILITY_PARTS.get(ability, ()) if not hasattr(plugin, part)]
+            if absent:
+                raise PluginError(f'the {kind} plug-in "{name}" states the ability {ability}, but lacks {", ".join(absent)}')
     return plugin

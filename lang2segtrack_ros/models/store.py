@@ -8,7 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from lang2segtrack_ros.models import catalogue
+from lang2segtrack_ros.models import catalogue, families
 from lang2segtrack_ros.models.catalogue import WeightsError
 
 CHECKSUMS = "checksums.json"
@@ -17,10 +17,14 @@ _PATTERNS = (
     "config.json",
     "model.safetensors",
     "preprocessor_config.json",
+    "video_preprocessor_config.json",
     "processor_config.json",
     "tokenizer*",
     "special_tokens_map.json",
+    "added_tokens.json",
     "vocab.txt",
+    "vocab.json",
+    "merges.txt",
 )
 
 
@@ -47,15 +51,14 @@ def fetch(name: str) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     checkpoint = catalogue.find(name)
-    hub_id = checkpoint.hub_id if checkpoint else name
-    folder = catalogue.weights_home() / (checkpoint.name if checkpoint else name.replace("/", "--"))
+    hub_id, folder = checkpoint.hub_id if checkpoint else name, catalogue.download_folder(name)
     try:
         info = HfApi().model_info(hub_id, files_metadata=True, timeout=15)
         snapshot_download(hub_id, local_dir=folder, allow_patterns=list(_PATTERNS))
     except Exception as error:  # the client of the hub raises errors of many libraries, and all of them mean a failed download
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise WeightsError(
-            f"{hub_id} cannot be fetched from the hub ({type(error).__name__}: {reason}). "
+            f"{hub_id} cannot be fetched from the hub ({type(error).__name__}: {reason}). {_advice(hub_id, error)}"
             f"Without access to the hub, put its files (config.json, model.safetensors, and the tokenizer of a detector) into {folder}"
         ) from error
     digests = {item.rfilename: item.lfs.sha256 for item in info.siblings or [] if item.lfs is not None}
@@ -66,6 +69,21 @@ def fetch(name: str) -> Path:
         raise WeightsError(f"{folder / wrong[0]} differed from the file on the hub and was deleted: fetch it again")
     write_checksums(folder)
     return folder
+
+
+def _advice(hub_id: str, error: BaseException | None) -> str:
+    """Return a sentence on how to get access, with a space at its end, or an empty text if the hub did not refuse the access."""
+    from huggingface_hub.constants import ENDPOINT
+
+    status, cause = None, error
+    while cause is not None and status not in (401, 403):
+        status, cause = getattr(getattr(cause, "response", None), "status_code", None), cause.__cause__
+    if status not in (401, 403):
+        return ""
+    return (
+        f"The hub refuses access (HTTP {status}): accept the license on {ENDPOINT}/{hub_id} with your account, "
+        "then log in with the command `hf auth login`, or set HF_TOKEN. Check the name, too: the hub also hides names that do not exist. "
+    )
 
 
 def write_checksums(folder: Path) -> None:
@@ -101,4 +119,4 @@ def kind_of(name: str) -> catalogue.Kind:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder is not None else {}
     except (OSError, ValueError):
         config = {}
-    return "detector" if config.get("model_type") == "grounding-dino" else "segmenter"
+    return next((family.kind for family in families.FAMILIES if config.get("model_type") in family.model_types), "segmenter")

@@ -7,8 +7,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from lang2segtrack_ros.detection.detector import Detector, DetectorError
-from lang2segtrack_ros.detection.exemplar import ExemplarDetector, ExemplarFinder
+from lang2segtrack_ros.detection.detector import Detector, DetectorError, ExemplarDetector, ExemplarMatcher
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.detection.worker import DetectionResult, DetectionWorker
 from lang2segtrack_ros.identity.exemplar_features import FeatureMatcher
 from lang2segtrack_ros.runtime.metrics import Durations
@@ -40,7 +40,7 @@ class Detections:
         durations: run times.
     """
 
-    def __init__(self, detector: Detector | None, matcher: ExemplarDetector | None, background: bool, degradation: Degradation) -> None:
+    def __init__(self, detector: Detector | None, matcher: ExemplarMatcher | None, background: bool, degradation: Degradation) -> None:
         self.detector = detector
         self.finder = ExemplarFinder(matcher) if matcher is not None else None
         self._degradation = degradation
@@ -51,7 +51,7 @@ class Detections:
         self.durations = Durations()
 
     @property
-    def matcher(self) -> ExemplarDetector | None:
+    def matcher(self) -> ExemplarMatcher | None:
         """Return the matcher. None without exemplar prompts."""
         return self.finder.matcher if self.finder is not None else None
 
@@ -145,10 +145,9 @@ class Detections:
     def _shrink(self) -> bool:
         """Reduce the memory use of the detector and of the matcher. Return False if both have their lowest settings."""
         detector = smaller_detector(self.detector)
-        matcher: ExemplarDetector | None = smaller_matcher(self.matcher)
-        candidate: object = detector
-        if isinstance(candidate, ExemplarDetector) and self.finder is not None and not isinstance(self.matcher, FeatureMatcher):
-            matcher = candidate
+        matcher: ExemplarMatcher | None = smaller_matcher(self.matcher)
+        if isinstance(detector, ExemplarDetector) and self.finder is not None and not isinstance(self.matcher, FeatureMatcher):
+            matcher = detector
         if detector is None and matcher is None:
             return False
         self.detector = detector or self.detector

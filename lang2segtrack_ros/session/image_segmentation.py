@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,7 +32,7 @@ class SegmentedObject:
     Attributes:
         label: one of the requested phrases.
         score: confidence of the detector, 0..1.
-        predicted_iou: IoU of the mask as estimated by the segmenter, 0..1.
+        predicted_iou: IoU of the mask as estimated by the segmenter, 0..1. 1 for a mask of the detector.
         box: (x_min, y_min, x_max, y_max) around the mask in pixels, with exclusive maxima. The box of the detector if the mask is empty.
         mask: bool [H, W].
     """
@@ -96,7 +96,7 @@ def _with_matches(
     threshold: float | None,
 ) -> list[Detection]:
     """Return the detections on an image and those of exemplars, without duplicates. Raise PromptError for an exemplar without an object."""
-    min_score = finder.matcher.exemplar_threshold if threshold is None else threshold
+    min_score = finder.matcher.default_exemplar_threshold if threshold is None else threshold
     matches = finder.find(image, exemplars, [min_score] * len(exemplars))
     if matches.refused:
         raise PromptError(matches.refused[0][1])
@@ -120,10 +120,23 @@ def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[Segmen
 def _segment(
     segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection], min_region_ratio: float
 ) -> list[SegmentedObject]:
+    """Return the objects of detections. Only those without a mask of the detector need the segmenter."""
+    boxed = [item for item in detections if item.mask is None]
+    decoded = iter(_decode_boxes(segmenter, image, boxed) if boxed else ())
+    objects = []
+    for item in detections:
+        mask, iou = next(decoded) if item.mask is None else (item.mask.copy(), 1.0)
+        objects.append(SegmentedObject(item.label, item.score, iou, remove_small_regions(mask, min_region_ratio) or item.box, mask))
+    return objects
+
+
+def _decode_boxes(
+    segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection]
+) -> Iterator[tuple[NDArray[np.bool_], float]]:
+    """Yield the mask bool [H, W] of each detection's box and its predicted IoU."""
     height, width = image.shape[:2]
     features = segmenter.encode(segmenter.preprocess(image))
     batch_size = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_limit or len(detections)))
-    objects = []
     for start in range(0, len(detections), batch_size):
         batch = detections[start : start + batch_size]
         scale = torch.tensor([segmenter.image_size / width, segmenter.image_size / height], dtype=segmenter.compute_dtype)
@@ -136,6 +149,4 @@ def _segment(
         )
         masks = image_masks(decoded.masks[:, 0], height, width).cpu().numpy()
         ious = decoded.ious[:, 0].clamp(0.0, 1.0).tolist()
-        for item, mask, iou in zip(batch, masks, ious):
-            objects.append(SegmentedObject(item.label, item.score, iou, remove_small_regions(mask, min_region_ratio) or item.box, mask))
-    return objects
+        yield from zip(masks, ious)

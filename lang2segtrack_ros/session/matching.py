@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from lang2segtrack_ros.detection.detector import Detector
-from lang2segtrack_ros.detection.exemplar import ExemplarDetector, ExemplarFinder
+from lang2segtrack_ros.detection.detector import Detector, ExemplarDetector, ExemplarMatcher
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.identity.exemplar_features import PLACES, FeatureMatcher
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.degradation import degrade
 from lang2segtrack_ros.types.prompts import PromptError
 
 
-def matcher_of(kind: str, detector: Detector | None, segmenter: Sam2Segmenter) -> ExemplarDetector | None:
+def matcher_of(kind: str, detector: Detector | None, segmenter: Sam2Segmenter) -> ExemplarMatcher | None:
     """Return the matcher of a session, or None if the detector takes no exemplars and must match them.
 
     Args:
@@ -20,9 +20,8 @@ def matcher_of(kind: str, detector: Detector | None, segmenter: Sam2Segmenter) -
         detector: the detector of the session. None without one.
         segmenter: the segmenter of the session.
     """
-    candidate: object = detector
-    if kind != "features" and isinstance(candidate, ExemplarDetector):
-        return candidate
+    if kind != "features" and isinstance(detector, ExemplarDetector):
+        return detector
     return None if kind == "detector" else FeatureMatcher(segmenter)
 
 
@@ -40,7 +39,7 @@ def finder_of(kind: str, detector: Detector | None, segmenter: Sam2Segmenter) ->
     return ExemplarFinder(matcher)
 
 
-def smaller_matcher(matcher: ExemplarDetector | None) -> FeatureMatcher | None:
+def smaller_matcher(matcher: ExemplarMatcher | None) -> FeatureMatcher | None:
     """Return the same matcher with the next lower memory use. None at the lowest settings, and for a detector, which shrinks itself."""
     segmenter = degrade(matcher.segmenter, PLACES) if isinstance(matcher, FeatureMatcher) else None
     return FeatureMatcher(segmenter) if segmenter is not None else None

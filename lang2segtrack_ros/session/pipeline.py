@@ -178,6 +178,6 @@ def _next_request(state: SessionState, engine: Engine, frame: Frame) -> tuple[Se
         detector.default_threshold if detector is not None else 1.0,
         tuple(query.exemplars),
         tuple(query.exemplars.values()),
-        matcher.exemplar_threshold if matcher is not None else 1.0,
+        matcher.default_exemplar_threshold if matcher is not None else 1.0,
     )
     return replace(state, schedule=schedule, prompts=prompts), request

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lang2segtrack_ros.detection.detector import Detector, vocabulary_notes
-from lang2segtrack_ros.detection.exemplar import ExemplarDetector
+from lang2segtrack_ros.detection.detector import Detector, ExemplarMatcher, vocabulary_notes
 from lang2segtrack_ros.session.arguments import checked_id
 from lang2segtrack_ros.session.matching import no_matcher_message
 from lang2segtrack_ros.session.state import SessionState
@@ -29,7 +28,7 @@ MAX_WAITING = 256
 
 
 def with_prompt(
-    state: SessionState, prompt: Prompt, replace_prompt_id: int, detector: Detector | None, matcher: ExemplarDetector | None
+    state: SessionState, prompt: Prompt, replace_prompt_id: int, detector: Detector | None, matcher: ExemplarMatcher | None
 ) -> tuple[SessionState, PromptHandle]:
     """Return the state with a queued prompt, and the handle of its outcome.
 
@@ -64,7 +63,7 @@ def with_prompt(
     return replace(state, prompts=state.prompts.added(handle)), handle
 
 
-def _notes(prompt: DetectionPrompt, detector: Detector | None, matcher: ExemplarDetector | None) -> tuple[str, ...]:
+def _notes(prompt: DetectionPrompt, detector: Detector | None, matcher: ExemplarMatcher | None) -> tuple[str, ...]:
     """Return sentences for the user on a prompt. Raise PromptError if no network finds its objects."""
     if isinstance(prompt, TextPrompt):
         if detector is None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.detection.detector import Detection, DetectorError
-from lang2segtrack_ros.detection.exemplar import ExemplarDetector, ExemplarFinder
+from lang2segtrack_ros.detection.detector import Detection, DetectorError, ExemplarDetector
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.detection.schedule import DetectionSchedule
 from lang2segtrack_ros.detection.worker import DetectionRequest, run_detection
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
@@ -27,7 +27,7 @@ EMPTY = (0.0, 0.0, 5.0, 5.0)
 class Matcher:
     """A detector that finds each exemplar at its own box, and refuses the box `EMPTY`."""
 
-    name, default_threshold, exemplar_threshold = "matcher", 0.3, 0.6
+    name, default_threshold, default_exemplar_threshold = "matcher", 0.3, 0.6
 
     def __init__(self, text_score: float = 0.0, label: str = "") -> None:
         self.text_score, self.label = text_score, label

@@ -9,7 +9,7 @@ import pytest
 
 from bench.exemplar import Counts, make_pair, measure
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.detection.exemplar import ExemplarDetector, ExemplarFinder
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.identity.exemplar_features import FeatureMatcher
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
@@ -22,10 +22,10 @@ def matcher(segmenter: Sam2Segmenter) -> FeatureMatcher:
     return FeatureMatcher(segmenter)
 
 
-@pytest.mark.parametrize(("name", "recall", "precision"), [("later", 0.75, 0.85), ("elsewhere", 0.7, 0.9), ("similar", 0.65, 0.6)])
+@pytest.mark.parametrize(("name", "recall", "precision"), BOUNDS)
 def test_recall_and_precision_on_toy_scenes(matcher: FeatureMatcher, name: str, recall: float, precision: float) -> None:
     """The bounds lie below the figures of docs/accuracy.md, because six scenes vary more than sixty."""
-    (counts,) = measure(matcher, name, range(100, 106), [matcher.exemplar_threshold])
+    (counts,) = measure(matcher, name, range(100, 106), [matcher.default_exemplar_threshold])
     assert counts.recall >= recall, counts
     assert counts.precision >= precision, counts
 
@@ -49,7 +49,6 @@ def test_a_box_without_an_object_is_refused(matcher: FeatureMatcher) -> None:
 
 def test_batches_and_several_exemplars_change_no_detection(matcher: FeatureMatcher, frames: list[SceneFrame]) -> None:
     """A smaller batch saves memory, and another exemplar must not change the objects of the first one."""
-    assert isinstance(matcher, ExemplarDetector)
     prompts = [ExemplarPrompt(body_box(frames[0], body), str(body), frames[0].color) for body in (1, 2)]
     alone = ExemplarFinder(matcher).find(frames[9].color, prompts[:1], [0.5]).detections
     small = FeatureMatcher(matcher.segmenter.with_batch_limit(3))

@@ -6,23 +6,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from lang2segtrack_ros.detection.detector import DETECTOR_PARTS, Detector
+from lang2segtrack_ros.detection.abilities import has_ability, missing_parts
+from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.loading import is_plugin, load_detector, load_segmenter
 from lang2segtrack_ros.models.plugins import PluginError, find_plugin, plugin_names
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.tracking.policies.registry import make_policy
 from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
+from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
 MODULE = "lang2segtrack_test_plugin"
 SOURCE = """
+from lang2segtrack_ros.models.catalogue import Restriction
 from lang2segtrack_ros.models.loading import load_segmenter
+from lang2segtrack_ros.models.plugins import PluginSpec
 from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
 
 number = 7
@@ -69,6 +75,32 @@ def make_segmenter(device):
 
 def fail(**arguments):
     raise OSError("the license server does not answer")
+
+
+class ExemplarOnly:
+    name = "exemplar only"
+    default_threshold = 0.5
+
+    def __init__(self, device):
+        self.detect_exemplar = lambda *arguments: []
+
+
+def stating(spec, factory=EmptyDetector):
+    def make(device):
+        return factory(device)
+
+    make.spec = spec
+    return make
+
+
+batch = stating(PluginSpec(frozenset({"batch"})))
+flying = stating(PluginSpec(frozenset({"flying"})))
+no_spec = stating({"abilities": "text"})
+text_only = stating(PluginSpec(frozenset({"text"}), "MIT"))
+
+
+class RestrictedPolicy(SamuraiPolicy):
+    spec = PluginSpec(restriction=Restriction("a", "b", "c"))
 """
 ENTRY_POINTS = f"""
 [lang2segtrack.detectors]
@@ -133,6 +165,9 @@ def test_policy_loads_by_import_path_and_by_entry_point(name: str) -> None:
         (f"{MODULE}:number", "is not callable: name a class, or a function that returns a detector"),
         (f"{MODULE}:fail", "cannot be created: OSError: the license server does not answer"),
         (f"{MODULE}:TextThreshold", r"cannot be used: .* default_threshold '0.5' \(str\): give a number from 0 to 1"),
+        (f"{MODULE}:batch", "states the ability batch, but lacks detect_batch"),
+        (f"{MODULE}:flying", "states the unknown ability flying; abilities are text, exemplar, masks, batch"),
+        (f"{MODULE}:no_spec", r"has the spec .*: it must be a PluginSpec"),
         (f"{MODULE}:NameOnly", r"lacks default_threshold, check, detect: docs/extend.md lists what a detector needs"),
     ],
 )
@@ -152,6 +187,24 @@ def test_segmenter_of_another_class_is_refused() -> None:
 def test_policy_without_required_attributes_is_refused() -> None:
     with pytest.raises(PluginError, match=r"the policy plug-in .* lacks visible_above, "):
         make_policy(f"{MODULE}:NameOnly")
+
+
+def test_restricted_policy_is_refused() -> None:
+    """No option could accept its license, so that it would pass silently."""
+    with pytest.raises(PluginError, match="states a license to accept, which only detectors and segmenters can have"):
+        make_policy(f"{MODULE}:RestrictedPolicy")
+
+
+def test_text_needs_a_detector_with_that_ability(segmenter: Sam2Segmenter) -> None:
+    """A detector that finds objects by an exemplar only loads, and a text prompt says what is missing."""
+    detector = load_detector(f"{MODULE}:ExemplarOnly", "cpu")
+    assert has_ability(detector, "exemplar")
+    assert not has_ability(load_detector(f"{MODULE}:text_only", "cpu"), "exemplar")
+    with (
+        closing(Session(segmenter, detector)) as session,
+        pytest.raises(PromptError, match='detector "exemplar only" finds no objects by text'),
+    ):
+        session.prompt(TextPrompt("red circle."))
 
 
 def test_entry_point_into_a_missing_package_is_refused() -> None:
@@ -197,4 +250,4 @@ def test_settings_that_a_plugin_ignores_are_logged(caplog: pytest.LogCaptureFixt
 
 def test_required_attributes_are_those_of_the_built_in_detector(detector: Detector) -> None:
     """A rename in a built-in class must reach the list of required attributes."""
-    assert [name for name in DETECTOR_PARTS if not hasattr(detector, name)] == []
+    assert missing_parts(detector) == []

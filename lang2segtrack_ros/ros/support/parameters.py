@@ -15,12 +15,18 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "segmenter",
         "sam2.1-tiny",
-        "Weights of SAM 2: toy, a short name, a folder or a hub id. The command lang2segtrack weights list shows the short names.",
+        "Segmenter: toy, a short name, a folder, a hub id, family:checkpoint or a plug-in. lang2segtrack models lists the names.",
     ),
     Parameter(
         "detector",
         "grounding-dino-tiny",
-        "Weights of Grounding DINO, named like the segmenter's. Set to an empty text to load no detector and refuse text prompts.",
+        "Detector, named like the segmenter. Set to an empty text to load no detector and refuse text prompts.",
+    ),
+    Parameter(
+        "accept_license",
+        "",
+        "Restricted licenses that you accept, such as sam3, with commas between several. The node refuses networks with other restricted "
+        "licenses.",
     ),
     Parameter(
         "detector_passes",

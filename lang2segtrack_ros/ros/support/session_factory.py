@@ -29,9 +29,9 @@ def make_session(value: Callable[[str], Any]) -> Session:
         PromptError: the text prompt in the parameter `text` is refused.
         OSError: a file cannot be read or written.
     """
-    device, dtype = value("device"), value("dtype")
-    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, value("acceleration"))
-    detector = shared_detector(value("detector"), device, dtype, value("detector_passes")) if value("detector") else None
+    device, dtype, licenses = value("device"), value("dtype"), value("accept_license")
+    segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, value("acceleration"), licenses)
+    detector = shared_detector(value("detector"), device, dtype, value("detector_passes"), licenses) if value("detector") else None
     session = Session(
         segmenter,
         detector,

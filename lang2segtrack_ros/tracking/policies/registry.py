@@ -36,18 +36,22 @@ def make_policy(policy: str | Policy) -> Policy:
         return _checked(policy)
     if policy in _POLICIES:
         return _POLICIES[policy]()
-    plugin: Policy | None = create_plugin("policy", policy, REQUIRED)
+    plugin: Policy | None = create_plugin("policy", policy, _missing)
     if plugin is None:
         known = ", ".join((*POLICY_NAMES, *plugin_names("policy")))
         raise PluginError(f'no memory policy is called "{policy}"; known policies: {known}, or "module:Class" for your own')
     return _checked(plugin)
 
 
+def _missing(policy: object) -> list[str]:
+    return [attribute for attribute in REQUIRED if not hasattr(policy, attribute)]
+
+
 def _checked(policy: Policy) -> Policy:
     """Return a policy object. Raise PluginError if it is a class, lacks an attribute, or has one of a wrong type."""
     if isinstance(policy, type):
         raise PluginError(f"policy is {describe(policy)}: give an object, such as {policy.__name__}()")
-    missing = [attribute for attribute in REQUIRED if not hasattr(policy, attribute)]
+    missing = _missing(policy)
     if missing:
         raise PluginError(
             f"policy is {describe(policy)}, which lacks {', '.join(missing)}: give a name, such as {' or '.join(POLICY_NAMES)}, "
