@@ -3,7 +3,7 @@
 """A matcher of exemplars that needs no detector: the features of the segmenter, with the color and the shape of masks.
 
 1. The features under the mask of the exemplar are compared with those at each place of an image, as in PerSAM (arXiv:2305.03048).
-2. The mask decoder predicts a mask at each of the best places, first from the point, then repeatedly from its own box.
+2. The mask decoder predicts a mask at each of the best places, first from the point, then from the box of that mask.
 3. The score of a mask is its similarity to the exemplar: in features, color, brightness and shape. Size and rotation are free.
 
 The context features depend on all objects of an image, so they count less than color and shape.
@@ -38,7 +38,6 @@ _MIN_REGION_RATIO = 0.05  # smaller regions of a mask are removed, as in a sessi
 _BRIGHTNESS = 90.0  # mean of the color channels to which objects are scaled before their colors are compared
 _MAX_SHARED = 0.5  # ratio of the smaller of two masks above which both show one object
 _MAX_DISTANCE = 1.0  # distance of features above which all masks are equally bad
-_REFINEMENTS = 4  # predictions of each mask from its own box
 _POINT, _CORNERS = (1,), (2, 3)  # labels of the decoder's point prompts
 _NO_BOX: Box = (0.0, 0.0, 1.0, 1.0)  # of an empty mask
 _UNKNOWN_SHAPE = 0.03  # difference in shape that counts for a mask that the edge of the image cuts
@@ -131,11 +130,11 @@ class FeatureMatcher:
         distance = ((pooled - surface).norm(dim=2) / surface.norm()).nan_to_num(float("inf"))
         best = (decoded.ious - distance.clamp(max=_MAX_DISTANCE)).argmax(1)
         masks = self._masks(decoded.masks[torch.arange(len(best)), best], height, width)
-        for _ in range(_REFINEMENTS if masks else 0):
-            boxes = [mask_box(mask) or _NO_BOX for mask in masks]
-            refined = self._decode(features, self._in_network(boxes, height, width), _CORNERS, multimask=False)
-            masks = self._masks(refined.masks[:, 0], height, width) or masks
-        return masks
+        if not masks:
+            return []
+        boxes = [mask_box(mask) or _NO_BOX for mask in masks]
+        refined = self._decode(features, self._in_network(boxes, height, width), _CORNERS, multimask=False)
+        return self._masks(refined.masks[:, 0], height, width)
 
     def _places(self, features: ImageFeatures, exemplar: Descriptor) -> Tensor:
         """Return the points [N, 1, 2] in pixels of the network's image at which the features resemble the exemplar most."""

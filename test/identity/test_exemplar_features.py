@@ -22,10 +22,10 @@ def matcher(segmenter: Sam2Segmenter) -> FeatureMatcher:
     return FeatureMatcher(segmenter)
 
 
-@pytest.mark.parametrize(("name", "recall", "precision"), BOUNDS)
+@pytest.mark.parametrize(("name", "recall", "precision"), [("later", 0.7, 0.8), ("elsewhere", 0.5, 0.8), ("similar", 0.5, 0.65)])
 def test_recall_and_precision_on_toy_scenes(matcher: FeatureMatcher, name: str, recall: float, precision: float) -> None:
-    """The bounds lie below the figures of docs/accuracy.md, because six scenes vary more than sixty."""
-    (counts,) = measure(matcher, name, range(100, 106), [matcher.default_exemplar_threshold])
+    """The bounds lie below the figures of docs/accuracy.md, because twelve scenes vary more than sixty."""
+    (counts,) = measure(matcher, name, range(100, 112), [matcher.default_exemplar_threshold])
     assert counts.recall >= recall, counts
     assert counts.precision >= precision, counts
 
