@@ -116,7 +116,9 @@ class Counts:
         taken: set[int] = set()
         for item in detections:
             ious = {
-                key: float(box_iou(np.array([item.box]), np.array([body.box]))[0, 0]) for key, body in wanted.items() if key not in taken
+                key: float(box_iou(np.array([item.box], float), np.array([body.box], float))[0, 0])
+                for key, body in wanted.items()
+                if key not in taken
             }
             best = max(ious, key=lambda key: ious[key], default=0)
             if not best or ious[best] <= _IOU:

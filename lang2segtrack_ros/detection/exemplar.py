@@ -69,3 +69,11 @@ class ExemplarFinder:
             assert exemplar.image is not None
             self._encodings[exemplar] = self.matcher.encode_exemplar(exemplar.image, exemplar.box)
         return self._encodings[exemplar]
+
+    def __getstate__(self) -> ExemplarMatcher:
+        """Return the state for checkpoints, without the encodings: the next detection encodes the exemplars again."""
+        return self.matcher
+
+    def __setstate__(self, matcher: ExemplarMatcher) -> None:
+        """Restore the state of a checkpoint."""
+        self.__init__(matcher)  # type: ignore[misc]
