@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,6 +71,15 @@ def test_each_exemplar_is_encoded_once_and_ends_with_its_prompt() -> None:
     del prompt
     gc.collect()
     assert len(finder._encodings) == 0
+
+
+def test_a_checkpoint_encodes_the_exemplars_again() -> None:
+    """Encodings may be tensors of a device that the resumed run lacks."""
+    finder = ExemplarFinder(Matcher())
+    finder.find(COLOR, [exemplar()], [0.5])
+    restored = pickle.loads(pickle.dumps(finder))
+    assert len(restored.find(COLOR, [exemplar()], [0.5]).detections) == 1
+    assert restored.matcher.encoded == 2
 
 
 def test_a_refused_exemplar_leaves_the_others() -> None:

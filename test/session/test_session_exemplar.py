@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from bench.exemplar import with_kinds
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.detection.exemplar import ExemplarFinder
+from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.identity.exemplar_features import FeatureMatcher
+from lang2segtrack_ros.models.loading import load_detector
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
@@ -22,6 +25,7 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import ExemplarPrompt, PromptError
 from lang2segtrack_ros.types.results import FrameResult
 from test.conftest import body_box
+from test.detection.networks import save_owlv2
 from test.detection.test_exemplar import EMPTY, Matcher
 
 KINDS = (("red", "circle"), ("red", "circle"), ("blue", "star"), ("green", "square"), ("orange", "cross"))
@@ -122,6 +126,20 @@ def test_matcher_follows_the_option(segmenter: Sam2Segmenter, detector: Detector
     session.close()
 
 
+def test_exemplar_goes_through_owlv2(segmenter: Sam2Segmenter, tmp_path: Path, look_alikes: list[SceneFrame]) -> None:
+    """A random network finds nonsense, but the whole path runs on its real layout: encode, match, associate, answer, and again."""
+    owlv2 = load_detector(save_owlv2(tmp_path), device="cpu")
+    session = Session(segmenter, owlv2, options=SessionOptions(exemplar="detector", detect_every=2))
+    assert session.detections.matcher is owlv2
+    handle = session.prompt(ExemplarPrompt(body_box(look_alikes[0], 1), "mug", threshold=0.0))
+    for index in range(5):
+        result = step(session, look_alikes[index], index)
+    assert (handle.error, set(handle.labels), {track.label for track in result.tracks}) == ("", {"mug"}, {"mug"})
+    assert session.detections.runs > 1
+    assert session.detections.errors == 0, session.detections.last_error
+    session.close()
+
+
 def test_detector_that_reads_names_only_is_refused(segmenter: Sam2Segmenter, detector: Detector) -> None:
     """The sentence says what to change."""
     session = Session(segmenter, detector, options=SessionOptions(exemplar="detector"))
@@ -149,8 +167,6 @@ def test_out_of_memory_in_the_matcher_shrinks_it(session: Session, look_alikes: 
 
 def test_backward_pass_verifies_objects_by_their_exemplar(segmenter: Sam2Segmenter, look_alikes: list[SceneFrame]) -> None:
     """The label of an exemplar is no text for the detector, so the pass must compare with the exemplar."""
-    from lang2segtrack_ros.history.frame_history import FrameHistory
-
     session = Session(segmenter, history=FrameHistory(max_seconds=60), options=SessionOptions(detect_every=5, detect_every_backward=2))
     session.prompt(ExemplarPrompt(body_box(look_alikes[6], 1), "mug", look_alikes[6].color))
     for index in range(6):
