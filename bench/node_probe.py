@@ -30,8 +30,7 @@ from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
-from lang2segtrack_ros.tracking import stream_tracker
-from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
+from lang2segtrack_ros.tracking.tracker import Tracker
 
 
 class Probe:
@@ -91,10 +90,9 @@ class Probe:
         EngineThread.offer = timed_offer  # type: ignore[method-assign,assignment]
         Session.step = timed_step  # type: ignore[method-assign,assignment]
         Outputs._publish = timed_publish  # type: ignore[method-assign,assignment]
-        for name in ("encode", "begin", "commit"):
-            setattr(StreamTracker, name, self._model(getattr(StreamTracker, name), True))
+        for name in ("encode", "open", "compute", "apply"):
+            setattr(Tracker, name, self._model(getattr(Tracker, name), True))
         Sam2Segmenter.preprocess = self._model(Sam2Segmenter.preprocess, False)  # type: ignore[method-assign]
-        stream_tracker.make_tracks = self._model(stream_tracker.make_tracks, False)  # type: ignore[attr-defined]
 
     def _model(self, function: Callable[..., Any], is_model: bool) -> Callable[..., Any]:
         """Wrap a function to measure the model's time.

@@ -25,6 +25,8 @@ from lang2segtrack_ros.segmentation.preprocessing import resize_and_normalize
 
 NO_OBJECT_LOGIT = -1024.0
 """Mask logit of an object that is not visible, as in SAM 2."""
+BATCH_TOKENS = 16 * 64 * 64
+"""Number of image tokens of all objects in one batch: 16 objects at 1024 pixels. More objects fill no GPU better, but take memory."""
 MAX_SHAPES = 64
 """Maximum number of shapes for which each function is compiled: 1, 2, 4, ... objects, and each kind of prompt."""
 
@@ -114,7 +116,7 @@ class Sam2Segmenter:
         memory_dtype: type of the stored memories. SAM 2 uses bfloat16, which amplifies differences of 1e-7 to 1e-3.
 
     Attributes:
-        batch_limit: maximum number of objects in one batch. 0 means no limit.
+        batch_limit: maximum number of objects in one batch. 0 leaves it to the image size, see `batch_size`.
         acceleration: "off", "graphs", "compile" or "max"; see `models.loading.load_segmenter`.
     """
 
@@ -181,14 +183,19 @@ class Sam2Segmenter:
         size = 1 << (count - 1).bit_length() if self.static_shapes and count else count
         return torch.arange(size, device=self.device).clamp(max=max(count - 1, 0))
 
+    @property
+    def batch_size(self) -> int:
+        """Return the largest number of objects in one batch."""
+        return self.batch_limit or max(1, BATCH_TOKENS // self.feature_size**2)
+
     def batches(self, count: int) -> list[tuple[slice, Tensor]]:
         """Return the batches of `count` objects: the range of objects of each batch, and the index of the object in each of its rows."""
-        size = self.batch_limit or max(count, 1)
+        size = self.batch_size
         ends = [(start, min(start + size, count)) for start in range(0, count, size)]
         return [(slice(start, end), start + self.batch_rows(end - start)) for start, end in ends]
 
     def with_batch_limit(self, limit: int) -> Sam2Segmenter:
-        """Return the same network with at most `limit` objects in one batch, which is slower and needs less memory. 0 means no limit."""
+        """Return the same network with at most `limit` objects in one batch, which is slower and needs less memory. See `batch_limit`."""
         other = copy(self)
         other.batch_limit = limit
         return other

@@ -60,7 +60,7 @@ def degrade(segmenter: Sam2Segmenter, objects: int) -> Sam2Segmenter | None:
         objects: number of objects that the segmenter had to process.
     """
     release_cached_memory()
-    batch_limit = min(segmenter.batch_limit or objects, objects) // 2
+    batch_limit = min(segmenter.batch_size, objects) // 2
     if batch_limit:
         return segmenter.with_batch_limit(batch_limit)
     size = usable_size(segmenter.model.config, segmenter.image_size * 3 // 4)

@@ -136,7 +136,7 @@ def _decode_boxes(
     """Yield the mask bool [H, W] of each detection's box and its predicted IoU."""
     height, width = image.shape[:2]
     features = segmenter.encode(segmenter.preprocess(image))
-    batch_size = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_limit or len(detections)))
+    batch_size = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_size))
     for start in range(0, len(detections), batch_size):
         batch = detections[start : start + batch_size]
         scale = torch.tensor([segmenter.image_size / width, segmenter.image_size / height], dtype=segmenter.compute_dtype)

@@ -123,6 +123,11 @@ class MemoryBank:
         return int(self.frames.shape[0])
 
     @property
+    def nbytes(self) -> int:
+        """The size of all tensors in bytes."""
+        return sum(int(getattr(self, name).nbytes) for name in FIELDS)
+
+    @property
     def ring(self) -> int:
         """The number of pointer slots in the ring buffer over frames."""
         return int(self.pointers.shape[1]) - MAX_PROMPTED

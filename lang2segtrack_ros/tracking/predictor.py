@@ -173,13 +173,12 @@ class Predictor:
         self, bank: MemoryBank, frame: FrameNumber, decoded: Decoded, depth: Tensor | None
     ) -> tuple[MaskPrediction, Choice]:
         """Return the candidate that the policy chooses for each object of a bank, with masks inside the gate of depth [m, m] in meters."""
-        upsample_limit = self.segmenter.batch_limit or len(bank)
         masks = self._masks(decoded)
         if depth is not None:
             masks = torch.where(
                 outside_depth_gate(depth, bank.distance, bank.frames_unseen)[:, None], masks.clamp(max=OUTSIDE_LOGIT), masks
             )
-        candidates = Candidates(masks, decoded.ious, decoded.object_score, self.segmenter.image_size, upsample_limit)
+        candidates = Candidates(masks, decoded.ious, decoded.object_score, self.segmenter.image_size, self.segmenter.batch_size)
         choice = checked_choice(self.policy, self.policy.choose(bank, frame, candidates), len(bank))
         return self._select(decoded, candidates.masks, choice.index, choice.motion_score), choice
 

@@ -7,9 +7,26 @@ from __future__ import annotations
 from torch import Tensor
 
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, concatenate
 from lang2segtrack_ros.tracking.depth_gate import update_distances
 from lang2segtrack_ros.tracking.memory_bank import FrameNumber, MemoryBank, StagedBank
 from lang2segtrack_ros.tracking.policies.base import Choice
+
+
+def encode_memories(segmenter: Sam2Segmenter, features: ImageFeatures, prediction: MaskPrediction, from_prompt: Tensor) -> Tensor:
+    """Encode the masks of N objects as spatial memories [N, HW, 64], batch by batch.
+
+    Args:
+        segmenter: the network.
+        features: the encoded image.
+        prediction: the masks.
+        from_prompt: bool [N], objects whose mask comes from a prompt.
+    """
+    encoded = []
+    for batch, rows in segmenter.batches(len(prediction.iou)):
+        memories = segmenter.encode_memory(features, prediction.low_res_logits[rows], prediction.object_score[rows], from_prompt[rows])
+        encoded.append(memories[: batch.stop - batch.start])
+    return concatenate(encoded)
 
 
 def stage_frame(

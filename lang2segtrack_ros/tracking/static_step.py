@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,12 @@ from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.packed_masks import HostMasks
 from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
+from lang2segtrack_ros.tracking.capacity import Capacity, free_bytes, peak_of
 from lang2segtrack_ros.tracking.kalman import BoxState
 from lang2segtrack_ros.tracking.memory_bank import FIELDS, MAX_PROMPTED, FeatureWrite, MemoryBank
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy
 from lang2segtrack_ros.tracking.predictor import MemoryReadout, Predictor
-from lang2segtrack_ros.tracking.stage_frame import stage_frame
+from lang2segtrack_ros.tracking.stage_frame import encode_memories, stage_frame
 from lang2segtrack_ros.tracking.static_transfers import StaticTransfers
 
 log = logging.getLogger(__name__)
@@ -126,6 +128,23 @@ class StaticStep:
     def _synchronize(self) -> None:
         if self._segmenter.device.type == "cuda":
             torch.cuda.synchronize(self._segmenter.device)  # another thread with another stream may run the functions
+
+    def capacity(self, allocate: Callable[[int], MemoryBank]) -> Capacity:
+        """Measure how many objects fit into the memory of the device.
+
+        Args:
+            allocate: returns an empty bank for a number of objects.
+        """
+        features, image = peak_of(lambda: self._segmenter.encode(self._pixels))
+        features = replace(features, depth=self._depth)
+
+        def process(bank: MemoryBank) -> None:
+            readout = self._predictor.read_memory(features, bank, self._frame, 1)
+            self._stage(features, bank, self._frame, readout.prediction, readout.choice)
+
+        banks = [allocate(count) for count in (1, 2)]
+        one, two = (peak_of(partial(process, bank))[1] for bank in banks)
+        return Capacity(banks[0].nbytes, two - one, image, self._segmenter.batch_size, free_bytes(self._segmenter.device))
 
     def _row(self, bank: MemoryBank, prompts: int, pool: Any) -> _Row:
         features = self._features
@@ -241,7 +260,7 @@ class StaticStep:
     ) -> tuple[tuple[Tensor, ...], tuple[FeatureWrite, ...]]:
         """Encode and stage the memories of objects without prompts on this frame."""
         no_object = torch.zeros_like(prediction.visible)
-        memories = self._segmenter.encode_memory(features, prediction.low_res_logits, prediction.object_score, no_object)
+        memories = encode_memories(self._segmenter, features, prediction, no_object)
         staged = stage_frame(bank, frame, prediction, memories, choice, no_object, no_object, features.depth)
         changed = tuple(getattr(staged, name) for name in FIELDS if name != "features")
         return changed, tuple(staged.feature_writes)

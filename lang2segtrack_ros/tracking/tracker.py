@@ -9,6 +9,7 @@ and it only copies, so an exception leaves the tracker unchanged.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -24,17 +25,18 @@ from torch import Tensor
 from lang2segtrack_ros.segmentation.feature_pooling import pool_masks
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.packed_masks import HostMasks
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter, concatenate
+from lang2segtrack_ros.segmentation.sam2 import ImageFeatures, Sam2Segmenter
 from lang2segtrack_ros.tracking.bank_storage import BankStorage, StoragePlan, TrackRows
 from lang2segtrack_ros.tracking.memory_bank import MAX_PROMPTED, MemoryBank, StagedBank, Write
 from lang2segtrack_ros.tracking.open_frame import FrameFunctions, ImageInfo, OpenFrame
 from lang2segtrack_ros.tracking.policies.base import Choice, Policy
 from lang2segtrack_ros.tracking.policies.registry import make_policy
 from lang2segtrack_ros.tracking.predictor import MemoryReadout, Predictor
-from lang2segtrack_ros.tracking.stage_frame import stage_frame
+from lang2segtrack_ros.tracking.stage_frame import encode_memories, stage_frame
 from lang2segtrack_ros.tracking.static_step import StaticStep, bucket
 from lang2segtrack_ros.types.frame import Frame
 
+log = logging.getLogger(__name__)
 LogitsHook = Callable[[Sequence[int], Tensor], None]
 
 
@@ -108,6 +110,13 @@ class Tracker:
             report: called with sentences on the progress.
         """
         static = StaticStep(self.segmenter, self.policy)
+        capacity = static.capacity(self._allocate)
+        report(str(capacity))
+        if capacity.objects is not None and capacity.objects < max_objects:
+            log.warning(
+                "%d objects do not fit into the GPU: set max_objects to %d or less, or a smaller image_size", max_objects, capacity.objects
+            )
+            max_objects = max(1, capacity.objects)
         self._storage = BankStorage(self._allocate, self._allocate(bucket(max(max_objects, len(self.rows.ids)))))
         cuda: Any = torch.cuda
         pool = cuda.graph_pool_handle() if self.segmenter.device.type == "cuda" else None
@@ -238,7 +247,7 @@ class Tracker:
         from_prompt = torch.zeros_like(prediction.visible)
         if opened.prompted:
             from_prompt = torch.tensor([track_id in opened.prompted for track_id in ids], device=device)
-        memories = self._encode_memories(opened.image.features, prediction, from_prompt)
+        memories = encode_memories(self.segmenter, opened.image.features, prediction, from_prompt)
         is_fresh = torch.zeros_like(from_prompt)
         if opened.fresh:
             is_fresh = torch.tensor([track_id in opened.fresh for track_id in ids], device=device)
@@ -278,16 +287,6 @@ class Tracker:
             rows[track_id] = len(opened.rows.ids) + len(banks) - 1
             banks.append(opened.prompted[track_id].bank)
         return MemoryBank.join(banks).select([rows[track_id] for track_id in ids])
-
-    def _encode_memories(self, features: ImageFeatures, prediction: MaskPrediction, from_prompt: Tensor) -> Tensor:
-        """Encode the masks of all objects as spatial memories [N, HW, 64], batch by batch."""
-        encoded = []
-        for batch, rows in self.segmenter.batches(len(prediction.iou)):
-            memories = self.segmenter.encode_memory(
-                features, prediction.low_res_logits[rows], prediction.object_score[rows], from_prompt[rows]
-            )
-            encoded.append(memories[: batch.stop - batch.start])
-        return concatenate(encoded)
 
     @staticmethod
     def _choice_of(opened: OpenFrame, ids: Sequence[int]) -> Choice | None:
