@@ -116,11 +116,11 @@ def test_interrupted_run_keeps_its_images_and_goes_on(folder: Path, monkeypatch:
     real = image_segmentation.segment_images
     calls = []
 
-    def interrupt(*arguments: Any) -> Any:
+    def interrupt(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(image_segmentation, "segment_images", interrupt)
     assert main([*command, str(out)]) == 130
