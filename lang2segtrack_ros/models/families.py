@@ -95,12 +95,17 @@ class Family:
         """Return the network of a checkpoint; see `Loader`.
 
         Raises:
-            WeightsError: the optional package is not installed, or see `Loader`.
+            WeightsError: the optional package is not installed, a file of the checkpoint does not fit, or see `Loader`.
         """
         if self.missing_extra:
             raise WeightsError(f"{options.name} needs the Python package {self.extra}: pip install {self.extra}")
+        from huggingface_hub.errors import StrictDataclassError
+
         loader: Loader = pkgutil.resolve_name(self.loader)
-        return loader(folder, raw, options)
+        try:
+            return loader(folder, raw, options)
+        except (AttributeError, KeyError, OSError, TypeError, ValueError, StrictDataclassError) as error:  # config.json does not fit
+            raise WeightsError(f"{folder} cannot be loaded as {self.name}: {error}") from error
 
 
 _LOADERS = "lang2segtrack_ros.models.loaders"
@@ -116,6 +121,9 @@ FAMILIES: tuple[Family, ...] = (
         frozenset({"masks", "batch"}),
     ),
     Family("grounding-dino", "detector", ("grounding-dino",), f"{_LOADERS}.grounding_dino:load", frozenset({"text", "batch"})),
+    Family("mm-grounding-dino", "detector", ("mm-grounding-dino",), f"{_LOADERS}.grounding_dino:load", frozenset({"text", "batch"})),
+    Family("owlv2", "detector", ("owlv2",), f"{_LOADERS}.owlv2:load", frozenset({"text", "exemplar", "batch"})),
+    Family("sam3", "detector", ("sam3", "sam3_video"), f"{_LOADERS}.sam3:load", frozenset({"text", "masks"})),
 )
 
 

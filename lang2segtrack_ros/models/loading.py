@@ -114,7 +114,7 @@ def find_folder(name: str, kind: catalogue.Kind, accept_license: str | Sequence[
     folder = catalogue.local_folder(checkpoint_name, kind)
     if folder is None and checkpoint is None and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", checkpoint_name):  # no hub id
         runs = [item.name for item in catalogue.CHECKPOINTS if item.kind == kind and find_family(kind, item.family)]
-        known = ", ".join(["toy", *runs, *plugin_names(kind)])
+        known = ", ".join(dict.fromkeys(["toy", *runs, *plugin_names(kind)]))
         raise WeightsError(
             f'no {kind} is called "{name}", and no folder of this name has a config.json. Known names: {known}. '
             'A hub id, "family:checkpoint" or a plug-in "module:attribute" also works'
