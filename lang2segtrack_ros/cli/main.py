@@ -10,12 +10,17 @@ import sys
 from pathlib import Path
 
 from lang2segtrack_ros import __version__
-from lang2segtrack_ros.cli import bag, bench, doctor, image, toy_bag, track
+from lang2segtrack_ros.cli import bag, bench, demo_real, doctor, image, toy_bag, track
 from lang2segtrack_ros.cli.streams import safe_output
 from lang2segtrack_ros.runtime.cpu_threads import configure_cpu_threads
 
 
 def _demo(options: argparse.Namespace) -> int:
+    if options.real:
+        return demo_real.run(options)
+    if options.video or options.text:
+        print("lang2segtrack demo: --video and --text are options of --real; the toy demo has its own camera: add --real", file=sys.stderr)
+        return 2
     try:
         import rclpy  # noqa: F401
 
@@ -28,7 +33,7 @@ def _demo(options: argparse.Namespace) -> int:
         return 2
     from lang2segtrack_ros.toyworld import demo
 
-    return demo.run(options.out, options.seconds, options.fps)
+    return demo.run(options.out or Path("out/demo"), options.seconds, options.fps)
 
 
 def _weights(options: argparse.Namespace) -> int:
@@ -93,12 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lang2segtrack {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="run the toy camera, the node and a client on a separate ROS graph")
-    demo.add_argument(
-        "--out", type=Path, default=Path("out/demo"), help="folder for the summary, the video and the contact sheet (default: %(default)s)"
-    )
-    demo.add_argument("--seconds", type=float, default=20.0, help="duration in seconds (default: %(default)s)")
+    demo = commands.add_parser("demo", help="run the toy camera, the node and a client on a separate ROS graph, or real weights (--real)")
+    demo.add_argument("--out", type=Path, help=f"folder for the results (default: out/demo, or {demo_real.OUT} with --real)")
+    demo.add_argument("--seconds", type=float, default=20.0, help="duration of the toy demo in seconds (default: %(default)s)")
     demo.add_argument("--fps", type=float, default=15.0, help="image rate of the toy camera (default: %(default)s)")
+    demo_real.add_options(demo)
     demo.set_defaults(run=_demo)
 
     weights = commands.add_parser("weights", help="list, fetch, verify and convert checkpoints")
