@@ -55,7 +55,6 @@ def run(options: argparse.Namespace) -> int:
     """
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
-    from lang2segtrack_ros.recordings.forward import OfflineError
     from lang2segtrack_ros.types.prompts import PromptError
 
     out = options.out or OUT
@@ -65,13 +64,13 @@ def run(options: argparse.Namespace) -> int:
         for name in FILES:
             (out / name).unlink(missing_ok=True)
         failed = _check(options, out, report)
-    except (OfflineError, OSError, PromptError, SourceError, WeightsError) as error:
+    except (OSError, PromptError, SourceError, WeightsError) as error:
         print(f"lang2segtrack demo: {error}", file=sys.stderr)
         return 2
     except Exception as error:  # a fault of a network or of the program: the report is for the bug report
         traceback.print_exc()
         report["error"] = traceback.format_exc()
-        failed = f"the run ended with {type(error).__name__}"
+        failed = f"the run ended with {type(error).__name__}: {error}"
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print("\n".join(str(out / name) for name in FILES if (out / name).exists()))
     if failed:
@@ -92,7 +91,7 @@ def _check(options: argparse.Namespace, out: Path, report: dict[str, Any]) -> st
 
     Raises:
         PromptError: an option is missing, or the text is not valid.
-        SourceError, WeightsError, OfflineError, OSError: see `evaluation.self_check_run.observe` and `models.loading`.
+        SourceError, WeightsError, OSError: see `evaluation.self_check_run.observe` and `models.loading`.
     """
     from lang2segtrack_ros.cli.progress import ProgressLine
     from lang2segtrack_ros.io.sources import SourceError, open_source

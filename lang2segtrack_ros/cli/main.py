@@ -68,7 +68,7 @@ def _weights_action(options: argparse.Namespace) -> int:
     if options.action == "convert":
         from lang2segtrack_ros.models.conversion import convert
 
-        print(f"written: {convert(options.source, options.target)}")
+        print(f"written: {convert(options.source, options.target, options.tokenizer, print)}")
         return 0
     return _verify(options.names)
 
@@ -110,9 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("list", help="list the known checkpoints and which ones are local")
     for action, text in (("fetch", "download checkpoints from the hub"), ("verify", "compare files with their digests and load them")):
         actions.add_parser(action, help=text).add_argument("names", nargs="+", metavar="NAME")
-    convert = actions.add_parser("convert", help="convert Meta's sam2.1_hiera_*.pt into a folder that `--segmenter` accepts")
-    convert.add_argument("source", type=Path, metavar="FILE.pt")
-    convert.add_argument("target", type=Path, metavar="FOLDER")
+    convert = actions.add_parser(
+        "convert",
+        help="convert an original file of SAM 2.1, EdgeTAM or Grounding DINO into a folder for --segmenter or --detector",
+    )
+    convert.add_argument("source", type=Path, metavar="FILE", help="sam2.1_hiera_*.pt, edgetam.pt or groundingdino_swin*.pth")
+    convert.add_argument("target", type=Path, metavar="FOLDER", help="folder to write")
+    convert.add_argument(
+        "--tokenizer", type=Path, metavar="FOLDER", help="tokenizer of bert-base-uncased, for Grounding DINO (default: from the hub)"
+    )
     weights.set_defaults(run=_weights)
     bench.add_parser(commands)
     toy_bag.add_parser(commands)
