@@ -72,9 +72,10 @@ def run(options: argparse.Namespace) -> int:
         report["error"] = traceback.format_exc()
         failed = f"the run ended with {type(error).__name__}: {error}"
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print("\n".join(str(out / name) for name in FILES if (out / name).exists()))
+    written = [str(out / name) for name in FILES if (out / name).exists()]
+    print("\n".join(written))
     if failed:
-        print(f"{failed}. A bug report needs {out / 'report.json'} and {out / 'contact_sheet.png'}", file=sys.stderr)
+        print(f"{failed}. Attach these files to a bug report: {', '.join(written)}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -220,13 +222,30 @@ def build(tensors: dict[str, Tensor]) -> tuple[Any, list[str]]:
     from transformers import GroundingDinoForObjectDetection
 
     renamed, unused = rename_all(tensors)
-    model, info = GroundingDinoForObjectDetection.from_pretrained(
-        None, config=make_config(renamed), state_dict=renamed, output_loading_info=True
-    )
+    with _quiet():  # a fault is an error here, not a report in the log
+        model, info = GroundingDinoForObjectDetection.from_pretrained(
+            None, config=make_config(renamed), state_dict=renamed, output_loading_info=True, ignore_mismatched_sizes=True
+        )
     faults = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[kind]}
     if faults:
         raise WeightsError("; ".join(f"{len(names)} {kind.replace('_', ' ')}, the first is {names[0]}" for kind, names in faults.items()))
     return model, unused
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the log and the progress bar of transformers."""
+    from transformers.utils import logging
+
+    verbosity, progress_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if progress_bar:
+            logging.enable_progress_bar()
 
 
 def write_processor(model: Any, folder: Path, tokenizer: Path | None) -> None:

@@ -114,7 +114,7 @@ def test_fault_of_a_network_is_a_part_of_the_report(clip: Path, tmp_path: Path, 
     report = read_report(tmp_path)
     assert report["passed"] is False
     assert "the fault of a plug-in" in report["error"]
-    assert report["detector"] == {"name": f"{__name__}:FailingDetector", "threshold": 0.5}
+    assert report["detector"] == {"name": "failing", "threshold": 0.5}
     assert not (tmp_path / "contact_sheet.png").exists()
     assert "the run ended with OfflineError" in capsys.readouterr().err
 
@@ -126,7 +126,7 @@ def test_fault_of_a_network_is_a_part_of_the_report(clip: Path, tmp_path: Path, 
         (["--real", "--video", "missing.mp4", *TEXT], "there is no file, folder or camera"),
         (["--real", "--video", "CLIP", "--text", "..."], "names no object"),
         (["--real", "--video", "CLIP", *TEXT, "--segmenter", "sam9"], 'no segmenter is called "sam9"'),
-        (["--real", "--video", "CLIP", *TEXT, *TOY, "--policy", "sam9"], 'no policy is called "sam9"'),
+        (["--real", "--video", "CLIP", *TEXT, *TOY, "--policy", "sam9"], 'no memory policy is called "sam9"'),
         (["--video", "CLIP", *TEXT], "add --real"),
         (["--real", "--video", "CLIP", *TEXT, "--out", "CLIP"], "toy.webm"),
     ],
