@@ -18,7 +18,7 @@ from lang2segtrack_ros.io.writers import VideoWriter
 from lang2segtrack_ros.models.catalogue import HOME_VARIABLE, TOY_FOLDER
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 
-COUNT = 8
+COUNT = 6
 TOY = ["--segmenter", "toy", "--detector", "toy", "--device", "cpu"]
 TEXT = ["--text", "red circle. blue star."]
 
