@@ -8,11 +8,12 @@ QUICK_TESTS = test/types test/runtime test/segmentation test/geometry test/detec
   test/tracking/test_kalman.py test/tracking/test_memory_bank.py test/history/test_merging.py test/history/test_records.py test/io \
   test/recordings/test_bag_types.py test/viewers test/ros/support test/test_door.py test/test_words.py test/test_reading.py test/test_docs.py
 
-.PHONY: help setup demo test check lint docs soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
+.PHONY: help setup demo demo-real test check lint docs soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
 
 help:
 	@echo "Try it"
 	@echo "  make demo            track toy shapes on a real ROS 2 graph; results in out/demo"
+	@echo "  make demo-real       track with real weights and check the result: VIDEO=street.mp4 TEXT='red car. bus.'; results in out/demo-real"
 	@echo "  make test            run every check (under 20 minutes on two cores)"
 	@echo
 	@echo "Develop"
@@ -39,6 +40,9 @@ setup:
 
 demo: setup
 	@$(IN_ENVIRONMENT) lang2segtrack demo --out out/demo
+
+demo-real: setup
+	@$(IN_ENVIRONMENT) lang2segtrack demo --real --video '$(VIDEO)' --text '$(TEXT)' $(OPTIONS)
 
 test:
 	@$(PYTHON) tools/setup_environment.py --test

@@ -201,8 +201,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     source = catalogue.TOY_FOLDER / "segmenter"
     digest = store.sha256(source / "model.safetensors")
     files = [
-        SimpleNamespace(rfilename="model.safetensors", lfs=SimpleNamespace(sha256=digest)),
-        SimpleNamespace(rfilename="config.json", lfs=None),
+        SimpleNamespace(rfilename="model.safetensors", lfs=SimpleNamespace(sha256=digest), size=5_000_000),
+        SimpleNamespace(rfilename="config.json", lfs=None, size=None),
+        SimpleNamespace(rfilename="pytorch_model.bin", lfs=None, size=9_000_000_000),  # not downloaded
     ]
 
     def download(hub_id: str, local_dir: Path, allow_patterns: list[str]) -> None:
@@ -233,6 +234,17 @@ def test_interrupted_download_is_resumed(hub: dict[str, Any]) -> None:
     hub["damage"] = lambda folder: None
     assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
     assert store.verify(catalogue.weights_home() / "sam2.1-tiny") == []
+
+
+def test_small_disk_is_named_before_the_download(hub: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the download fails after hours, with the message of a library."""
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4_000_000))
+    with pytest.raises(WeightsError, match=f"needs 5 MB, but its disk has 4 MB free: .*{catalogue.HOME_VARIABLE}"):
+        load_segmenter("sam2.1-tiny", device="cpu")
+    leftover = catalogue.weights_home() / "sam2.1-tiny" / ".cache" / "part.incomplete"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(bytes(1_000_000))
+    assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192, "the download resumes, so it needs only the rest"
 
 
 def test_folder_can_be_filled_manually_after_a_failed_download(hub: dict[str, Any]) -> None:
