@@ -36,6 +36,14 @@ def add_parser(commands: Any) -> None:
         default=[],
         help="trackers to run beside the policies: sam2 is the session of transformers on the same weights",
     )
+    suites.add_argument(
+        "--associations",
+        nargs="+",
+        choices=["standard", "sam3", "sam3-streaming"],
+        default=["standard"],
+        help="rules of association: see the parameter association (default: standard)",
+    )
+    suites.add_argument("--detect-every", type=int, default=5, help="images from one detection to the next (default: %(default)s)")
     suites.add_argument("--no-boxes", action="store_true", help="skip the runs from boxes")
     suites.add_argument("--no-text", action="store_true", help="skip the runs with text prompts")
     suites.add_argument("--false-alarms", action="store_true", help="run text prompts with a lower threshold and with absent names, too")
@@ -89,6 +97,8 @@ def _suites(options: argparse.Namespace) -> int:
         suites=() if options.no_boxes else selected,
         policies=options.policies,
         text_suites=() if options.no_text else selected,
+        associations=options.associations,
+        detect_every=options.detect_every,
         clips=options.clips,
         stills=options.stills,
         first_seed=options.first_seed,

@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lang2segtrack_ros.evaluation.stills import evaluate_detector
 from lang2segtrack_ros.evaluation.tables import table
 from lang2segtrack_ros.evaluation.texts import track_text
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.suites import SUITES, Clip, make_clip
 from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
@@ -39,6 +41,8 @@ class Plan:
 
     Attributes:
         suites, policies, text_suites: names.
+        associations: rules of association, values of the option `association`. The results of probation are held back, as SAM 3 does.
+        detect_every: frames from one detection to the next.
         clips: number of clips per suite.
         stills: number of pictures for the detector.
         first_seed: first seed of the clips. Training uses far larger seeds.
@@ -50,12 +54,20 @@ class Plan:
     suites: Sequence[str] = tuple(SUITES)
     policies: Sequence[str] = POLICY_NAMES
     text_suites: Sequence[str] = tuple(SUITES)
+    associations: Sequence[str] = ("standard",)
+    detect_every: int = SessionOptions().detect_every
     clips: int = 8
     stills: int = 300
     first_seed: int = 0
     size: tuple[int, int] | None = None
     references: Sequence[str] = ()
     false_alarms: bool = False
+
+    @property
+    def rules(self) -> dict[str, SessionOptions]:
+        """Return the options of each association by the name that rows add to their method. The name of the standard rules is empty."""
+        options = {name: SessionOptions(association=name, detect_every=self.detect_every) for name in self.associations}
+        return {"" if name == "standard" else f", {name}": item for name, item in options.items()}
 
     def clips_of(self, suite: str) -> list[Clip]:
         """Return the clips of a suite."""
@@ -137,17 +149,22 @@ def measure(
         clips = plan.clips_of(suite)
         if suite in plan.suites:
             for policy in plan.policies:
-                builder.add("prompted", suite, policy, [track_prompted(Session(segmenter, policy=policy), clip) for clip in clips])
+                for rules, options in plan.rules.items():
+                    prompted = [track_prompted(Session(segmenter, policy=policy, options=options), clip) for clip in clips]
+                    builder.add("prompted", suite, policy + rules, prompted)
             for name in plan.references:
                 builder.add("prompted", suite, REFERENCES[name], [track_prompted(Sam2Reference(segmenter), clip) for clip in clips])
         if suite in plan.text_suites:
             policy = plan.policies[0]
-            for section, method, condition in (("text", policy, PLAIN), *(("false_alarms", *item) for item in conditions.items())):
+            runs = (("text", policy, PLAIN), *(("false_alarms", *item) for item in conditions.items()))
+            for (section, method, condition), (rules, options) in product(runs, plan.rules.items()):
+                held_back = options.association == "sam3"
+                prompts = [condition.prompt(clip, detector.default_threshold) for clip in clips]
                 scores = [
-                    track_text(Session(segmenter, detector, policy), clip, condition.prompt(clip, detector.default_threshold))
-                    for clip in clips
+                    track_text(Session(segmenter, detector, policy, options=options), clip, prompt, held_back)
+                    for clip, prompt in zip(clips, prompts)
                 ]
-                builder.add(section, suite, method, scores)
+                builder.add(section, suite, method + rules, scores)
     return builder.report
 
 

@@ -18,7 +18,7 @@ from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.suites import Clip
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import TextPrompt
-from lang2segtrack_ros.types.results import TrackStatus
+from lang2segtrack_ros.types.results import FrameResult, TrackStatus
 
 FOUND_WITHIN = 15
 """Number of frames in which an object counts as found in time."""
@@ -105,13 +105,15 @@ def scene_text(clip: Clip) -> TextPrompt:
     return TextPrompt(". ".join(dict.fromkeys(names_of(clip).values())) + ".", mode="continuous")
 
 
-def track_text(session: Session, clip: Clip, prompt: TextPrompt) -> TextScore:
+def track_text(session: Session, clip: Clip, prompt: TextPrompt, hold_back: bool = False) -> TextScore:
     """Track the objects of a clip from a text prompt, given on the frame of the clip's first prompt.
 
     Args:
         session: new session with a detector.
         clip: clip to run.
         prompt: continuous text prompt.
+        hold_back: True evaluates results that are held back until each tentative object is confirmed or removed: an object appears from
+            its start on, or never. False evaluates the results of a live stream.
     """
     names = names_of(clip)
     first_frame = min(clip.prompts.values(), default=0)
@@ -121,14 +123,19 @@ def track_text(session: Session, clip: Clip, prompt: TextPrompt) -> TextScore:
     track_labels: dict[int, str] = {}
     clip_masks: list[tuple[NDArray[np.uint16], dict[int, NDArray[np.bool_]]]] = []
     stray_counts: Counter[int] = Counter()
+    frames = []
     for index in range(clip.length):
         shot = clip.scene.render(index)
         if index == first_frame:
             session.prompt(prompt, log_outcome=False)
-        result = session.step(Frame(shot.color, index * FRAME_NS, shot.depth_m, clip.scene.camera))
-        if index < first_frame:
-            continue
-        shown = [track for track in result.announced if track.state is not TrackStatus.REMOVED]
+        frames.append((shot, session.step(Frame(shot.color, index * FRAME_NS, shot.depth_m, clip.scene.camera))))
+    shown_early = _never_refused([result for _, result in frames]) if hold_back else set()
+    for shot, result in frames[first_frame:]:
+        shown = [
+            track
+            for track in result.tracks
+            if track.state is not TrackStatus.REMOVED and (track.state is not TrackStatus.TENTATIVE or track.id in shown_early)
+        ]
         masks = {track.id: track.mask for track in shown}
         track_labels |= {track.id: track.label for track in shown if track.box is not None}
         record.add(shot.instances, [number for number in names if number in shot.bodies], masks)
@@ -151,3 +158,10 @@ def track_text(session: Session, clip: Clip, prompt: TextPrompt) -> TextScore:
     score.reappearances += [outcome for number in names for outcome in record.reappearances(number)]
     score.results.append(record.evaluate())
     return score
+
+
+def _never_refused(results: Sequence[FrameResult]) -> set[int]:
+    """Return the ids of the tracks that were not removed while they were tentative."""
+    ended = {track.id for result in results for track in result.tracks if track.state is TrackStatus.REMOVED}
+    confirmed = {track.id for result in results for track in result.announced if track.state is not TrackStatus.REMOVED}
+    return {track.id for result in results for track in result.tracks} - (ended - confirmed)

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lang2segtrack_ros.detection.schedule import DetectionOptions
 from lang2segtrack_ros.identity.confirmation import ConfirmationOptions
 from lang2segtrack_ros.identity.crossings import CrossingOptions
 from lang2segtrack_ros.identity.duplicates import DuplicateOptions
 from lang2segtrack_ros.identity.lifecycle import LifecycleOptions
+from lang2segtrack_ros.identity.sam3_rules import AssociationOptions
 from lang2segtrack_ros.identity.scene_cut import SceneCutOptions
 from lang2segtrack_ros.identity.verification import VerificationOptions
 from lang2segtrack_ros.types.options import check_options, option
@@ -39,6 +40,7 @@ class ObjectOptions:
 
 @dataclass(frozen=True)
 class SessionOptions(
+    AssociationOptions,
     SceneCutOptions,
     CrossingOptions,
     DuplicateOptions,
@@ -58,3 +60,10 @@ class SessionOptions(
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def in_effect(self) -> SessionOptions:
+        """Return the options of the stages. The rules of SAM 3 disable those that verify, merge and re-identify objects."""
+        if self.association == "standard":
+            return self
+        return replace(self, scene_cut_threshold=0.0, resolve_crossings=False, merge_frames=0, reid_after_s=0.0, appearance="color")

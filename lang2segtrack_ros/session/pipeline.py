@@ -22,6 +22,8 @@ from lang2segtrack_ros.session.stages.apply_prompts import apply_prompts
 from lang2segtrack_ros.session.stages.associate import associate
 from lang2segtrack_ros.session.stages.finish import finish
 from lang2segtrack_ros.session.stages.resolve_crossings import resolve_crossings
+from lang2segtrack_ros.session.stages.sam3_association import associate_sam3
+from lang2segtrack_ros.session.stages.sam3_overlaps import resolve_overlaps
 from lang2segtrack_ros.session.stages.verify import verify
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import ImageInfo, OpenFrame
@@ -112,8 +114,7 @@ def compute_frame(
     detection = run_detection(engine.detector, request, engine.finder) if request is not None and engine.detects_inline else None
     if detection is not None and detection.error is None:
         run.context = replace(run.context, detection=detection)
-    run.stage(associate)
-    run.stage(resolve_crossings)
+    run.identify()
     arrived = len(detection.detections) if detection is not None and detection.error is None else late.detections
     state, result = finish(run.state, run.context, run.removed, run.started, frame.stamp_ns, arrived)
     update = tracker.compute(opened, {*opened.ids} - {*state.tracks})
@@ -149,11 +150,21 @@ class _Stages:
             return
         self.removed |= apply_actions(self.opened, actions)
         changed = {action.track_id for action in actions if isinstance(action, (Spawn, Correct))}
-        if stage not in (associate, resolve_crossings):
+        if stage not in (associate, associate_sam3, resolve_crossings):
             self.context = replace(self.context, prompted=self.context.prompted | changed)
         else:
             self.started |= {action.track_id for action in actions if isinstance(action, Spawn)}
         self.context = replace(self.context, tracks=tuple(self.opened.tracks(self.state.labels)))
+
+    def identify(self) -> None:
+        """Run the stages of association and overlaps with the rules of the option `association`."""
+        if self.context.options.association == "standard":
+            self.stage(associate)
+            self.stage(resolve_crossings)
+            return
+        self.stage(associate_sam3)
+        self.state, tracks = resolve_overlaps(self.state, self.context.tracks, self.opened, self.removed)
+        self.context = replace(self.context, tracks=tracks)
 
 
 def _next_request(state: SessionState, engine: Engine, frame: Frame) -> tuple[SessionState, DetectionRequest | None]:

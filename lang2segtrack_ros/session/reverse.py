@@ -60,7 +60,7 @@ class ReverseSession:
         self, tracker: Tracker, detector: Detector | None, options: SessionOptions, state: SessionState, finder: ExemplarFinder | None
     ) -> None:
         reid_after_s = min(options.reid_after_s, _MAX_REID_AFTER_S)
-        self.options = replace(options, remove_after_s=0.0, reid_after_s=reid_after_s)
+        self.options = replace(options, association="standard", remove_after_s=0.0, reid_after_s=reid_after_s)
         self._tracker = tracker
         self._detector = detector if options.detect_every_backward else None
         self._finder = finder if options.detect_every_backward else None

@@ -257,7 +257,7 @@ class Session:
 
     def _compute(self, frame: Frame, tracker: Tracker, state: SessionState) -> ComputedFrame:
         runs_here, idle = not self.detections.background, self.detections.idle
-        engine = Engine(tracker, self.detector, self.options, runs_here, idle, finder=self.detections.finder)
+        engine = Engine(tracker, self.detector, self.options.in_effect, runs_here, idle, finder=self.detections.finder)
         return compute_frame(state, engine, frame)
 
     def _set_state(self, state: SessionState) -> None:
@@ -280,7 +280,7 @@ class Session:
         The method does nothing if `step` has already done both. A failure is logged and counted in `appearance_update_failures`. The
         result of the frame stays valid.
         """
-        self.state = self._appearance.run(self.state, self.options, self.history)
+        self.state = self._appearance.run(self.state, self.options.in_effect, self.history)
         self.tracker.prepare_due()
 
     def backward(

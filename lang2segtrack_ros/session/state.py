@@ -12,6 +12,7 @@ from lang2segtrack_ros.detection.schedule import DetectionSchedule
 from lang2segtrack_ros.identity.crossings import Crossing
 from lang2segtrack_ros.identity.crossings import without as without_crossings
 from lang2segtrack_ros.identity.duplicates import PairHistory
+from lang2segtrack_ros.identity.sam3_rules import Sam3State
 from lang2segtrack_ros.identity.scene_cut import SceneState
 from lang2segtrack_ros.identity.track_state import Origin, Pair, TrackState
 from lang2segtrack_ros.session.prompt_queue import PromptQueue
@@ -74,6 +75,7 @@ class SessionState:
         counters: counters of events.
         last: the latest result without removed tracks. None before the first frame.
         removed: tracks that were removed since the latest result, and appear once more.
+        sam3: memory of the rules of SAM 3. It stays empty with the standard rules.
     """
 
     frame_index: int = 0
@@ -88,6 +90,7 @@ class SessionState:
     counters: Counters = field(default_factory=Counters)
     last: FrameResult | None = None
     removed: tuple[Track, ...] = ()
+    sam3: Sam3State = field(default_factory=Sam3State)
 
     @property
     def labels(self) -> dict[int, str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from lang2segtrack_ros.segmentation.mask_prediction import MaskPrediction
 from lang2segtrack_ros.segmentation.packed_masks import HostMasks
 from lang2segtrack_ros.segmentation.postprocess import image_masks, make_tracks, to_host
-from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
+from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT, ImageFeatures
 from lang2segtrack_ros.segmentation.shrinking import Patch
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
@@ -182,6 +182,18 @@ class OpenFrame:
         where = torch.tensor([track_id in track_ids for track_id in self.rows.ids], device=self.readout.prediction.iou.device)
         prediction, self._is_changed = self.readout.prediction.hide(where), True
         self.readout = replace(self.readout, prediction=replace(prediction, is_finite=prediction.is_finite & ~where))
+        for track_id in track_ids:
+            self._tracks.pop(track_id, None)
+
+    @torch.inference_mode()
+    def empty_memories(self, track_ids: Collection[int]) -> None:
+        """Make the tracker write memories of empty masks for objects of `rows`. Later results show no masks of them."""
+        if self.readout is None or not track_ids:
+            return
+        where = torch.tensor([track_id in track_ids for track_id in self.rows.ids], device=self.readout.prediction.iou.device)
+        prediction, self._is_changed = self.readout.prediction.hide(where), True
+        object_score = torch.where(where, NO_OBJECT_LOGIT, prediction.object_score)
+        self.readout = replace(self.readout, prediction=replace(prediction, object_score=object_score))
         for track_id in track_ids:
             self._tracks.pop(track_id, None)
 

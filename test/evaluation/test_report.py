@@ -42,7 +42,7 @@ def test_report_is_written_after_each_suite(
 ) -> None:
     monkeypatch.setattr(report, "track_prompted", lambda _, clip: fill(PromptedScore(), clip))
 
-    def interrupt_second_suite(_: object, clip: Clip, __: object) -> TextScore:
+    def interrupt_second_suite(_: object, clip: Clip, *__: object) -> TextScore:
         if clip.suite == "crossing":
             raise KeyboardInterrupt
         return fill(TextScore(clips=1, frames=1), clip)
