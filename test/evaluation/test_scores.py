@@ -99,6 +99,19 @@ def test_text_counts_the_wait_and_false_tracks(clip: Clip) -> None:
     assert summary["J_objects"] == pytest.approx((1.0 + 18 / 24) / 2)
 
 
+def test_held_back_results_show_an_object_from_its_start_or_never(clip: Clip) -> None:
+    """Object 1 is confirmed late, object 2 stays tentative until the end, and the false track 3 ends before it is confirmed."""
+
+    def script(t: int, shot: SceneFrame) -> list[Entry]:
+        false = [(3, names_of(clip)[1], corner(shot), TENTATIVE if t < 9 else TrackStatus.REMOVED)] if t < 10 else []
+        return [entry(clip, shot, 1, 1, TENTATIVE if t < 14 else TRACKED), entry(clip, shot, 2, 2, TENTATIVE), *false]
+
+    summary = track_text(ScriptedTracker(clip, script), clip, scene_text(clip), hold_back=True).summary()
+    assert (summary["false_tracks"], summary["mean_wait"], summary["J_objects"]) == (0, 0.0, 1.0)
+    live = track_text(ScriptedTracker(clip, script), clip, scene_text(clip)).summary()
+    assert live["mean_wait"] == 14.0
+
+
 def test_text_waits_for_the_frame_of_the_first_prompt() -> None:
     clip = make_clip("late_prompt", 0, 160, 120)
     tracker = ScriptedTracker(clip, lambda _, shot: [entry(clip, shot, number, number) for number in names_of(clip)])
