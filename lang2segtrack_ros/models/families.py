@@ -91,14 +91,22 @@ class Family:
         """Return the optional package if it is not installed, otherwise an empty text."""
         return self.extra if self.extra and importlib.util.find_spec(self.extra) is None else ""
 
+    def check_extra(self, name: str) -> None:
+        """Raise WeightsError if the optional package is not installed.
+
+        Args:
+            name: name of the network, for the message.
+        """
+        if self.missing_extra:
+            raise WeightsError(f"{name} needs the Python package {self.extra}: pip install {self.extra}")
+
     def load(self, folder: Path, raw: dict[str, Any], options: LoadOptions) -> Any:
         """Return the network of a checkpoint; see `Loader`.
 
         Raises:
             WeightsError: the optional package is not installed, a file of the checkpoint does not fit, or see `Loader`.
         """
-        if self.missing_extra:
-            raise WeightsError(f"{options.name} needs the Python package {self.extra}: pip install {self.extra}")
+        self.check_extra(options.name)
         from huggingface_hub.errors import StrictDataclassError
 
         loader: Loader = pkgutil.resolve_name(self.loader)
