@@ -135,9 +135,9 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-def find_family(kind: Kind, name: str) -> Family | None:
-    """Return the family of a kind by its name, or None."""
-    return next((family for family in FAMILIES if family.kind == kind and family.name == name), None)
+def family_named(kind: Kind, name: str) -> Family:
+    """Return the family of a kind by its name, which must exist."""
+    return next(family for family in FAMILIES if family.kind == kind and family.name == name)
 
 
 def split_family(name: str, kind: Kind) -> tuple[Family | None, str]:
@@ -147,8 +147,9 @@ def split_family(name: str, kind: Kind) -> tuple[Family | None, str]:
         name: see `models.loading.load_segmenter`.
         kind: segmenter or detector.
     """
-    family = find_family(kind, name.partition(":")[0])
-    return (family, name.partition(":")[2]) if family and ":" in name else (None, name)
+    prefix, colon, checkpoint = name.partition(":")
+    family = next((item for item in FAMILIES if item.kind == kind and item.name == prefix), None)
+    return (family, checkpoint) if family and colon else (None, name)
 
 
 def family_of(kind: Kind, model_type: object, folder: Path) -> Family:

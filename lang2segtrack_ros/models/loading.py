@@ -30,7 +30,7 @@ from lang2segtrack_ros.detection.detector import DetectorError, check_detector
 from lang2segtrack_ros.models import catalogue
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.device import detector_acceleration, resolve_acceleration, resolve_device, resolve_dtype
-from lang2segtrack_ros.models.families import LoadOptions, family_of, find_family, split_family
+from lang2segtrack_ros.models.families import LoadOptions, family_named, family_of, split_family
 from lang2segtrack_ros.models.license_gate import check_accepted, restriction_of
 from lang2segtrack_ros.models.plugins import PluginError, create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
@@ -101,23 +101,20 @@ def check_available(name: str, kind: catalogue.Kind, accept_license: str | Seque
         accept_license: words of accepted licenses; see `license_gate.accepted_licenses`.
 
     Raises:
-        WeightsError: the name is unknown or of another kind, this version does not run the checkpoint, or an optional package is missing.
+        WeightsError: the name is unknown or of another kind, or an optional package is missing.
         PluginError: the plug-in cannot be imported.
         LicenseError: the license of the checkpoint is not accepted.
     """
     _, checkpoint_name = split_family(name, kind)
     checkpoint = catalogue.find(checkpoint_name, kind)
     if checkpoint is not None:
-        family = find_family(kind, checkpoint.family)
-        if family is None:
-            raise WeightsError(f'this version does not run "{name}": lang2segtrack models lists the networks that it runs')
         check_accepted(name, checkpoint.restriction, accept_license)
-        family.check_extra(name)
+        family_named(kind, checkpoint.family).check_extra(name)
     elif (other := catalogue.find(checkpoint_name)) is not None:
         raise WeightsError(f'"{name}" is a {other.kind}; lang2segtrack models lists the names of each {kind}')
     elif catalogue.local_folder(checkpoint_name, kind) is None and not _HUB_ID.fullmatch(checkpoint_name) and not is_plugin(name, kind):
-        runs = [item.name for item in catalogue.CHECKPOINTS if item.kind == kind and find_family(kind, item.family)]
-        known = ", ".join(dict.fromkeys(["toy", *runs, *plugin_names(kind)]))
+        checkpoints = [item.name for item in catalogue.CHECKPOINTS if item.kind == kind]
+        known = ", ".join(dict.fromkeys(["toy", *checkpoints, *plugin_names(kind)]))
         raise WeightsError(
             f'no {kind} is called "{name}", and no folder of this name has a config.json. Known names: {known}. '
             'A hub id, "family:checkpoint" or a plug-in "module:attribute" also works'
