@@ -132,18 +132,22 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     Raises:
         WeightsError: a network or policy cannot be loaded.
     """
-    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.models.loading import find_folders, load_detector, load_segmenter
     from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
+    from lang2segtrack_ros.tracking.policies.registry import make_policy
     from lang2segtrack_ros.types.prompts import ExemplarPrompt, TextPrompt
 
+    kinds = {type(item.prompt) for item in prompts}
+    needs_detector = interactive or TextPrompt in kinds or (ExemplarPrompt in kinds and may_match(options))
+    policy = make_policy(options.policy)
+    find_folders({"segmenter": options.segmenter, **({"detector": options.detector} if needs_detector else {})}, options.accept_license)
     engine_options = SessionOptions(detect_every_backward=options.detect_every_backward, exemplar=options.exemplar_by)
     licenses = options.accept_license
     segmenter = load_segmenter(
         options.segmenter, options.device, options.image_size, acceleration=options.acceleration, accept_license=licenses
     )
-    kinds = {type(item.prompt) for item in prompts}
     detector = None
-    if interactive or TextPrompt in kinds or (ExemplarPrompt in kinds and may_match(options)):
+    if needs_detector:
         detector = load_detector(options.detector, options.device, acceleration=options.acceleration, accept_license=licenses)
-    return Session(segmenter, detector, options.policy, options=engine_options, **session_options)
+    return Session(segmenter, detector, policy, options=engine_options, **session_options)

@@ -91,14 +91,22 @@ class Family:
         """Return the optional package if it is not installed, otherwise an empty text."""
         return self.extra if self.extra and importlib.util.find_spec(self.extra) is None else ""
 
+    def check_extra(self, name: str) -> None:
+        """Raise WeightsError if the optional package is not installed.
+
+        Args:
+            name: name of the network, for the message.
+        """
+        if self.missing_extra:
+            raise WeightsError(f"{name} needs the Python package {self.extra}: pip install {self.extra}")
+
     def load(self, folder: Path, raw: dict[str, Any], options: LoadOptions) -> Any:
         """Return the network of a checkpoint; see `Loader`.
 
         Raises:
             WeightsError: the optional package is not installed, a file of the checkpoint does not fit, or see `Loader`.
         """
-        if self.missing_extra:
-            raise WeightsError(f"{options.name} needs the Python package {self.extra}: pip install {self.extra}")
+        self.check_extra(options.name)
         from huggingface_hub.errors import StrictDataclassError
 
         loader: Loader = pkgutil.resolve_name(self.loader)
@@ -127,9 +135,9 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-def find_family(kind: Kind, name: str) -> Family | None:
-    """Return the family of a kind by its name, or None."""
-    return next((family for family in FAMILIES if family.kind == kind and family.name == name), None)
+def family_named(kind: Kind, name: str) -> Family:
+    """Return the family of a kind by its name, which must exist."""
+    return next(family for family in FAMILIES if family.kind == kind and family.name == name)
 
 
 def split_family(name: str, kind: Kind) -> tuple[Family | None, str]:
@@ -139,8 +147,9 @@ def split_family(name: str, kind: Kind) -> tuple[Family | None, str]:
         name: see `models.loading.load_segmenter`.
         kind: segmenter or detector.
     """
-    family = find_family(kind, name.partition(":")[0])
-    return (family, name.partition(":")[2]) if family and ":" in name else (None, name)
+    prefix, colon, checkpoint = name.partition(":")
+    family = next((item for item in FAMILIES if item.kind == kind and item.name == prefix), None)
+    return (family, checkpoint) if family and colon else (None, name)
 
 
 def family_of(kind: Kind, model_type: object, folder: Path) -> Family:
