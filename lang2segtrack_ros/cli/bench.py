@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, POLICIES, add_license_option, parse_size
+from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, POLICIES, add_license_option, parse_size, whole_number
 
 
 def add_parser(commands: Any) -> None:
@@ -43,7 +43,9 @@ def add_parser(commands: Any) -> None:
         default=["standard"],
         help="rules of association: see the parameter association (default: standard)",
     )
-    suites.add_argument("--detect-every", type=int, default=5, help="images from one detection to the next (default: %(default)s)")
+    suites.add_argument(
+        "--detect-every", type=whole_number(1), metavar="N", default=5, help="images from one detection to the next (default: %(default)s)"
+    )
     suites.add_argument("--no-boxes", action="store_true", help="skip the runs from boxes")
     suites.add_argument("--no-text", action="store_true", help="skip the runs with text prompts")
     suites.add_argument("--false-alarms", action="store_true", help="run text prompts with a lower threshold and with absent names, too")
