@@ -50,8 +50,7 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import PromptError
 from lang2segtrack_ros.types.results import FrameResult
 
-WATCHDOG_PERIOD_S = 0.5
-LONG_LOAD_S = 5.0
+WATCHDOG_PERIOD_S, LONG_LOAD_S = 0.5, 5.0
 REPORT_EVERY, RETURN_MEMORY_EVERY = 2, 120  # watchdog ticks, the second one between two returns of freed memory to the system
 
 
@@ -62,6 +61,7 @@ class TrackNode(TableNode, LifecycleNode):
 
     Attributes:
         engine: engine of the configured node, otherwise None.
+        loading: networks that are being loaded, otherwise None.
         image_requests: queue of single images of the configured node, otherwise None.
         last_header: header of the last processed image.
         detection_threshold: default threshold of detections. 0 uses the detector's own.
@@ -83,13 +83,12 @@ class TrackNode(TableNode, LifecycleNode):
         self._color: ColorImages | None = None
         self._depth: DepthSource | None = None
         self._clicks: ClickedPoints | None = None
-        self._setup = ""
-        self._device = ""
+        self._setup, self._device = "", ""
         self._uses_depth = False
         self._latency = Latency()
         self._rates = Rates()
         self._warn = RepeatedWarnings(self.get_logger().warning)
-        self._loading: SessionLoading | None = None
+        self.loading: SessionLoading | None = None
         self._is_active = False
         self._images = MutuallyExclusiveCallbackGroup()
         try:
@@ -119,8 +118,8 @@ class TrackNode(TableNode, LifecycleNode):
         if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
             return False
         wait(self._finish_loading)
-        if self.engine is None:  # the load failed, or another transition stopped it
-            return not self.problem
+        if self.engine is None or not self.context.ok():  # the load failed, another transition or a signal stopped it
+            return not self.problem and self.context.ok()
         return self._is_active or bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
 
     @log_transition_errors
@@ -130,15 +129,15 @@ class TrackNode(TableNode, LifecycleNode):
         if problem:
             return self._failed(problem)
         self.get_logger().info(f"loading segmenter {self._value('segmenter')}, detector {self._value('detector') or 'none'}")
-        self._loading = SessionLoading(partial(make_session, self._value))
-        if self._loading.wait(self._value("configure_wait_s")) and not self._use_session():
+        self.loading = SessionLoading(partial(make_session, self._value))
+        if self.loading.wait(self._value("configure_wait_s")) and not self._use_session():
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
     def _finish_loading(self) -> bool:
         """Use the session if it is loaded. Return False while it is loading. After a failure, the node is unconfigured again."""
-        if self._loading is None or not self._loading.is_finished:
-            return self._loading is None
+        if self.loading is None or not self.loading.is_finished:
+            return self.loading is None
         was_active = self._is_active
         if self._use_session():
             if was_active:
@@ -152,8 +151,8 @@ class TrackNode(TableNode, LifecycleNode):
 
     def _use_session(self) -> bool:
         """Start the threads with the loaded session. Return False after a failure."""
-        assert self._loading is not None
-        loading, self._loading = self._loading, None
+        assert self.loading is not None
+        loading, self.loading = self.loading, None
         try:
             self._start(loading.take())
         except (WeightsError, PromptError, OSError) as error:
@@ -163,12 +162,13 @@ class TrackNode(TableNode, LifecycleNode):
         else:
             self.get_logger().info(f"ready after {loading.seconds:.1f} s: {self._setup}")
             return True
+        finally:
+            loading.settled.set_result(None)  # services that wait now answer
         self._stop()
         return False
 
     def _start(self, session: Session) -> None:
-        # The engine is created first, because it closes the session if the rest fails.
-        self.engine = EngineThread(session, self._on_result, self._node_services.wake)
+        self.engine = EngineThread(session, self._on_result, self._node_services.wake)  # first: it closes the session if the rest fails
         self._rates = Rates()
         self._device = str(session.tracker.segmenter.device)
         self._setup = describe_session(session, self._value("policy"))
@@ -186,7 +186,7 @@ class TrackNode(TableNode, LifecycleNode):
     @log_transition_errors
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe images, depth and clicked points, now or when the networks are loaded."""
-        if self._loading is None:
+        if self.loading is None:
             self._subscribe()
         self._is_active = True
         return super().on_activate(state)
@@ -240,9 +240,9 @@ class TrackNode(TableNode, LifecycleNode):
     def _stop(self) -> None:
         self._is_active = False
         self._unsubscribe()
-        if self._loading is not None:
-            self._loading.abandon()
-            self._loading = None
+        if self.loading is not None:
+            self.loading.abandon()
+            self.loading = None
         if self.image_requests is not None:
             self.image_requests.close()
             self.image_requests = None
@@ -305,10 +305,10 @@ class TrackNode(TableNode, LifecycleNode):
 
     def explain_no_engine(self) -> str:
         """Return a sentence on why the node has no engine, with the fix."""
-        if self._loading is not None:
-            return f"the networks are still loading, for {self._loading.seconds:.0f} s now: try again when /diagnostics says paused"
-        name = self.get_fully_qualified_name()
-        return f"the node is not configured: run ros2 lifecycle set {name} configure, then ros2 lifecycle set {name} activate"
+        if self.loading is not None:
+            return f"the networks are still loading, for {self.loading.seconds:.0f} s now: try again when /diagnostics says paused"
+        change = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
+        return f"the node is not configured: run {change} configure, then {change} activate"
 
     def explain_waiting(self) -> str:
         """Return a sentence on why no image arrives."""
@@ -319,8 +319,8 @@ class TrackNode(TableNode, LifecycleNode):
 
     def _on_watchdog(self) -> None:
         self._node_services.expire()
-        if not self._finish_loading() and self._loading is not None and self._loading.seconds > LONG_LOAD_S:
-            self._warn("loading", f"the networks are still loading after {self._loading.seconds:.0f} s")
+        if not self._finish_loading() and self.loading is not None and self.loading.seconds > LONG_LOAD_S:
+            self._warn("loading", f"the networks are still loading after {self.loading.seconds:.0f} s")
         color = self._color.subscription if self._color is not None else None
         for source in (color, self._depth, self._clicks):
             if source is not None:
@@ -335,8 +335,8 @@ class TrackNode(TableNode, LifecycleNode):
     def _report(self, silence: str) -> None:
         if self.engine is None or self._outputs is None:
             level, message = (DiagnosticStatus.ERROR, self.problem) if self.problem else (DiagnosticStatus.STALE, "not configured")
-            if self._loading is not None:
-                level, message = DiagnosticStatus.OK, f"loading the networks, for {self._loading.seconds:.0f} s now"
+            if self.loading is not None:
+                level, message = DiagnosticStatus.OK, f"loading the networks, for {self.loading.seconds:.0f} s now"
             self._diagnostics.publish(level, message, {})
             return
         self._latency.warn_once(self.get_logger().warning)
@@ -376,7 +376,7 @@ class TrackNode(TableNode, LifecycleNode):
         values = {change.name: change.value for change in changes}
         problem = parameters.TABLE.check(values)
         fixed = [name for name in values if name in parameters.TABLE.by_name and not parameters.TABLE.by_name[name].dynamic]
-        if not problem and fixed and (self.engine is not None or self._loading is not None):
+        if not problem and fixed and (self.engine is not None or self.loading is not None):
             problem = f"{fixed[0]} is fixed while the node is configured: run the cleanup transition first, or set it at start"
         if problem:
             return SetParametersResult(successful=False, reason=problem)

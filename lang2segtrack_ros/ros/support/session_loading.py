@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from lang2segtrack_ros.session.session import Session
 
@@ -16,6 +17,9 @@ class SessionLoading:
 
     Args:
         make: loads the session. It is called on the thread.
+
+    Attributes:
+        settled: done when the node uses the session, or will never use it. The node or `abandon` sets it.
     """
 
     def __init__(self, make: Callable[[], Session]) -> None:
@@ -26,6 +30,7 @@ class SessionLoading:
         self._session: Session | None = None
         self._error: Exception | None = None
         self._finished = threading.Event()
+        self.settled: Future[None] = Future()
         threading.Thread(target=self._run, name="loading-networks", daemon=True).start()
 
     @property
@@ -61,6 +66,7 @@ class SessionLoading:
             session, self._session = self._session, None
         if session is not None:
             session.close()
+        self.settled.set_result(None)
 
     def _run(self) -> None:
         try:

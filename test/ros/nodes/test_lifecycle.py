@@ -22,13 +22,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from lang2segtrack.srv import AddTextPrompt
+from lang2segtrack.srv import ListTracks
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.ros.inputs import color_images
 from lang2segtrack_ros.ros.nodes import track_node
 from lang2segtrack_ros.ros.nodes.track_node import TrackNode
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
-from lang2segtrack_ros.ros.support.process import poll, spin
+from lang2segtrack_ros.ros.support.process import poll, spin, spin_until
 from lang2segtrack_ros.session.session import Session
 
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
@@ -263,24 +263,26 @@ def test_cleanup_abandons_a_load(node: TrackNode, slow: SlowLoading) -> None:
     assert node.autostart()
 
 
-def test_services_answer_while_networks_load(node: TrackNode, slow: SlowLoading) -> None:
-    """Before, the executor was blocked until the networks were loaded: state and parameters did not answer."""
+def test_state_answers_and_prompts_wait_while_networks_load(node: TrackNode, slow: SlowLoading) -> None:
+    """Before, the executor was blocked, so that a manager saw no state. A prompt that a script sends at the start must not be lost."""
     client_node = rclpy.create_node("manager", context=node.context)
-    clients = [client_node.create_client(GetState, "/track_node/get_state"), client_node.create_client(AddTextPrompt, "/add_text_prompt")]
+    manager = client_node.create_client(GetState, "/track_node/get_state")
+    user = client_node.create_client(ListTracks, "/list_tracks")
     executor, client_executor = (SingleThreadedExecutor(context=node.context) for _ in range(2))
     executor.add_node(node)
     client_executor.add_node(client_node)
-    started = threading.Thread(target=lambda: node.autostart(partial(spin, executor)))
+    started = threading.Thread(target=lambda: spin(executor, lambda: node.autostart(partial(spin, executor))))
     started.start()
     try:
-        answers = []
-        for client in clients:
-            assert client.wait_for_service(timeout_sec=20)
-            future = client.call_async(client.srv_type.Request())
-            client_executor.spin_until_future_complete(future, timeout_sec=20)
-            answers.append(future.result())
-        assert answers[0].current_state.label == "inactive"
-        assert "still loading" in answers[1].message
+        assert all(client.wait_for_service(timeout_sec=20) for client in (manager, user))
+        tracks, answer = user.call_async(ListTracks.Request()), manager.call_async(GetState.Request())
+        assert spin_until(client_executor, 20, answer.done)
+        assert answer.result().current_state.label == "inactive"
+        assert not tracks.done()
+        slow.end.set()
+        started.join(timeout=60)
+        assert spin_until(client_executor, 20, lambda: bool(executor.spin_once(timeout_sec=0.02)) or tracks.done())
+        assert list(tracks.result().tracks) == []
     finally:
         slow.end.set()
         started.join(timeout=60)
