@@ -20,6 +20,7 @@ from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError
+from test.cached import CachedSegmenter
 from test.conftest import DEVICE, body_box, iou
 from test.logits import LogitsProbe
 
@@ -57,12 +58,13 @@ def test_tracker_equals_the_session_of_transformers(segmenter: Sam2Segmenter, fr
 
 @pytest.fixture(scope="module")
 def exact() -> Sam2Segmenter:
-    """Return the toy network in float64.
+    """Return the toy network in float64, which encodes each image once: no object influences that.
 
     In float32, rounding depends on the batch size. The recurrent memory amplifies 1e-7 to up to 1e-3 within 40 frames, and to 4e-3 with
     memories in bfloat16. These differences could hide a small influence of one object on another. In float64 they cannot.
     """
-    return Sam2Segmenter(load_segmenter("toy", device=DEVICE).model.double(), dtype=torch.float64, memory_dtype=torch.float64)
+    model = load_segmenter("toy", device=DEVICE).model.double()
+    return CachedSegmenter(Sam2Segmenter(model, dtype=torch.float64, memory_dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("count", "policy", "length"), [(2, "sam2", 40), (2, "distractor", 40), (5, "samurai", 40), (16, "samurai", 40)])
