@@ -20,7 +20,11 @@ from rclpy.qos import QoSProfile, DurabilityPolicy
 from sensor_msgs.msg import Image
 rclpy.init()
 node = rclpy.create_node("incompatible")
-node.create_subscription(Image, "/camera/camera/color/image_raw", print, QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+topic = "/camera/camera/color/image_raw"
+node.create_subscription(Image, topic, print, QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+while not node.count_publishers(topic):
+    rclpy.spin_once(node, timeout_sec=0.1)
+print("found the camera", flush=True)
 rclpy.spin(node)
 """
 
@@ -36,7 +40,8 @@ def test_working_camera_and_incompatible_subscriber(tmp_path: Path, capsys: pyte
     with Processes(dict(os.environ), tmp_path) as processes:
         processes.start("camera", executable("toy_camera"))
         processes.start("incompatible", [sys.executable, "-c", INCOMPATIBLE_SUBSCRIBER])
-        code = main([*TOY, "--seconds", "20"])
+        processes.wait_for("incompatible", "found the camera")
+        code = main([*TOY, "--seconds", "6"])
         output = capsys.readouterr().out
         processes.check()
     assert "messages per second from /camera/camera" in output
