@@ -4,15 +4,12 @@
 PYTHON ?= python3
 IN_ENVIRONMENT = . .ros/activate.sh &&
 LINT = ruff check . && ruff format --check . && mypy && lint-imports
-QUICK_TESTS = test/types test/runtime test/segmentation test/geometry test/detection test/identity test/tracking/test_policies.py \
-  test/tracking/test_kalman.py test/tracking/test_memory_bank.py test/history/test_merging.py test/history/test_records.py test/io \
-  test/recordings/test_bag_types.py test/viewers test/ros/support test/test_door.py test/test_words.py test/test_reading.py test/test_docs.py
-
-.PHONY: help setup demo test check lint docs soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
+.PHONY: help setup demo demo-real test check lint docs soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
 
 help:
 	@echo "Try it"
 	@echo "  make demo            track toy shapes on a real ROS 2 graph; results in out/demo"
+	@echo "  make demo-real       track with real weights and check the result: VIDEO=street.mp4 TEXT='red car. bus.'; results in out/demo-real"
 	@echo "  make test            run every check (under 20 minutes on two cores)"
 	@echo
 	@echo "Develop"
@@ -40,6 +37,9 @@ setup:
 demo: setup
 	@$(IN_ENVIRONMENT) lang2segtrack demo --out out/demo
 
+demo-real: setup
+	@$(IN_ENVIRONMENT) lang2segtrack demo --real --video '$(VIDEO)' --text '$(TEXT)' $(OPTIONS)
+
 test:
 	@$(PYTHON) tools/setup_environment.py --test
 	@$(IN_ENVIRONMENT) $(LINT) && OMP_NUM_THREADS=1 python -m pytest test -n auto --maxprocesses 4 --dist loadfile
@@ -50,7 +50,7 @@ lint:
 
 check:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) $(LINT) && OMP_NUM_THREADS=1 python -m pytest -q -n auto --maxprocesses 4 --dist loadfile $(QUICK_TESTS)
+	@$(IN_ENVIRONMENT) $(LINT) && L2ST_TESTS=quick OMP_NUM_THREADS=1 python -m pytest test -q -n auto --maxprocesses 4 --dist loadfile
 
 soak: setup
 	@$(IN_ENVIRONMENT) python -m bench.soak && python -m bench.soak_node --minutes $(or $(MINUTES),30)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from torch import Tensor
 from bench.numbers_file import numbers_file, write
 from bench.tracking import median_ms, random_segmenter
 from lang2segtrack_ros.models.loading import load_segmenter
-from lang2segtrack_ros.runtime.graphs import StaticFunction, leaves
+from lang2segtrack_ros.runtime.graphs import StaticFunction, graph_pool, leaves
 from lang2segtrack_ros.segmentation.image_encoder import encode_levels
 from lang2segtrack_ros.segmentation.memory_attention import Memories, halves, rotate, rotate_halves
 from lang2segtrack_ros.segmentation.memory_encoder import channel_norm
@@ -127,7 +128,7 @@ class NetworkBench:
             before = torch.cuda.memory_allocated()
             function()
             peak = (torch.cuda.max_memory_allocated() - before) / 1e6
-        run = StaticFunction(function, (), torch.cuda.graph_pool_handle()).run if cuda else function
+        run = StaticFunction(function, (), graph_pool(self.device)).run if cuda else function
         return results, median_ms(lambda _: run(), self.device, REPEATS if cuda else 3, fill=0), peak
 
     def memories(self, count: int) -> Memories:
@@ -187,7 +188,7 @@ class NetworkBench:
         yield self.measure(
             "rotary encoding of keys",
             count,
-            lambda: rotate(keys.flatten(-2), rotations).unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2),
+            lambda: rotate(keys.flatten(-2), rotations).view(keys.shape).transpose(-1, -2).flatten(-2),
             lambda: rotate_halves(ordered, factors)[..., 0, :],
         )
 
@@ -208,7 +209,7 @@ class NetworkBench:
             side = plain.image_size >> (number + 1)
             x = self._random(count, layer.conv.out_channels, side, side, dtype=self.dtype).to(memory_format=torch.channels_last)
             norm = layer.layer_norm
-            yield self.measure(f"norm of {x.shape[1]} channels", count, lambda n=norm, x=x: n(x), lambda n=norm, x=x: channel_norm(n, x))
+            yield self.measure(f"norm of {x.shape[1]} channels", count, partial(norm, x), partial(channel_norm, norm, x))
         masks, score = self._random(count, plain.mask_size, plain.mask_size) * 5, self._random(count)
         binary = torch.zeros(count, dtype=torch.bool, device=self.device)
         planar = deepcopy(fast.memory_encoder)

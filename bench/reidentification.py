@@ -94,7 +94,7 @@ def _most_frequent(ids: list[int | None]) -> int | None:
 
 def odds(kept: int, clips: int) -> float:
     """Return the probability that chance keeps the ids of at least `kept` of `clips` clips."""
-    return sum(comb(clips, count) for count in range(kept, clips + 1)) / 2**clips
+    return float(sum(comb(clips, count) for count in range(kept, clips + 1)) / 2**clips)
 
 
 def main() -> int:

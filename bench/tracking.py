@@ -23,8 +23,8 @@ import torch
 
 from bench.numbers_file import numbers_file, write
 from lang2segtrack_ros.evaluation.reference import Sam2Reference
-from lang2segtrack_ros.models.conversion import make_config
-from lang2segtrack_ros.models.loading import load_segmenter, resized
+from lang2segtrack_ros.models.conversion_sam2 import make_config
+from lang2segtrack_ros.models.loading import load_segmenter, resize
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt
@@ -49,7 +49,8 @@ def random_segmenter(size: str, image_size: int, device: str, dtype: torch.dtype
 
     width, blocks, side = SIZES[size]
     shapes = {f"vision_encoder.backbone.blocks.{block}.x": torch.empty(0) for block in range(blocks)}
-    config = resized(make_config({**shapes, "vision_encoder.backbone.pos_embed": torch.empty(1, width, side, side)}), image_size)
+    config = make_config({**shapes, "vision_encoder.backbone.pos_embed": torch.empty(1, width, side, side)})
+    resize(Sam2Segmenter, config, image_size)
     torch.manual_seed(0)
     model = Sam2VideoModel(config).eval().requires_grad_(False)
     # The bias makes all objects visible, as with trained weights.

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
     from lang2segtrack_ros.types.frame import Frame
-    from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, TextPrompt
+    from lang2segtrack_ros.types.prompts import BoxPrompt, ExemplarPrompt, MaskPrompt, PointPrompt, TextPrompt
     from lang2segtrack_ros.types.results import FrameResult, Track
 
 __version__ = "0.1.0"
 __all__ = [
     "BoxPrompt",
+    "ExemplarPrompt",
     "Frame",
     "FrameResult",
     "MaskPrompt",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 _MODULES = {
     "BoxPrompt": "types.prompts",
+    "ExemplarPrompt": "types.prompts",
     "Frame": "types.frame",
     "FrameResult": "types.results",
     "MaskPrompt": "types.prompts",

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,39 @@ from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # xdist workers ignore Ctrl-C, and child processes of a test would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+HERE = Path(__file__).parent
+QUICK = (
+    "types",
+    "runtime",
+    "segmentation",
+    "geometry",
+    "detection",
+    "identity",
+    "tracking/test_policies.py",
+    "tracking/test_kalman.py",
+    "tracking/test_memory_bank.py",
+    "history/test_merging.py",
+    "history/test_records.py",
+    "io",
+    "recordings/test_bag_types.py",
+    "viewers",
+    "ros/support",
+    "test_docs.py",
+    "test_door.py",
+    "test_package.py",
+    "test_reading.py",
+    "test_words.py",
+)
+"""Rooms and files that `make check` and `colcon test` run, in a minute or two."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """With L2ST_TESTS=quick, leave out all files but the quick ones."""
+    if os.environ.get("L2ST_TESTS") != "quick" or collection_path.is_dir():
+        return None
+    return None if any(collection_path.is_relative_to(HERE / name) for name in QUICK) else True
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lang2segtrack_ros.models.catalogue import CHECKPOINTS, Checkpoint
-from lang2segtrack_ros.models.families import ABILITIES, find_family
+from lang2segtrack_ros.models.families import ABILITIES, family_named
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "models.md"
 START, END = "<!-- table: make docs writes it -->\n", "<!-- end of table -->"
@@ -16,18 +16,18 @@ _COMPUTED_SIZES = ("mm-grounding-dino", "edgetam", "sam3", "sam3-tracker")
 
 
 def _row(item: Checkpoint) -> str:
-    family = find_family(item.kind, item.family)
-    abilities = ", ".join(name for name in ABILITIES if family and name in family.abilities)
-    extra = f"with the package `{family.extra}`" if family and family.extra else "yes"
+    family = family_named(item.kind, item.family)
+    abilities = ", ".join(name for name in ABILITIES if name in family.abilities)
+    needs = f"`{family.extra}`" if family.extra else ""
     license_text = f"{item.license}, to accept as `{item.restriction.accept}`" if item.restriction else item.license
     size = f"≈ {item.megabytes}" if item.family in _COMPUTED_SIZES else str(item.megabytes)
     hub = f"[{item.hub_id}](https://huggingface.co/{item.hub_id})"
-    return f"| `{item.name}` | {item.kind} | {abilities} | {license_text} | {size} | {extra if family else 'not yet'} | {hub} |"
+    return f"| `{item.name}` | {item.kind} | {abilities} | {license_text} | {size} | {needs} | {hub} |"
 
 
 def table() -> str:
     """Return the table as Markdown."""
-    header = "| name | kind | abilities | license | MB | runs in this version | hub id |\n|---|---|---|---|---|---|---|\n"
+    header = "| name | kind | abilities | license | MB | needs | hub id |\n|---|---|---|---|---|---|---|\n"
     return header + "".join(f"{_row(item)}\n" for item in sorted(CHECKPOINTS, key=lambda item: item.kind))
 
 

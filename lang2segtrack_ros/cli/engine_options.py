@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 POLICIES = ("samurai", "sam2", "distractor", "depth")
 """Built-in names of `tracking.policies.registry`. The help needs them, and that module would import torch."""
-_IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "acceleration", "detect_every_backward")
+DEFAULT_DETECTOR = "grounding-dino-tiny"
+MATCHERS = ("auto", "features", "detector")
+"""Values of the option `exemplar` of a session, for the same reason."""
+_IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "acceleration", "detect_every_backward", "exemplar_by")
 PLUGIN = "a plug-in (module:attribute, or the name of an installed entry point)"
 NETWORK_NAMES = f"toy, a name of `lang2segtrack models`, a folder, a hub id, family:checkpoint, or {PLUGIN}"
 
@@ -51,9 +54,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         parser: parser of a command.
     """
     parser.add_argument("--segmenter", "--model", default="sam2.1-tiny", help=f"segmenter: {NETWORK_NAMES} (default: %(default)s)")
-    parser.add_argument(
-        "--detector", default="grounding-dino-tiny", help=f"detector for text prompts: {NETWORK_NAMES} (default: %(default)s)"
-    )
+    parser.add_argument("--detector", default=DEFAULT_DETECTOR, help=f"detector for text prompts: {NETWORK_NAMES} (default: %(default)s)")
     parser.add_argument("--image-size", type=int, metavar="N", help="side of the segmenter's square input in pixels; smaller is faster")
     parser.add_argument(
         "--policy",
@@ -61,9 +62,21 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         metavar="POLICY",
         help=f"memory policy: {', '.join(POLICIES)}, or {PLUGIN}; depth needs depth images (default: %(default)s)",
     )
+    add_matcher_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
     parser.add_argument("--acceleration", default="auto", help=f"of the networks: {', '.join(ACCELERATIONS)} (default: %(default)s)")
     add_license_option(parser)
+
+
+def add_matcher_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that selects the matcher of exemplars."""
+    parser.add_argument(
+        "--exemplar-by",
+        choices=MATCHERS,
+        default="auto",
+        help="what finds the objects of --exemplar: detector, features (of the segmenter), or auto, which is the detector if it takes "
+        "exemplars and otherwise features (default: %(default)s)",
+    )
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +103,12 @@ def engine_identity(options: argparse.Namespace) -> str:
     return repr([getattr(options, name) for name in _IDENTITY])
 
 
+def may_match(options: argparse.Namespace) -> bool:
+    """Return True if the detector may have to match exemplars. The default detector takes no exemplars, so it is not loaded for them."""
+    kind: str = options.exemplar_by
+    return kind == "detector" or (kind == "auto" and bool(options.detector != DEFAULT_DETECTOR))
+
+
 def whole_number(least: int) -> Callable[[str], int]:
     """Return a parser of a number of images, `least` or more."""
 
@@ -102,7 +121,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 
 def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], interactive: bool = False, **session_options: Any) -> Session:
-    """Return the session that the options describe. It has a detector only if a text prompt needs one.
+    """Return the session that the options describe. It has a detector only if a text or exemplar prompt needs one.
 
     Args:
         options: parsed options of `add_engine_options` and `add_run_options`.
@@ -113,18 +132,22 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     Raises:
         WeightsError: a network or policy cannot be loaded.
     """
-    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.models.loading import find_folders, load_detector, load_segmenter
     from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
-    from lang2segtrack_ros.types.prompts import TextPrompt
+    from lang2segtrack_ros.tracking.policies.registry import make_policy
+    from lang2segtrack_ros.types.prompts import ExemplarPrompt, TextPrompt
 
-    engine_options = SessionOptions(detect_every_backward=options.detect_every_backward)
+    kinds = {type(item.prompt) for item in prompts}
+    needs_detector = interactive or TextPrompt in kinds or (ExemplarPrompt in kinds and may_match(options))
+    policy = make_policy(options.policy)
+    find_folders({"segmenter": options.segmenter, **({"detector": options.detector} if needs_detector else {})}, options.accept_license)
+    engine_options = SessionOptions(detect_every_backward=options.detect_every_backward, exemplar=options.exemplar_by)
     licenses = options.accept_license
     segmenter = load_segmenter(
         options.segmenter, options.device, options.image_size, acceleration=options.acceleration, accept_license=licenses
     )
-    needs_detector = interactive or any(isinstance(item.prompt, TextPrompt) for item in prompts)
     detector = None
     if needs_detector:
         detector = load_detector(options.detector, options.device, acceleration=options.acceleration, accept_license=licenses)
-    return Session(segmenter, detector, options.policy, options=engine_options, **session_options)
+    return Session(segmenter, detector, policy, options=engine_options, **session_options)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack image`: find objects by name on image files, and write a COCO data set and overlay images."""
+"""`lang2segtrack image`: find objects by name or by an exemplar on image files, and write a COCO data set and overlay images."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, add_license_option
+from lang2segtrack_ros.cli.engine_options import DEFAULT_DETECTOR, NETWORK_NAMES, add_license_option, add_matcher_option, may_match
 from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
+from lang2segtrack_ros.cli.prompt_options import parse_exemplar
 
 if TYPE_CHECKING:  # modules that the parser does not need are imported on use
     import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # modules that the parser does not need are imported on use
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.io.coco import CocoWriter
     from lang2segtrack_ros.session.image_segmentation import SegmentedObject
-    from lang2segtrack_ros.types.prompts import TextPrompt
+    from lang2segtrack_ros.types.prompts import ExemplarPrompt
 
 _MAX_STEM_BYTES = 200  # of an overlay's name; file systems allow 255 bytes
 
@@ -33,11 +34,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     Args:
         commands: the subparsers.
     """
-    parser = commands.add_parser("image", help="find and segment objects by name on image files")
+    parser = commands.add_parser("image", help="find and segment objects by name or by an exemplar on image files")
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="image files, folders of image files, or patterns such as 'shots/**/*.jpg'"
     )
-    parser.add_argument("--text", required=True, help="names of the objects: 'red mug. cardboard box.'")
+    parser.add_argument("--text", help="names of the objects: 'red mug. cardboard box.'")
+    parser.add_argument(
+        "--exemplar",
+        action="append",
+        default=[],
+        metavar="PICTURE:X1,Y1,X2,Y2=LABEL",
+        help="find all objects that look like the one in a box on a picture",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -46,12 +54,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
     parser.add_argument("--segmenter", default="sam2.1-tiny", help=f"segmenter: {NETWORK_NAMES} (default: %(default)s)")
-    parser.add_argument("--detector", default="grounding-dino-tiny", help=f"detector: {NETWORK_NAMES} (default: %(default)s)")
+    parser.add_argument("--detector", default=DEFAULT_DETECTOR, help=f"detector: {NETWORK_NAMES} (default: %(default)s)")
+    add_matcher_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: %(default)s)")
     parser.add_argument(
         "--image-size", type=int, help="side of the segmenter's square input in pixels (default: the size of the checkpoint)"
     )
-    parser.add_argument("--threshold", type=float, help="minimum score of a detection, 0 to 1 (default: the threshold of the detector)")
+    parser.add_argument("--threshold", type=float, help="minimum score of a detection, 0 to 1 (default: the threshold of the network)")
     parser.add_argument("--batch", type=int, default=4, help="number of images in one batch of the detector (default: %(default)s)")
     add_license_option(parser)
     parser.add_argument("--no-overlay", action="store_true", help="write no overlay images")
@@ -100,10 +109,10 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.detection.detector import DetectorError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.forward import OfflineError
-    from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
+    from lang2segtrack_ros.types.prompts import PromptError
 
     try:
-        prompt = TextPrompt(options.text, "once", options.threshold)
+        phrases, exemplars = _prompts(options)
         if options.batch < 1:
             raise PromptError(f"--batch is {options.batch}; it must be at least 1")
         paths, problems, warnings = find_images(options.paths)
@@ -111,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
             raise PromptError("\n".join(problems))
         for warning in warnings:
             _print_error(warning, 0)
-        return _segment(options, prompt, paths)
+        return _segment(options, phrases, exemplars, paths)
     except PromptError as error:
         return _print_error(str(error), 2)
     except (DetectorError, OfflineError, WeightsError, OSError) as error:
@@ -120,25 +129,39 @@ def run(options: argparse.Namespace) -> int:
         return _print_error("interrupted; the same command goes on", INTERRUPTED)
 
 
-def _segment(options: argparse.Namespace, prompt: TextPrompt, paths: list[Path]) -> int:
+def _prompts(options: argparse.Namespace) -> tuple[tuple[str, ...], list[ExemplarPrompt]]:
+    """Return the phrases and the exemplars of the command line. Raises PromptError."""
+    from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
+
+    exemplars = [parse_exemplar(value, "once", options.threshold) for value in options.exemplar]
+    if any(exemplar.image is None for exemplar in exemplars):
+        raise PromptError("an --exemplar has no picture: write it before the box, such as mug.png:10,20,60,70=mug")
+    if options.text is None and not exemplars:
+        raise PromptError("there is no prompt: give --text or --exemplar")
+    phrases = TextPrompt(options.text, "once", options.threshold).phrases if options.text is not None else ()
+    return phrases, exemplars
+
+
+def _segment(options: argparse.Namespace, phrases: tuple[str, ...], exemplars: list[ExemplarPrompt], paths: list[Path]) -> int:
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.io.coco import CocoWriter
-    from lang2segtrack_ros.recordings.resumable import CHECKPOINT, digest, working_folder
+    from lang2segtrack_ros.recordings.resumable import CHECKPOINT, digest, full_repr, working_folder
 
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    names = ("segmenter", "detector", "device", "image_size", "batch", "no_overlay")
-    key = digest(stats, prompt, [getattr(options, name) for name in names])
+    names = ("segmenter", "detector", "device", "image_size", "batch", "no_overlay", "exemplar_by", "threshold")
+    key = digest(stats, phrases, [full_repr(exemplar) for exemplar in exemplars], [getattr(options, name) for name in names])
     output = OutputFolder(options.out, options.overwrite, paths, key)
     if output.already_done:
         print(f"already done: {output.path}")
         return 0
     with working_folder(output.work, output.path):
-        writer = CocoWriter(output.work / CHECKPOINT, prompt.phrases, key)
+        labels = tuple(dict.fromkeys((*phrases, *(exemplar.label for exemplar in exemplars))))
+        writer = CocoWriter(output.work / CHECKPOINT, labels, key)
         if not (writer.count and output.restore_partial()):
             writer.restart()
             output.clear_partial()
         with stop_on_signals() as stop:
-            code = _segment_all(options, prompt, paths, output, writer, stop)
+            code = _segment_all(options, _segmenting(options, phrases, exemplars, writer), paths, output, writer, stop)
         unfinished = f"interrupted after {writer.count} of {len(paths)} images" if writer.count < len(paths) else ""
         writer.write(output.partial)
         objects, failed = writer.objects, writer.failed
@@ -149,22 +172,41 @@ def _segment(options: argparse.Namespace, prompt: TextPrompt, paths: list[Path])
     return code or (INTERRUPTED if unfinished else 1 if failed else 0)
 
 
+def _segmenting(
+    options: argparse.Namespace, phrases: tuple[str, ...], exemplars: list[ExemplarPrompt], writer: CocoWriter
+) -> Callable[[Sequence[NDArray[np.uint8]]], list[list[SegmentedObject]]]:
+    """Load the networks, and return the function that segments images."""
+    from lang2segtrack_ros.detection.detector import vocabulary_notes
+    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.session import image_segmentation
+    from lang2segtrack_ros.session.matching import finder_of
+
+    licenses = options.accept_license
+    segmenter = load_segmenter(options.segmenter, options.device, options.image_size, accept_license=licenses)
+    needs_detector = phrases or may_match(options)
+    detector = load_detector(options.detector, options.device, accept_license=licenses) if needs_detector else None
+    finder = finder_of(options.exemplar_by, detector, segmenter) if exemplars else None
+    writer.description = f"segmenter {segmenter.name}, detector {detector.name if detector else 'none'}"
+    for note in vocabulary_notes(detector, phrases) if detector and phrases else []:
+        _print_error(note, 0)
+    return lambda images: image_segmentation.segment_images(
+        segmenter, detector, images, phrases, options.threshold, exemplars=exemplars, finder=finder
+    )
+
+
 def _segment_all(
-    options: argparse.Namespace, prompt: TextPrompt, paths: list[Path], output: OutputFolder, writer: CocoWriter, stop: Callable[[], bool]
+    options: argparse.Namespace,
+    segment: Callable[[Sequence[NDArray[np.uint8]]], list[list[SegmentedObject]]],
+    paths: list[Path],
+    output: OutputFolder,
+    writer: CocoWriter,
+    stop: Callable[[], bool],
 ) -> int:
     """Segment the images that an earlier run has not done. Return 1 if the device runs out of memory, else 0."""
-    from lang2segtrack_ros.detection.detector import vocabulary_notes
     from lang2segtrack_ros.io.rendering import draw_overlay
     from lang2segtrack_ros.io.writers import write_png
-    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
     from lang2segtrack_ros.session.degradation import is_out_of_memory
-    from lang2segtrack_ros.session.image_segmentation import segment_images
 
-    segmenter = load_segmenter(options.segmenter, options.device, options.image_size, accept_license=options.accept_license)
-    detector = load_detector(options.detector, options.device, accept_license=options.accept_license)
-    writer.description = f"segmenter {segmenter.name}, detector {detector.name}"
-    for note in vocabulary_notes(detector, prompt.phrases):
-        _print_error(note, 0)
     if writer.count:
         print(f"resumed after {writer.count} images of an earlier run")
     for start in range(writer.count, len(paths), options.batch):
@@ -173,7 +215,7 @@ def _segment_all(
         batch = paths[start : start + options.batch]
         pictures, reasons = _read_pictures(batch)
         try:
-            found = dict(zip(pictures, segment_images(segmenter, detector, list(pictures.values()), prompt.phrases, prompt.threshold)))
+            found = dict(zip(pictures, segment(list(pictures.values()))))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

@@ -10,13 +10,18 @@ import sys
 from pathlib import Path
 
 from lang2segtrack_ros import __version__
-from lang2segtrack_ros.cli import bag, bench, doctor, image, models, toy_bag, track
+from lang2segtrack_ros.cli import bag, bench, demo_real, doctor, image, models, toy_bag, track
 from lang2segtrack_ros.cli.engine_options import add_license_option
 from lang2segtrack_ros.cli.streams import safe_output
 from lang2segtrack_ros.runtime.cpu_threads import configure_cpu_threads
 
 
 def _demo(options: argparse.Namespace) -> int:
+    if options.real:
+        return demo_real.run(options)
+    if options.video or options.text:
+        print("lang2segtrack demo: --video and --text are options of --real; the toy demo has its own camera: add --real", file=sys.stderr)
+        return 2
     try:
         import rclpy  # noqa: F401
 
@@ -29,7 +34,7 @@ def _demo(options: argparse.Namespace) -> int:
         return 2
     from lang2segtrack_ros.toyworld import demo
 
-    return demo.run(options.out, options.seconds, options.fps)
+    return demo.run(options.out or Path("out/demo"), options.seconds, options.fps)
 
 
 def _weights(options: argparse.Namespace) -> int:
@@ -67,7 +72,7 @@ def _weights_action(options: argparse.Namespace) -> int:
     if options.action == "convert":
         from lang2segtrack_ros.models.conversion import convert
 
-        print(f"written: {convert(options.source, options.target)}")
+        print(f"written: {convert(options.source, options.target, options.tokenizer, print)}")
         return 0
     return _verify(options.names, options.accept_license)
 
@@ -97,12 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lang2segtrack {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="run the toy camera, the node and a client on a separate ROS graph")
-    demo.add_argument(
-        "--out", type=Path, default=Path("out/demo"), help="folder for the summary, the video and the contact sheet (default: %(default)s)"
-    )
-    demo.add_argument("--seconds", type=float, default=20.0, help="duration in seconds (default: %(default)s)")
+    demo = commands.add_parser("demo", help="run the toy camera, the node and a client on a separate ROS graph, or real weights (--real)")
+    demo.add_argument("--out", type=Path, help=f"folder for the results (default: out/demo, or {demo_real.OUT} with --real)")
+    demo.add_argument("--seconds", type=float, default=20.0, help="duration of the toy demo in seconds (default: %(default)s)")
     demo.add_argument("--fps", type=float, default=15.0, help="image rate of the toy camera (default: %(default)s)")
+    demo_real.add_options(demo)
     demo.set_defaults(run=_demo)
 
     weights = commands.add_parser("weights", help="list, fetch, verify and convert checkpoints")
@@ -112,9 +116,15 @@ def _parser() -> argparse.ArgumentParser:
         parser_of_action = actions.add_parser(action, help=text)
         parser_of_action.add_argument("names", nargs="+", metavar="NAME")
         add_license_option(parser_of_action)
-    convert = actions.add_parser("convert", help="convert Meta's sam2.1_hiera_*.pt into a folder that `--segmenter` accepts")
-    convert.add_argument("source", type=Path, metavar="FILE.pt")
-    convert.add_argument("target", type=Path, metavar="FOLDER")
+    convert = actions.add_parser(
+        "convert",
+        help="convert an original file of SAM 2.1, EdgeTAM or Grounding DINO into a folder for --segmenter or --detector",
+    )
+    convert.add_argument("source", type=Path, metavar="FILE", help="sam2.1_hiera_*.pt, edgetam.pt or groundingdino_swin*.pth")
+    convert.add_argument("target", type=Path, metavar="FOLDER", help="folder to write")
+    convert.add_argument(
+        "--tokenizer", type=Path, metavar="FOLDER", help="tokenizer of bert-base-uncased, for Grounding DINO (default: from the hub)"
+    )
     weights.set_defaults(run=_weights)
     models.add_parser(commands)
     bench.add_parser(commands)

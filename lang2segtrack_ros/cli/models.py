@@ -105,17 +105,15 @@ def rows() -> Iterator[ModelRow]:
 
 def _row_of(item: Checkpoint, device: str) -> ModelRow:
     from lang2segtrack_ros.models.catalogue import local_folder
-    from lang2segtrack_ros.models.families import find_family
+    from lang2segtrack_ros.models.families import family_named
 
-    family = find_family(item.kind, item.family)
-    missing = family.missing_extra if family else ""
-    runs = family is not None and not missing
-    here = device if runs else f"needs pip install {missing}" if missing else "not in this version"
-    abilities = _joined(family.abilities) if family else ""
+    family = family_named(item.kind, item.family)
+    missing, abilities = family.missing_extra, _joined(family.abilities)
+    here = f"needs pip install {missing}" if missing else device
     accept = item.restriction.accept if item.restriction else ""
     folder = local_folder(item.name, item.kind)
     return ModelRow(
-        item.name, item.kind, abilities, item.license, accept, item.megabytes, runs, here, str(folder) if folder else "", item.hub_id
+        item.name, item.kind, abilities, item.license, accept, item.megabytes, not missing, here, str(folder) if folder else "", item.hub_id
     )
 
 

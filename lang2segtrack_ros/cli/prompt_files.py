@@ -7,16 +7,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lang2segtrack_ros.io.mask_files import read_mask
+from lang2segtrack_ros.io.picture import PictureError, read_picture
 from lang2segtrack_ros.recordings.forward import Scheduled
-from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.prompts import BoxPrompt, ExemplarPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 
-_KINDS = ("text", "box", "points", "mask")
+_KINDS = ("text", "exemplar", "box", "points", "mask")
 _EXAMPLES = {
     "text": 'write text: "red mug. cardboard box."',
+    "exemplar": "write exemplar: [420, 310, 560, 520], the box around the example",
+    "image": "write image: mug.png, or leave it out",
     "box": "write box: [420, 310, 560, 520]",
     "points": "write points: [[100, 200], [140, 210, 0]]",
     "mask": "write mask: mask.png",
@@ -27,6 +32,7 @@ _EXAMPLES = {
     "interval": "write interval: 10, or leave it out",
     "mode": "write mode: once, or mode: continuous",
 }
+_Box = Annotated[list[float], Field(min_length=4, max_length=4)]
 _Point = Annotated[list[float], Field(min_length=2, max_length=3)]
 
 
@@ -41,7 +47,9 @@ class _Entry(BaseModel):
     mode: Literal["once", "continuous"] = "continuous"
     threshold: float | None = None
     interval: int | None = None
-    box: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
+    exemplar: _Box | None = None
+    image: str | None = None
+    box: _Box | None = None
     points: list[_Point] | None = None
     mask: str | None = None
 
@@ -49,10 +57,16 @@ class _Entry(BaseModel):
         """Return the prompt. Raises PromptError.
 
         Args:
-            folder: folder of the names of masks.
+            folder: folder of the names of masks and pictures.
         """
+        if self.image is not None and self.exemplar is None:
+            raise PromptError("image is the picture of an exemplar, but there is no exemplar: give its box as exemplar, or omit image")
         if self.text is not None:
             return TextPrompt(self.text, self.mode, self.threshold, self.interval)
+        if self.exemplar is not None:
+            x1, y1, x2, y2 = self.exemplar
+            image = _picture(folder / self.image) if self.image is not None else None
+            return ExemplarPrompt((x1, y1, x2, y2), self.label, image, self.mode, self.threshold, self.interval)
         if self.box is not None:
             return BoxPrompt((self.box[0], self.box[1], self.box[2], self.box[3]), self.label, self.track)
         if self.mask is not None:
@@ -62,6 +76,13 @@ class _Entry(BaseModel):
         if set(labels) - {0, 1}:
             raise PromptError("the third number of a point is 1 (on the object) or 0 (not on the object)")
         return PointPrompt([(point[0], point[1]) for point in points], list(map(int, labels)), self.label, self.track)
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    try:
+        return read_picture(path)
+    except PictureError as error:
+        raise PromptError(f"the picture {path}: {error}") from error
 
 
 def _parse(values: dict[str, Any]) -> _Entry:

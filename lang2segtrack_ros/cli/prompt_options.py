@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.forward import Scheduled
-    from lang2segtrack_ros.types.prompts import Prompt
+    from lang2segtrack_ros.types.prompts import ExemplarPrompt, Prompt
 
 FILE_FORMAT = """a file with prompts:
   - {at: 0, text: "red car. bus."}
@@ -18,6 +18,7 @@ FILE_FORMAT = """a file with prompts:
   - {at: 30, points: [[100, 200], [140, 210, 0]], label: hand}      # 0: not on the hand
   - {at: 45, mask: mask.png, label: plate}                          # relative to this file; the object is white
   - {at: 90, points: [[430, 330, 0]], track: 1}                     # corrects track 1
+  - {at: 0, exemplar: [10, 20, 60, 70], label: mug, image: mug.png}  # all objects like it; without an image: on image at
 """
 
 
@@ -28,7 +29,16 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
         parser: parser of a command.
     """
     parser.add_argument("--text", action="append", default=[], metavar="T", help='track objects by name: "red mug. cardboard box."')
-    parser.add_argument("--threshold", type=float, help="minimum score of a detection for --text, 0 to 1 (default: that of the detector)")
+    parser.add_argument(
+        "--exemplar",
+        action="append",
+        default=[],
+        metavar="[PICTURE:]X1,Y1,X2,Y2=LABEL",
+        help="track all objects that look like the one in a box on a picture; without a picture, on the image of --at",
+    )
+    parser.add_argument(
+        "--threshold", type=float, help="minimum score of a detection for --text and --exemplar, 0 to 1 (default: that of the network)"
+    )
     parser.add_argument("--box", action="append", default=[], metavar="X1,Y1,X2,Y2[=LABEL]", help="track an object by its box in pixels")
     parser.add_argument("--point", action="append", default=[], metavar="X,Y[=LABEL]", help="track an object by one pixel on it")
     parser.add_argument("--mask", action="append", default=[], metavar="PNG[=LABEL]", help="track an object by its mask, white on black")
@@ -62,6 +72,7 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
     if options.at < 0:
         raise PromptError(f"--at is {options.at}; it must be at least 0")
     prompts: list[Prompt] = [TextPrompt(text, threshold=options.threshold) for text in options.text]
+    prompts += [parse_exemplar(value, "continuous", options.threshold) for value in options.exemplar]
     for value in options.box:
         numbers, label = _numbers(value, 4, "--box")
         prompts.append(BoxPrompt((numbers[0], numbers[1], numbers[2], numbers[3]), label))
@@ -74,8 +85,34 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
     scheduled = [Scheduled(options.at, prompt) for prompt in prompts]
     scheduled += read_prompts(options.prompts) if options.prompts else []
     if not scheduled and not allow_empty:
-        raise OfflineError("there is no prompt: give --text, --box, --point, --mask or --prompts")
+        raise OfflineError("there is no prompt: give --text, --exemplar, --box, --point, --mask or --prompts")
     return scheduled
+
+
+def parse_exemplar(value: str, mode: Literal["once", "continuous"], threshold: float | None) -> ExemplarPrompt:
+    """Return the exemplar prompt of an option such as "mug.png:10,20,60,70=mug".
+
+    Args:
+        value: picture, box and label. Without a picture, the box is on the image of the prompt.
+        mode: mode of the prompt.
+        threshold: minimum similarity. None for that of the matcher.
+
+    Raises:
+        PromptError: the text has another form, the picture cannot be read, or the box or the label is not valid.
+    """
+    from lang2segtrack_ros.io.picture import PictureError, read_picture
+    from lang2segtrack_ros.types.prompts import ExemplarPrompt, PromptError
+
+    place, _, label = value.rpartition("=")
+    picture, _, box = place.rpartition(":")
+    if not place or not label:
+        raise PromptError(f'--exemplar is "{value}": write picture, box and label, such as mug.png:10,20,60,70=mug')
+    numbers, _ = _numbers(box, 4, "--exemplar")
+    try:
+        image = read_picture(Path(picture)) if picture else None
+    except PictureError as error:
+        raise PromptError(f"the picture {picture} of --exemplar: {error}") from error
+    return ExemplarPrompt((numbers[0], numbers[1], numbers[2], numbers[3]), label, image, mode, threshold)
 
 
 def _numbers(value: str, count: int, option: str) -> tuple[list[float], str]:

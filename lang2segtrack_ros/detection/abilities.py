@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-ABILITY_PARTS = {"text": ("check", "detect"), "exemplar": ("detect_exemplar",), "batch": ("detect_batch",)}
+ABILITY_PARTS = {"text": ("check", "detect"), "exemplar": ("encode_exemplar", "detect_exemplar"), "batch": ("detect_batch",)}
 """Ability -> attributes of a detector that has it."""
 _BASE_PARTS = ("name", "default_threshold")
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.abilities import has_ability, missing_parts
 from lang2segtrack_ros.types.checks import as_finite, as_list, as_number, describe
-from lang2segtrack_ros.types.prompts import PromptError
+from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError
+from lang2segtrack_ros.types.rle import Box
 
 log = logging.getLogger(__name__)
 SAME_PHRASE_IOU = 0.5
@@ -41,11 +42,18 @@ class Detection:
         label: one of the requested phrases.
         score: confidence of the detector, 0..1.
         box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima.
+        mask: bool [H, W], the pixels of the object. It prompts the tracker instead of the box. None if the detector gives boxes only.
     """
 
     label: str
     score: float
     box: tuple[float, float, float, float]
+    mask: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def prompt(self) -> BoxPrompt | MaskPrompt:
+        """Return the prompt that starts the object in the tracker."""
+        return BoxPrompt(self.box, self.label) if self.mask is None else MaskPrompt(self.mask, self.label)
 
 
 class Detector(Protocol):
@@ -134,6 +142,48 @@ class AcceleratedDetector(Detector, Protocol):
         ...
 
 
+class ExemplarMatcher(Protocol):
+    """A network that finds all objects that look like one that is shown.
+
+    Attributes:
+        name: name of the matcher for messages.
+        default_exemplar_threshold: minimum score of a detection if a prompt gives none, 0..1.
+    """
+
+    name: str
+    default_exemplar_threshold: float
+
+    def encode_exemplar(self, color: NDArray[np.uint8], box: Box) -> object:
+        """Return the features of the object in a box, for any number of calls of `detect_exemplar`.
+
+        Args:
+            color: uint8 [H, W, 3], RGB.
+            box: (x_min, y_min, x_max, y_max) in pixels, with exclusive maxima.
+
+        Raises:
+            PromptError: the box covers no pixel of the image, or shows no object.
+        """
+        ...
+
+    def detect_exemplar(
+        self, color: NDArray[np.uint8], exemplars: Sequence[Any], labels: Sequence[str], thresholds: Sequence[float]
+    ) -> list[Detection]:
+        """Return the objects on one image that look like an exemplar, in order of falling score.
+
+        Args:
+            color: uint8 [H, W, 3], RGB.
+            exemplars: results of `encode_exemplar`.
+            labels: label of each exemplar. Several exemplars may have the same label.
+            thresholds: minimum score for each exemplar, 0..1.
+        """
+        ...
+
+
+@runtime_checkable
+class ExemplarDetector(Detector, ExemplarMatcher, Protocol):
+    """A detector that is a matcher, too."""
+
+
 def check_detector(detector: Detector) -> None:
     """Check that an object has the parts of a detector.
 
@@ -174,6 +224,25 @@ def detect(detector: Detector, color: NDArray[np.uint8], phrases: Sequence[str],
     return _checked(detector, detector.detect(color, phrases, thresholds), color, phrases)
 
 
+def detect_exemplar(
+    matcher: ExemplarMatcher, color: NDArray[np.uint8], exemplars: Sequence[Any], labels: Sequence[str], thresholds: Sequence[float]
+) -> list[Detection]:
+    """Return the checked detections of exemplars on one image, in order of falling score.
+
+    Args:
+        matcher: any matcher.
+        color: uint8 [H, W, 3], RGB.
+        exemplars: results of its `encode_exemplar`.
+        labels: label of each exemplar.
+        thresholds: minimum score for each exemplar, 0..1.
+
+    Raises:
+        DetectorError: the result of the matcher is no list of valid detections.
+        Exception: any exception of the matcher.
+    """
+    return _checked(matcher, matcher.detect_exemplar(color, exemplars, labels, thresholds), color, labels)
+
+
 def detect_batch(
     detector: Detector, colors: Sequence[NDArray[np.uint8]], phrases: Sequence[str], thresholds: Sequence[float]
 ) -> list[list[Detection]]:
@@ -196,7 +265,7 @@ def detect_batch(
     return [_checked(detector, items, color, phrases) for items, color in zip(found, colors)]
 
 
-def _checked(detector: Detector, found: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> list[Detection]:
+def _checked(detector: Detector | ExemplarMatcher, found: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> list[Detection]:
     """Return the result of a detector on one image, with plain numbers and in order of falling score. Raise DetectorError for a fault."""
     if not isinstance(found, (list, tuple)):
         raise DetectorError(f'detector "{detector.name}" returned {describe(found)}: it must return a list of Detection')
@@ -206,7 +275,7 @@ def _checked(detector: Detector, found: object, color: NDArray[np.uint8], phrase
         if fault:
             raise DetectorError(f'detector "{detector.name}" returned {fault}')
         x1, y1, x2, y2 = map(float, as_list(item.box) or ())
-        checked.append(Detection(item.label, min(max(float(item.score), 0.0), 1.0), (x1, y1, x2, y2)))
+        checked.append(Detection(item.label, min(max(float(item.score), 0.0), 1.0), (x1, y1, x2, y2), item.mask))
     return sorted(checked, key=lambda item: -item.score)
 
 
@@ -226,7 +295,15 @@ def _fault(item: object, color: NDArray[np.uint8], phrases: Sequence[str]) -> st
         return f'the box {describe(item.box)} for "{item.label}": x_max must be greater than x_min, and y_max than y_min'
     if max(map(abs, edges)) <= 1 < max(color.shape[:2]):
         return f'the box {describe(item.box)} for "{item.label}": it must be in pixels, so multiply by the width and height of the image'
-    return ""
+    return "" if item.mask is None else _mask_fault(item, color.shape[:2])
+
+
+def _mask_fault(item: Detection, size: tuple[int, ...]) -> str:
+    """Return the fault of the mask of a detection on an image of a size, see `_fault`."""
+    mask = item.mask
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != size:
+        return f'the mask {describe(mask)} for "{item.label}": it must be a bool array of the size of the image, {list(size)}'
+    return "" if mask.any() else f'an empty mask for "{item.label}": leave out the mask, or the detection'
 
 
 def unknown_words(detector: Detector, phrases: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Grounding DINO (arXiv:2303.05499) with exactly one phrase for each box.
+"""Grounding DINO (arXiv:2303.05499), MM-Grounding-DINO (arXiv:2401.02361) and LLMDet (arXiv:2501.18954), one phrase for each box.
 
 The detector builds the caption token by token, so that it knows the token span of each phrase. The score of a phrase for a box is the
 mean probability of its tokens, as in the evaluation of Grounding DINO. Preprocessing runs on the device and needs no torchvision. The
@@ -9,7 +9,6 @@ results are copied to the host once, and a few NumPy calls decode them, because 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache
@@ -21,8 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lang2segtrack_ros.detection.decoding import best_detections, corners_of
 from lang2segtrack_ros.detection.detector import Detection, suppress_duplicates
 from lang2segtrack_ros.detection.grounding_dino_forward import GroundingDinoForward, TextFeatures
+from lang2segtrack_ros.detection.processor_files import load_tokenizer, read_image_settings
 from lang2segtrack_ros.detection.static_detection import StaticDetection
 from lang2segtrack_ros.segmentation.preprocessing import resize_and_normalize
 from lang2segtrack_ros.types.prompts import PromptError
@@ -39,10 +40,10 @@ _DELIMITERS = {CLS, SEP, DOT, 1029}
 
 
 class GroundingDinoDetector:
-    """A loaded Grounding DINO detector.
+    """A loaded detector with the structure of Grounding DINO.
 
     Args:
-        model: a `transformers.GroundingDinoForObjectDetection`.
+        model: a `transformers.GroundingDinoForObjectDetection` or `MMGroundingDinoForObjectDetection`.
         tokenizer: tokenizer of the model.
         shortest_edge: target length in pixels of the shorter image edge. The aspect ratio stays.
         longest_edge: maximum length in pixels of the longer image edge. This limit has priority.
@@ -87,21 +88,17 @@ class GroundingDinoDetector:
         """Create a detector from a loaded model and the tokenizer and image size in its folder.
 
         Args:
-            model: a `transformers.GroundingDinoForObjectDetection`.
+            model: a `transformers.GroundingDinoForObjectDetection` or `MMGroundingDinoForObjectDetection`.
             folder: folder of the checkpoint.
             name: name of the detector for messages.
             dtype: float32, or bfloat16 to run under autocast.
             passes: maximum number of passes over an image. None uses `MAX_PASSES`.
-        """
-        from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        size = {"shortest_edge": 800, "longest_edge": 1333}
-        for file in ("preprocessor_config.json", "processor_config.json"):
-            if (folder / file).is_file():
-                settings = json.loads((folder / file).read_text(encoding="utf-8"))
-                size = settings.get("image_processor", settings).get("size", size)
-                break
+        Raises:
+            ValueError: the tokenizer or the image settings cannot be read, or the network has an unsupported structure.
+        """
+        size = read_image_settings(folder).get("size", {"shortest_edge": 800, "longest_edge": 1333})
+        tokenizer = load_tokenizer(folder, model.config.text_config.vocab_size)
         return GroundingDinoDetector(model, tokenizer, size["shortest_edge"], size["longest_edge"], name, dtype, passes)
 
     def _build_caption(self, phrases: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[str, ...]]:
@@ -249,14 +246,5 @@ def _decode(
     """
     edges = np.array(spans)  # a delimiter follows each span, so the sums between two spans are left out
     scores = np.add.reduceat(probabilities, edges.ravel(), axis=1)[:, ::2] / (edges[:, 1] - edges[:, 0]).astype(np.float32)
-    phrase = scores.argmax(axis=1)
-    best = scores.max(axis=1)
     height, width = size
-    center, half = pred_boxes[:, :2], pred_boxes[:, 2:] / 2
-    corners = np.concatenate((center - half, center + half), axis=1) * (width, height, width, height)
-    corners = np.clip(corners, 0, (width, height, width, height))
-    is_found = (best >= np.asarray(thresholds, np.float32)[phrase]) & ((corners[:, 2:] - corners[:, :2]).min(axis=1) >= 1)
-    return [
-        Detection(phrases[number], score, (box[0], box[1], box[2], box[3]))
-        for number, score, box in zip(phrase[is_found].tolist(), best[is_found].tolist(), corners[is_found].tolist())
-    ]
+    return best_detections(scores, corners_of(pred_boxes, (width, height)), size, phrases, thresholds)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The forward pass of Grounding DINO on the modules of transformers, split into a text part and an image part.
+"""The forward pass of Grounding DINO and MM-Grounding-DINO on the modules of transformers, split into a text part and an image part.
 
 The text part depends on the caption alone, so a detector computes it once. The image part never waits for the device and never looks at
 values, while transformers' own pass does both in each layer. It also skips what nobody reads: attention weights, the heads of all layers
@@ -109,7 +109,7 @@ class GroundingDinoForward:
     """The two parts of the forward pass.
 
     Args:
-        model: a `transformers.GroundingDinoForObjectDetection`.
+        model: a `transformers.GroundingDinoForObjectDetection` or `MMGroundingDinoForObjectDetection`.
         delimiters: token ids that end a phrase.
 
     Raises:
@@ -120,7 +120,10 @@ class GroundingDinoForward:
         config = model.config
         if not config.two_stage or config.num_feature_levels < 2:
             raise ValueError("this Grounding DINO selects no queries among image tokens (two_stage is false), which is not supported")
+        if not config.embedding_init_target:
+            raise ValueError("this Grounding DINO has no learned queries (embedding_init_target is false), which is not supported")
         self._head, self._model, self._config = model, model.model, config
+        self._bias: Tensor | None = getattr(model.class_embed[-1], "bias", None)  # only the head of MM-Grounding-DINO is scaled and biased
         self._delimiters = delimiters
         self._grid = lru_cache(maxsize=8)(self._make_grid)
 
@@ -264,6 +267,8 @@ class GroundingDinoForward:
             reference = (decoder.bbox_embed[number](hidden) + torch.special.logit(reference, eps=_EPS)).sigmoid()
         hidden = decoder.layer_norm(hidden)
         logits = hidden @ words.transpose(1, 2)
+        if self._bias is not None:
+            logits = logits / math.sqrt(hidden.shape[-1]) + self._bias
         return logits, (self._head.bbox_embed[-1](hidden) + torch.special.logit(before, eps=_EPS)).sigmoid()
 
 

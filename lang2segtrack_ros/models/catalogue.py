@@ -97,7 +97,6 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
     _open("llmdet-large", "detector", "mm-grounding-dino", "iSEE-Laboratory/llmdet_large", 1372),
     _open("owlv2-base", "detector", "owlv2", "google/owlv2-base-patch16-ensemble", 620),
     _open("owlv2-large", "detector", "owlv2", "google/owlv2-large-patch14-ensemble", 1750),
-    _open("omdet-turbo", "detector", "omdet-turbo", "omlab/omdet-turbo-swin-tiny-hf", 462),
     Checkpoint("sam3", "detector", "sam3", "facebook/sam3", "SAM License", 3440, SAM3_LICENSE),
 )
 """The known checkpoints. The sizes of MM-Grounding-DINO, LLMDet, EdgeTAM and SAM 3 follow from their number of parameters."""

@@ -91,16 +91,29 @@ class Family:
         """Return the optional package if it is not installed, otherwise an empty text."""
         return self.extra if self.extra and importlib.util.find_spec(self.extra) is None else ""
 
+    def check_extra(self, name: str) -> None:
+        """Raise WeightsError if the optional package is not installed.
+
+        Args:
+            name: name of the network, for the message.
+        """
+        if self.missing_extra:
+            raise WeightsError(f"{name} needs the Python package {self.extra}: pip install {self.extra}")
+
     def load(self, folder: Path, raw: dict[str, Any], options: LoadOptions) -> Any:
         """Return the network of a checkpoint; see `Loader`.
 
         Raises:
-            WeightsError: the optional package is not installed, or see `Loader`.
+            WeightsError: the optional package is not installed, a file of the checkpoint does not fit, or see `Loader`.
         """
-        if self.missing_extra:
-            raise WeightsError(f"{options.name} needs the Python package {self.extra}: pip install {self.extra}")
+        self.check_extra(options.name)
+        from huggingface_hub.errors import StrictDataclassError
+
         loader: Loader = pkgutil.resolve_name(self.loader)
-        return loader(folder, raw, options)
+        try:
+            return loader(folder, raw, options)
+        except (AttributeError, KeyError, OSError, TypeError, ValueError, StrictDataclassError) as error:  # config.json does not fit
+            raise WeightsError(f"{folder} cannot be loaded as {self.name}: {error}") from error
 
 
 _LOADERS = "lang2segtrack_ros.models.loaders"
@@ -116,12 +129,15 @@ FAMILIES: tuple[Family, ...] = (
         frozenset({"masks", "batch"}),
     ),
     Family("grounding-dino", "detector", ("grounding-dino",), f"{_LOADERS}.grounding_dino:load", frozenset({"text", "batch"})),
+    Family("mm-grounding-dino", "detector", ("mm-grounding-dino",), f"{_LOADERS}.grounding_dino:load", frozenset({"text", "batch"})),
+    Family("owlv2", "detector", ("owlv2",), f"{_LOADERS}.owlv2:load", frozenset({"text", "exemplar", "batch"})),
+    Family("sam3", "detector", ("sam3", "sam3_video"), f"{_LOADERS}.sam3:load", frozenset({"text", "masks"})),
 )
 
 
-def find_family(kind: Kind, name: str) -> Family | None:
-    """Return the family of a kind by its name, or None."""
-    return next((family for family in FAMILIES if family.kind == kind and family.name == name), None)
+def family_named(kind: Kind, name: str) -> Family:
+    """Return the family of a kind by its name, which must exist."""
+    return next(family for family in FAMILIES if family.kind == kind and family.name == name)
 
 
 def split_family(name: str, kind: Kind) -> tuple[Family | None, str]:
@@ -131,8 +147,9 @@ def split_family(name: str, kind: Kind) -> tuple[Family | None, str]:
         name: see `models.loading.load_segmenter`.
         kind: segmenter or detector.
     """
-    family = find_family(kind, name.partition(":")[0])
-    return (family, name.partition(":")[2]) if family and ":" in name else (None, name)
+    prefix, colon, checkpoint = name.partition(":")
+    family = next((item for item in FAMILIES if item.kind == kind and item.name == prefix), None)
+    return (family, checkpoint) if family and colon else (None, name)
 
 
 def family_of(kind: Kind, model_type: object, folder: Path) -> Family:

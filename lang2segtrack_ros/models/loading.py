@@ -18,7 +18,7 @@ import importlib.util
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from lang2segtrack_ros.detection.detector import DetectorError, check_detector
 from lang2segtrack_ros.models import catalogue
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.models.device import detector_acceleration, resolve_acceleration, resolve_device, resolve_dtype
-from lang2segtrack_ros.models.families import LoadOptions, family_of, find_family, split_family
+from lang2segtrack_ros.models.families import LoadOptions, family_named, family_of, split_family
 from lang2segtrack_ros.models.license_gate import check_accepted, restriction_of
 from lang2segtrack_ros.models.plugins import PluginError, create_plugin, find_plugin, plugin_names
 from lang2segtrack_ros.models.store import fetch
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 
 log = logging.getLogger(__name__)
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 def _check_torchvision() -> None:
@@ -91,6 +92,35 @@ def is_plugin(name: str, kind: catalogue.Kind) -> bool:
     return find_plugin(kind, name) is not None
 
 
+def check_available(name: str, kind: catalogue.Kind, accept_license: str | Sequence[str] = ()) -> None:
+    """Check a name as far as this is possible without a download.
+
+    Args:
+        name: any name of the module's list.
+        kind: segmenter or detector.
+        accept_license: words of accepted licenses; see `license_gate.accepted_licenses`.
+
+    Raises:
+        WeightsError: the name is unknown or of another kind, or an optional package is missing.
+        PluginError: the plug-in cannot be imported.
+        LicenseError: the license of the checkpoint is not accepted.
+    """
+    _, checkpoint_name = split_family(name, kind)
+    checkpoint = catalogue.find(checkpoint_name, kind)
+    if checkpoint is not None:
+        check_accepted(name, checkpoint.restriction, accept_license)
+        family_named(kind, checkpoint.family).check_extra(name)
+    elif (other := catalogue.find(checkpoint_name)) is not None:
+        raise WeightsError(f'"{name}" is a {other.kind}; lang2segtrack models lists the names of each {kind}')
+    elif catalogue.local_folder(checkpoint_name, kind) is None and not _HUB_ID.fullmatch(checkpoint_name) and not is_plugin(name, kind):
+        checkpoints = [item.name for item in catalogue.CHECKPOINTS if item.kind == kind]
+        known = ", ".join(dict.fromkeys(["toy", *checkpoints, *plugin_names(kind)]))
+        raise WeightsError(
+            f'no {kind} is called "{name}", and no folder of this name has a config.json. Known names: {known}. '
+            'A hub id, "family:checkpoint" or a plug-in "module:attribute" also works'
+        )
+
+
 def find_folder(name: str, kind: catalogue.Kind, accept_license: str | Sequence[str] = ()) -> Path:
     """Return the folder of a checkpoint, and download it if it is not on this machine.
 
@@ -100,28 +130,40 @@ def find_folder(name: str, kind: catalogue.Kind, accept_license: str | Sequence[
         accept_license: words of accepted licenses; see `license_gate.accepted_licenses`.
 
     Raises:
-        WeightsError: the name is unknown or of another kind, this version does not run the checkpoint, or the download failed.
+        WeightsError: see `check_available`, or the download failed.
         LicenseError: the license of the checkpoint is not accepted.
     """
+    check_available(name, kind, accept_license)
     _, checkpoint_name = split_family(name, kind)
-    checkpoint = catalogue.find(checkpoint_name, kind)
-    if checkpoint is None and (other := catalogue.find(checkpoint_name)) is not None:
-        raise WeightsError(f'"{name}" is a {other.kind}; lang2segtrack models lists the names of each {kind}')
-    if checkpoint is not None:
-        if find_family(kind, checkpoint.family) is None:
-            raise WeightsError(f'this version does not run "{name}": lang2segtrack models lists the networks that it runs')
-        check_accepted(name, checkpoint.restriction, accept_license)
-    folder = catalogue.local_folder(checkpoint_name, kind)
-    if folder is None and checkpoint is None and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", checkpoint_name):  # no hub id
-        runs = [item.name for item in catalogue.CHECKPOINTS if item.kind == kind and find_family(kind, item.family)]
-        known = ", ".join(["toy", *runs, *plugin_names(kind)])
-        raise WeightsError(
-            f'no {kind} is called "{name}", and no folder of this name has a config.json. Known names: {known}. '
-            'A hub id, "family:checkpoint" or a plug-in "module:attribute" also works'
-        )
-    folder = folder or fetch(checkpoint_name)
+    folder = catalogue.local_folder(checkpoint_name, kind) or fetch(checkpoint_name)
     check_accepted(name, restriction_of(_read_config(folder).get("model_type")), accept_license)
     return folder
+
+
+def find_folders(names: Mapping[catalogue.Kind, str], accept_license: str | Sequence[str] = ()) -> None:
+    """Check the names of several networks, then download those that are not on this machine, so that one error names all problems.
+
+    Args:
+        names: name of the network of each kind; see `check_available`. Plug-ins are checked only.
+        accept_license: words of accepted licenses; see `license_gate.accepted_licenses`.
+
+    Raises:
+        WeightsError: see `check_available`, or a download failed.
+        LicenseError: see `check_available`.
+    """
+    for kind, name in names.items():
+        check_available(name, kind, accept_license)
+    failures = []
+    for kind, name in names.items():
+        try:
+            if not is_plugin(name, kind):
+                find_folder(name, kind, accept_license)
+        except WeightsError as error:
+            failures.append(str(error))
+    if failures:
+        raise WeightsError(
+            ". ".join([*failures, 'The built-in networks need no download and find the shapes of the toy world: use "toy" for both names'])
+        )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

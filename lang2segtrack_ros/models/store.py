@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from lang2segtrack_ros.models import catalogue, families
 from lang2segtrack_ros.models.catalogue import WeightsError
@@ -46,7 +49,8 @@ def fetch(name: str) -> Path:
         The folder.
 
     Raises:
-        WeightsError: the hub cannot be reached, or a file differs from the hub's digest. The message names the folder to fill by hand.
+        WeightsError: the hub cannot be reached, the disk is too small, or a file differs from the hub's digest. The message says what to
+            do.
     """
     from huggingface_hub import HfApi, snapshot_download
 
@@ -54,7 +58,10 @@ def fetch(name: str) -> Path:
     hub_id, folder = checkpoint.hub_id if checkpoint else name, catalogue.download_folder(name)
     try:
         info = HfApi().model_info(hub_id, files_metadata=True, timeout=15)
+        _check_space(folder, info.siblings or [])
         snapshot_download(hub_id, local_dir=folder, allow_patterns=list(_PATTERNS))
+    except WeightsError:
+        raise
     except Exception as error:  # the client of the hub raises errors of many libraries, and all of them mean a failed download
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise WeightsError(
@@ -84,6 +91,27 @@ def _advice(hub_id: str, error: BaseException | None) -> str:
         f"The hub refuses access (HTTP {status}): accept the license on {ENDPOINT}/{hub_id} with your account, "
         "then log in with the command `hf auth login`, or set HF_TOKEN. Check the name, too: the hub also hides names that do not exist. "
     )
+
+
+def _check_space(folder: Path, files: list[Any]) -> None:
+    """Check that the files of a repository fit on the disk, beside what an interrupted download left in the folder.
+
+    Args:
+        folder: the folder to fill.
+        files: the files as the hub lists them, with their sizes.
+
+    Raises:
+        WeightsError: the disk is too small.
+    """
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    wanted = sum(item.size or 0 for item in files if any(fnmatch(item.rfilename, pattern) for pattern in _PATTERNS))
+    free = shutil.disk_usage(existing).free
+    if wanted - present > free:
+        raise WeightsError(
+            f"{folder} needs {(wanted - present) / 1e6:.0f} MB, but its disk has {free / 1e6:.0f} MB free: "
+            f"free space, or set {catalogue.HOME_VARIABLE} to a folder on another disk"
+        )
 
 
 def write_checksums(folder: Path) -> None:

@@ -31,7 +31,14 @@ def load_strictly(cls: Any, folder: Path, config: Any) -> Any:
     progress_bar = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        model, info = cls.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True)
+        model, info = cls.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, with their names
+        )
     except Exception as error:  # safetensors, torch and transformers each raise their own errors for a broken file
         raise WeightsError(f"the weights in {folder} cannot be loaded: {error}") from error
     finally:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
-from lang2segtrack_ros.types.prompts import Prompt, TextPrompt
+from lang2segtrack_ros.types.prompts import ExemplarPrompt, Prompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, TrackStatus
 
 log = logging.getLogger(__name__)
@@ -181,6 +181,8 @@ def _nothing_found(prompts: Sequence[Prompt], state: ForwardState) -> str:
     if state.unconfirmed:
         seen = ", ".join(f'"{label}" (from image {image} on)' for label, image in state.unconfirmed.items())
         return f"{seen} was detected, but not often enough to be confirmed on {images} images: give more images, or a box"
-    phrases = ", ".join(f'"{phrase}"' for prompt in prompts if isinstance(prompt, TextPrompt) for phrase in prompt.phrases)
+    phrases = ", ".join(
+        f'"{phrase}"' for prompt in prompts if isinstance(prompt, (TextPrompt, ExemplarPrompt)) for phrase in prompt.phrases
+    )
     finding = f"{phrases} was found on none of the {images} images" if phrases else f"no object was visible on any of the {images} images"
     return f"{finding}: try other words, a lower threshold, or a box"

@@ -39,7 +39,7 @@ from lang2segtrack_ros.recordings.forward import (
 )
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompts import MaskPrompt, Prompt
+from lang2segtrack_ros.types.prompts import ExemplarPrompt, MaskPrompt, Prompt
 from lang2segtrack_ros.types.results import FrameResult
 
 CHECKPOINT = "checkpoint"
@@ -158,7 +158,7 @@ def run_key(source: Path, options: RunOptions, *more: object) -> str:
     """
     files = [source] if source.is_file() else sorted(item for item in source.iterdir() if item.is_file())
     stats = [(item.name, item.stat().st_size, item.stat().st_mtime_ns) for item in files]
-    prompts = [(item.at, _full_repr(item.prompt)) for item in options.prompts]
+    prompts = [(item.at, full_repr(item.prompt)) for item in options.prompts]
     return digest(__version__, stats, prompts, options.identity, *more)
 
 
@@ -167,10 +167,10 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _full_repr(prompt: Prompt) -> str:
-    """Return a text of the whole prompt, with a hash of its mask, because NumPy abbreviates the text of a large array."""
-    mask = hashlib.sha256(prompt.mask.tobytes()).hexdigest() if isinstance(prompt, MaskPrompt) else ""
-    return f"{prompt!r} {mask}"
+def full_repr(prompt: Prompt) -> str:
+    """Return a text of the whole prompt, with a hash of its mask or image, because the text of a large array is abbreviated."""
+    array = prompt.mask if isinstance(prompt, MaskPrompt) else prompt.image if isinstance(prompt, ExemplarPrompt) else None
+    return f"{prompt!r} {hashlib.sha256(array.tobytes()).hexdigest() if array is not None else ''}"
 
 
 class ResumableRun:

@@ -1,16 +1,19 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The detector of a session: its thread, its results and its failures."""
+"""The detector and the matcher of a session: their thread, their results and their failures."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
 
-from lang2segtrack_ros.detection.detector import Detector, DetectorError
+from lang2segtrack_ros.detection.detector import Detector, DetectorError, ExemplarDetector, ExemplarMatcher
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.detection.worker import DetectionResult, DetectionWorker
+from lang2segtrack_ros.identity.exemplar_features import FeatureMatcher
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory, smaller_detector
+from lang2segtrack_ros.session.matching import smaller_matcher
 from lang2segtrack_ros.session.pipeline import ComputedFrame
 from lang2segtrack_ros.session.prompt_queue import MAX_ATTEMPTS
 from lang2segtrack_ros.session.state import SessionState
@@ -20,29 +23,37 @@ log = logging.getLogger(__name__)
 
 
 class Detections:
-    """The detector, its thread and its counters.
+    """The detector and the matcher, their thread and their counters.
 
     Args:
         detector: the detector. None without text prompts.
-        background: True runs the detector on its own thread.
+        matcher: the matcher, which may be the detector. None without exemplar prompts.
+        background: True runs both on their own thread.
         degradation: reduced memory settings of the session.
 
     Attributes:
         detector: the detector. It may shrink after an out-of-memory error.
+        finder: the matcher with its encodings. It may shrink, too.
         runs: number of detections.
         errors: number of failed detections.
         last_error: message of the latest failure. Empty without a failure.
         durations: run times.
     """
 
-    def __init__(self, detector: Detector | None, background: bool, degradation: Degradation) -> None:
+    def __init__(self, detector: Detector | None, matcher: ExemplarMatcher | None, background: bool, degradation: Degradation) -> None:
         self.detector = detector
+        self.finder = ExemplarFinder(matcher) if matcher is not None else None
         self._degradation = degradation
-        self.worker = DetectionWorker(detector) if background and detector is not None else None
+        self.worker = DetectionWorker(detector, self.finder) if background and (detector is not None or matcher is not None) else None
         self.runs = 0
         self.errors = 0
         self.last_error = ""
         self.durations = Durations()
+
+    @property
+    def matcher(self) -> ExemplarMatcher | None:
+        """Return the matcher. None without exemplar prompts."""
+        return self.finder.matcher if self.finder is not None else None
 
     @property
     def background(self) -> bool:
@@ -122,15 +133,26 @@ class Detections:
             self.last_error = last_error
 
     def _after_failure(self, state: SessionState, error: Exception) -> SessionState:
-        """Queue the prompts of a failed detection again. If the detector ran out of memory, switch to smaller images."""
-        smaller = smaller_detector(self.detector) if is_out_of_memory(error) else None
-        if smaller is None:
+        """Queue the prompts of a failed detection again. If it ran out of memory, switch to smaller images or batches."""
+        if not (is_out_of_memory(error) and self._shrink()):
             prompts = state.prompts.mapped(
                 lambda entry: entry.status is PromptStatus.DETECTING, lambda entry: entry.failed_attempt(error, "the detector")
             )
             return replace(state, prompts=prompts)
-        self.detector = smaller
-        if self.worker is not None:
-            self.worker.use(smaller)
         self._degradation.report(["the detector uses smaller images"])
         return replace(state, prompts=state.prompts.requeued())
+
+    def _shrink(self) -> bool:
+        """Reduce the memory use of the detector and of the matcher. Return False if both have their lowest settings."""
+        detector = smaller_detector(self.detector)
+        matcher: ExemplarMatcher | None = smaller_matcher(self.matcher)
+        if isinstance(detector, ExemplarDetector) and self.finder is not None and not isinstance(self.matcher, FeatureMatcher):
+            matcher = detector
+        if detector is None and matcher is None:
+            return False
+        self.detector = detector or self.detector
+        if matcher is not None:
+            self.finder = ExemplarFinder(matcher)
+        if self.worker is not None:
+            self.worker.use(self.detector, self.finder)
+        return True

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.detection.detector import Detection, Detector, detect_batch, vocabulary_notes
+from lang2segtrack_ros.detection.detector import Detection, Detector, detect_batch, suppress_duplicates, vocabulary_notes
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.segmentation.postprocess import image_masks
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.segmentation.small_regions import remove_small_regions
+from lang2segtrack_ros.types.prompts import ExemplarPrompt, PromptError
 from lang2segtrack_ros.types.results import Track, TrackStatus
 from lang2segtrack_ros.types.rle import Rle
 
@@ -30,7 +32,7 @@ class SegmentedObject:
     Attributes:
         label: one of the requested phrases.
         score: confidence of the detector, 0..1.
-        predicted_iou: IoU of the mask as estimated by the segmenter, 0..1.
+        predicted_iou: IoU of the mask as estimated by the segmenter, 0..1. 1 for a mask of the detector.
         box: (x_min, y_min, x_max, y_max) around the mask in pixels, with exclusive maxima. The box of the detector if the mask is empty.
         mask: bool [H, W].
     """
@@ -54,28 +56,51 @@ class SegmentedObject:
 
 def segment_images(
     segmenter: Sam2Segmenter,
-    detector: Detector,
+    detector: Detector | None,
     images: Sequence[NDArray[np.uint8]],
     phrases: Sequence[str],
     threshold: float | None = None,
     min_region_ratio: float = 0.05,
+    exemplars: Sequence[ExemplarPrompt] = (),
+    finder: ExemplarFinder | None = None,
 ) -> list[list[SegmentedObject]]:
     """Detect and segment objects on each image, in order of falling score.
 
     Args:
         segmenter: from `models.loading.load_segmenter`.
-        detector: from `models.loading.load_detector`. It processes all images in one batch if it supports batches.
+        detector: from `models.loading.load_detector`. It processes all images in one batch if it supports batches. None without phrases.
         images: uint8 [H, W, 3] each, RGB. Sizes may differ.
         phrases: names of the objects; see `types.prompts.split_phrases`.
-        threshold: minimum score of a detection, 0..1. None uses the default of the detector.
+        threshold: minimum score of a detection, 0..1. None uses the defaults of the networks.
         min_region_ratio: regions below this fraction of the area of the largest region of a mask are removed, 0..1. 0 keeps all.
+        exemplars: exemplars with their images.
+        finder: the matcher of the exemplars. None without exemplars.
 
     Raises:
-        PromptError: the detector cannot process these phrases.
+        PromptError: the detector cannot process these phrases, or the box of an exemplar shows no object.
     """
-    min_score = detector.default_threshold if threshold is None else threshold
-    found = detect_batch(detector, images, phrases, [min_score] * len(phrases))
+    found: list[list[Detection]] = [[] for _ in images]
+    if detector is not None and phrases:
+        min_score = detector.default_threshold if threshold is None else threshold
+        found = detect_batch(detector, images, phrases, [min_score] * len(phrases))
+    if finder is not None and exemplars:
+        found = [_with_matches(detections, finder, image, exemplars, threshold) for image, detections in zip(images, found)]
     return [_segment(segmenter, image, detections, min_region_ratio) if detections else [] for image, detections in zip(images, found)]
+
+
+def _with_matches(
+    detections: list[Detection],
+    finder: ExemplarFinder,
+    image: NDArray[np.uint8],
+    exemplars: Sequence[ExemplarPrompt],
+    threshold: float | None,
+) -> list[Detection]:
+    """Return the detections on an image and those of exemplars, without duplicates. Raise PromptError for an exemplar without an object."""
+    min_score = finder.matcher.default_exemplar_threshold if threshold is None else threshold
+    matches = finder.find(image, exemplars, [min_score] * len(exemplars))
+    if matches.refused:
+        raise PromptError(matches.refused[0][1])
+    return suppress_duplicates([*detections, *matches.detections])
 
 
 def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[SegmentedObject]) -> list[str]:
@@ -95,10 +120,23 @@ def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[Segmen
 def _segment(
     segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection], min_region_ratio: float
 ) -> list[SegmentedObject]:
+    """Return the objects of detections. Only those without a mask of the detector need the segmenter."""
+    boxed = [item for item in detections if item.mask is None]
+    decoded = iter(_decode_boxes(segmenter, image, boxed) if boxed else ())
+    objects = []
+    for item in detections:
+        mask, iou = next(decoded) if item.mask is None else (item.mask.copy(), 1.0)
+        objects.append(SegmentedObject(item.label, item.score, iou, remove_small_regions(mask, min_region_ratio) or item.box, mask))
+    return objects
+
+
+def _decode_boxes(
+    segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection]
+) -> Iterator[tuple[NDArray[np.bool_], float]]:
+    """Yield the mask bool [H, W] of each detection's box and its predicted IoU."""
     height, width = image.shape[:2]
     features = segmenter.encode(segmenter.preprocess(image))
     batch_size = max(1, min(MASK_PIXELS // (height * width), segmenter.batch_size))
-    objects = []
     for start in range(0, len(detections), batch_size):
         batch = detections[start : start + batch_size]
         scale = torch.tensor([segmenter.image_size / width, segmenter.image_size / height], dtype=segmenter.compute_dtype)
@@ -111,6 +149,4 @@ def _segment(
         )
         masks = image_masks(decoded.masks[:, 0], height, width).cpu().numpy()
         ious = decoded.ious[:, 0].clamp(0.0, 1.0).tolist()
-        for item, mask, iou in zip(batch, masks, ious):
-            objects.append(SegmentedObject(item.label, item.score, iou, remove_small_regions(mask, min_region_ratio) or item.box, mask))
-    return objects
+        yield from zip(masks, ious)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.detection.pending_detection import CachedFrame, PendingDetection
 from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionResult, run_detection
 from lang2segtrack_ros.history.frame_history import step_ns
@@ -27,6 +28,7 @@ from lang2segtrack_ros.tracking.open_frame import ImageInfo, OpenFrame
 from lang2segtrack_ros.tracking.tracker import FrameUpdate, Tracker
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompt_handle import PromptStatus
+from lang2segtrack_ros.types.prompts import ExemplarPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, Track
 
 Stage = Callable[[SessionState, FrameContext], "tuple[SessionState, list[Action]]"]
@@ -43,6 +45,7 @@ class Engine:
         detects_inline: True runs the detector inside the frame, False only makes requests.
         detector_idle: True if the detector takes a request.
         allows_new: False if detections start no objects.
+        finder: matcher for exemplar prompts. None refuses them.
     """
 
     tracker: Tracker
@@ -51,6 +54,7 @@ class Engine:
     detects_inline: bool
     detector_idle: bool
     allows_new: bool = True
+    finder: ExemplarFinder | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,7 @@ def compute_frame(
         run.stage(start)
     run.stage(apply_prompts)
     run.state, request = _next_request(run.state, engine, frame)
-    detection = run_detection(engine.detector, request) if request is not None and engine.detects_inline and engine.detector else None
+    detection = run_detection(engine.detector, request, engine.finder) if request is not None and engine.detects_inline else None
     if detection is not None and detection.error is None:
         run.context = replace(run.context, detection=detection)
     run.stage(associate)
@@ -156,13 +160,24 @@ def _next_request(state: SessionState, engine: Engine, frame: Frame) -> tuple[Se
     """Return the detection request that is due on this frame, and the state in which its prompts are DETECTING."""
     schedule = state.schedule.after_frame()
     state = replace(state, schedule=schedule)
-    if engine.detector is None or not engine.detector_idle or state.pending is not None:
+    detector, matcher = engine.detector, engine.finder.matcher if engine.finder is not None else None
+    if not engine.detector_idle or state.pending is not None:
         return state, None
-    waiting = [entry.handle for entry in state.prompts.with_status(PromptStatus.QUEUED) if entry.is_text]
-    schedule, query = schedule.next_query(engine.detector, waiting, engine.options.detect_every, unconfirmed_labels(state.tracks))
+    queued = {entry.handle: entry.prompt for entry in state.prompts.with_status(PromptStatus.QUEUED)}
+    waiting = {handle: prompt for handle, prompt in queued.items() if isinstance(prompt, (TextPrompt, ExemplarPrompt))}
+    interval, unconfirmed = engine.options.detect_every, unconfirmed_labels(state.tracks)
+    schedule, query = schedule.next_query(detector, waiting, interval, unconfirmed, matcher)
     if query is None:
         return state, None
     prompts = state.prompts.marked(query.handles, PromptStatus.DETECTING)
-    phrases, thresholds = tuple(query.thresholds), tuple(query.thresholds.values())
-    request = DetectionRequest(state.frame_index, frame.color, phrases, thresholds, engine.detector.default_threshold)
+    request = DetectionRequest(
+        state.frame_index,
+        frame.color,
+        tuple(query.thresholds),
+        tuple(query.thresholds.values()),
+        detector.default_threshold if detector is not None else 1.0,
+        tuple(query.exemplars),
+        tuple(query.exemplars.values()),
+        matcher.default_exemplar_threshold if matcher is not None else 1.0,
+    )
     return replace(state, schedule=schedule, prompts=prompts), request

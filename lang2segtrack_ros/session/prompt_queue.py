@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
-from lang2segtrack_ros.types.prompts import TextPrompt
+from lang2segtrack_ros.types.prompts import ExemplarPrompt, Prompt, TextPrompt
 
 MAX_ATTEMPTS = 3
 """Maximum number of attempts for a prompt whose frames or detections fail for another reason than the prompt."""
@@ -24,17 +24,24 @@ class PromptEntry:
         status: the status.
         failures: number of failed attempts whose cause was not the prompt itself.
         outcome: the outcome, with the status APPLIED or FAILED.
+        exemplar: an exemplar prompt with the image of its first frame. None for other prompts.
     """
 
     handle: PromptHandle
     status: PromptStatus = PromptStatus.QUEUED
     failures: int = 0
     outcome: PromptOutcome | None = None
+    exemplar: ExemplarPrompt | None = None
 
     @property
-    def is_text(self) -> bool:
-        """Return True for a text prompt."""
-        return isinstance(self.handle.prompt, TextPrompt)
+    def prompt(self) -> Prompt:
+        """Return the prompt. An exemplar prompt has its image, if a frame has given it one."""
+        return self.exemplar or self.handle.prompt
+
+    @property
+    def needs_detection(self) -> bool:
+        """Return True for a text or exemplar prompt."""
+        return isinstance(self.handle.prompt, (TextPrompt, ExemplarPrompt))
 
     def applied(self, outcome: PromptOutcome) -> PromptEntry:
         """Return the entry with an outcome. The outcome keeps the notes of the handle."""

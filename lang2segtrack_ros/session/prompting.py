@@ -6,55 +6,76 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lang2segtrack_ros.detection.detector import Detector, vocabulary_notes
+from lang2segtrack_ros.detection.detector import Detector, ExemplarMatcher, vocabulary_notes
 from lang2segtrack_ros.session.arguments import checked_id
+from lang2segtrack_ros.session.matching import no_matcher_message
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.types.checks import describe
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
-from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.prompts import (
+    BoxPrompt,
+    DetectionPrompt,
+    ExemplarPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    PromptError,
+    TextPrompt,
+)
 
 MAX_WAITING = 256
 """Maximum number of prompts that wait for a frame or for the detector."""
 
 
 def with_prompt(
-    state: SessionState, prompt: Prompt, replace_prompt_id: int, detector: Detector | None
+    state: SessionState, prompt: Prompt, replace_prompt_id: int, detector: Detector | None, matcher: ExemplarMatcher | None
 ) -> tuple[SessionState, PromptHandle]:
     """Return the state with a queued prompt, and the handle of its outcome.
 
     Args:
         state: the state.
         prompt: the prompt.
-        replace_prompt_id: id of a continuous text prompt that this continuous text prompt replaces. 0 replaces none.
+        replace_prompt_id: id of a continuous text or exemplar prompt that this continuous one replaces. 0 replaces none.
         detector: the detector. None refuses text prompts.
+        matcher: the matcher. None refuses exemplar prompts.
 
     Raises:
         PromptError: see `Session.prompt`.
     """
-    if not isinstance(prompt, (TextPrompt, BoxPrompt, PointPrompt, MaskPrompt)):
+    if not isinstance(prompt, (TextPrompt, ExemplarPrompt, BoxPrompt, PointPrompt, MaskPrompt)):
         raise PromptError(f'prompt is {describe(prompt)}: give a prompt, such as TextPrompt("red mug.") or BoxPrompt(box)')
     replace_prompt_id = checked_id("replace_prompt_id", replace_prompt_id, PromptError)
     if len(state.prompts) >= MAX_WAITING:
         raise PromptError(f"{MAX_WAITING} prompts already wait for an image: try again after the next images")
-    if replace_prompt_id and not (isinstance(prompt, TextPrompt) and prompt.mode == "continuous"):
+    detected = prompt if isinstance(prompt, (TextPrompt, ExemplarPrompt)) else None
+    if replace_prompt_id and (detected is None or detected.mode != "continuous"):
         raise PromptError("only a continuous text prompt can replace another one: use mode continuous, or add the prompt as a new one")
-    if not isinstance(prompt, TextPrompt):
+    if detected is None:
         handle = PromptHandle(prompt)
-    elif detector is None:
-        raise PromptError("there is no detector for text prompts: load a detector, or use box, point or mask prompts")
     else:
-        handle = PromptHandle(prompt, notes=tuple(vocabulary_notes(detector, prompt.phrases)))
-        state = replace(state, schedule=state.schedule.naming(prompt))
-        if prompt.mode == "continuous":
-            schedule, handle.prompt_id = state.schedule.added(prompt, replace_prompt_id)
+        handle = PromptHandle(prompt, notes=_notes(detected, detector, matcher))
+        state = replace(state, schedule=state.schedule.naming(detected))
+        if detected.mode == "continuous":
+            schedule, handle.prompt_id = state.schedule.added(detected, replace_prompt_id)
             state = _refused(
-                replace(state, schedule=schedule), handle.prompt_id, "another text prompt replaced this one before its first detection"
+                replace(state, schedule=schedule), handle.prompt_id, "another prompt replaced this one before its first detection"
             )
     return replace(state, prompts=state.prompts.added(handle)), handle
 
 
+def _notes(prompt: DetectionPrompt, detector: Detector | None, matcher: ExemplarMatcher | None) -> tuple[str, ...]:
+    """Return sentences for the user on a prompt. Raise PromptError if no network finds its objects."""
+    if isinstance(prompt, TextPrompt):
+        if detector is None:
+            raise PromptError("there is no detector for text prompts: load a detector, or use box, point or mask prompts")
+        return tuple(vocabulary_notes(detector, prompt.phrases))
+    if matcher is None:
+        raise PromptError(no_matcher_message(detector))
+    return ()
+
+
 def without_text(state: SessionState, prompt_id: int) -> SessionState:
-    """Return the state without a continuous text prompt.
+    """Return the state without a continuous text or exemplar prompt.
 
     Args:
         state: the state.
@@ -64,9 +85,9 @@ def without_text(state: SessionState, prompt_id: int) -> SessionState:
         PromptError: no prompt has this id.
     """
     state = replace(state, schedule=state.schedule.removed(prompt_id))
-    return _refused(state, prompt_id, "the text prompt was removed before its first detection")
+    return _refused(state, prompt_id, "the prompt was removed before its first detection")
 
 
 def _refused(state: SessionState, prompt_id: int, reason: str) -> SessionState:
-    """Refuse all prompts that wait for the first detection of a removed or replaced text prompt."""
+    """Refuse all prompts that wait for the first detection of a removed or replaced prompt."""
     return replace(state, prompts=state.prompts.refused(reason, lambda entry: entry.handle.prompt_id == prompt_id))

@@ -4,8 +4,8 @@
 
 Time runs backward: frame numbers and stamps rise while the frames get older. Objects start from masks of the forward pass only. Their
 appearance, features, shape and color models come from the forward pass, their trajectories from its positions at the start. A detection
-verifies objects that a text prompt has named, and finds them again. It starts no objects. A returning object must resemble its object in
-color, shape and size.
+verifies objects that a text or exemplar prompt has named, and finds them again. It starts no objects. A returning object must resemble
+its object in color, shape and size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detector
-from lang2segtrack_ros.detection.schedule import MAX_TEXTS, DetectionSchedule
+from lang2segtrack_ros.detection.exemplar import ExemplarFinder
+from lang2segtrack_ros.detection.schedule import MAX_PROMPTS, DetectionSchedule
 from lang2segtrack_ros.history.reverse_tracking import Seen, Start
 from lang2segtrack_ros.identity.appearance import appearance_of, appearance_similarity
 from lang2segtrack_ros.identity.crossings import without
@@ -35,7 +36,7 @@ from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import TrackerError
 from lang2segtrack_ros.tracking.tracker import Tracker
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.prompts import MaskPrompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.prompts import DetectionPrompt, MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import Track
 
 log = logging.getLogger(__name__)
@@ -52,18 +53,28 @@ class ReverseSession:
         detector: detector of the session. None without text prompts.
         options: options of the session.
         state: state of the session after the past frames.
+        finder: matcher of the session. None without exemplar prompts.
     """
 
-    def __init__(self, tracker: Tracker, detector: Detector | None, options: SessionOptions, state: SessionState) -> None:
+    def __init__(
+        self, tracker: Tracker, detector: Detector | None, options: SessionOptions, state: SessionState, finder: ExemplarFinder | None
+    ) -> None:
         reid_after_s = min(options.reid_after_s, _MAX_REID_AFTER_S)
         self.options = replace(options, remove_after_s=0.0, reid_after_s=reid_after_s)
         self._tracker = tracker
         self._detector = detector if options.detect_every_backward else None
+        self._finder = finder if options.detect_every_backward else None
         self._known: Mapping[int, TrackState] = state.tracks
-        self._named = state.schedule.named
+        self._named = {label: prompt for label, prompt in state.schedule.named.items() if self._can_detect(prompt)}
         self._state = SessionState(scene=state.scene.restarted())
         self._last_error = ""
         self._color: NDArray[np.uint8] | None = None  # image of the latest frame
+
+    def _can_detect(self, prompt: DetectionPrompt) -> bool:
+        """Return True if a network of the sweep finds the objects of a prompt."""
+        if isinstance(prompt, TextPrompt):
+            return self._detector is not None
+        return self._finder is not None and prompt.image is not None
 
     @property
     def ids(self) -> Collection[int]:
@@ -76,7 +87,7 @@ class ReverseSession:
 
     def step(self, index: int, frame: Frame, features: ImageFeatures, starts: Sequence[Start]) -> list[Seen]:
         """Process the next older frame. See `ReverseTracker.step`."""
-        engine = Engine(self._tracker, self._detector, self.options, True, True, allows_new=False)
+        engine = Engine(self._tracker, self._detector, self.options, True, True, allows_new=False, finder=self._finder)
         before = replace(self._state, frame_index=index)
         reversed_frame = replace(frame, stamp_ns=-frame.stamp_ns)
         features = self._tracker.adopt(features)
@@ -153,8 +164,7 @@ class ReverseSession:
 
     def _state_of(self, start: Start) -> TrackState:
         """Return the state of a starting object: what the forward pass knows, with the trajectory at the start."""
-        is_named = self._detector is not None and start.label in self._named
-        origin = Origin.DETECTION if is_named else Origin.PROMPT
+        origin = Origin.DETECTION if start.label in self._named else Origin.PROMPT
         known = self._known.get(start.track_id, TrackState(start.track_id, start.label, origin, True))
         model = replace(known.model, trajectory=start.trajectory) if known.model is not None and start.trajectory else None
         known = replace(known.verified(), label=start.label, origin=origin, confirmed=True, loose_fits=0, dissimilar_frames=0)
@@ -163,10 +173,16 @@ class ReverseSession:
     def _schedule(self, state: SessionState) -> DetectionSchedule:
         """Return the detections for the named objects of the sweep. Each phrase is a prompt of its own, so that a limit splits them."""
         schedule, labels = state.schedule, {track.label for track in state.tracks.values() if track.is_detected}
-        for label in sorted(labels - {*schedule.phrases})[: MAX_TEXTS - len(schedule.texts)]:
-            prompt = TextPrompt(f"{label}.", mode="continuous", threshold=self._named[label], interval=self.options.detect_every_backward)
-            schedule, _ = schedule.added(prompt, 0)
+        for label in sorted(labels - {*schedule.phrases})[: MAX_PROMPTS - len(schedule.prompts)]:
+            schedule, _ = schedule.added(_prompt_for(self._named[label], label, self.options.detect_every_backward), 0)
         return schedule
+
+
+def _prompt_for(named: DetectionPrompt, label: str, interval: int) -> DetectionPrompt:
+    """Return the continuous prompt of the sweep for one label of a prompt of the session."""
+    if isinstance(named, TextPrompt):
+        return TextPrompt(f"{label}.", mode="continuous", threshold=named.threshold, interval=interval)
+    return replace(named, mode="continuous", interval=interval)
 
 
 def _strict(track: TrackState) -> TrackState:

@@ -31,6 +31,7 @@ from lang2segtrack_ros.session.appearance_updates import AppearanceUpdates, Fini
 from lang2segtrack_ros.session.arguments import check_parts, checked_id, checked_ids
 from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory, release_cached_memory
 from lang2segtrack_ros.session.detections import Detections
+from lang2segtrack_ros.session.matching import matcher_of
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.pipeline import ComputedFrame, Engine, compute_frame
 from lang2segtrack_ros.session.prompting import with_prompt, without_text
@@ -42,7 +43,7 @@ from lang2segtrack_ros.tracking.tracker import Tracker
 from lang2segtrack_ros.types.checks import describe
 from lang2segtrack_ros.types.frame import Frame, FrameError
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome
-from lang2segtrack_ros.types.prompts import Prompt, PromptError, TextPrompt
+from lang2segtrack_ros.types.prompts import DetectionPrompt, Prompt, PromptError
 from lang2segtrack_ros.types.results import FrameResult
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,8 @@ class Session:
         self.tracker = Tracker(segmenter, policy, self.options.min_region_ratio)
         self.state = SessionState()
         self.degradation = Degradation()
-        self.detections = Detections(detector, background, self.degradation)
+        matcher = matcher_of(self.options.exemplar, detector, segmenter)
+        self.detections = Detections(detector, matcher, background, self.degradation)
         self.history = history
         self._appearance = AppearanceUpdates()
 
@@ -140,9 +142,9 @@ class Session:
         return self.state.last
 
     @property
-    def texts(self) -> dict[int, TextPrompt]:
-        """Return the continuous text prompts by id."""
-        return dict(self.state.schedule.texts)
+    def continuous_prompts(self) -> dict[int, DetectionPrompt]:
+        """Return the continuous text and exemplar prompts by id."""
+        return dict(self.state.schedule.prompts)
 
     @property
     def waiting(self) -> int:
@@ -159,22 +161,22 @@ class Session:
 
         Args:
             prompt: the prompt.
-            replace_prompt_id: id of a continuous text prompt that this continuous text prompt replaces. Confirmed objects of the old
-                prompt stay tracked. Tentative objects stay only if a continuous text prompt still names them. 0 replaces none.
+            replace_prompt_id: id of a continuous text or exemplar prompt that this continuous one replaces. Confirmed objects of the
+                old prompt stay tracked. Tentative objects stay only if a continuous prompt still names them. 0 replaces none.
             log_outcome: True logs the notes or the refusal of the prompt as warnings, once. False leaves them to the caller.
 
         Raises:
-            PromptError: `prompt` is no prompt, too many prompts wait, there is no detector for a text prompt, the detector cannot process
-                the text, or `replace_prompt_id` is invalid.
+            PromptError: `prompt` is no prompt, too many prompts wait, there is no detector for a text prompt or no matcher for an exemplar
+                prompt, the detector cannot process the text, or `replace_prompt_id` is invalid.
         """
-        state, handle = with_prompt(self.state, prompt, replace_prompt_id, self.detector)
+        state, handle = with_prompt(self.state, prompt, replace_prompt_id, self.detector, self.detections.matcher)
         if log_outcome:
             handle.future.add_done_callback(partial(_log_outcome, prompt))
         self._set_state(state)
         return handle
 
     def remove_text(self, prompt_id: int) -> None:
-        """Remove a continuous text prompt. Its confirmed tracks stay, and its tentative tracks are removed.
+        """Remove a continuous text or exemplar prompt. Its confirmed tracks stay, and its tentative tracks are removed.
 
         Args:
             prompt_id: id of the prompt; see `PromptHandle.prompt_id`.
@@ -255,7 +257,8 @@ class Session:
 
     def _compute(self, frame: Frame, tracker: Tracker, state: SessionState) -> ComputedFrame:
         runs_here, idle = not self.detections.background, self.detections.idle
-        return compute_frame(state, Engine(tracker, self.detector, self.options, runs_here, idle), frame)
+        engine = Engine(tracker, self.detector, self.options, runs_here, idle, finder=self.detections.finder)
+        return compute_frame(state, engine, frame)
 
     def _set_state(self, state: SessionState) -> None:
         self.state = state
@@ -307,7 +310,7 @@ class Session:
         tracker = self.tracker.fork()
         if prepare and self.tracker.static is not None:
             tracker.prepare(self.options.max_objects)
-        reverse = ReverseSession(tracker, self.detector, self.options, self.state)
+        reverse = ReverseSession(tracker, self.detector, self.options, self.state, self.detections.finder)
         return BackwardPass(reverse, past, track_ids, self.options.lost_after_s, store)
 
     def refine_backward(

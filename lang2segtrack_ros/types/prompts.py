@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""The prompts of a user: objects by name, box, points or mask.
+"""The prompts of a user: objects by name or by an exemplar, and one object by box, points or mask.
 
 Each prompt validates itself at construction, and converts NumPy values to plain ones. A value of a wrong type raises PromptError, as a
 wrong value does. `check_fits` validates a prompt against the image to which it is applied.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Union
 
 import numpy as np
@@ -70,6 +70,44 @@ def _pair(point: object) -> tuple[float, float]:
     return x, y
 
 
+def _check_box(value: object) -> tuple[float, float, float, float]:
+    """Return a box as four floats. Raise PromptError if it is no box, or has no area."""
+    edges = [as_finite(edge) for edge in as_list(value) or ()]
+    x1, y1, x2, y2 = edges if len(edges) == 4 else (None,) * 4
+    if x1 is None or y1 is None or x2 is None or y2 is None:
+        raise PromptError(f"a box is four finite numbers (x_min, y_min, x_max, y_max), not {describe(value)}")
+    if x2 <= x1 or y2 <= y1:
+        raise PromptError(
+            f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) is inverted or has no area: x_max must be greater than x_min, y_max than y_min"
+        )
+    return x1, y1, x2, y2
+
+
+def _clip_box(box: tuple[float, float, float, float], height: int, width: int) -> tuple[float, float, float, float]:
+    """Return a box clipped to an image. Raise PromptError if the clipped box is below 1 pixel, or the box holds fractions."""
+    x1, y1, x2, y2 = box
+    clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
+    text = f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
+    if min(box) >= 0 and max(box) <= 1 < max(height, width):
+        raise PromptError(f"{text} is within one pixel: multiply it by the size of the image, {width} x {height}, if it holds fractions")
+    if clipped[2] - clipped[0] < 1 or clipped[3] - clipped[1] < 1:
+        raise PromptError(f"{text} lies outside the {width} x {height} image: give a box inside it")
+    return clipped
+
+
+def _check_detection(prompt: TextPrompt | ExemplarPrompt) -> None:
+    """Check mode, threshold and interval of a prompt for the detector, and convert the numbers. Raise PromptError for a wrong one."""
+    if not isinstance(prompt.mode, str) or prompt.mode not in ("once", "continuous"):
+        raise PromptError(f'mode is {describe(prompt.mode)}; it must be "once" or "continuous"')
+    threshold, interval = as_number(prompt.threshold), as_integer(prompt.interval)
+    if prompt.threshold is not None and (threshold is None or not 0 <= threshold <= 1):
+        raise PromptError(f"threshold is {describe(prompt.threshold)}; it must be a number between 0 and 1")
+    if prompt.interval is not None and (interval is None or interval < 1):
+        raise PromptError(f"interval is {describe(prompt.interval)}; it counts frames and must be an integer of 1 or more")
+    object.__setattr__(prompt, "threshold", threshold)
+    object.__setattr__(prompt, "interval", interval)
+
+
 def _check_one_value(mask: NDArray[Any]) -> None:
     """Raise PromptError if the set pixels of an int or float mask [H, W] have several values. They would be several objects."""
     values = np.unique(mask[mask != 0])
@@ -109,16 +147,62 @@ class TextPrompt:
         phrases = split_phrases(self.text)
         if not any(re.search(r"\w", phrase) for phrase in phrases):
             raise PromptError('the text names no object; write phrases that end in a dot, such as "red mug. cardboard box."')
-        if not isinstance(self.mode, str) or self.mode not in ("once", "continuous"):
-            raise PromptError(f'mode is {describe(self.mode)}; it must be "once" or "continuous"')
-        threshold, interval = as_number(self.threshold), as_integer(self.interval)
-        if self.threshold is not None and (threshold is None or not 0 <= threshold <= 1):
-            raise PromptError(f"threshold is {describe(self.threshold)}; it must be a number between 0 and 1")
-        if self.interval is not None and (interval is None or interval < 1):
-            raise PromptError(f"interval is {describe(self.interval)}; it counts frames and must be an integer of 1 or more")
-        object.__setattr__(self, "threshold", threshold)
-        object.__setattr__(self, "interval", interval)
+        _check_detection(self)
         object.__setattr__(self, "phrases", phrases)
+
+
+@dataclass(frozen=True, eq=False)
+class ExemplarPrompt:
+    """Objects that look like one example, the exemplar.
+
+    Attributes:
+        box: box around the exemplar: (x_min, y_min, x_max, y_max) in pixels of `image`, with exclusive maxima.
+        label: name of the objects. White space around it is removed.
+        image: image with the exemplar, uint8 [H, W, 3], RGB. None means the next image of the stream.
+        mode: "continuous" detects new objects again and again. "once" detects on one image.
+        threshold: minimum similarity of an object, 0..1. None uses the default of the matcher.
+        interval: frames between two detections for this prompt. None uses `detect_every` of the session.
+
+    Raises:
+        PromptError: the box is not four finite numbers, has no area or lies outside the image, the label is empty or too long, the image
+            is no uint8 array [H, W, 3], the mode is unknown, the threshold is outside 0..1, or the interval is below 1.
+    """
+
+    box: tuple[float, float, float, float]
+    label: str
+    image: NDArray[np.uint8] | None = None
+    mode: Literal["once", "continuous"] = "continuous"
+    threshold: float | None = None
+    interval: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_label(self.label)
+        if not self.label.strip():
+            raise PromptError("the exemplar has no label: name the objects that look like it, such as cup")
+        image = self.image
+        if image is not None:
+            is_array = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+            if not is_array or image.shape[2] != 3 or image.size == 0:
+                raise PromptError(f"the image of the exemplar is {describe(image)}: give a uint8 array [H, W, 3] in RGB order")
+        box = _check_box(self.box)
+        object.__setattr__(self, "box", box if image is None else _clip_box(box, *image.shape[:2]))
+        object.__setattr__(self, "label", self.label.strip())
+        _check_detection(self)
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """Return the label as the only name of the objects."""
+        return (self.label,)
+
+    def on(self, image: NDArray[np.uint8]) -> ExemplarPrompt:
+        """Return the prompt with an image, RGB uint8 [H, W, 3]. Raise PromptError if the box lies outside it."""
+        return replace(self, image=image)
+
+    def __repr__(self) -> str:
+        """Return a short text. The pixels would fill pages."""
+        size = "" if self.image is None else f" on an image of {self.image.shape[1]} x {self.image.shape[0]}"
+        settings = f"mode={self.mode!r}, threshold={self.threshold}, interval={self.interval}"
+        return f"ExemplarPrompt({self.box}{size}, {self.label!r}, {settings})"
 
 
 @dataclass(frozen=True)
@@ -141,27 +225,12 @@ class BoxPrompt:
 
     def __post_init__(self) -> None:
         _check_label(self.label)
-        box = tuple(map(as_finite, as_list(self.box) or ()))
-        if len(box) != 4 or None in box:
-            raise PromptError(f"a box is four finite numbers (x_min, y_min, x_max, y_max), not {describe(self.box)}")
-        object.__setattr__(self, "box", box)
+        object.__setattr__(self, "box", _check_box(self.box))
         object.__setattr__(self, "track_id", _track_id(self.track_id))
-        x1, y1, x2, y2 = self.box
-        if x2 <= x1 or y2 <= y1:
-            raise PromptError(
-                f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) is inverted or has no area: x_max must be greater than x_min, y_max than y_min"
-            )
 
     def check_fits(self, height: int, width: int) -> BoxPrompt:
         """Return the prompt with its box clipped to the image. Raise PromptError if the clipped box is below 1 pixel."""
-        x1, y1, x2, y2 = self.box
-        clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
-        box = f"the box ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
-        if min(self.box) >= 0 and max(self.box) <= 1 < max(height, width):
-            raise PromptError(f"{box} is within one pixel: multiply it by the size of the image, {width} x {height}, if it holds fractions")
-        if clipped[2] - clipped[0] < 1 or clipped[3] - clipped[1] < 1:
-            raise PromptError(f"{box} lies outside the {width} x {height} image: give a box inside it")
-        return BoxPrompt(clipped, self.label, self.track_id)
+        return BoxPrompt(_clip_box(self.box, height, width), self.label, self.track_id)
 
 
 @dataclass(frozen=True)
@@ -270,4 +339,6 @@ class MaskPrompt:
 
 
 ObjectPrompt = Union[BoxPrompt, PointPrompt, MaskPrompt]
-Prompt = Union[TextPrompt, BoxPrompt, PointPrompt, MaskPrompt]
+DetectionPrompt = Union[TextPrompt, ExemplarPrompt]
+"""A prompt whose objects a detector finds."""
+Prompt = Union[DetectionPrompt, ObjectPrompt]

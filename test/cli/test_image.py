@@ -22,6 +22,7 @@ from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.session import image_segmentation
 from lang2segtrack_ros.toyworld.scene import SceneFrame
+from test.conftest import body_box
 
 TOY = ["--segmenter", "toy", "--detector", "toy", "--device", "cpu"]
 
@@ -48,6 +49,22 @@ def test_folder_gives_coco_files_and_overlays(folder: Path, capsys: pytest.Captu
     assert [item.name for item in overlays] == ["00001_a.png", "00002_b.png", "00003_a.png"], "equal names do not collide"
     assert (cv2.imread(str(overlays[0])) != cv2.imread(str(folder / "a.png"))).any()
     assert not (folder / "out.work").exists()
+
+
+def test_exemplar_of_another_picture_is_found(folder: Path, frames: list[SceneFrame], capsys: pytest.CaptureFixture[str]) -> None:
+    """No text and no detector: the objects that look like the one on a picture."""
+    write_png(folder / "old" / "shelf.png", frames[50].color)
+    edges = ",".join(f"{value:g}" for value in body_box(frames[50], 1))
+    exemplar = ["--exemplar", f"{folder / 'old' / 'shelf.png'}:{edges}=mug"]
+    command = ["image", str(folder / "a.png"), str(folder / "b.JPG"), "--no-overlay", "--segmenter", "toy", "--device", "cpu"]
+    assert main([*command, *exemplar, "--out", str(folder / "out")]) == 0
+    content = json.loads((folder / "out" / "instances.json").read_text())
+    assert [item["name"] for item in content["categories"]] == ["mug"]
+    assert [item["image_id"] for item in content["annotations"]] == [item["id"] for item in content["images"]]
+    assert main([*command, "--out", str(folder / "other")]) == 2
+    assert "there is no prompt: give --text or --exemplar" in capsys.readouterr().err
+    assert main([*command, "--exemplar", "1,1,9,9=mug", "--out", str(folder / "other")]) == 2
+    assert "an --exemplar has no picture" in capsys.readouterr().err
 
 
 def test_results_can_be_evaluated_against_the_data_set(folder: Path) -> None:
@@ -99,11 +116,11 @@ def test_interrupted_run_keeps_its_images_and_goes_on(folder: Path, monkeypatch:
     real = image_segmentation.segment_images
     calls = []
 
-    def interrupt(*arguments: Any) -> Any:
+    def interrupt(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(image_segmentation, "segment_images", interrupt)
     assert main([*command, str(out)]) == 130

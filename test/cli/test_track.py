@@ -87,6 +87,11 @@ def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, fram
         (["--mask", "none.png"], "the mask none.png is not a readable image"),
         (["--box", "1,1,9,9", "--model", "unknown"], 'no segmenter is called "unknown"'),
         (["--prompts", "none.yaml"], "none.yaml"),
+        (["--exemplar", "1,1,9,9"], '--exemplar is "1,1,9,9": write picture, box and label, such as mug.png:10,20,60,70=mug'),
+        (["--exemplar", "mug.png:1,1,9=mug"], '--exemplar takes 4 numbers separated by commas, such as 10,20,50,60, not "1,1,9"'),
+        (["--exemplar", "none.png:1,1,9,9=mug"], "the picture none.png of --exemplar: the file cannot be read"),
+        (["--exemplar", "900,1,990,9=mug"], "the session refused the prompt for image 0: the box (900, 1, 990, 9) lies outside"),
+        (["--exemplar", "1,1,9,9=mug", "--exemplar-by", "detector"], "finds objects by name only"),
     ],
 )
 def test_error_is_reported_and_leaves_no_files(
@@ -96,6 +101,19 @@ def test_error_is_reported_and_leaves_no_files(
     assert main(["track", str(folder), *TOY, *arguments, "--out", str(tmp_path / "out")]) == 1
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_exemplars_from_a_picture_and_from_a_file(tmp_path: Path, folder: Path, frames: list[SceneFrame]) -> None:
+    """ "Find it again": the object on a picture of another time, by command line and by file. The default detector is not loaded for it."""
+    write_png(tmp_path / "old=1:2.png", frames[50].color)  # a name with both separators
+    prompts = tmp_path / "prompts.yaml"
+    prompts.write_text(f'- {{at: 1, exemplar: [{box(frames[50], 2)}], image: "old=1:2.png", label: star, threshold: 0.4}}\n')
+    arguments = ["--exemplar", f"{tmp_path / 'old=1:2.png'}:{box(frames[50], 1)}=mug", "--prompts", str(prompts)]
+    networks = ["--segmenter", "toy", "--device", "cpu", "--detect-every-backward", "0"]
+    out = tmp_path / "out"
+    assert main(["track", str(folder), *arguments, *networks, "--out", str(out)]) == 0
+    record = json.loads((out / "tracks.jsonl").read_text().splitlines()[-1])
+    assert sorted(track["label"] for track in record["tracks"]) == ["mug", "star"]
 
 
 def test_existing_output_folder_is_kept(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +143,13 @@ def test_existing_output_folder_is_kept(tmp_path: Path, folder: Path, capsys: py
         ("- {points: [[140, 55, 0.5]]}", "the third number of a point is 1 (on the object) or 0"),
         ('- {points: [[140, 55]], track: "1"}', "track is '1': input should be a valid integer"),
         ("- {box: [1, 2, 3, true]}", "box[3] is True: input should be a valid number"),
+        (
+            "- {exemplar: [1, 2, 3], label: mug}",
+            "exemplar is [1, 2, 3]: list should have at least 4 items after validation, not 3; write exemplar",
+        ),
+        ("- {exemplar: [1, 2, 30, 40]}", "the exemplar has no label"),
+        ("- {exemplar: [1, 2, 30, 40], label: mug, image: none.png}", "none.png: the file cannot be read"),
+        ("- {box: [1, 2, 30, 40], image: none.png}", "image is the picture of an exemplar, but there is no exemplar"),
     ],
 )
 def test_invalid_prompt_file_is_reported(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:

@@ -70,6 +70,9 @@ FAULTS: list[tuple[Any, str]] = [
     ([Detection("cup", 0.9, None)], "returned the box None"),  # type: ignore[arg-type]
     ([Detection("cup", 0.9, (30, 10, 10, 30))], "x_max must be greater than x_min"),
     ([Detection("cup", 0.9, (0.1, 0.2, 0.5, 0.9))], "it must be in pixels, so multiply by the width and height"),
+    ([Detection("cup", 0.9, BOX, np.ones((4, 4), bool))], r"returned the mask bool \[4, 4\] .* bool array of the size of the image"),
+    ([Detection("cup", 0.9, BOX, np.ones(COLOR.shape[:2]))], "returned the mask float64"),  # type: ignore[arg-type]
+    ([Detection("cup", 0.9, BOX, np.zeros(COLOR.shape[:2], bool))], 'returned an empty mask for "cup": leave out the mask'),
 ]
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.detection.schedule import MAX_TEXTS, DetectionQuery, DetectionSchedule
+from lang2segtrack_ros.detection.schedule import MAX_PROMPTS, DetectionQuery, DetectionSchedule
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
-from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
+from lang2segtrack_ros.types.prompts import DetectionPrompt, ExemplarPrompt, PromptError, TextPrompt
 
 
 class LimitedDetector:
@@ -32,6 +32,10 @@ class LimitedDetector:
 
     def detect(self, color: np.ndarray, phrases: Sequence[str], thresholds: Sequence[float]) -> list[Detection]:
         raise AssertionError("the schedule runs no detection")
+
+
+def prompts_of(handles: Sequence[PromptHandle]) -> dict[PromptHandle, DetectionPrompt]:
+    return {handle: handle.prompt for handle in handles if isinstance(handle.prompt, (TextPrompt, ExemplarPrompt))}
 
 
 def scheduled(*prompts: TextPrompt) -> DetectionSchedule:
@@ -53,7 +57,7 @@ def run(
     """Return the schedule after some frames, and the phrases of the query on each frame."""
     queries, waiting = [], list(waiting)
     for _ in range(frames):
-        schedule, query = schedule.after_frame().next_query(LimitedDetector(limit), waiting, interval, unconfirmed)
+        schedule, query = schedule.after_frame().next_query(LimitedDetector(limit), prompts_of(waiting), interval, unconfirmed)
         queries.append(tuple(query.thresholds) if query is not None else ())
         waiting = [handle for handle in waiting if query is None or handle not in query.handles]
     return schedule, queries
@@ -65,7 +69,7 @@ def frames_of(queries: list[tuple[str, ...]], phrase: str) -> list[int]:
 
 
 def query_of(schedule: DetectionSchedule, waiting: Sequence[PromptHandle] = ()) -> DetectionQuery | None:
-    return schedule.next_query(LimitedDetector(), waiting, 1)[1]
+    return schedule.next_query(LimitedDetector(), prompts_of(waiting), 1)[1]
 
 
 def test_prompt_is_detected_once_per_interval() -> None:
@@ -91,7 +95,7 @@ def test_new_prompt_is_detected_on_the_next_frame() -> None:
     prompt = TextPrompt("cup")
     schedule, prompt_id = DetectionSchedule().added(prompt, 0)
     handle = PromptHandle(prompt, prompt_id)
-    schedule, query = schedule.after_frame().next_query(LimitedDetector(), [handle], 5)
+    schedule, query = schedule.after_frame().next_query(LimitedDetector(), prompts_of([handle]), 5)
     assert query == DetectionQuery({"cup": 0.4}, (handle,))
     assert frames_of(run(schedule, 10)[1], "cup") == [5, 10], "the interval starts with the first detection"
 
@@ -105,7 +109,7 @@ def test_once_prompt_is_detected_without_an_interval() -> None:
 
 def test_no_prompt_gives_no_query() -> None:
     schedule = DetectionSchedule()
-    assert schedule.next_query(LimitedDetector(), [], 1) == (schedule, None)
+    assert schedule.next_query(LimitedDetector(), {}, 1) == (schedule, None)
     assert query_of(scheduled(TextPrompt("cup"))) is None, "no frame has passed"
 
 
@@ -133,7 +137,7 @@ def test_new_prompts_come_first_then_the_oldest_detections() -> None:
     handle = PromptHandle(TextPrompt("mug", "once"))
     for _ in range(10):
         schedule = schedule.after_frame()
-    later, query = schedule.next_query(LimitedDetector(2), [handle], 10)
+    later, query = schedule.next_query(LimitedDetector(2), prompts_of([handle]), 10)
     assert query is not None
     assert tuple(query.thresholds) == ("mug", "cup")
     assert dict(later.frames_since_detection) == {1: 0, 2: 10}, "the remaining prompt stays due"
@@ -173,13 +177,13 @@ def test_ids_are_never_given_twice() -> None:
     schedule, prompt_id = schedule.added(TextPrompt("mug"), 0)
     assert prompt_id == 3
     cleared = schedule.cleared()
-    assert (dict(cleared.texts), dict(cleared.frames_since_detection), cleared.detect_now) == ({}, {}, False)
+    assert (dict(cleared.prompts), dict(cleared.frames_since_detection), cleared.detect_now) == ({}, {}, False)
     assert cleared.added(TextPrompt("hat"), 0)[1] == 4
 
 
 def test_unknown_id_is_refused_with_the_active_ids() -> None:
     schedule = scheduled(TextPrompt("cup"), TextPrompt("pen"))
-    with pytest.raises(PromptError, match=r"no text prompt 99: use the id of an active text prompt \(1, 2\)"):
+    with pytest.raises(PromptError, match=r"no text prompt 99: use the id of an active text or exemplar prompt \(1, 2\)"):
         schedule.removed(99)
     with pytest.raises(PromptError, match="no text prompt 7"):
         schedule.added(TextPrompt("mug"), 7)
@@ -188,8 +192,8 @@ def test_unknown_id_is_refused_with_the_active_ids() -> None:
 
 
 def test_number_of_prompts_is_limited() -> None:
-    schedule = scheduled(*[TextPrompt(f"cup {index}") for index in range(MAX_TEXTS)])
-    with pytest.raises(PromptError, match=f"{MAX_TEXTS} text prompts are active"):
+    schedule = scheduled(*[TextPrompt(f"cup {index}") for index in range(MAX_PROMPTS)])
+    with pytest.raises(PromptError, match=f"{MAX_PROMPTS} text and exemplar prompts are active"):
         schedule.added(TextPrompt("pen"), 0)
     assert schedule.added(TextPrompt("pen"), 1)[1] == 1, "a replacement is always allowed"
 

@@ -97,13 +97,14 @@ def test_unusable_gpu_is_an_error() -> None:
 def test_missing_and_changed_weights_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     assert_problem(software.check_weights("sam2.1-tiny", "segmenter"), Level.WARNING, str(tmp_path), "weights fetch sam2.1-tiny")
-    assert_problem(software.check_weights("sam77", "segmenter"), Level.WARNING, "weights list")
+    assert_problem(software.check_weights("sam77", "segmenter"), Level.WARNING, "lang2segtrack models")
     changed = tmp_path / "sam2.1-tiny"
     shutil.copytree(TOY_FOLDER / "segmenter", changed)
     with (changed / "model.safetensors").open("ab") as file:
         file.write(b"x")
     assert_problem(software.check_weights("sam2.1-tiny", "segmenter"), Level.ERROR, "model.safetensors has changed")
     assert software.check_weights("toy", "detector").level is Level.OK
+    assert software.check_weights("grounding-dino:toy", "detector").level is Level.OK
 
 
 def test_plugins_are_accepted_instead_of_weights() -> None:

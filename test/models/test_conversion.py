@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from lang2segtrack_ros.models.catalogue import WeightsError
-from lang2segtrack_ros.models.conversion import convert, make_config, rename, rename_all
+from lang2segtrack_ros.models.conversion import convert
+from lang2segtrack_ros.models.conversion_sam2 import make_config, rename, rename_all
 from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.models.store import verify
 
@@ -139,7 +140,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tensors", [{}, {"weight": torch.zeros(2)}], ids=["empty", "another network"])
 def test_another_network_is_refused(tensors: dict[str, Tensor], tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"not a known SAM 2.1 checkpoint"):
+    with pytest.raises(WeightsError, match=r"other.pt is not a known checkpoint"):
         convert(save(tmp_path / "other.pt", tensors), tmp_path / "out")
 
 

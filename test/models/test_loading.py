@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from lang2segtrack_ros.models import catalogue, store
+from lang2segtrack_ros.models import catalogue, loading, store
 from lang2segtrack_ros.models.catalogue import ACCELERATIONS, WeightsError
 from lang2segtrack_ros.models.device import detector_acceleration, resolve_acceleration, resolve_device, resolve_dtype
-from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+from lang2segtrack_ros.models.loading import find_folders, load_detector, load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
@@ -148,13 +148,33 @@ def test_missing_tensor_is_an_error(folder: Path) -> None:
         load_segmenter(str(folder), device="cpu")
 
 
-def test_unreachable_hub_error_names_the_folder_to_fill(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unreachable_hub_error_names_all_missing_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user who copies the files by hand needs both folders at once, and a newcomer the networks that need no download."""
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port refuses connections at once, with or without a network
-    code = f"{IMPORTS}\ntry:\n    load_segmenter('sam2.1-tiny')\nexcept WeightsError as e:\n    print(e)"
+    names = "{'segmenter': 'sam2.1-tiny', 'detector': 'llmdet-tiny'}"
+    code = f"{IMPORTS}, find_folders\ntry:\n    find_folders({names})\nexcept WeightsError as e:\n    print(e)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout
-    assert "facebook/sam2.1-hiera-tiny cannot be fetched" in output
-    assert str(tmp_path / "sam2.1-tiny") in output
+    for hub_id, folder in (("facebook/sam2.1-hiera-tiny", "sam2.1-tiny"), ("iSEE-Laboratory/llmdet_tiny", "llmdet-tiny")):
+        assert f"{hub_id} cannot be fetched" in output
+        assert str(tmp_path / folder) in output
+    assert 'use "toy" for both names' in output
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ("nope", 'no detector is called "nope"'),
+        ("sam2.1-tiny", "is a segmenter"),
+        ("sam3", "has a restricted license"),
+    ],
+)
+def test_wrong_name_is_reported_before_any_download(detector: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user must not wait for the download of the segmenter to learn that the name of the detector is wrong."""
+    monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(loading, "fetch", lambda name: pytest.fail(f"{name} is downloaded"))
+    with pytest.raises(WeightsError, match=message):
+        find_folders({"segmenter": "sam2.1-tiny", "detector": detector})
 
 
 def test_manually_copied_files_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -201,8 +221,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     source = catalogue.TOY_FOLDER / "segmenter"
     digest = store.sha256(source / "model.safetensors")
     files = [
-        SimpleNamespace(rfilename="model.safetensors", lfs=SimpleNamespace(sha256=digest)),
-        SimpleNamespace(rfilename="config.json", lfs=None),
+        SimpleNamespace(rfilename="model.safetensors", lfs=SimpleNamespace(sha256=digest), size=5_000_000),
+        SimpleNamespace(rfilename="config.json", lfs=None, size=None),
+        SimpleNamespace(rfilename="pytorch_model.bin", lfs=None, size=9_000_000_000),  # not downloaded
     ]
 
     def download(hub_id: str, local_dir: Path, allow_patterns: list[str]) -> None:
@@ -233,6 +254,17 @@ def test_interrupted_download_is_resumed(hub: dict[str, Any]) -> None:
     hub["damage"] = lambda folder: None
     assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192
     assert store.verify(catalogue.weights_home() / "sam2.1-tiny") == []
+
+
+def test_small_disk_is_named_before_the_download(hub: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the download fails after hours, with the message of a library."""
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4_000_000))
+    with pytest.raises(WeightsError, match=f"needs 5 MB, but its disk has 4 MB free: .*{catalogue.HOME_VARIABLE}"):
+        load_segmenter("sam2.1-tiny", device="cpu")
+    leftover = catalogue.weights_home() / "sam2.1-tiny" / ".cache" / "part.incomplete"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(bytes(1_000_000))
+    assert load_segmenter("sam2.1-tiny", device="cpu").image_size == 192, "the download resumes, so it needs only the rest"
 
 
 def test_folder_can_be_filled_manually_after_a_failed_download(hub: dict[str, Any]) -> None:

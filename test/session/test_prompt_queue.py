@@ -31,7 +31,7 @@ def test_prompts_keep_their_order() -> None:
     prompts = queue(*handles)
     assert len(prompts) == 3
     assert [entry.handle for entry in prompts] == handles
-    assert [entry.is_text for entry in prompts] == [False, True, False]
+    assert [entry.needs_detection for entry in prompts] == [False, True, False]
     assert statuses(prompts) == [PromptStatus.QUEUED] * 3
 
 

@@ -380,5 +380,5 @@ def test_number_of_waiting_prompts_is_bounded(segmenter: Sam2Segmenter, detector
     session.reset()
     for _ in range(64):
         session.prompt(TextPrompt("red circle"))
-    with pytest.raises(PromptError, match="64 text prompts are active"):
+    with pytest.raises(PromptError, match="64 text and exemplar prompts are active"):
         session.prompt(TextPrompt("red circle"))

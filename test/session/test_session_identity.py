@@ -291,7 +291,7 @@ def test_text_prompts_are_independent(segmenter: Sam2Segmenter) -> None:
 def test_unknown_prompt_id_is_refused_with_the_active_ids(segmenter: Sam2Segmenter) -> None:
     session = Session(segmenter, ScriptedDetector(lambda frame: []))
     handle = session.prompt(TextPrompt("red circle."))
-    with pytest.raises(PromptError, match=rf"no text prompt 99: use the id of an active text prompt \({handle.prompt_id}\)"):
+    with pytest.raises(PromptError, match=rf"no text prompt 99: use the id of an active text or exemplar prompt \({handle.prompt_id}\)"):
         session.remove_text(99)
     with pytest.raises(PromptError, match="no text prompt 7"):
         session.prompt(TextPrompt("blue star."), replace_prompt_id=7)

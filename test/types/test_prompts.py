@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt, split_phrases
+from lang2segtrack_ros.types.prompts import BoxPrompt, ExemplarPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt, split_phrases
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,37 @@ def test_mask_prompts_are_validated() -> None:
     with pytest.raises(PromptError, match="4 x 5, the image 640 x 480"):
         MaskPrompt(np.ones((5, 4), bool)).check_fits(480, 640)
     assert MaskPrompt(np.eye(4, dtype=np.uint8) * 255).mask.dtype == bool  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"label": " "}, "the exemplar has no label"),
+        ({"label": "x" * 10_240}, "10240 characters"),
+        ({"label": None}, "label is None"),
+        ({"box": (1, 2, 3)}, "four finite numbers"),
+        ({"box": (10, 10, 5, 20)}, "inverted"),
+        ({"image": np.zeros((40, 60), np.uint8)}, "give a uint8 array"),
+        ({"image": np.zeros((40, 60, 3), np.float32)}, "give a uint8 array"),
+        ({"image": np.zeros((0, 60, 3), np.uint8)}, "give a uint8 array"),
+        ({"image": "mug.png"}, "the image of the exemplar is 'mug.png'"),
+        ({"image": np.zeros((4, 6, 3), np.uint8)}, "outside the 6 x 4 image"),
+        ({"box": (0.1, 0.1, 0.9, 0.9), "image": np.zeros((40, 60, 3), np.uint8)}, "within one pixel"),
+        ({"mode": "twice"}, "once"),
+        ({"threshold": -0.1}, "between 0 and 1"),
+        ({"interval": 0}, "interval is 0"),
+    ],
+)
+def test_invalid_exemplar_is_refused(fields: dict[str, object], fault: str) -> None:
+    """Each refusal comes where the prompt is made, before any network runs."""
+    with pytest.raises(PromptError, match=fault):
+        ExemplarPrompt(**{"box": (10, 10, 30, 20), "label": "cup", **fields})  # type: ignore[arg-type]
+
+
+def test_exemplar_is_clipped_to_its_image_and_named_as_given() -> None:
+    """A box drawn beyond the edge is meant up to the edge. The label is no phrase for a detector, so its capitals stay."""
+    prompt = ExemplarPrompt((-5, 10, 30, 90), " My Mug ", interval=np.int64(3))  # type: ignore[arg-type]
+    assert (prompt.label, prompt.phrases, prompt.interval) == ("My Mug", ("My Mug",), 3)
+    bound = prompt.on(np.zeros((40, 60, 3), np.uint8))
+    assert (prompt.box, bound.box) == ((-5.0, 10.0, 30.0, 90.0), (0.0, 10.0, 30.0, 40.0))
+    assert "60 x 40" in repr(bound)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Loader of Grounding DINO."""
+"""Loader of Grounding DINO, MM-Grounding-DINO and LLMDet. The latter two share one network."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
+from transformers import (
+    GroundingDinoConfig,
+    GroundingDinoForObjectDetection,
+    MMGroundingDinoConfig,
+    MMGroundingDinoForObjectDetection,
+)
 
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.models.families import LoadOptions
 from lang2segtrack_ros.models.strict_loading import load_strictly
 from lang2segtrack_ros.segmentation.precision import cast_layers
 
+_NETWORKS: dict[str, tuple[Any, Any]] = {
+    "grounding-dino": (GroundingDinoConfig, GroundingDinoForObjectDetection),
+    "mm-grounding-dino": (MMGroundingDinoConfig, MMGroundingDinoForObjectDetection),
+}
+
 
 def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> GroundingDinoDetector:
-    """Load a Grounding DINO detector; see `families.Loader`.
+    """Load a detector with the structure of Grounding DINO; see `families.Loader`.
 
     Args:
         folder: folder of the checkpoint.
@@ -26,9 +36,10 @@ def load(folder: Path, raw: dict[str, Any], options: LoadOptions) -> GroundingDi
 
     Raises:
         WeightsError: the weights cannot be read, or do not fit the network.
+        ValueError: the tokenizer or the image settings cannot be read, or the network has an unsupported structure.
     """
-    config = GroundingDinoConfig.from_dict({**raw, "disable_custom_kernels": True})
-    model = load_strictly(GroundingDinoForObjectDetection, folder, config)
+    config_class, model_class = _NETWORKS[raw["model_type"]]
+    model = load_strictly(model_class, folder, config_class.from_dict({**raw, "disable_custom_kernels": True}))
     if options.dtype == torch.bfloat16:
         cast_layers(model)
     detector = GroundingDinoDetector.from_folder(model.to(options.device), folder, options.name, options.dtype, options.passes)

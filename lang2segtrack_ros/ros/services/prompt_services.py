@@ -26,6 +26,7 @@ from std_srvs.srv import Trigger
 from lang2segtrack.msg import TextPrompt as TextPromptMsg
 from lang2segtrack.srv import (
     AddBoxPrompt,
+    AddExemplarPrompt,
     AddMaskPrompt,
     AddPointPrompt,
     AddTextPrompt,
@@ -42,7 +43,17 @@ from lang2segtrack_ros.ros.support.interfaces import Service
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
-from lang2segtrack_ros.types.prompts import MAX_POINTS, BoxPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt, plain_name
+from lang2segtrack_ros.types.prompts import (
+    MAX_POINTS,
+    BoxPrompt,
+    ExemplarPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    PromptError,
+    TextPrompt,
+    plain_name,
+)
 
 REPLY_S = 3.0
 """If no image has applied a prompt for this long, the service responds that the prompt is kept."""
@@ -100,6 +111,7 @@ class Services:
         self._group = ReentrantCallbackGroup()  # a service that waits must not block the others
         callbacks: dict[Service, Callable[..., Any]] = {
             interfaces.ADD_TEXT_PROMPT: self._add_text,
+            interfaces.ADD_EXEMPLAR_PROMPT: self._add_exemplar,
             interfaces.REMOVE_TEXT_PROMPT: self._remove_text,
             interfaces.ADD_BOX_PROMPT: self._add_box,
             interfaces.ADD_POINT_PROMPT: self._add_point,
@@ -238,6 +250,15 @@ class Services:
             lambda: TextPrompt(request.text, request.mode or "continuous", threshold, interval), response, replace_prompt_id
         )
 
+    async def _add_exemplar(self, request: AddExemplarPrompt.Request, response: AddExemplarPrompt.Response) -> Any:
+        def make() -> Prompt:
+            box, mode = (request.x_min, request.y_min, request.x_max, request.y_max), request.mode or "continuous"
+            threshold, interval = float(request.threshold) or None, int(request.interval) or None
+            image = self._image_of(request.image)
+            return ExemplarPrompt(box, request.label, image, mode, threshold, interval)  # type: ignore[arg-type]  # it checks the mode
+
+        return await self._prompt(make, response, int(request.replace_prompt_id))
+
     async def _add_box(self, request: AddBoxPrompt.Request, response: AddBoxPrompt.Response) -> Any:
         box = (request.x_min, request.y_min, request.x_max, request.y_max)
         return await self._prompt(lambda: BoxPrompt(box, request.label, request.track_id or None), response)
@@ -282,7 +303,9 @@ class Services:
         engine = self._host.engine
         if engine is None:
             return response
-        work = engine.call(lambda session: (session.last, list(session.tracker.ids), session.texts, session.options.detect_every))
+        work = engine.call(
+            lambda session: (session.last, list(session.tracker.ids), session.continuous_prompts, session.options.detect_every)
+        )
         if await self.finished(work):
             last, ids, texts, interval = work.result()
             response.text_prompts = [
@@ -335,7 +358,7 @@ def _found(handle: PromptHandle) -> list[str]:
     outcome = handle.outcome
     if not outcome.track_ids:
         return []
-    if isinstance(handle.prompt, TextPrompt):
+    if isinstance(handle.prompt, (TextPrompt, ExemplarPrompt)):
         objects = ", ".join(f"{track_id} {label}" for track_id, label in zip(outcome.track_ids, outcome.labels))
         return [f"{len(outcome.track_ids)} object{'s' if len(outcome.track_ids) > 1 else ''}: {objects}"]
     rows = zip(outcome.track_ids, outcome.labels, outcome.scores)
@@ -347,10 +370,10 @@ def _track_name(track_id: int, label: str) -> str:
 
 
 def _remove_track(session: Session, track_id: int) -> str:
-    """Remove a track. Return a message that names the continuous text prompts that will find its object again."""
+    """Remove a track. Return a message that names the continuous prompts that will find its object again."""
     label = session.state.labels.get(track_id, "")
     session.remove(track_id)
-    prompts = [str(prompt_id) for prompt_id, text in session.texts.items() if plain_name(label) in text.phrases]
+    prompts = [str(prompt_id) for prompt_id, text in session.continuous_prompts.items() if {label, plain_name(label)} & {*text.phrases}]
     removed = f"{_track_name(track_id, label)} is removed"
     if not prompts:
         return removed

@@ -26,6 +26,7 @@ from lang2segtrack.action import RefineBackward as RefineBackwardAction
 from lang2segtrack.msg import TrackArray
 from lang2segtrack.srv import (
     AddBoxPrompt,
+    AddExemplarPrompt,
     AddMaskPrompt,
     AddPointPrompt,
     AddTextPrompt,
@@ -232,14 +233,22 @@ PUBLISHED = (
 ADD_TEXT_PROMPT = Service(
     "add_text_prompt", AddTextPrompt, "Find and track objects by name, or replace a text prompt. Replies after the first detection."
 )
-REMOVE_TEXT_PROMPT = Service("remove_text_prompt", RemoveTextPrompt, "Stop detecting the objects of a text prompt. Their tracks stay.")
+ADD_EXEMPLAR_PROMPT = Service(
+    "add_exemplar_prompt",
+    AddExemplarPrompt,
+    "Find and track the objects that look like one example, in a box on the last image or on a given one. Replies after the first "
+    "detection.",
+)
+REMOVE_TEXT_PROMPT = Service(
+    "remove_text_prompt", RemoveTextPrompt, "Stop detecting the objects of a text or exemplar prompt. Their tracks stay."
+)
 ADD_BOX_PROMPT = Service("add_box_prompt", AddBoxPrompt, "Track the object in a box, or correct a track.")
 ADD_POINT_PROMPT = Service(
     "add_point_prompt", AddPointPrompt, "Track the object under points, or correct a track with points on and off the object."
 )
 ADD_MASK_PROMPT = Service("add_mask_prompt", AddMaskPrompt, "Track the object that a mask covers, or correct a track.")
 REMOVE_TRACK = Service("remove_track", RemoveTrack, "Remove one track.")
-LIST_TRACKS = Service("list_tracks", ListTracks, "List the tracks and the continuous text prompts.")
+LIST_TRACKS = Service("list_tracks", ListTracks, "List the tracks and the continuous text and exemplar prompts.")
 SEGMENT_IMAGE = Service(
     "segment_image", SegmentImage, "Find objects by name on one image: labels, scores, boxes and masks. Tracking continues meanwhile."
 )
@@ -251,6 +260,7 @@ REFINE_BACKWARD = Service(
 RESET = Service("reset", Trigger, "Remove all tracks and prompts.")
 SERVICES = (
     ADD_TEXT_PROMPT,
+    ADD_EXEMPLAR_PROMPT,
     REMOVE_TEXT_PROMPT,
     ADD_BOX_PROMPT,
     ADD_POINT_PROMPT,

@@ -11,8 +11,10 @@ from typing import Any
 
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
+from lang2segtrack_ros.models.loading import find_folders
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
+from lang2segtrack_ros.tracking.policies.registry import make_policy
 from lang2segtrack_ros.types.options import info_of
 from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
@@ -30,7 +32,8 @@ def make_session(value: Callable[[str], Any]) -> Session:
         OSError: a file cannot be read or written.
     """
     device, dtype, licenses = value("device"), value("dtype"), value("accept_license")
-    acceleration = value("acceleration")
+    acceleration, policy = value("acceleration"), make_policy(value("policy"))
+    find_folders({"segmenter": value("segmenter"), **({"detector": value("detector")} if value("detector") else {})}, licenses)
     segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, acceleration, licenses)
     detector = None
     if value("detector"):
@@ -38,7 +41,7 @@ def make_session(value: Callable[[str], Any]) -> Session:
     session = Session(
         segmenter,
         detector,
-        value("policy"),
+        policy,
         background=value("background_detector"),
         history=_make_history(value),
         options=SessionOptions(**{item.name: value(item.name) for item in fields(SessionOptions)}),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 2: start and correct objects by box, point and mask prompts.
+"""Stage 2: start and correct objects by box, point and mask prompts, and give exemplar prompts their image.
 
 A prompt on a tracked object corrects that object. A prompt with another name starts a new object, because the track may be on the wrong
 object. A click or box on empty background is refused: its mask is empty, or lies elsewhere.
@@ -25,7 +25,16 @@ from lang2segtrack_ros.session.prompt_queue import PromptEntry
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
-from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt, PromptError, TextPrompt, plain_name
+from lang2segtrack_ros.types.prompts import (
+    BoxPrompt,
+    ExemplarPrompt,
+    MaskPrompt,
+    ObjectPrompt,
+    PointPrompt,
+    PromptError,
+    TextPrompt,
+    plain_name,
+)
 
 MAX_PROMPTS_PER_FRAME = 32
 """Maximum number of prompts that one frame applies. More prompts wait for the next frames."""
@@ -34,8 +43,15 @@ SAME_MASK_IOU = 0.7
 
 
 def apply_prompts(state: SessionState, context: FrameContext) -> tuple[SessionState, list[Action]]:
-    """Apply the waiting box, point and mask prompts. An object takes one correction on a frame; others wait for the next frame."""
-    waiting = [entry for entry in state.prompts.with_status(PromptStatus.QUEUED) if not entry.is_text]
+    """Apply the waiting box, point and mask prompts. An object takes one correction on a frame; others wait for the next frame.
+
+    Exemplar prompts without an image take that of the frame. Their detection follows when the detector is idle.
+    """
+    queued = state.prompts.with_status(PromptStatus.QUEUED)
+    for entry in queued:
+        if isinstance(entry.prompt, ExemplarPrompt) and entry.prompt.image is None:
+            state = _with_image(state, entry.handle, entry.prompt, context.color)
+    waiting = [entry for entry in queued if not entry.needs_detection]
     if not waiting:
         return state, []
     prompts = _Prompts(state, context)
@@ -43,6 +59,17 @@ def apply_prompts(state: SessionState, context: FrameContext) -> tuple[SessionSt
         prompts.apply(entry)
     state = prompts.state
     return replace(state, prompts=state.prompts.applied(prompts.outcomes)), list(prompts.actions.values())
+
+
+def _with_image(state: SessionState, handle: PromptHandle, prompt: ExemplarPrompt, color: NDArray[np.uint8]) -> SessionState:
+    """Return the state in which an exemplar prompt has the image of the frame, or is refused if its box lies outside the image."""
+    try:
+        prompt = prompt.on(color.copy())
+    except PromptError as error:
+        removed = state.schedule.removed(handle.prompt_id) if handle.prompt_id else state.schedule
+        return replace(state, schedule=removed, prompts=state.prompts.applied({handle: PromptOutcome(error=str(error))}))
+    prompts = state.prompts.mapped(lambda entry: entry.handle is handle, lambda entry: replace(entry, exemplar=prompt))
+    return replace(state, schedule=state.schedule.with_exemplar(prompt, handle.prompt_id), prompts=prompts)
 
 
 @dataclass
@@ -66,7 +93,7 @@ class _Prompts:
     def apply(self, entry: PromptEntry) -> None:
         """Apply one prompt, refuse it, or leave it for the next frame."""
         prompt = entry.handle.prompt
-        assert not isinstance(prompt, TextPrompt)
+        assert not isinstance(prompt, (TextPrompt, ExemplarPrompt))
         if prompt.track_id in self.actions:  # a second correction builds on the mask of the first
             return
         try:

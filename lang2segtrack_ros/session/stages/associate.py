@@ -43,7 +43,7 @@ from lang2segtrack_ros.session.stages.apply_prompts import check_capacity
 from lang2segtrack_ros.session.stages.candidates import Candidate, objects_of, observe, without_waiting
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
-from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError
+from lang2segtrack_ros.types.prompts import PromptError
 from lang2segtrack_ros.types.results import Track
 from lang2segtrack_ros.types.rle import Box
 
@@ -101,9 +101,7 @@ class Association:
             self._correct_drift(self.result.detections[index], track_id, crossing_ids)
         self._count_hits()
         error = self.errors[-1] if self.errors else ""
-        self.state = answer_prompts(
-            self.state, self.result.detections, self.found, self._labels(), self.context.options.detect_every, error
-        )
+        self.state = answer_prompts(self.state, self.result, self.found, self._labels(), self.context.options.detect_every, error)
 
     def _same_label_pairs(self) -> list[Pair]:
         """Return the pairs of objects with the same label in unresolved crossings."""
@@ -122,7 +120,7 @@ class Association:
             boxes = np.array([self.result.detections[i].box for i in indices], float)
             if len(indices) != 2 or box_iou(boxes[:1], boxes[1:])[0, 0] > 0:
                 continue
-            predicted = [self._predict(BoxPrompt(self.result.detections[i].box, labels[pair[0]])) for i in indices]
+            predicted = [self._predict(self.result.detections[i]) for i in indices]
             parts = [Region.of(self.context.masks.mask_of(item)) for item in predicted if item is not None]
             self._assign_parts(pair, indices, [item for item in predicted if item], [part for part in parts if part is not None])
             new = [i for i in new if i not in self.matched]
@@ -149,7 +147,7 @@ class Association:
         for index in indices:
             detection = self.result.detections[index]
             try:
-                predicted = self.context.masks.predict(BoxPrompt(detection.box, detection.label))
+                predicted = self.context.masks.predict(detection.prompt)
             except (PromptError, TrackerError) as error:
                 self.errors.append(str(error))
                 self.state = replace(self.state, counters=self.state.counters.plus(predictions_refused=1))
@@ -220,7 +218,7 @@ class Association:
         self.found[candidate.index] = track_id
 
     def _is_sure(self, detection: Detection) -> bool:
-        return is_sure(detection.score, self.result.request.default_threshold, self.context.options)
+        return is_sure(detection.score, self.result.request.default_threshold_of(detection.label), self.context.options)
 
     @staticmethod
     def _fills_box(candidate: Candidate, detection: Detection) -> bool:
@@ -244,7 +242,7 @@ class Association:
         drifted = iou < SAME_LABEL_IOU or loose_fits >= 2  # a remnant, an overgrown mask, or a lasting loose fit
         self.state = self.state.with_track(replace(state, loose_fits=0 if loose_fits >= 2 else loose_fits))
         is_uncertain = track.predicted_iou < CONFIDENT_IOU
-        predicted = self._predict(BoxPrompt(detection.box, detection.label)) if drifted or is_uncertain else None
+        predicted = self._predict(detection) if drifted or is_uncertain else None
         if predicted is not None and (drifted or float(predicted.prediction.iou[0]) >= CONFIDENT_IOU):
             self._reinitialize(track_id, predicted)
 
@@ -254,7 +252,7 @@ class Association:
 
     def _count_hits(self) -> None:
         """Count hits and misses, and record the boxes of the detections."""
-        detections, phrases = self.result.detections, self.result.request.phrases
+        detections, phrases = self.result.detections, self.result.request.labels
         labels = self._labels()
         named = [(key, detections[index]) for index, key in self.found.items() if labels.get(key) == detections[index].label]
         boxes: dict[int, Box] = {}
@@ -270,10 +268,10 @@ class Association:
         self.state = replace(self.state, tracks=tracks, counters=self.state.counters.plus(false_alarms=len(false_alarms)))
         self.actions += [Remove(track_id) for track_id in false_alarms]
 
-    def _predict(self, prompt: BoxPrompt) -> PromptPrediction | None:
-        """Predict the mask of a detection's box; if the network predicts none, count this and return None."""
+    def _predict(self, detection: Detection) -> PromptPrediction | None:
+        """Predict the mask of a detection; if the network predicts none, count this and return None."""
         try:
-            return self.context.masks.clip_to_box(self.context.masks.predict(prompt), BOX_MARGIN)
+            return self.context.masks.clip_to_box(self.context.masks.predict(detection.prompt), BOX_MARGIN)
         except (PromptError, TrackerError):
             self.state = replace(self.state, counters=self.state.counters.plus(predictions_refused=1))
             return None

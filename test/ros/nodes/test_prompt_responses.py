@@ -10,10 +10,21 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Point2D
 
-from lang2segtrack.srv import AddBoxPrompt, AddPointPrompt, AddTextPrompt, RemoveTrack, SegmentImage
+from lang2segtrack.srv import (
+    AddBoxPrompt,
+    AddExemplarPrompt,
+    AddPointPrompt,
+    AddTextPrompt,
+    ListTracks,
+    RemoveTextPrompt,
+    RemoveTrack,
+    SegmentImage,
+)
+from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from lang2segtrack_ros.types.rle import Rle
@@ -50,6 +61,13 @@ def test_single_image_without_any_image_is_refused(tester: NodeTester) -> None:
     answer = tester.call(SegmentImage, "segment_image", text="red circle")
     assert not answer.success
     assert "the request has no image, and the node has none yet (no image has arrived yet" in answer.message
+
+
+def test_exemplar_without_any_image_is_refused(tester: NodeTester) -> None:
+    """Must run before the first image, too. The box of the request is on no image."""
+    answer = tester.call(AddExemplarPrompt, "add_exemplar_prompt", x_max=9.0, y_max=9.0, label="mug")
+    assert not answer.success
+    assert "the request has no image, and the node has none yet" in answer.message
 
 
 def test_empty_single_image_means_the_last_image(tester: NodeTester, frames: list[SceneFrame]) -> None:
@@ -115,3 +133,39 @@ def test_latency_without_a_clock_is_unknown(processes: tuple[NodeTester, Process
     tester.step(frames[0])
     assert tester.diagnostics("latency_ms_last") == "unknown"
     assert processes[1].log("track_node").count("use_sim_time is true, but no clock arrives on /clock") == 1
+
+
+def test_exemplar_on_the_last_image_finds_its_objects(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """The user draws a box in a viewer and names what is in it. The prompt is listed and removed as a text prompt is."""
+    tester.step(frames[0])
+    answer = tester.while_showing(frames, AddExemplarPrompt, "add_exemplar_prompt", label="My Mug", **sides(frames[0], 1))
+    assert (answer.success, list(answer.labels)) == (True, ["My Mug"]), answer.message
+    assert answer.message == f"1 object: {answer.track_ids[0]} My Mug"
+    (listed,) = tester.call(ListTracks, "list_tracks").text_prompts
+    assert (listed.prompt_id, list(listed.phrases)) == (answer.prompt_id, ["My Mug"])
+    removed = tester.call(RemoveTrack, "remove_track", track_id=answer.track_ids[0])
+    assert f"but text prompt {answer.prompt_id} names it" in removed.message
+    assert tester.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=answer.prompt_id).success
+    assert tester.call(ListTracks, "list_tracks").text_prompts == []
+
+
+def test_exemplar_on_a_given_image_is_found_again(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """The picture comes from another recording, with its own pixels. Each refusal names its fault."""
+    tester.step(frames[0])
+    image = MESSAGES.image(frames[50].color, "rgb8", Header())
+    fields = {"image": image, "label": "star", "mode": "once", **sides(frames[50], 2)}
+    answer = tester.while_showing(frames[:9], AddExemplarPrompt, "add_exemplar_prompt", **fields)
+    assert (answer.success, list(answer.labels), answer.prompt_id) == (True, ["star"], 0), answer.message
+    tracks = {track.id: track for track in tester.step(frames[9]).tracks}
+    rle = tracks[answer.track_ids[0]].mask
+    assert iou(Rle(rle.height, rle.width, rle.counts).decode(), frames[9].instances == 2) > 0.7
+    for change, words in (
+        ({"label": ""}, "the exemplar has no label"),
+        ({"mode": "twice"}, "continuous"),
+        ({"x_min": 900.0, "x_max": 950.0}, "outside the 320 x 240 image"),
+        ({"threshold": 7.0}, "between 0 and 1"),
+        ({"replace_prompt_id": 99, "mode": "continuous"}, "no text prompt 99"),
+    ):
+        refused = tester.call(AddExemplarPrompt, "add_exemplar_prompt", **{**fields, **change})
+        assert not refused.success
+        assert words in refused.message

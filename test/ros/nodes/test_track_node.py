@@ -181,7 +181,7 @@ def test_text_prompts_are_replaced_and_removed_independently(tester: NodeTester,
     assert circle.track_ids[0] in {track.id for track in tester.step(frames[12]).tracks}
     second = tester.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=star.prompt_id)
     assert not second.success
-    assert f"no text prompt {star.prompt_id}: use the id of an active text prompt ({circle.prompt_id})" in second.message
+    assert f"no text prompt {star.prompt_id}: use the id of an active text or exemplar prompt ({circle.prompt_id})" in second.message
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from vision_msgs.msg import Point2D
 from bench.faults.rig import PERIOD_S, Rig, rig
 from lang2segtrack.srv import (
     AddBoxPrompt,
+    AddExemplarPrompt,
     AddMaskPrompt,
     AddPointPrompt,
     AddTextPrompt,
@@ -120,10 +121,14 @@ MASKS = images(st.sampled_from(["mono8", "8UC1", "rgb8", "mono16", "klingon8"]))
 MODES = st.one_of(st.sampled_from(["", "once", "continuous", "twice"]), texts)
 BOX = {"x_min": numbers, "y_min": numbers, "x_max": numbers, "y_max": numbers, "label": texts, "track_id": ids}
 POINTS = {"points": points, "labels": st.lists(st.integers(-(2**31), 2**31 - 1) | st.integers(0, 1), max_size=70), "label": texts}
+EDGES = {name: BOX[name] for name in ("x_min", "y_min", "x_max", "y_max", "label")}
 PARAMETER_LIST = st.lists(parameter(), max_size=4)
 SERVICES = {
     "add_text_prompt": request(
         AddTextPrompt, "add_text_prompt", text=texts, mode=MODES, threshold=small_numbers, interval=ids, replace_prompt_id=ids
+    ),
+    "add_exemplar_prompt": request(
+        AddExemplarPrompt, "add_exemplar_prompt", image=images(), **EDGES, mode=MODES, threshold=small_numbers, interval=ids
     ),
     "add_box_prompt": request(AddBoxPrompt, "add_box_prompt", **BOX),
     "add_point_prompt": request(AddPointPrompt, "add_point_prompt", **POINTS, track_id=ids),
@@ -151,6 +156,9 @@ whole_image = st.just(MESSAGES.image(demo_scene(WIDTH, HEIGHT).render(0).color, 
 VALID = {
     "add_text_prompt": request(
         AddTextPrompt, "add_text_prompt", text=names, mode=st.sampled_from(["", "once"]), threshold=st.just(0.3), interval=st.integers(0, 9)
+    ),
+    "add_exemplar_prompt": corners.map(
+        lambda drawn: (AddExemplarPrompt, "add_exemplar_prompt", {**dict(zip(EDGES, map(float, drawn))), "label": "cup"})
     ),
     "add_box_prompt": st.tuples(corners, track_ids).map(
         lambda drawn: (AddBoxPrompt, "add_box_prompt", {**dict(zip(BOX, map(float, drawn[0]))), "track_id": drawn[1]})
