@@ -80,7 +80,7 @@ def measure(
     started = time.monotonic()
     kept, details = inject_fault() or (True, "")
     recovery = rig.wait_for_recovery(time.monotonic())
-    rig.spin(1.0)  # wait for pending answers
+    rig.spin(1.0, lambda: rig.count_lost(started)[0] == 0)  # wait for pending results
     lost, shown = rig.count_lost(started)
     lost_to_load = min(lost, replaced(rig) - replaced_before)
     return Outcome(fault, lost, shown, lost_to_load, round(recovery, 2), bool(np.isfinite(recovery)), kept, words(), details)

@@ -114,6 +114,8 @@ def _track(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.recordings.resumable import RunOptions, digest, run_key, working_folder
 
     prompts = parse_prompts(options, allow_empty=options.window)
+    if options.window:
+        _check_window()
     source = open_source(options.source, options.fps)
     source.limit = options.frames
     path = Path(options.source)
@@ -190,21 +192,28 @@ def _track_camera(
     line.end()
 
 
+def _check_window() -> None:
+    """Raise OfflineError without Tk or a display, before the networks are loaded."""
+    from lang2segtrack_ros.recordings.forward import OfflineError
+
+    try:
+        from lang2segtrack_ros.cli.track_window import open_screen
+    except ImportError as error:
+        raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or omit --window") from error
+    open_screen().destroy()
+
+
 def _with_window(name: str, is_playing: bool, track: Callable[[Player], None]) -> None:
-    """Call a function with a player while the window is open. Raises OfflineError without Tk or a display.
+    """Call a function with a player while the window is open. Raises OfflineError without a display.
 
     Args:
         name: name of the source.
         is_playing: True to start at once, False to wait for a prompt.
         track: the function.
     """
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.cli.track_window import run_with_window
+    from lang2segtrack_ros.viewers.player import Player
 
-    try:
-        from lang2segtrack_ros.cli.track_window import run_with_window
-        from lang2segtrack_ros.viewers.player import Player
-    except ImportError as error:
-        raise OfflineError(f"--window needs Tk ({error}): apt install python3-tk, or omit --window") from error
     player = Player(is_playing)
     run_with_window(name, player, lambda: track(player))
 

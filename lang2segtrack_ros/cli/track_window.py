@@ -17,6 +17,18 @@ from lang2segtrack_ros.viewers.window import BACKGROUND, PANEL, TEXT, PromptWind
 Result = TypeVar("Result")
 
 
+def open_screen() -> tk.Tk:
+    """Return the root window.
+
+    Raises:
+        OfflineError: there is no display.
+    """
+    try:
+        return tk.Tk()
+    except tk.TclError as error:
+        raise OfflineError(f"--window needs a display, and there is none ({error}): omit --window and give a prompt") from error
+
+
 def run_with_window(name: str, player: Player, work: Callable[[], Result]) -> Result:
     """Track on another thread while the window is open. Closing the window ends the tracking.
 
@@ -31,10 +43,7 @@ def run_with_window(name: str, player: Player, work: Callable[[], Result]) -> Re
     Raises:
         OfflineError: there is no display.
     """
-    try:
-        root = tk.Tk()
-    except tk.TclError as error:
-        raise OfflineError(f"--window needs a display, and there is none ({error}): omit --window and give a prompt") from error
+    root = open_screen()
     outcome: list[Result | BaseException] = []
 
     def run() -> None:

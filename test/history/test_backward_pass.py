@@ -20,9 +20,16 @@ from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, Source, TrackStatus
+from test.cached import NETWORK, CachedSegmenter
 from test.conftest import body_box, iou, swap_memories
 
 PERIOD_NS = 66_666_667
+
+
+@pytest.fixture(scope="module")
+def segmenter(segmenter: Sam2Segmenter) -> Sam2Segmenter:
+    """Cache the network, because the tests process the same images many times."""
+    return CachedSegmenter(segmenter, NETWORK)
 
 
 class CountingDetector:

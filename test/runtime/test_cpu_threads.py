@@ -14,7 +14,7 @@ import pytest
 from lang2segtrack_ros.runtime.cpu_threads import configure_cpu_threads, granted_cpus
 from lang2segtrack_ros.toyworld.graph import executable
 
-COMMAND = [sys.executable, "-m", "lang2segtrack_ros.cli.main", "weights", "verify", "toy"]
+COMMAND = [sys.executable, "-m", "lang2segtrack_ros.cli.main", "weights", "verify", "sam2.1-large"]  # loads torch, and then finds no files
 NODE = [*executable("track_node"), "--ros-args", "-p", "segmenter:=none"]
 
 
@@ -23,10 +23,10 @@ NODE = [*executable("track_node"), "--ros-args", "-p", "segmenter:=none"]
     [(COMMAND, None, "PASSIVE"), (COMMAND, "ACTIVE", "ACTIVE"), (NODE, None, "PASSIVE")],
     ids=["command", "command with a variable", "node"],
 )
-def test_openmp_gets_its_settings_before_it_is_loaded(command: list[str], policy: str | None, expected: str) -> None:
+def test_openmp_gets_its_settings_before_it_is_loaded(tmp_path: Path, command: list[str], policy: str | None, expected: str) -> None:
     """OpenMP reads its variables only while it is loaded with torch. The library itself reports the setting that it uses."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    environment |= {"OMP_DISPLAY_ENV": "TRUE"} | ({"OMP_WAIT_POLICY": policy} if policy else {})
+    environment |= {"OMP_DISPLAY_ENV": "TRUE", "LANG2SEGTRACK_WEIGHTS": str(tmp_path)} | ({"OMP_WAIT_POLICY": policy} if policy else {})
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     if "OMP_WAIT_POLICY" not in done.stderr:
         pytest.skip("this build of torch has an OpenMP library that does not report its settings")

@@ -159,34 +159,48 @@ def test_detector_out_of_memory_uses_smaller_images(
     assert detector.shortest_edge == largest, "sessions that share the detector keep their settings"
 
 
-@pytest.mark.parametrize("function", ["encode", "attend", "decode", "encode_memory"])
-@pytest.mark.parametrize("failing", [1, 4, 6])
-def test_failed_frame_leaves_the_session_unchanged(
-    segmenter: Sam2Segmenter,
-    detector: GroundingDinoDetector,
-    frames: list[SceneFrame],
-    monkeypatch: pytest.MonkeyPatch,
-    function: str,
-    failing: int,
-) -> None:
-    """The repeated frame must give the same result as without the failure. The clip has frames with prompts, with detections, and plain."""
+Run = Callable[[int, Callable[[Session], None]], list[FrameResult]]
 
-    def run(with_failure: bool) -> list[FrameResult]:
+
+@pytest.fixture(scope="module")
+def run(segmenter: Sam2Segmenter, detector: GroundingDinoDetector, frames: list[SceneFrame]) -> Run:
+    """Return a function that tracks through a clip of frames with prompts, with detections, and plain, and fails before one of them."""
+
+    def track(failing: int, fail: Callable[[Session], None]) -> list[FrameResult]:
         session = Session(segmenter, detector, options=SessionOptions(detect_every=3))
         session.prompt(TextPrompt("red circle. blue star."))
         results = []
         for index in range(9):
             if index == 4:
                 session.prompt(BoxPrompt(body_box(frames[index], 3), "boxed"))
-            if with_failure and index == failing:
-                with monkeypatch.context() as patch:
-                    raise_in(patch, function, RuntimeError("injected failure"), lambda *_: True)
-                    with pytest.raises(RuntimeError, match="injected failure"):
-                        step(session, frames, index)
+            if index == failing:
+                fail(session)
             results.append(step(session, frames, index))
         return results
 
-    for repeated, reference in zip(run(True), run(False)):
+    return track
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(run: Run) -> list[FrameResult]:
+    """Track through the clip without a failure."""
+    return run(-1, lambda _: None)
+
+
+@pytest.mark.parametrize("function", ["encode", "attend", "decode", "encode_memory"])
+@pytest.mark.parametrize("failing", [1, 4, 6])
+def test_failed_frame_leaves_the_session_unchanged(
+    run: Run, uninterrupted: list[FrameResult], frames: list[SceneFrame], monkeypatch: pytest.MonkeyPatch, function: str, failing: int
+) -> None:
+    """The repeated frame must give the same result as without the failure. The clip has frames with prompts, with detections, and plain."""
+
+    def fail(session: Session) -> None:
+        with monkeypatch.context() as patch:
+            raise_in(patch, function, RuntimeError("injected failure"), lambda *_: True)
+            with pytest.raises(RuntimeError, match="injected failure"):
+                step(session, frames, failing)
+
+    for repeated, reference in zip(run(failing, fail), uninterrupted, strict=True):
         assert [(track.label, track.state, track.box) for track in repeated.tracks] == [
             (track.label, track.state, track.box) for track in reference.tracks
         ]

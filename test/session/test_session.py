@@ -21,9 +21,16 @@ from lang2segtrack_ros.tracking.open_frame import TrackerError
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, TrackStatus
+from test.cached import NETWORK, CachedSegmenter
 from test.conftest import body_box, iou
 
 PERIOD_NS = 66_666_667
+
+
+@pytest.fixture(scope="module")
+def segmenter(segmenter: Sam2Segmenter) -> Sam2Segmenter:
+    """Cache the network, because the tests process the same images many times."""
+    return CachedSegmenter(segmenter, NETWORK)
 
 
 def step(session: Session, frames: Sequence[SceneFrame], index: int) -> FrameResult:

@@ -17,8 +17,15 @@ from lang2segtrack_ros.toyworld.scene import Body, Scene
 from lang2segtrack_ros.toyworld.suites import make_clip
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
+from test.cached import NETWORK, CachedSegmenter
 from test.conftest import swap_memories
 from test.session.test_session_identity import FRAME_NS, ScriptedDetector, play, truth
+
+
+@pytest.fixture(scope="module")
+def segmenter(segmenter: Sam2Segmenter) -> Sam2Segmenter:
+    """Cache the network, because the tests process the same images many times."""
+    return CachedSegmenter(segmenter, NETWORK)
 
 
 def crossing() -> Scene:

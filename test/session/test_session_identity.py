@@ -20,9 +20,16 @@ from lang2segtrack_ros.tracking.open_frame import OpenFrame, TrackerError
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, TrackStatus
+from test.cached import NETWORK, CachedSegmenter
 
 FRAME_NS = 1_000_000_000 // 15
 Boxes = Callable[[int], list[tuple[str, tuple[float, float, float, float]]]]
+
+
+@pytest.fixture(scope="module")
+def segmenter(segmenter: Sam2Segmenter) -> Sam2Segmenter:
+    """Cache the network, because the tests process the same images many times."""
+    return CachedSegmenter(segmenter, NETWORK)
 
 
 class ScriptedDetector:

@@ -20,6 +20,7 @@ from transformers import Sam2VideoConfig, Sam2VideoModel
 
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, ObjectPrompt, PointPrompt
+from test.cached import CachedSegmenter
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
 FRAMES = 40
@@ -87,7 +88,7 @@ def _tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def golden_segmenter() -> tuple[Sam2Segmenter, str]:
-    """Return the network of the traces and the digest of its weights."""
+    """Return the network of the traces, which encodes each image once, and the digest of its weights."""
     model = Sam2VideoModel(Sam2VideoConfig.from_dict(json.loads((FOLDER / "config.json").read_text()))).eval().requires_grad_(False)
     digest = hashlib.sha256()
     state = model.state_dict()
@@ -95,7 +96,7 @@ def golden_segmenter() -> tuple[Sam2Segmenter, str]:
         values = _tensor(name, tuple(state[name].shape))
         digest.update(name.encode("ascii") + np.ascontiguousarray(values).tobytes())
         state[name].copy_(torch.from_numpy(values))
-    return Sam2Segmenter(model, "golden"), digest.hexdigest()
+    return CachedSegmenter(Sam2Segmenter(model, "golden")), digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -108,10 +108,18 @@ def test_step_never_waits_for_the_device(segmenter: Sam2Segmenter, frames: list[
     assert len(recorder.operations) >= 2, "the recorder must detect known synchronizations"
 
 
-def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: Sam2Segmenter, frames: list[SceneFrame]) -> None:
+@pytest.fixture(scope="module")
+def compiled() -> Sam2Segmenter:
+    """Return a compiled network. Its functions keep the shapes of earlier tests."""
+    network = load_segmenter("toy", device=DEVICE, dtype="float32", acceleration="off")
+    network.compile(backend="eager")
+    return network
+
+
+def test_compiled_functions_have_no_graph_break_and_the_same_result(
+    segmenter: Sam2Segmenter, compiled: Sam2Segmenter, frames: list[SceneFrame]
+) -> None:
     """fullgraph=True raises at a graph break. Three objects are padded to four. Later one object is removed, and two need no padding."""
-    compiled = load_segmenter("toy", device=DEVICE, dtype="float32", acceleration="off")
-    compiled.compile(backend="eager")
     results = []
     for network in (segmenter, compiled):
         tracker = StreamTracker(network)
@@ -124,10 +132,8 @@ def test_compiled_functions_have_no_graph_break_and_the_same_result(segmenter: S
     assert [len(compiled.batch_rows(count)) for count in (1, 2, 3, 4, 5, 9, 17, 32)] == [1, 2, 4, 4, 8, 16, 32, 32]
 
 
-def test_compiled_functions_support_every_number_of_objects_and_kind_of_prompt(frames: list[SceneFrame]) -> None:
+def test_compiled_functions_support_every_number_of_objects_and_kind_of_prompt(compiled: Sam2Segmenter, frames: list[SceneFrame]) -> None:
     """By default PyTorch compiles a function for eight shapes, and raises an error on every frame from the ninth shape on."""
-    compiled = load_segmenter("toy", device=DEVICE, dtype="float32", acceleration="off")
-    compiled.compile(backend="eager")
     tracker = StreamTracker(compiled)
     x1, y1, x2, y2 = body_box(frames[0], 1)
     middle = ((x1 + x2) / 2, (y1 + y2) / 2)

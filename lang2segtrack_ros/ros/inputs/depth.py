@@ -9,8 +9,9 @@ took long, many later depth images have arrived too. The matching one is therefo
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,12 @@ from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.inputs.transforms import StaticTransforms
 from lang2segtrack_ros.ros.support.conversions import camera_model
 from lang2segtrack_ros.ros.support.interfaces import COLOR_INFO, DEPTH_COMPRESSED, DEPTH_IMAGE, DEPTH_INFO
-from lang2segtrack_ros.types.frame import CameraModel, FrameError
+from lang2segtrack_ros.types.frame import CameraModel, Frame, FrameError
 
 CACHED_IMAGES = 16
 EXPECTED_IMAGES = 16
 """Number of the latest processed color images for which the nearest depth image is kept."""
+POLL_S = 0.002
 CLOSE_S = 0.005
 """A depth image this close in time is the match. Otherwise a closer one may still arrive."""
 CLOCK_JUMP_NS = 1_000_000_000
@@ -145,6 +147,23 @@ class DepthSource:
         if self._newest_ns >= stamp_ns(header.stamp):
             return True
         return self._cache.nearest(header.stamp, min(self._slop_s(), CLOSE_S)) is not None
+
+    def complete(self, frame: Frame, header: Header, wait_s: float) -> Frame:
+        """Return a frame with its depth and the camera.
+
+        Args:
+            frame: the color frame.
+            header: header of its image.
+            wait_s: maximum time in seconds to wait for the depth image.
+
+        Raises:
+            ConversionError: see `find`.
+        """
+        deadline = time.monotonic() + wait_s
+        while not self.is_settled(header) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        registered = self.find(header, *frame.color.shape[:2])
+        return replace(frame, depth=registered.depth, camera=registered.camera)
 
     def find(self, header: Header, height: int, width: int) -> RegisteredDepth:
         """Return the depth of a color image.

@@ -23,6 +23,7 @@ _TRANSPORTS = {
     DEPTH_COMPRESSED.name: ("depth_transport to raw", DEPTH_IMAGE.name),
 }
 """Topic of an image -> the parameter that selects its other transport, and the topic of that transport."""
+MAX_NAMED = 3
 DEPTH = 2  # frames wait in the engine's mailbox, not in DDS
 
 
@@ -93,7 +94,9 @@ class QosMatchingSubscription:
         if not publishers:
             if other and self._node.count_publishers(self._node.resolve_topic_name(other)):
                 return f"nobody publishes {self.topic}, but {self._node.resolve_topic_name(other)} has a publisher: set {parameter}"
-            return f"nobody publishes {self.topic}: start the camera, or remap the topic"
+            others = self._topics_of_this_kind()
+            found = f"; such messages are published on {', '.join(others)}" if others else ""
+            return f"nobody publishes {self.topic}: start the camera, or remap the topic{found}"
         own_qos = "reliable" if self._reliable else "best effort"
         incompatible = [
             f"{info.node_namespace.rstrip('/')}/{info.node_name}"
@@ -118,6 +121,18 @@ class QosMatchingSubscription:
             "Fast DDS's default transports lose large images; set other transports for both sides: "
             f"{transports.advice(os.environ)}"
         )
+
+    def _topics_of_this_kind(self) -> list[str]:
+        """Return up to `MAX_NAMED` topics with messages of this type that other nodes publish. Depth images are another kind than color."""
+        is_depth = "depth" in self._declared.name
+        own = (self._node.get_namespace(), self._node.get_name())
+        found = []
+        for name, types in self._node.get_topic_names_and_types():
+            if self._declared.type_name in types and ("depth" in name) == is_depth:
+                publishers = self._node.get_publishers_info_by_topic(name)
+                if any((item.node_namespace, item.node_name) != own for item in publishers):
+                    found.append(name)
+        return sorted(found)[:MAX_NAMED]
 
     def close(self) -> None:
         """Destroy the subscription."""

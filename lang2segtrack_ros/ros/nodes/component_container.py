@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -31,7 +32,7 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from lang2segtrack_ros.ros.support.command_line import check_command_line
-from lang2segtrack_ros.ros.support.process import configure_process, end_in_time
+from lang2segtrack_ros.ros.support.process import Wait, configure_process, end_in_time, spin
 
 PACKAGE = "lang2segtrack"
 PLUGINS = {
@@ -189,9 +190,20 @@ class ComponentManager(Node):
             except ValueError as error:
                 levels = ", ".join(f"{level.value} {level.name}" for level in LoggingSeverity if level.value)
                 raise LoadError(f"log level {request.log_level} does not exist; choose from: {levels}") from error
-        autostart: Callable[[], bool] | None = getattr(node, "autostart", None)
-        if autostart is not None and not autostart():
+        autostart: Callable[[Wait], bool] | None = getattr(node, "autostart", None)
+        if autostart is not None and not self._start(node, autostart):
             raise LoadError(f"{full_name} could not start: {getattr(node, 'problem', '') or 'see its log'}")
+
+    @staticmethod
+    def _start(node: Node, autostart: Callable[[Wait], bool]) -> bool:
+        """Start a node. Its services answer while its networks load."""
+        executor = SingleThreadedExecutor(context=node.context)
+        executor.add_node(node)
+        try:
+            return autostart(partial(spin, executor))
+        finally:
+            executor.remove_node(node)
+            executor.shutdown()
 
     def _on_unload(self, request: UnloadNode.Request, response: UnloadNode.Response) -> UnloadNode.Response:
         component = self.components.pop(request.unique_id, None)

@@ -7,10 +7,8 @@ The class owns no process state. Context, namespace and parameter overrides are 
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
@@ -22,15 +20,14 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from lang2segtrack_ros.io.image_messages import ConversionError, compressed_to_rgb, image_to_rgb, stamp_ns
+from lang2segtrack_ros.io.image_messages import ConversionError
 from lang2segtrack_ros.models.cache import free_unused
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.ros.inputs.clicked_points import ClickedPoints, View
+from lang2segtrack_ros.ros.inputs.color_images import ColorImages
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
-from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.outputs.diagnostics import Diagnostics, summarize
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.services.image_requests import ImageRequests
@@ -38,11 +35,12 @@ from lang2segtrack_ros.ros.services.prompt_services import Services
 from lang2segtrack_ros.ros.services.refinement import Refinement
 from lang2segtrack_ros.ros.support import parameters
 from lang2segtrack_ros.ros.support.command_line import check_command_line
-from lang2segtrack_ros.ros.support.interfaces import COLOR_COMPRESSED, COLOR_IMAGE
 from lang2segtrack_ros.ros.support.latency import Latency
 from lang2segtrack_ros.ros.support.parameter_table import TableNode
-from lang2segtrack_ros.ros.support.process import configure_process, run_node
+from lang2segtrack_ros.ros.support.process import Wait, configure_process, poll, run_node
+from lang2segtrack_ros.ros.support.repeated_warnings import RepeatedWarnings
 from lang2segtrack_ros.ros.support.session_factory import change_session, describe_session, make_session
+from lang2segtrack_ros.ros.support.session_loading import SessionLoading
 from lang2segtrack_ros.ros.support.transitions import log_transition_errors
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
 from lang2segtrack_ros.runtime.metrics import Rates, memory
@@ -52,9 +50,7 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import PromptError
 from lang2segtrack_ros.types.results import FrameResult
 
-WARN_EVERY_S = 5.0
-DEPTH_POLL_S = 0.002
-WATCHDOG_PERIOD_S = 0.5
+WATCHDOG_PERIOD_S, LONG_LOAD_S = 0.5, 5.0
 REPORT_EVERY, RETURN_MEMORY_EVERY = 2, 120  # watchdog ticks, the second one between two returns of freed memory to the system
 
 
@@ -65,8 +61,8 @@ class TrackNode(TableNode, LifecycleNode):
 
     Attributes:
         engine: engine of the configured node, otherwise None.
+        loading: networks that are being loaded, otherwise None.
         image_requests: queue of single images of the configured node, otherwise None.
-        latest_color: last image since configure, RGB uint8 [H, W, 3]. None before the first one.
         last_header: header of the last processed image.
         detection_threshold: default threshold of detections. 0 uses the detector's own.
         skipped: number of skipped images and clicks, and of jumps in the stream, by reason.
@@ -79,22 +75,21 @@ class TrackNode(TableNode, LifecycleNode):
         super().__init__(node_name, **kwargs)
         self.engine: EngineThread[Header] | None = None
         self.image_requests: ImageRequests | None = None
-        self.latest_color: NDArray[np.uint8] | None = None
         self.last_header = Header()
         self.detection_threshold = 0.0
         self.skipped: Counter[str] = Counter()
         self.problem = ""
         self._outputs: Outputs | None = None
-        self._color: QosMatchingSubscription | None = None
+        self._color: ColorImages | None = None
         self._depth: DepthSource | None = None
         self._clicks: ClickedPoints | None = None
-        self._setup = ""
-        self._device = ""
+        self._setup, self._device = "", ""
         self._uses_depth = False
-        self._last_stamp = 0
         self._latency = Latency()
         self._rates = Rates()
-        self._warned: dict[str, float] = {}
+        self._warn = RepeatedWarnings(self.get_logger().warning)
+        self.loading: SessionLoading | None = None
+        self._is_active = False
         self._images = MutuallyExclusiveCallbackGroup()
         try:
             parameters.TABLE.declare(self)
@@ -112,68 +107,108 @@ class TrackNode(TableNode, LifecycleNode):
 
     # Lifecycle
 
-    def autostart(self) -> bool:
-        """Configure and activate if the parameter `autostart` is true. Return False if a transition failed."""
-        transitions = (self.trigger_configure, self.trigger_activate) if self._value("autostart") else ()
-        return all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
+    def autostart(self, wait: Wait = poll) -> bool:
+        """Configure and activate if the parameter `autostart` is true. Return False if a transition failed.
+
+        Args:
+            wait: waits until a condition holds. The node may work meanwhile.
+        """
+        if not self._value("autostart"):
+            return True
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            return False
+        wait(self._finish_loading)
+        if self.engine is None or not self.context.ok():  # the load failed, another transition or a signal stopped it
+            return not self.problem and self.context.ok()
+        return self._is_active or bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
 
     @log_transition_errors
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the networks and start the threads."""
+        """Start to load the networks, and wait `configure_wait_s` for them. `_finish_loading` does the rest."""
         problem = parameters.TABLE.check({parameter.name: self._value(parameter.name) for parameter in parameters.PARAMETERS})
         if problem:
             return self._failed(problem)
-        try:
-            session = self._make_session()
-        except (WeightsError, PromptError, OSError) as error:
-            return self._failed(str(error))
-        except Exception as error:  # rclpy would end the transition silently; also out of GPU memory
-            return self._failed(f"could not load the networks: {type(error).__name__}: {error}", traceback.format_exc())
-        self._rates = Rates()
-        # The engine is created first, because it closes the session if the rest fails.
-        self.engine = EngineThread(session, self._on_result, self._node_services.wake)
-        self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
-        self._outputs.overlay_opacity = self._value("overlay_opacity")
-        self._outputs.depth_wait_s = self._value("depth_wait_s")
-        self.image_requests = ImageRequests(session.tracker.segmenter, session.detector)
-        self.get_logger().info(f"ready: {self._setup}")
+        self.get_logger().info(f"loading segmenter {self._value('segmenter')}, detector {self._value('detector') or 'none'}")
+        self.loading = SessionLoading(partial(make_session, self._value))
+        if self.loading.wait(self._value("configure_wait_s")) and not self._use_session():
+            return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
+
+    def _finish_loading(self) -> bool:
+        """Use the session if it is loaded. Return False while it is loading. After a failure, the node is unconfigured again."""
+        if self.loading is None or not self.loading.is_finished:
+            return self.loading is None
+        was_active = self._is_active
+        if self._use_session():
+            if was_active:
+                self._subscribe()
+        else:
+            problem = self.problem
+            for transition in (self.trigger_deactivate, self.trigger_cleanup) if was_active else (self.trigger_cleanup,):
+                transition()
+            self.problem = problem
+        return True
+
+    def _use_session(self) -> bool:
+        """Start the threads with the loaded session. Return False after a failure."""
+        assert self.loading is not None
+        loading, self.loading = self.loading, None
+        try:
+            self._start(loading.take())
+        except (WeightsError, PromptError, OSError) as error:
+            self._failed(str(error))
+        except Exception as error:  # rclpy would end the transition silently; also out of GPU memory
+            self._failed(f"could not load the networks: {type(error).__name__}: {error}", traceback.format_exc())
+        else:
+            self.get_logger().info(f"ready after {loading.seconds:.1f} s: {self._setup}")
+            return True
+        finally:
+            loading.settled.set_result(None)  # services that wait now answer
+        self._stop()
+        return False
+
+    def _start(self, session: Session) -> None:
+        self.engine = EngineThread(session, self._on_result, self._node_services.wake)  # first: it closes the session if the rest fails
+        self._rates = Rates()
+        self._device = str(session.tracker.segmenter.device)
+        self._setup = describe_session(session, self._value("policy"))
+        self._uses_depth = session.tracker.policy.uses_depth
+        self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
+        self.image_requests = ImageRequests(session.tracker.segmenter, session.detector)
+        self._color = ColorImages(self, self._offer, partial(self._value, "image_bits"), self.skipped, self._warn)
+        self._apply({name: self._value(name) for name in ("detection_threshold", "overlay_opacity", "depth_wait_s")})
 
     def _failed(self, problem: str, details: str = "") -> TransitionCallbackReturn:
         self.problem = problem
         self.get_logger().error("\n".join(filter(None, (problem, details))))
         return TransitionCallbackReturn.FAILURE
 
-    def _make_session(self) -> Session:
-        self.get_logger().info(f"loading segmenter {self._value('segmenter')}, detector {self._value('detector') or 'none'}")
-        self.detection_threshold = self._value("detection_threshold")
-        session = make_session(self._value)
-        self._device = str(session.tracker.segmenter.device)
-        self._setup = describe_session(session, self._value("policy"))
-        self._uses_depth = session.tracker.policy.uses_depth
-        return session
-
     @log_transition_errors
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe images, depth and clicked points."""
+        """Subscribe images, depth and clicked points, now or when the networks are loaded."""
+        if self.loading is None:
+            self._subscribe()
+        self._is_active = True
+        return super().on_activate(state)
+
+    def _subscribe(self) -> None:
         qos = self._value("image_qos")
-        is_raw = self._value("image_transport") == "raw"
-        topic, callback = (COLOR_IMAGE, self._on_image) if is_raw else (COLOR_COMPRESSED, self._on_compressed)
-        self._color = QosMatchingSubscription(self, topic, callback, self._images, qos)
+        assert self._color is not None
+        self._color.open(self._value("image_transport"), self._images, qos)
         if self._value("use_depth") and self._outputs is not None:
             registration, transport = self._value("depth_registration"), self._value("depth_transport")
             slop_s = partial(self._value, "depth_slop_s")
             self._depth = DepthSource(self, self._images, qos, registration, slop_s, self._outputs.wake, transport)
             self._outputs.depth_source = self._depth
-        self._clicks = ClickedPoints(
-            self, self._images, lambda: View(self.last_header.frame_id, self._image_size), lambda: self.engine, self.skipped, self._warn
-        )
-        self.get_logger().info(f"listening to {self._color.topic}")
-        return super().on_activate(state)
+        self._clicks = ClickedPoints(self, self._images, self._view, lambda: self.engine, self.skipped, self._warn)
+
+    def _view(self) -> View:
+        return View(self.last_header.frame_id, self._color.size if self._color is not None else None)
 
     @log_transition_errors
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe. Objects and prompts stay."""
+        self._is_active = False
         self._unsubscribe()
         return super().on_deactivate(state)
 
@@ -181,20 +216,17 @@ class TrackNode(TableNode, LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the networks. Objects and prompts are removed."""
         self._stop()
-        free_unused()
         return super().on_cleanup(state)
 
     @log_transition_errors
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End all threads and free the networks."""
         self._stop()
-        free_unused()
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End everything after a transition raised an exception, so that the node can be configured again."""
         self._stop()
-        free_unused()
         return super().on_error(state)
 
     def _unsubscribe(self) -> None:
@@ -203,10 +235,14 @@ class TrackNode(TableNode, LifecycleNode):
         for source in (self._color, self._depth, self._clicks):
             if source is not None:
                 source.close()
-        self._color, self._depth, self._clicks = None, None, None
+        self._depth, self._clicks = None, None
 
     def _stop(self) -> None:
+        self._is_active = False
         self._unsubscribe()
+        if self.loading is not None:
+            self.loading.abandon()
+            self.loading = None
         if self.image_requests is not None:
             self.image_requests.close()
             self.image_requests = None
@@ -216,7 +252,8 @@ class TrackNode(TableNode, LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None
-        self.latest_color, self._last_stamp = None, 0
+        self._color = None
+        free_unused()
 
     def destroy_node(self) -> None:
         """End the threads, then destroy the node."""
@@ -226,63 +263,22 @@ class TrackNode(TableNode, LifecycleNode):
 
     # Images
 
-    def _on_image(self, msg: Image) -> None:
-        self._process(msg.header, lambda: image_to_rgb(msg, self._value("image_bits"), self._warn))
-
-    def _on_compressed(self, msg: CompressedImage) -> None:
-        self._process(msg.header, lambda: compressed_to_rgb(msg, self._value("image_bits"), self._warn))
-
-    def _process(self, header: Header, convert: Callable[[], NDArray[np.uint8]]) -> None:
-        if self.engine is None:
-            return
-        try:
-            color = convert()
-        except ConversionError as error:
-            self._skip(error)
-            return
-        except Exception as error:  # out of memory, or a library that fails on this image; it must not end the node
-            self._skip(ConversionError("unexpected", f"{type(error).__name__}: {error}"))
-            return
-        stamp = stamp_ns(header.stamp)
-        if self._last_stamp and stamp < self._last_stamp:
-            self.skipped["clock_went_back_kept"] += 1
-            self._warn("clock", f"stamps jumped back by {(self._last_stamp - stamp) / 1e9:.3f} s, as in a looping bag: objects are kept")
-        self._last_stamp = stamp
-        if self._image_size not in (None, color.shape[:2]):
-            self.skipped["size_changed_kept"] += 1
-            before, now = (f"{width} x {height}" for height, width in (self._image_size, color.shape[:2]))
-            self._warn("size", f"the image size changed from {before} to {now}: objects are kept")
-        self.latest_color = color
-        self.engine.offer(header, lambda: self._make_frame(header, color, stamp))
+    def _offer(self, header: Header, color: NDArray[np.uint8], stamp: int) -> None:
+        if self.engine is not None:
+            self.engine.offer(header, lambda: self._make_frame(header, color, stamp))
 
     def _make_frame(self, header: Header, color: NDArray[np.uint8], stamp: int) -> Frame:
         """Return a frame, with its depth if the policy uses depth and depth is available. Called on the engine's thread."""
-        source = self._depth
+        frame, source = Frame(color, stamp), self._depth
         if source is not None:
             source.expect(header)
-        if source is None or not self._uses_depth:
-            return Frame(color, stamp)
-        deadline = time.monotonic() + self._value("depth_wait_s")
-        while not source.is_settled(header) and time.monotonic() < deadline:
-            time.sleep(DEPTH_POLL_S)
-        try:
-            registered = source.find(header, color.shape[0], color.shape[1])
-        except ConversionError as error:
-            self.skipped[f"depth_{error.reason}"] += 1
-            self._warn(f"policy {error.reason}", f"policy depth has no depth for this image ({error.reason}): {error}")
-            return Frame(color, stamp)
-        return Frame(color, stamp, registered.depth, registered.camera)
-
-    def _skip(self, error: ConversionError) -> None:
-        self.skipped[error.reason] += 1
-        self._warn(error.reason, f"image skipped ({error.reason}): {error}")
-
-    def _warn(self, key: str, sentence: str) -> None:
-        """Log a warning, at most once every `WARN_EVERY_S` for each key. The counters include every occurrence."""
-        now = time.monotonic()
-        if now - self._warned.get(key, -WARN_EVERY_S) >= WARN_EVERY_S:
-            self._warned[key] = now
-            self.get_logger().warning(sentence)
+            if self._uses_depth:
+                try:
+                    return source.complete(frame, header, self._value("depth_wait_s"))
+                except ConversionError as error:
+                    self.skipped[f"depth_{error.reason}"] += 1
+                    self._warn(f"policy {error.reason}", f"policy depth has no depth for this image ({error.reason}): {error}")
+        return frame
 
     def _on_result(self, header: Header, frame: Frame, result: FrameResult) -> None:
         self.last_header = header
@@ -303,41 +299,45 @@ class TrackNode(TableNode, LifecycleNode):
         return str(self._value("save_folder"))
 
     @property
-    def _image_size(self) -> tuple[int, int] | None:
-        return None if self.latest_color is None else self.latest_color.shape[:2]
+    def latest_color(self) -> NDArray[np.uint8] | None:
+        """Last image since configure, RGB uint8 [H, W, 3]. None before the first one."""
+        return self._color.latest if self._color is not None else None
 
     def explain_no_engine(self) -> str:
         """Return a sentence on why the node has no engine, with the fix."""
-        name = self.get_fully_qualified_name()
-        return f"the node is not configured: run ros2 lifecycle set {name} configure, then ros2 lifecycle set {name} activate"
+        if self.loading is not None:
+            return f"the networks are still loading, for {self.loading.seconds:.0f} s now: try again when /diagnostics says paused"
+        change = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
+        return f"the node is not configured: run {change} configure, then {change} activate"
 
     def explain_waiting(self) -> str:
         """Return a sentence on why no image arrives."""
-        if self._color is None:
-            return f"the node is paused: run ros2 lifecycle set {self.get_fully_qualified_name()} activate"
-        if self._color.last_arrival is None:
-            return f"no image has arrived yet: {self._color.explain_silence()}"
-        return f"the last image arrived {self._color.silent_s:.1f} s ago on {self._color.topic}"
+        waiting = self._color.explain_waiting() if self._color is not None else ""
+        return waiting or f"the node is paused: run ros2 lifecycle set {self.get_fully_qualified_name()} activate"
 
     # Watchdog and diagnostics
 
     def _on_watchdog(self) -> None:
         self._node_services.expire()
-        for source in (self._color, self._depth, self._clicks):
+        if not self._finish_loading() and self.loading is not None and self.loading.seconds > LONG_LOAD_S:
+            self._warn("loading", f"the networks are still loading after {self.loading.seconds:.0f} s")
+        color = self._color.subscription if self._color is not None else None
+        for source in (color, self._depth, self._clicks):
             if source is not None:
                 source.match_publishers()
-        silent = self._color is not None and self._color.silent_s > self._value("no_image_warn_s")
-        if silent and self._color is not None:
-            self._warn("silent", f"no image for {self._color.silent_s:.1f} s: {self._color.explain_silence()}")
+        silence = self._color.report_silence(self._value("no_image_warn_s")) if self._color is not None else ""
         self._watchdog_ticks += 1
         if self._watchdog_ticks % REPORT_EVERY == 0:
-            self._report(silent)
+            self._report(silence)
         if self._watchdog_ticks % RETURN_MEMORY_EVERY == 0:
             return_freed_memory()
 
-    def _report(self, silent: bool) -> None:
+    def _report(self, silence: str) -> None:
         if self.engine is None or self._outputs is None:
-            self._diagnostics.publish(DiagnosticStatus.STALE, "not configured", {})
+            level, message = (DiagnosticStatus.ERROR, self.problem) if self.problem else (DiagnosticStatus.STALE, "not configured")
+            if self.loading is not None:
+                level, message = DiagnosticStatus.OK, f"loading the networks, for {self.loading.seconds:.0f} s now"
+            self._diagnostics.publish(level, message, {})
             return
         self._latency.warn_once(self.get_logger().warning)
         statistics = self.engine.statistics
@@ -359,11 +359,11 @@ class TrackNode(TableNode, LifecycleNode):
             "last_error": "; ".join([*self.engine.last_errors, *self._outputs.last_errors]) or "none",
         }
         level, message = summarize(
-            silence=self._color.explain_silence() if silent and self._color is not None else "",
+            silence=silence,
             failed_at=max(statistics.failed_at, self._outputs.failed_at),
             last_error=str(values["last_error"]),
             degraded_to=self.engine.degraded_to,
-            is_active=self._color is not None,
+            is_active=self._is_active,
         )
         self._diagnostics.publish(level, message, values)
 
@@ -376,7 +376,7 @@ class TrackNode(TableNode, LifecycleNode):
         values = {change.name: change.value for change in changes}
         problem = parameters.TABLE.check(values)
         fixed = [name for name in values if name in parameters.TABLE.by_name and not parameters.TABLE.by_name[name].dynamic]
-        if not problem and fixed and self.engine is not None:
+        if not problem and fixed and (self.engine is not None or self.loading is not None):
             problem = f"{fixed[0]} is fixed while the node is configured: run the cleanup transition first, or set it at start"
         if problem:
             return SetParametersResult(successful=False, reason=problem)

@@ -40,6 +40,7 @@ from lang2segtrack_ros.ros.services.image_requests import BusyError, ImageReques
 from lang2segtrack_ros.ros.support import interfaces
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.ros.support.interfaces import Service
+from lang2segtrack_ros.ros.support.session_loading import SessionLoading
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
@@ -59,6 +60,8 @@ REPLY_S = 3.0
 """If no image has applied a prompt for this long, the service responds that the prompt is kept."""
 ACCEPT_S = 6.0
 """Maximum time until the engine accepts a prompt, between two images. A large network on a CPU takes that long for one image."""
+LOADING_REPLY_S = 600.0
+"""Maximum time for networks that are being loaded. A download may take longer; the service then says so."""
 IMAGE_REPLY_S = 600.0
 """Maximum time for a single image. A large detector on a CPU may take minutes."""
 T = TypeVar("T")
@@ -69,6 +72,7 @@ class ServiceNode(Protocol):
 
     Attributes:
         engine: engine of the configured node, otherwise None.
+        loading: networks that are being loaded, otherwise None.
         image_requests: queue of single images of the configured node, otherwise None.
         latest_color: last image, RGB uint8 [H, W, 3]. None before the first one.
         detection_threshold: default threshold of detections. 0 uses the detector's own.
@@ -76,6 +80,7 @@ class ServiceNode(Protocol):
     """
 
     engine: EngineThread[Header] | None
+    loading: SessionLoading | None
     image_requests: ImageRequests | None
     latest_color: NDArray[np.uint8] | None
     detection_threshold: float
@@ -144,6 +149,8 @@ class Services:
 
         async def respond(request: Any, response: Any) -> Any:
             try:
+                if (loading := self._host.loading) is not None:
+                    await self.finished(loading.settled, LOADING_REPLY_S)
                 return await callback(request, response)
             except Exception as error:
                 self.failed[name] += 1

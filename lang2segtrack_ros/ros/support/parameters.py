@@ -145,6 +145,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("no_image_warn_s", 2.0, "Time in seconds without an image after which the node warns.", 0.1, 3600.0, dynamic=True),
     Parameter("overlay_opacity", 0.5, "Opacity of the masks on the overlay. Set to 0 to draw only their outlines.", 0.0, 1.0, dynamic=True),
+    Parameter(
+        "configure_wait_s",
+        2.0,
+        "Maximum time in seconds that the transition configure waits for the networks. Longer loads continue afterwards.",
+        0.0,
+        3600.0,
+    ),
     Parameter("autostart", True, "Configure and activate the node at start. Set to false to wait for lifecycle transitions."),
 )
 RENAMED = {

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import rclpy
@@ -27,7 +28,9 @@ PAUSE_S = 0.1
 SWITCH_S = 0.0001
 NodeT = TypeVar("NodeT", bound=Node)
 SPIN_STEP_S = 0.02
-"""Time in seconds between two checks of a condition while a client spins."""
+"""Time in seconds between two checks of a condition."""
+Wait = Callable[[Callable[[], bool]], None]
+"""A function that waits until a condition holds, or until the process is told to stop."""
 
 
 def configure_process() -> None:
@@ -40,15 +43,19 @@ def configure_process() -> None:
     keep_freed_memory()
 
 
-def spin(executor: Any) -> None:
-    """Spin until the process is told to stop. Log an exception of a callback and continue with the others.
+def spin(executor: Any, until: Callable[[], bool] | None = None) -> None:
+    """Spin until the process is told to stop, or until a condition holds. Log an exception of a callback and continue with the others.
 
     Args:
         executor: an rclpy executor.
+        until: the condition. None spins until the end.
     """
-    while True:
+    while until is None or not until():
         try:
-            executor.spin()
+            if until is None:
+                executor.spin()
+                return
+            executor.spin_once(timeout_sec=SPIN_STEP_S)
         except (KeyboardInterrupt, ExternalShutdownException):
             return
         except Exception:
@@ -56,8 +63,12 @@ def spin(executor: Any) -> None:
                 return
             log.exception("a callback failed; the node continues")
             time.sleep(PAUSE_S)
-        else:
-            return
+
+
+def poll(until: Callable[[], bool]) -> None:
+    """Wait until a condition holds, without an executor."""
+    while not until():
+        time.sleep(SPIN_STEP_S)
 
 
 def spin_until(executor: Any, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
@@ -79,14 +90,16 @@ def spin_until(executor: Any, seconds: float, until: Callable[[], bool] = lambda
     return True
 
 
-def run_node(name: str, make: Callable[[], NodeT], args: list[str] | None, start: Callable[[NodeT], bool] = lambda _: True) -> NoReturn:
+def run_node(
+    name: str, make: Callable[[], NodeT], args: list[str] | None, start: Callable[[NodeT, Wait], bool] = lambda *_: True
+) -> NoReturn:
     """Run one node until it is told to stop, then end the process.
 
     Args:
         name: name of the node, for the message if it cannot start.
         make: creates the node. An exception ends the process with code 1.
         args: command line.
-        start: called before the node spins. False ends the process with code 1.
+        start: called before the node spins, with the node and a way to wait. False ends the process with code 1.
     """
     try:
         code = _run(name, make, args, start)
@@ -95,7 +108,7 @@ def run_node(name: str, make: Callable[[], NodeT], args: list[str] | None, start
     _leave(code)
 
 
-def _run(name: str, make: Callable[[], NodeT], args: list[str] | None, start: Callable[[NodeT], bool]) -> int:
+def _run(name: str, make: Callable[[], NodeT], args: list[str] | None, start: Callable[[NodeT, Wait], bool]) -> int:
     logging.basicConfig(level=logging.WARNING, format="[%(levelname)s] %(name)s: %(message)s", stream=sys.stderr)
     context = rclpy.get_default_context()
     is_initialized = False
@@ -111,8 +124,8 @@ def _run(name: str, make: Callable[[], NodeT], args: list[str] | None, start: Ca
         rclpy.try_shutdown()
         return 1
     with executing(node) as executor:
-        if not start(node):
-            return 1
+        if not start(node, partial(spin, executor)):
+            return 1 if context.ok() else 0
         spin(executor)
     return 0
 

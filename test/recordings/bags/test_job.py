@@ -26,11 +26,18 @@ from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, TextPrompt
 from lang2segtrack_ros.types.rle import Rle
+from test.cached import NETWORK, CachedSegmenter
 from test.conftest import body_box, iou
 from test.recordings.bags.making import PERIOD_NS, START_NS, TOPIC, contents, record
 from test.session.test_session_identity import ScriptedDetector
 
 COUNT, PROMPTED = 10, 6
+
+
+@pytest.fixture(scope="module")
+def segmenter(segmenter: Sam2Segmenter) -> Sam2Segmenter:
+    """Cache the network, because the tests process the same images many times."""
+    return CachedSegmenter(segmenter, NETWORK)
 
 
 def job(source: Path, target: Path, segmenter: Sam2Segmenter, frames: list[SceneFrame], **options: Any) -> BagSummary:

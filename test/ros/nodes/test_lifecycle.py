@@ -7,23 +7,32 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import rclpy
 import torch
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from lang2segtrack.srv import ListTracks
+from lang2segtrack_ros.models.catalogue import WeightsError
+from lang2segtrack_ros.ros.inputs import color_images
 from lang2segtrack_ros.ros.nodes import track_node
 from lang2segtrack_ros.ros.nodes.track_node import TrackNode
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
+from lang2segtrack_ros.ros.support.process import poll, spin, spin_until
+from lang2segtrack_ros.session.session import Session
 
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
-TOY = {"segmenter": "toy", "detector": "toy", "device": "cpu", "image_size": 224}  # this size is not shared with other tests
+TOY = {"segmenter": "toy", "detector": "toy", "device": "cpu", "image_size": 224, "configure_wait_s": 60.0}  # a size of these tests only
 
 
 @pytest.fixture
@@ -132,14 +141,17 @@ def test_failing_transition_is_reported_and_node_can_restart(node: TrackNode, tr
         assert getattr(node, f"trigger_{name}")() == SUCCESS
     with monkeypatch.context() as patch:
         if transition in ("configure", "activate"):
-            patch.setattr(track_node, {"configure": "Outputs", "activate": "QosMatchingSubscription"}[transition], broken)
+            patch.setattr(
+                *{"configure": (track_node, "Outputs"), "activate": (color_images, "QosMatchingSubscription")}[transition], broken
+            )
         else:
             times = iter([broken])
             name, real = ("_unsubscribe", TrackNode._unsubscribe) if transition == "deactivate" else ("close", Outputs.close)
             owner: Any = TrackNode if transition == "deactivate" else Outputs
             patch.setattr(owner, name, lambda self: next(times, real)(self))
-        assert getattr(node, f"trigger_{transition}")() == ERROR
-    assert node.problem == f"on_{transition} failed: RuntimeError: lens cap"
+        assert getattr(node, f"trigger_{transition}")() == (FAILURE if transition == "configure" else ERROR)
+    failed = "could not load the networks" if transition == "configure" else f"on_{transition} failed"
+    assert node.problem == f"{failed}: RuntimeError: lens cap"
     assert (state(node), own_threads()) == ("unconfigured", [])
     assert node.autostart()
     assert state(node) == "active"
@@ -170,3 +182,111 @@ def test_parameters_of_a_configured_node(node: TrackNode) -> None:
     assert put(node, image_size=192)[0].successful
     assert node.autostart()
     assert node.engine.call(lambda session: session.tracker.segmenter.image_size).result(timeout=20) == 192
+
+
+class SlowLoading:
+    """A load of the networks that takes until `end` is set. It stands in for a download.
+
+    Attributes:
+        end: ends the load.
+        error: exception that the load raises. None loads the toy networks.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, node: TrackNode) -> None:
+        self.end = threading.Event()
+        self.error: Exception | None = None
+        self._load = track_node.make_session
+        monkeypatch.setattr(track_node, "make_session", self._make)
+        put(node, configure_wait_s=0.0)
+
+    def _make(self, value: Callable[[str], Any]) -> Session:
+        assert self.end.wait(60)
+        if self.error is not None:
+            raise self.error
+        return self._load(value)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch, node: TrackNode) -> Iterator[SlowLoading]:
+    loading = SlowLoading(monkeypatch, node)
+    yield loading
+    loading.end.set()
+
+
+def finish(node: TrackNode) -> None:
+    """Wait until the networks are loaded, and let the node use them, as its watchdog does."""
+    poll(node._finish_loading)
+
+
+def test_configure_returns_while_networks_load(node: TrackNode, slow: SlowLoading) -> None:
+    """A lifecycle manager has a timeout of seconds, and a download takes minutes. Activation then waits for the networks."""
+    assert (node.trigger_configure(), node.trigger_activate()) == (SUCCESS, SUCCESS)
+    assert state(node) == "active"
+    assert not node._finish_loading()
+    assert "still loading" in node.explain_no_engine()
+    assert not put(node, image_size=192)[0].successful, "the load has read this value already"
+    assert (node.engine, node._color) == (None, None)
+    slow.end.set()
+    finish(node)
+    assert node.engine is not None
+    assert node._color is not None
+    assert node._color.subscription is not None, "the node is active, so it must listen"
+
+
+@pytest.mark.parametrize("is_active", [False, True])
+def test_load_that_fails_later_unconfigures_the_node(node: TrackNode, slow: SlowLoading, is_active: bool) -> None:
+    """A manager sees the state, and the user the reason. The next configure works."""
+    node.trigger_configure()
+    if is_active:
+        node.trigger_activate()
+    slow.error = WeightsError("the hub is closed")
+    slow.end.set()
+    finish(node)
+    assert (state(node), node.problem, own_threads()) == ("unconfigured", "the hub is closed", [])
+    slow.error = None
+    assert node.autostart()
+    assert state(node) == "active"
+
+
+def test_cleanup_abandons_a_load(node: TrackNode, slow: SlowLoading) -> None:
+    """Nobody must wait for a download that is no longer wanted. Its session is closed when it ends."""
+    node.trigger_configure()
+    began = time.monotonic()
+    assert node.trigger_cleanup() == SUCCESS
+    assert time.monotonic() - began < 1
+    assert state(node) == "unconfigured"
+    slow.end.set()
+    for thread in threading.enumerate():
+        if thread.name == "loading-networks":
+            thread.join(timeout=60)
+    assert (node.engine, own_threads()) == (None, [])
+    assert node.autostart()
+
+
+def test_state_answers_and_prompts_wait_while_networks_load(node: TrackNode, slow: SlowLoading) -> None:
+    """Before, the executor was blocked, so that a manager saw no state. A prompt that a script sends at the start must not be lost."""
+    client_node = rclpy.create_node("manager", context=node.context)
+    manager = client_node.create_client(GetState, "/track_node/get_state")
+    user = client_node.create_client(ListTracks, "/list_tracks")
+    executor, client_executor = (SingleThreadedExecutor(context=node.context) for _ in range(2))
+    executor.add_node(node)
+    client_executor.add_node(client_node)
+    started = threading.Thread(target=lambda: spin(executor, lambda: node.autostart(partial(spin, executor))))
+    started.start()
+    try:
+        assert all(client.wait_for_service(timeout_sec=20) for client in (manager, user))
+        tracks, answer = user.call_async(ListTracks.Request()), manager.call_async(GetState.Request())
+        assert spin_until(client_executor, 20, answer.done)
+        assert answer.result().current_state.label == "inactive"
+        assert not tracks.done()
+        slow.end.set()
+        started.join(timeout=60)
+        assert spin_until(client_executor, 20, lambda: bool(executor.spin_once(timeout_sec=0.02)) or tracks.done())
+        assert list(tracks.result().tracks) == []
+    finally:
+        slow.end.set()
+        started.join(timeout=60)
+        for item in (client_executor, executor):
+            item.shutdown()
+        client_node.destroy_node()
+    assert state(node) == "active"
