@@ -181,7 +181,7 @@ def test_page_reconnects_to_a_new_server(graph: PageGraph, browser: Any) -> None
     assert node.wait(10) == 0
     tab.locator("#status", has_text="no connection to the robot").wait_for()
     images: list[Any] = []
-    tab.on("websocket", lambda stream: stream.on("framereceived", images.append))
+    tab.on("websocket", lambda stream: stream.on("framereceived", lambda image: images.append(image)))
     arguments[1] = f"port:={page.url.rstrip('/').rpartition(':')[2]}"
     graph.processes.start("web_once_more", [*executable("web_node"), "--ros-args", *arguments])
     tab.locator("#status", has_text="live, 640").wait_for()
