@@ -40,6 +40,8 @@ ARGUMENTS = (
     ("web", "false", "serve the web page: live overlay and prompts, also for phones", ["true", "false"]),
     ("web_address", "", f"IP address of the page; 0.0.0.0 (all) needs LANG2SEGTRACK_WEB_TOKEN; {FILE_WINS}", None),
     ("web_port", "", f"TCP port of the page; {FILE_WINS}", None),
+    ("web_certificate", "", f"PEM file of the page's certificate for TLS; {FILE_WINS}", None),
+    ("web_key", "", f"PEM file of the certificate's private key; {FILE_WINS}", None),
     ("window", "false", "open the prompt window: overlay and prompts", ["true", "false"]),
     (
         "transport",
@@ -135,7 +137,7 @@ def _node_values(value: dict) -> dict:
 
 def _page_values(value: dict) -> dict:
     # Values from the command line for the page.
-    chosen = {"address": value["web_address"]} if value["web_address"] else {}
+    chosen = {name: value[f"web_{name}"] for name in ("address", "certificate", "key") if value[f"web_{name}"]}
     if value["web_port"]:
         chosen["port"] = _number(value, "web_port")
     return chosen

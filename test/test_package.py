@@ -29,7 +29,13 @@ OPTIONAL = {
     "trackeval": "accuracy bench",
 }
 """Module that runs without being declared -> what needs it. docs/installation.md and requirements/ describe them."""
-ROSDEP_KEYS = {"numpy": "python3-numpy", "cv2": "python3-opencv", "scipy": "python3-scipy", "yaml": "python3-yaml"}
+ROSDEP_KEYS = {
+    "aiohttp": "python3-aiohttp",
+    "cv2": "python3-opencv",
+    "numpy": "python3-numpy",
+    "scipy": "python3-scipy",
+    "yaml": "python3-yaml",
+}
 """Module -> its rosdep key, where every supported distribution has a version that is new enough."""
 
 

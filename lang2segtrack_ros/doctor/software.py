@@ -17,6 +17,7 @@ from lang2segtrack_ros.doctor.finding import Finding, Level, probe
 REQUIREMENTS = {  # the dependencies of pyproject.toml, and the module of each
     "torch>=2.5": "torch",
     "transformers>=5.0,<6": "transformers",
+    "huggingface_hub>=1.0": "huggingface_hub",
     "numpy>=1.26,<3": "numpy",
     "scipy>=1.11": "scipy",
     "opencv-python-headless>=4.9": "cv2",
@@ -24,6 +25,7 @@ REQUIREMENTS = {  # the dependencies of pyproject.toml, and the module of each
     "pyyaml>=6.0": "yaml",
     "pydantic>=2.5,<3": "pydantic",
     "rosbags>=0.11,<0.12": "rosbags",
+    "aiohttp>=3.8,<4": "aiohttp",
 }
 
 

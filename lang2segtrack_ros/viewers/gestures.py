@@ -39,10 +39,13 @@ class Fit:
         return max(1, round(self.image[0] * self.scale)), max(1, round(self.image[1] * self.scale))
 
     def to_image(self, point: CanvasPoint) -> ImagePoint:
+        """Convert a canvas point to an image point, which may lie beside the image."""
+        x, y = ((point[axis] - (self.canvas[axis] - self.image[axis] * self.scale) / 2) / self.scale for axis in (0, 1))
+        return x, y
+
+    def to_edge(self, point: CanvasPoint) -> ImagePoint:
         """Convert a canvas point to an image point. A point beside the image becomes the nearest point of the image."""
-        x, y = (
-            (point[axis] - (self.canvas[axis] - self.image[axis] * self.scale) / 2) / self.scale for axis in (0, 1)
-        )  # fmt: skip
+        x, y = self.to_image(point)
         return min(max(x, 0.0), float(self.image[0])), min(max(y, 0.0), float(self.image[1]))
 
 
@@ -53,8 +56,8 @@ def is_box(press: CanvasPoint, release: CanvasPoint) -> bool:
 
 def make_prompt(
     press: CanvasPoint, release: CanvasPoint, fit: Fit, label: str = "", track_id: int | None = None
-) -> BoxPrompt | PointPrompt:
-    """Return the prompt of a mouse gesture: a box, or a point at the release position.
+) -> BoxPrompt | PointPrompt | None:
+    """Return the prompt of a mouse gesture: a box, a point at the release position, or None for a gesture beside the image.
 
     Args:
         press: position of the mouse press.
@@ -62,13 +65,12 @@ def make_prompt(
         fit: placement of the image on the canvas.
         label: label of the prompt.
         track_id: track that the prompt corrects, or None for a new track.
-
-    Raises:
-        PromptError: the box has no area.
     """
+    if is_box(press, release):
+        (x0, y0), (x1, y1) = fit.to_edge(press), fit.to_edge(release)
+        box = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+        return BoxPrompt(box, label, track_id) if box[0] < box[2] and box[1] < box[3] else None
     x, y = fit.to_image(release)
-    if not is_box(press, release):
-        # Pixel centers have integer coordinates. So the left edge of the image is at -0.5, and the right edge is outside the image.
-        return PointPrompt([(min(x, fit.image[0] - 0.01) - 0.5, min(y, fit.image[1] - 0.01) - 0.5)], [1], label, track_id)
-    x0, y0 = fit.to_image(press)
-    return BoxPrompt((min(x0, x), min(y0, y), max(x0, x), max(y0, y)), label, track_id)
+    if not (0 <= x < fit.image[0] and 0 <= y < fit.image[1]):
+        return None
+    return PointPrompt([(x - 0.5, y - 0.5)], [1], label, track_id)  # pixel centers have integer coordinates

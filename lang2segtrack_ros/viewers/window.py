@@ -198,6 +198,8 @@ class PromptWindow:
         except PromptError as error:
             self._show_status(str(error), error=True)
             return
+        if prompt is None:
+            return
 
         self.label.delete(0, tk.END)
 

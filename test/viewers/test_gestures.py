@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, PromptError
+from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt
 from lang2segtrack_ros.viewers.gestures import MIN_DRAG, CanvasPoint, Fit, ImagePoint, is_box, make_prompt
 
 SAME_SIZE = Fit((320, 240), (320, 240))
@@ -30,7 +30,7 @@ TOP_BARS = Fit((320, 240), (160, 320))  # half the size, 100 canvas pixels above
 )
 def test_canvas_points_map_to_image_points(fit: Fit, point: CanvasPoint, expected: ImagePoint) -> None:
     """A point beside the image maps to the nearest point of the image."""
-    assert fit.to_image(point) == pytest.approx(expected)
+    assert fit.to_edge(point) == pytest.approx(expected)
 
 
 def test_image_is_as_large_as_the_canvas_allows() -> None:
@@ -44,7 +44,7 @@ def test_click_is_a_point_with_pixel_centers_at_integers() -> None:
     assert prompt == PointPrompt([(0, 0)], [1], "cup", 3)
 
 
-@pytest.mark.parametrize("corner", [(0, 0), (1000, 0), (0, 480), (1000, 480), (820, 480)])
+@pytest.mark.parametrize("corner", [(180, 0), (819, 0), (180, 479), (819, 479)])
 def test_click_on_an_edge_is_inside_the_image(corner: CanvasPoint) -> None:
     prompt = make_prompt(corner, corner, SIDE_BARS)
     assert isinstance(prompt, PointPrompt)
@@ -62,6 +62,15 @@ def test_small_movement_is_a_click() -> None:
     assert isinstance(make_prompt((10, 10), (13, 8), SAME_SIZE), PointPrompt)
 
 
-def test_box_beside_the_image_is_refused() -> None:
-    with pytest.raises(PromptError, match="no area"):
-        make_prompt((10, 10), (100, 100), SIDE_BARS)
+BESIDE = [((10, 10), (10, 10)), ((10, 10), (100, 100)), ((179, 100), (179, 100)), ((820, 100), (820, 100))]
+
+
+@pytest.mark.parametrize(("press", "release"), BESIDE)
+def test_gesture_beside_the_image_is_no_prompt(press: CanvasPoint, release: CanvasPoint) -> None:
+    """A prompt at the edge of the image would track the background."""
+    assert make_prompt(press, release, SIDE_BARS) is None
+
+
+def test_box_from_beside_the_image_reaches_its_edge() -> None:
+    """An object at the edge is easier to box with a margin."""
+    assert make_prompt((10, 40), (220, 80), SIDE_BARS) == BoxPrompt((0, 20, 20, 40))

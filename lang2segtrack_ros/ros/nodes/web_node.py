@@ -7,9 +7,8 @@ It uses only track_node's topics and services and loads no network.
 
 from __future__ import annotations
 
-import concurrent.futures
+import asyncio
 import os
-import threading
 import time
 from concurrent.futures import Future
 from http import HTTPStatus
@@ -22,34 +21,48 @@ from rclpy.node import Node
 
 from lang2segtrack_ros.io.rendering import hex_color
 from lang2segtrack_ros.ros.inputs.live_view import LiveView
+from lang2segtrack_ros.ros.inputs.tracked_pixels import TrackedPixels
 from lang2segtrack_ros.ros.outputs.diagnostics import Diagnostics
 from lang2segtrack_ros.ros.services.tracker_client import LIMIT_S, TrackerClient, TrackerError
 from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable, TableNode
 from lang2segtrack_ros.ros.support.process import run_node
+from lang2segtrack_ros.types.prompts import PointPrompt
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.viewers.web.access import Access, RefusedError
 from lang2segtrack_ros.viewers.web.bodies import PagePrompt
 from lang2segtrack_ros.viewers.web.pictures import Pictures
-from lang2segtrack_ros.viewers.web.server import PageServer, TrackerResponse
+from lang2segtrack_ros.viewers.web.requests import TrackerResponse
+from lang2segtrack_ros.viewers.web.server import PageServer
+from lang2segtrack_ros.viewers.web.tls import tls_context
 
 TOKEN_VARIABLE = "LANG2SEGTRACK_WEB_TOKEN"
+DEFAULT_PORTS = range(8080, 8100)
 STATE_AGE_S = 0.3
 """Minimum time between two requests for the list of tracks, for any number of viewers."""
 
 PARAMETERS = ParameterTable(
     (
         Parameter("address", "127.0.0.1", "IP address to listen on. An address that other machines reach, such as 0.0.0.0, needs a token."),
-        Parameter("port", 8080, "TCP port to listen on. Set to 0 to use a free port, which the log shows.", 0, 65535),
+        Parameter(
+            "port",
+            -1,
+            f"TCP port to listen on. Set to -1 to use the first free port from {DEFAULT_PORTS[0]} to {DEFAULT_PORTS[-1]}, or to 0 for any "
+            "free port. The log shows the port.",
+            -1,
+            65535,
+        ),
         Parameter(
             "token",
             "",
             f"Secret that a browser must send to open the page. If empty, the environment variable {TOKEN_VARIABLE} is used.",
         ),
+        Parameter("certificate", "", "PEM file of the certificate for TLS, with its chain. If empty, the page uses plain HTTP."),
+        Parameter("key", "", "PEM file of the certificate's private key. If empty, the key is in the file of the certificate."),
         Parameter("allowed_hosts", "", "More names of this machine in browsers, separated by commas. Its host name and IPs always work."),
         Parameter("max_rate", 15.0, "Maximum rate of images for each viewer in Hz.", 0.1, 120.0),
         Parameter("jpeg_quality", 80, "JPEG quality of the images. Lower values make them smaller.", 1, 100),
-        Parameter("max_connections", 32, "Maximum number of connections. A browser opens up to six. Further ones are refused.", 1, 1000),
+        Parameter("max_connections", 256, "Maximum number of connections. A browser opens up to seven. Further ones are refused.", 1, 1000),
     )
 )
 
@@ -63,6 +76,7 @@ class WebNode(TableNode, Node):
 
     Raises:
         AccessError: the parameters would give everybody access.
+        TlsError: the server cannot use the certificate or its key.
         OSError: the address or port is not available.
     """
 
@@ -81,17 +95,17 @@ class WebNode(TableNode, Node):
         group = MutuallyExclusiveCallbackGroup()
         self._tracker = TrackerClient(self)
         self._view = LiveView(self, group, self.pictures.due, self.pictures.put)
+        self._pixels = TrackedPixels(self, group)
         self._diagnostics = Diagnostics(self, "web page")
-        self._state_lock = threading.Lock()
+        self._state_lock = asyncio.Lock()
         self._state: dict[str, Any] = {}
         self._state_at = float("-inf")
-        self.create_timer(
-            0.25, lambda: self._view.update(self.pictures.watched), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        self.create_timer(0.25, self._subscribe, callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_timer(1.0, self._report, callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.server.start()
         hint = ", followed by #token=..." if self.server.access.token else ""
-        self.get_logger().info(f"the page is at {self.server.url}{hint}")
+        moved = f" (port {DEFAULT_PORTS[0]} is in use)" if self._value("port") < 0 and self.server.port != DEFAULT_PORTS[0] else ""
+        self.get_logger().info(f"the page is at {self.server.url}{hint}{moved}")
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
@@ -99,36 +113,48 @@ class WebNode(TableNode, Node):
     def _make_server(self) -> PageServer:
         hosts = frozenset(name.strip().lower() for name in self._value("allowed_hosts").split(",") if name.strip())
         access = Access(self._value("address"), self._value("token") or os.environ.get(TOKEN_VARIABLE, ""), hosts)
-        return PageServer(self._value("port"), access, self, self._value("max_connections"))
+        ports = DEFAULT_PORTS if self._value("port") < 0 else (self._value("port"),)
+        return PageServer(ports, access, self, self._value("max_connections"), tls_context(self._value("certificate"), self._value("key")))
 
-    # Interface of `web.server.Robot`, called on the server's threads
+    def _subscribe(self) -> None:
+        self._view.update(self.pictures.watched)
+        self._pixels.update(self.pictures.watched)
 
-    def prompt(self, prompt: PagePrompt) -> TrackerResponse:
-        """Send a prompt and return the service's response."""
-        response = self._wait(self._tracker.prompt(prompt))
+    # Interface of `web.requests.Robot`, called on the server's event loop
+
+    async def prompt(self, prompt: PagePrompt) -> TrackerResponse:
+        """Send a prompt and return the service's response. A tap on an object that is tracked already only returns the object.
+
+        A tap with a label names an object without one, so it is sent.
+        """
+        if isinstance(prompt, PointPrompt) and prompt.track_id is None:
+            track = self._pixels.at(*prompt.points[0])
+            if track is not None and (track.label or not prompt.label):
+                return TrackerResponse(True, f"that is track {track.id}{f' ({track.label})' if track.label else ''}", (int(track.id),))
+        response = await self._response(self._tracker.prompt(prompt))
         return TrackerResponse(response.success, response.message, tuple(int(number) for number in response.track_ids))
 
-    def remove(self, kind: str, number: int) -> TrackerResponse:
+    async def remove(self, kind: str, number: int) -> TrackerResponse:
         """Remove a track or a text prompt.
 
         Args:
             kind: "track_id" or "prompt_id".
             number: the id.
         """
-        response = self._wait(self._tracker.remove(number) if kind == "track_id" else self._tracker.remove_text(number))
+        response = await self._response(self._tracker.remove(number) if kind == "track_id" else self._tracker.remove_text(number))
         return TrackerResponse(response.success, response.message)
 
-    def state(self) -> dict[str, Any]:
+    async def state(self) -> dict[str, Any]:
         """Return tracks, text prompts and the current problem, for JSON."""
-        with self._state_lock:  # callers that wait here share the first caller's response
+        async with self._state_lock:  # callers that wait here share the first caller's response
             if time.monotonic() - self._state_at > STATE_AGE_S:
-                self._state = self._request_state()
+                self._state = await self._request_state()
                 self._state_at = time.monotonic()
             return self._state
 
-    def _request_state(self) -> dict[str, Any]:
+    async def _request_state(self) -> dict[str, Any]:
         try:
-            response = self._wait(self._tracker.tracks())
+            response = await self._response(self._tracker.tracks())
         except RefusedError as error:
             return {"tracks": [], "looking_for": [], "problem": str(error)}
         tracks = [
@@ -146,17 +172,18 @@ class WebNode(TableNode, Node):
         return {"tracks": tracks, "looking_for": texts, "problem": self._view.problem}
 
     @staticmethod
-    def _wait(future: Future[Any]) -> Any:
+    async def _response(future: Future[Any]) -> Any:
+        done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=LIMIT_S + 2.0)  # the client's own limit is shorter
+        if not done:
+            raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, "no_answer", "web_node itself hangs: see its log")
         try:
-            return future.result(LIMIT_S + 2.0)  # the client's own limit is shorter
+            return done.pop().result()
         except TrackerError as error:
             status = HTTPStatus.GATEWAY_TIMEOUT if error.reason == "no_answer" else HTTPStatus.SERVICE_UNAVAILABLE
             raise RefusedError(status, error.reason, str(error)) from error
-        except (TimeoutError, concurrent.futures.TimeoutError) as error:  # two classes before Python 3.11
-            raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, "no_answer", "web_node itself hangs: see its log") from error
 
     def _report(self) -> None:
-        counts = self.server.counts()
+        counts = dict(self.server.counters)
         values = {
             "address": self.server.url,
             "connections": self.server.connections,

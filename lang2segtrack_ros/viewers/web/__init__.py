@@ -2,5 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The web page, its access control and its HTTP server. They need neither ROS nor the networks.
 
-`access` checks requests, `bodies` parses them, and `pictures` holds the newest image. `server` serves images and the files under `page/`.
+`server` accepts connections, with the certificate of `tls`. `requests` handles their requests: `access` checks them, `bodies` parses them,
+and `pictures` holds the newest image. The page itself is under `page/`.
 """

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from lang2segtrack_ros.toyworld.graph import executable
 from test.browser import chromium
-from test.ros.nodes.page_client import TOKEN, Page, PageGraph, page_graph
+from test.certificate import make_certificate
+from test.ros.nodes.page_client import REMAP, TOKEN, Page, PageGraph, page_graph, page_of
 
 # Position and scale of the image on the screen: the canvas keeps the image's aspect ratio inside its box.
 FRAME = """canvas => {
@@ -23,6 +25,7 @@ FRAME = """canvas => {
   return [box.left + (box.width - scale * canvas.width) / 2, box.top + (box.height - scale * canvas.height) / 2, scale];
 }"""
 WAIT_MS = 60_000
+PHONE = {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +109,7 @@ def test_mouse_and_keyboard(graph: PageGraph, browser: Any, screenshots: Path) -
 
 def test_phone(graph: PageGraph, browser: Any, screenshots: Path) -> None:
     """A tap starts a track. The page fits the screen width, and all buttons are large enough for a finger."""
-    phone = browser.new_context(viewport={"width": 390, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True)
-    tab = open_page(phone, graph.page)
+    tab = open_page(browser.new_context(**PHONE), graph.page)
     x1, y1, x2, y2 = corners(tab, graph, 1)
     tab.touchscreen.tap((x1 + x2) / 2, (y1 + y2) / 2)
     tab.locator("#tracks li").wait_for()
@@ -116,6 +118,74 @@ def test_phone(graph: PageGraph, browser: Any, screenshots: Path) -> None:
     for button in tab.locator("button:visible").all():
         assert button.bounding_box()["height"] >= 40
     tab.screenshot(path=screenshots / "phone.png")
+
+
+def test_two_phones_over_tls(graph: PageGraph, browser: Any, tmp_path: Path, screenshots: Path) -> None:
+    """The second phone sees the track of the first one. Its tap on the same object must not start a second track."""
+    certificate, key = make_certificate(tmp_path)
+    files = ["-p", f"certificate:={certificate}", "-p", f"key:={key}"]
+    arguments = ["-p", "port:=0", "-p", f"token:={TOKEN}", *files, "-r", "__node:=web_tls", *REMAP]
+    graph.processes.start("web_tls", [*executable("web_node"), "--ros-args", *arguments])
+    page = page_of(graph.processes, "web_tls", TOKEN)
+    assert page.url.startswith("https://")
+    first, second = (open_page(browser.new_context(**PHONE, ignore_https_errors=True), page) for _ in range(2))
+    x1, y1, x2, y2 = corners(first, graph, 1)
+    first.touchscreen.tap((x1 + x2) / 2, (y1 + y2) / 2)
+    first.locator("#tracks li").wait_for()
+    second.locator("#tracks li").wait_for()
+    (number,) = graph.page.tracks()
+    second.fill("#label", "ball")  # names the object, which has no name yet
+    for message in (f"track {number} (ball)", f"that is track {number} (ball)"):
+        x1, y1, x2, y2 = corners(second, graph, 1)
+        second.touchscreen.tap((x1 + x2) / 2, (y1 + y2) / 2)
+        second.locator("#message", has_text=message).wait_for()
+    second.screenshot(path=screenshots / "phone_tls.png")
+    assert list(graph.page.tracks()) == [number]
+    row(first, "ball").wait_for()
+
+
+def test_tap_beside_the_image_is_ignored(graph: PageGraph, browser: Any, screenshots: Path) -> None:
+    """On a wide and low screen, the image has bars on both sides. A box that begins there still reaches the object."""
+    tab = open_page(browser.new_context(viewport={"width": 1400, "height": 500}), graph.page)
+    left, top, scale = tab.locator("#picture").evaluate(FRAME)
+    canvas = tab.locator("#picture").bounding_box()
+    assert left - canvas["x"] > 40
+    tab.fill("#label", "kept")
+    sent = []
+    tab.on("request", lambda request: sent.append(request.url))
+    tab.mouse.click(left - 20, top + scale * 240)
+    tab.mouse.click(left + scale * 640 + 20, top + scale * 240)
+    tab.mouse.move(left - 30, top + scale * 100)
+    tab.mouse.down()
+    tab.mouse.move(left - 10, top + scale * 200, steps=3)
+    tab.mouse.up()
+    _, y1, x2, y2 = corners(tab, graph, 2)
+    assert not [url for url in sent if url.endswith("api/prompt")]
+    assert tab.input_value("#label") == "kept"
+    tab.mouse.move(left - 5, y1 - 3)
+    tab.mouse.down()
+    tab.mouse.move(x2 + 3, y2 + 3, steps=3)
+    tab.screenshot(path=screenshots / "box_from_outside.png")
+    tab.keyboard.press("Escape")
+    tab.mouse.up()
+    assert graph.page.tracks() == {}
+
+
+def test_page_reconnects_to_a_new_server(graph: PageGraph, browser: Any) -> None:
+    """web_node may be restarted. An open page must show images again by itself."""
+    arguments = ["-p", "port:=0", "-r", "__node:=web_again", *REMAP]
+    node = graph.processes.start("web_again", [*executable("web_node"), "--ros-args", *arguments])
+    page = page_of(graph.processes, "web_again")
+    tab = open_page(browser.new_context(), page)
+    node.terminate()
+    assert node.wait(10) == 0
+    tab.locator("#status", has_text="no connection to the robot").wait_for()
+    images: list[Any] = []
+    tab.on("websocket", lambda stream: stream.on("framereceived", lambda image: images.append(image)))
+    arguments[1] = f"port:={page.url.rstrip('/').rpartition(':')[2]}"
+    graph.processes.start("web_once_more", [*executable("web_node"), "--ros-args", *arguments])
+    tab.locator("#status", has_text="live, 640").wait_for()
+    assert graph.observer.until(lambda: tab.wait_for_timeout(50) or len(images) > 3)
 
 
 def test_refused_prompt_is_shown(graph: PageGraph, browser: Any) -> None:

@@ -23,10 +23,10 @@ from std_msgs.msg import Header
 
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
-from lang2segtrack_ros.viewers.web.server import LINGER_BYTES
+from lang2segtrack_ros.viewers.web.requests import LINGER_BYTES
 from test.ros.nodes.page_client import TOKEN, Page, PageGraph, page_graph, page_of
 
-CONNECTIONS = 32  # the parameter's default
+CONNECTIONS = 256  # the parameter's default
 
 
 @pytest.fixture(scope="module")
@@ -186,9 +186,11 @@ def test_page_without_tracker_reports_it_and_shows_camera(tmp_path: Path) -> Non
         (["address:=0.0.0.0", "token:=short"], "16 or more ASCII characters"),
         (["address:=localhost"], "must be an IP address"),
         (["port:=99999"], "port"),
+        (["certificate:=/nowhere/page.pem"], "cannot read the certificate /nowhere/page.pem (No such file or directory)"),
+        (["key:=/nowhere/key.pem"], "the key /nowhere/key.pem is set without a certificate"),
     ],
 )
-def test_insecure_start_is_refused(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_wrong_parameters_are_refused(tmp_path: Path, arguments: list[str], words: str) -> None:
     with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
         parameters = [argument for value in arguments for argument in ("-p", value)]
         process = processes.start("web_node", [*executable("web_node"), "--ros-args", *parameters])
@@ -204,6 +206,17 @@ def test_port_in_use_is_reported(tmp_path: Path) -> None:
             process = processes.start("web_node", [*executable("web_node"), "--ros-args", "-p", f"port:={port}"])
             assert process.wait(60) == 1
         assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in processes.log("web_node")
+
+
+def test_second_page_takes_the_next_free_port(tmp_path: Path) -> None:
+    """Two cameras start two pages with the same parameters. The log must name the port that the user did not expect."""
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        urls = []
+        for name in ("left", "right"):
+            processes.start(name, [*executable("web_node"), "--ros-args", "-r", f"__ns:=/{name}"])
+            urls.append(page_of(processes, name).url)
+        assert urlsplit(urls[0]).port < urlsplit(urls[1]).port < 8100
+        assert f"the page is at {urls[1]} (port 8080 is in use)" in processes.log("right")
 
 
 def test_token_from_environment_protects_the_page(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ const MIN_DRAG = 8; // movement in CSS pixels that makes a box; a shorter moveme
 const STATE_MS = 700;
 const RETRY_MS = 1000;
 const MESSAGE_MS = 6000;
+const TOKEN_REFUSED = 1008; // close code of the WebSocket
 
 const find = (id) => document.getElementById(id);
 const canvas = find("picture");
@@ -44,8 +45,7 @@ async function request(path, body) {
   }
   const response = await fetch(path, options);
   if (response.status === 401) {
-    if (token && find("login").hidden) showMessage("the token is wrong", true);
-    find("login").hidden = false;
+    askForToken();
     throw new Error("a token is needed");
   }
   if (!response.ok) {
@@ -55,26 +55,47 @@ async function request(path, body) {
   return response;
 }
 
+function askForToken() {
+  if (token && find("login").hidden) showMessage("the token is wrong", true);
+  find("login").hidden = false;
+}
+
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const isActive = () => !document.hidden && find("login").hidden;
 
+const untilActive = async () => { while (!isActive()) await sleep(300); };
+
 async function watchPictures() {
-  let number = 0;
   for (;;) {
-    if (!isActive()) { await sleep(300); continue; }
-    try {
-      const response = await request("api/picture?after=" + number);
-      if (response.status === 204) continue;
-      number = Number(response.headers.get("X-Number"));
-      source = response.headers.get("X-Source");
-      const next = await createImageBitmap(await response.blob());
-      if (bitmap) bitmap.close();
-      bitmap = next;
-      draw();
-    } catch (error) {
-      await sleep(RETRY_MS);
-    }
+    await untilActive();
+    await new Promise(receivePictures);
+    await sleep(RETRY_MS);
   }
+}
+
+// The first message to the robot is the token. Each further message requests one image. Two requests are open at a time, so that the
+// next image is on its way while this one is shown.
+function receivePictures(onEnd) {
+  const url = new URL("api/pictures", location);
+  url.protocol = url.protocol.replace("http", "ws");
+  const socket = new WebSocket(url);
+  let shown = Promise.resolve(); // keeps the images in order, because they are decoded in the background
+  socket.onopen = () => [token, "", ""].forEach((text) => socket.send(text));
+  socket.onmessage = ({ data }) => { shown = shown.then(() => showPicture(data, socket)); };
+  socket.onclose = ({ code }) => {
+    if (code === TOKEN_REFUSED) askForToken();
+    onEnd();
+  };
+}
+
+async function showPicture(data, socket) {
+  if (typeof data === "string") { source = data; return; }
+  const next = await createImageBitmap(data).catch(() => bitmap);
+  if (bitmap && next !== bitmap) bitmap.close();
+  bitmap = next;
+  draw();
+  await untilActive();
+  if (socket.readyState === WebSocket.OPEN) socket.send("");
 }
 
 async function watchState() {
@@ -221,14 +242,16 @@ const scale = () => frame().size;
 
 function toImage(event) {
   const { size, left, top } = frame();
-  const clamp = (value, max) => Math.min(Math.max(value, 0), max);
-  return [clamp((event.clientX - left) / size, canvas.width), clamp((event.clientY - top) / size, canvas.height)];
+  return [(event.clientX - left) / size, (event.clientY - top) / size];
 }
 
+const isInside = ([x, y]) => x >= 0 && x < canvas.width && y >= 0 && y < canvas.height;
+const clamp = ([x, y]) => [Math.min(Math.max(x, 0), canvas.width), Math.min(Math.max(y, 0), canvas.height)];
 const isBox = ({ from, to }) => Math.max(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1])) * scale() >= MIN_DRAG;
-const edges = ({ from, to }) => [
-  Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1]),
-];
+const edges = (gesture) => { // of the part inside the image
+  const [from, to] = [clamp(gesture.from), clamp(gesture.to)];
+  return [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])];
+};
 
 canvas.addEventListener("pointerdown", (event) => {
   if (!bitmap || event.button !== 0 || drag) return;
@@ -249,9 +272,12 @@ canvas.addEventListener("pointerup", async (event) => {
   const prompt = { label: find("label").value.trim() };
   if (selected) prompt.track_id = selected;
   if (isBox(gesture)) {
-    prompt.box = edges(gesture);
-  } else { // pixel centers have integer coordinates, so the left edge of the image is at -0.5
-    prompt.point = [Math.min(gesture.to[0], canvas.width - 0.01) - 0.5, Math.min(gesture.to[1], canvas.height - 0.01) - 0.5];
+    const [x1, y1, x2, y2] = edges(gesture);
+    if (x1 === x2 || y1 === y2) return; // beside the image
+    prompt.box = [x1, y1, x2, y2];
+  } else {
+    if (!isInside(gesture.to)) return;
+    prompt.point = [gesture.to[0] - 0.5, gesture.to[1] - 0.5]; // pixel centers have integer coordinates
     if (selected && find("off").checked) prompt.off = true;
   }
   const describe = (ids) => (prompt.track_id ? `track ${prompt.track_id} is corrected` : `tracked as ${ids.join(", ")}`);
