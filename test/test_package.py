@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lang2segtrack_ros import __version__
 from lang2segtrack_ros.runtime.start import PYTHON_PACKAGES
+from tools.setup_environment import PACKAGE_ENTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
@@ -108,6 +109,13 @@ def test_scripts_are_installed() -> None:
     for path in (ROOT / "scripts").iterdir():
         assert f"scripts/{path.name}" in text
         assert path.stat().st_mode & 0o111
+
+
+def test_setup_links_all_that_cmake_installs() -> None:
+    """`make demo` builds in a workspace of links. CMake stops there if a file is missing."""
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    listed = " ".join(re.findall(r"^ *install\((?:PROGRAMS|FILES|DIRECTORY)([^)]*?)DESTINATION", text, re.MULTILINE))
+    assert {path.partition("/")[0] for path in listed.split()} <= set(PACKAGE_ENTRIES)
 
 
 def test_installation_script_runs_from_both_places(tmp_path: Path) -> None:

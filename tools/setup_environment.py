@@ -33,6 +33,18 @@ PYTHON = VENV / "bin" / "python"
 TORCH = "2.13.0"
 CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 ROS_VARIABLES = ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "ROS_DISTRO")
+PACKAGE_ENTRIES = (
+    "package.xml",
+    "CMakeLists.txt",
+    *("msg", "srv", "action"),
+    "scripts",
+    "launch",
+    "config",
+    "test",
+    "docker",
+    "requirements",
+)
+"""Files and folders that CMakeLists.txt uses, beside the code."""
 INTERPRETER = os.path.realpath(sys.executable)  # the real path, not the link of an active virtual environment
 SYSTEM_ROS = os.environ.get("LANG2SEGTRACK_ROS", "wheels") == "system"
 
@@ -260,7 +272,7 @@ def link_sources() -> Path:
             packages[name] = ROOT / "underlay" / name
     for name, origin in packages.items():
         (sources / name).mkdir(parents=True)
-        for entry in ("package.xml", "CMakeLists.txt", "msg", "srv", "action", "scripts", "launch", "config", "test", "lang2segtrack_ros"):
+        for entry in (*PACKAGE_ENTRIES, "lang2segtrack_ros"):
             if (origin / entry).exists():
                 (sources / name / entry).symlink_to(origin / entry)
     return sources
