@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
+from lang2segtrack_ros.ros.inputs import color_images
 from lang2segtrack_ros.ros.nodes import track_node
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.runtime.call_queue import CallQueue
@@ -95,7 +96,7 @@ def install_faults() -> None:
     raise_when(
         Outputs, "_depth_wait_is_over", lambda *_: take_fault("publisher"), lambda: RuntimeError("injected into the publisher's loop")
     )
-    raise_when(track_node, "image_to_rgb", lambda *_: take_fault("callback"), lambda: RuntimeError("injected into the image callback"))
+    raise_when(color_images, "image_to_rgb", lambda *_: take_fault("callback"), lambda: RuntimeError("injected into the image callback"))
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ class TrackNode(TableNode, LifecycleNode):
 
     def _failed(self, problem: str, details: str = "") -> TransitionCallbackReturn:
         self.problem = problem
-        self.get_logger().error("\n".join(filter(None, (problem, details))))
+        self.get_logger().error("\n".join(filter(None, (problem, details if self.context.ok() else ""))))
         return TransitionCallbackReturn.FAILURE
 
     @log_transition_errors

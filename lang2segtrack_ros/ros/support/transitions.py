@@ -17,9 +17,11 @@ class ReportingNode(Protocol):
 
     Attributes:
         problem: sentence on why the last transition failed. Empty after a success.
+        context: rclpy context of the node.
     """
 
     problem: str
+    context: Any
 
     def get_logger(self) -> Any:
         """Return the node's logger."""
@@ -40,7 +42,8 @@ def log_transition_errors(transition: Transition[Node]) -> Transition[Node]:
             return transition(node, state)
         except Exception as error:
             node.problem = f"{transition.__name__} failed: {type(error).__name__}: {error}"
-            node.get_logger().error(f"{node.problem}\n{traceback.format_exc()}")
+            if node.context.ok():  # else a signal ended the process in the middle of the transition
+                node.get_logger().error(f"{node.problem}\n{traceback.format_exc()}")
             raise
 
     return run
