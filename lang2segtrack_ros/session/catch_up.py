@@ -19,6 +19,7 @@ from lang2segtrack_ros.session.context import FrameContext
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.prompt_queue import PromptEntry
 from lang2segtrack_ros.session.stages.associate import Association
+from lang2segtrack_ros.session.stages.detection_association import DetectionAssociation
 from lang2segtrack_ros.session.stages.sam3_association import Sam3Association
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
@@ -66,7 +67,7 @@ class CaughtUp:
         opened = fork.open(_image(start))
         known = self.state.tracks
         context = FrameContext(start.index, pending.request.color, 0, pending.tracks, self._options, opened)
-        association: Association | Sam3Association
+        association: DetectionAssociation
         if self._options.association == "standard":
             association = Association(self.state, context, pending.result)
         else:

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.detection.worker import DetectionResult
 from lang2segtrack_ros.identity.association import (
     CONFIDENT_IOU,
     SAME_LABEL_IOU,
@@ -38,16 +37,13 @@ from lang2segtrack_ros.identity.track_state import Origin, Pair
 from lang2segtrack_ros.identity.verification import differs
 from lang2segtrack_ros.session.actions import Action, Reidentify, Reinitialize, Remove, Spawn
 from lang2segtrack_ros.session.context import FrameContext
-from lang2segtrack_ros.session.stages.answer_prompts import answer_prompts
-from lang2segtrack_ros.session.stages.apply_prompts import check_capacity
 from lang2segtrack_ros.session.stages.candidates import Candidate, objects_of, observe, without_waiting
+from lang2segtrack_ros.session.stages.detection_association import BOX_MARGIN, DetectionAssociation
 from lang2segtrack_ros.session.state import SessionState
-from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
-from lang2segtrack_ros.types.prompts import PromptError
+from lang2segtrack_ros.tracking.open_frame import PromptPrediction
 from lang2segtrack_ros.types.results import Track
 from lang2segtrack_ros.types.rle import Box
 
-BOX_MARGIN = 0.15  # margin around a detection's box, as a ratio of its size; mask pixels beyond it belong to a neighbor
 _LOOSE_IOU = 0.6  # a detection and the box of its track fit loosely below this IoU
 
 
@@ -61,31 +57,16 @@ def associate(state: SessionState, context: FrameContext) -> tuple[SessionState,
 
 
 @dataclass
-class Association:
-    """The association of the detections of one frame, which may be earlier than the present.
+class Association(DetectionAssociation):
+    """The association with the standard rules.
 
     Attributes:
-        state: the present state. The association changes it step by step.
-        context: view of the frame of the detections.
-        result: the detections.
-        actions: the actions on the frame.
-        found: track id by detection index.
         matched: track id by detection index, for detections on the box of a visible track.
-        corrected: ids of tracks that had moved to another object in a crossing.
-        errors: reasons for which detections started no object.
     """
 
-    state: SessionState
-    context: FrameContext
-    result: DetectionResult
-    actions: list[Action] = field(default_factory=list)
-    found: dict[int, int] = field(default_factory=dict)
     matched: dict[int, int] = field(default_factory=dict)
-    corrected: set[int] = field(default_factory=set)
-    errors: list[str] = field(default_factory=list)
 
-    def run(self) -> None:
-        """Associate all detections, and answer the prompts that wait for them."""
+    def _associate(self) -> None:
         tracks = self.context.tracks
         areas = {key: track.detected_area for key, track in self.state.tracks.items() if track.detected_area is not None}
         self.matched, new = match_detections(self.result.detections, tracks, areas)
@@ -100,8 +81,6 @@ class Association:
         for index, track_id in self.matched.items():
             self._correct_drift(self.result.detections[index], track_id, crossing_ids)
         self._count_hits()
-        error = self.errors[-1] if self.errors else ""
-        self.state = answer_prompts(self.state, self.result, self.found, self._labels(), self.context.options.detect_every, error)
 
     def _same_label_pairs(self) -> list[Pair]:
         """Return the pairs of objects with the same label in unresolved crossings."""
@@ -120,7 +99,7 @@ class Association:
             boxes = np.array([self.result.detections[i].box for i in indices], float)
             if len(indices) != 2 or box_iou(boxes[:1], boxes[1:])[0, 0] > 0:
                 continue
-            predicted = [self._predict(self.result.detections[i]) for i in indices]
+            predicted = [self._predict_inside(self.result.detections[i]) for i in indices]
             parts = [Region.of(self.context.masks.mask_of(item)) for item in predicted if item is not None]
             self._assign_parts(pair, indices, [item for item in predicted if item], [part for part in parts if part is not None])
             new = [i for i in new if i not in self.matched]
@@ -146,11 +125,8 @@ class Association:
         found: list[tuple[int, PromptPrediction, NDArray[np.bool_]]] = []
         for index in indices:
             detection = self.result.detections[index]
-            try:
-                predicted = self.context.masks.predict(detection.prompt)
-            except (PromptError, TrackerError) as error:
-                self.errors.append(str(error))
-                self.state = replace(self.state, counters=self.state.counters.plus(predictions_refused=1))
+            predicted = self._predict(detection, may_start=True)
+            if predicted is None:
                 continue
             duplicate = find_duplicate(self.context.masks.mask_of(predicted), masks)
             if duplicate is None:
@@ -200,12 +176,7 @@ class Association:
 
     def _spawn(self, candidate: Candidate) -> None:
         """Start an object for a candidate, confirmed if the detection is sure."""
-        if not self.context.allows_new:
-            return
-        try:
-            check_capacity(self.state, self.context)
-        except TrackerError as error:
-            self.errors.append(str(error))
+        if not self._may_spawn():
             return
         detection, is_empty = self.result.detections[candidate.index], candidate.region is None
         if is_empty and detection.label not in self.state.schedule.phrases:  # no later detection could show or end the object
@@ -242,7 +213,7 @@ class Association:
         drifted = iou < SAME_LABEL_IOU or loose_fits >= 2  # a remnant, an overgrown mask, or a lasting loose fit
         self.state = self.state.with_track(replace(state, loose_fits=0 if loose_fits >= 2 else loose_fits))
         is_uncertain = track.predicted_iou < CONFIDENT_IOU
-        predicted = self._predict(detection) if drifted or is_uncertain else None
+        predicted = self._predict_inside(detection) if drifted or is_uncertain else None
         if predicted is not None and (drifted or float(predicted.prediction.iou[0]) >= CONFIDENT_IOU):
             self._reinitialize(track_id, predicted)
 
@@ -267,14 +238,6 @@ class Association:
         tracks, false_alarms = count_hits(self.state.tracks, hits, self.context.tracks, phrases, self.context.options)
         self.state = replace(self.state, tracks=tracks, counters=self.state.counters.plus(false_alarms=len(false_alarms)))
         self.actions += [Remove(track_id) for track_id in false_alarms]
-
-    def _predict(self, detection: Detection) -> PromptPrediction | None:
-        """Predict the mask of a detection; if the network predicts none, count this and return None."""
-        try:
-            return self.context.masks.clip_to_box(self.context.masks.predict(detection.prompt), BOX_MARGIN)
-        except (PromptError, TrackerError):
-            self.state = replace(self.state, counters=self.state.counters.plus(predictions_refused=1))
-            return None
 
 
 def close_crossing(state: SessionState, pair: Pair, corrected: int) -> SessionState:

@@ -17,7 +17,8 @@ from lang2segtrack_ros.identity.recovery import is_search_due, search_by_color
 from lang2segtrack_ros.identity.track_state import Verification
 from lang2segtrack_ros.session.actions import Action, Reinitialize
 from lang2segtrack_ros.session.context import FrameContext
-from lang2segtrack_ros.session.stages.associate import BOX_MARGIN, close_crossing
+from lang2segtrack_ros.session.stages.associate import close_crossing
+from lang2segtrack_ros.session.stages.detection_association import BOX_MARGIN
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
 from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError

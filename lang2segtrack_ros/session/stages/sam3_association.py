@@ -8,12 +8,11 @@ the detector returns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.detection.worker import DetectionResult
 from lang2segtrack_ros.identity.region import Region
 from lang2segtrack_ros.identity.sam3_rules import (
     CONDITIONING_RUNS,
@@ -28,9 +27,7 @@ from lang2segtrack_ros.identity.sam3_rules import (
 from lang2segtrack_ros.identity.track_state import Origin
 from lang2segtrack_ros.session.actions import Action, Correct, Remove, Spawn
 from lang2segtrack_ros.session.context import FrameContext
-from lang2segtrack_ros.session.stages.answer_prompts import answer_prompts
-from lang2segtrack_ros.session.stages.apply_prompts import check_capacity
-from lang2segtrack_ros.session.stages.associate import BOX_MARGIN
+from lang2segtrack_ros.session.stages.detection_association import DetectionAssociation
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import PromptPrediction, TrackerError
 from lang2segtrack_ros.types.prompts import MaskPrompt, PromptError
@@ -65,31 +62,16 @@ class _Found:
 
 
 @dataclass
-class Sam3Association:
-    """The association of the detections of one frame.
+class Sam3Association(DetectionAssociation):
+    """The association with the rules of SAM 3.
 
     Attributes:
-        state: the present state. The association changes it step by step.
-        context: view of the frame of the detections.
-        result: the detections.
         is_late: True for the detections of an earlier frame. They condition no track, because the memory of that frame is written.
-        actions: the actions on the frame.
-        found: track id by detection index.
-        corrected: ids of tracks that had moved to another object. Always empty.
-        errors: reasons for which detections started no object.
     """
 
-    state: SessionState
-    context: FrameContext
-    result: DetectionResult
     is_late: bool = False
-    actions: list[Action] = field(default_factory=list)
-    found: dict[int, int] = field(default_factory=dict)
-    corrected: set[int] = field(default_factory=set)
-    errors: list[str] = field(default_factory=list)
 
-    def run(self) -> None:
-        """Associate all detections, and answer the prompts that wait for them."""
+    def _associate(self) -> None:
         tracks, items = self.context.tracks, self._detections()
         ious = np.array([[item.region.iou(track.mask) if item.label == track.label else 0.0 for track in tracks] for item in items])
         match = match_masks(ious.reshape(len(items), len(tracks)), np.array([item.score for item in items]), tracks)
@@ -102,19 +84,14 @@ class Sam3Association:
         if not self.is_late and self.state.sam3.runs % CONDITIONING_RUNS == 0:
             self._condition(match)
         self.state = replace(self.state, sam3=replace(self.state.sam3, runs=self.state.sam3.runs + 1))
-        labels, error = {track.id: track.label for track in tracks}, self.errors[-1] if self.errors else ""
-        self.state = answer_prompts(self.state, self.result, self.found, labels, self.context.options.detect_every, error)
 
     def _detections(self) -> list[_Found]:
         """Return the detections with a mask, without those whose mask overlaps that of a better detection of their label."""
         items: list[_Found] = []
         masks: list[NDArray[np.bool_]] = []
         for index, detection in sorted(enumerate(self.result.detections), key=lambda item: -item[1].score):
-            try:
-                predicted = self.context.masks.clip_to_box(self.context.masks.predict(detection.prompt), BOX_MARGIN)
-            except (PromptError, TrackerError) as error:
-                self.errors.append(str(error))
-                self.state = replace(self.state, counters=self.state.counters.plus(predictions_refused=1))
+            predicted = self._predict_inside(detection, may_start=True)
+            if predicted is None:
                 continue
             mask = self.context.masks.mask_of(predicted)
             region = Region.of(mask)
@@ -142,12 +119,7 @@ class Sam3Association:
 
     def _spawn(self, item: _Found) -> None:
         """Start an object for a detection."""
-        if not self.context.allows_new:
-            return
-        try:
-            check_capacity(self.state, self.context)
-        except TrackerError as error:
-            self.errors.append(str(error))
+        if not self._may_spawn():
             return
         has_probation = self.context.options.association == "sam3"
         self.state, track_id = self.state.spawned(item.label, Origin.DETECTION, not has_probation)
