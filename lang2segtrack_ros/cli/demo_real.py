@@ -111,7 +111,7 @@ def _check(options: argparse.Namespace, out: Path, report: dict[str, Any]) -> st
     from lang2segtrack_ros.models.loading import find_folders, load_detector, load_segmenter
 
     began = time.monotonic()
-    find_folders({"segmenter": options.segmenter, "detector": options.detector}, options.accept_license)
+    find_folders(options.segmenter, options.detector, options.accept_license)
     accepted = {"acceleration": options.acceleration, "accept_license": options.accept_license}
     detector = load_detector(options.detector, options.device, **accepted)
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size, **accepted)

@@ -141,7 +141,7 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     kinds = {type(item.prompt) for item in prompts}
     needs_detector = interactive or TextPrompt in kinds or (ExemplarPrompt in kinds and may_match(options))
     policy = make_policy(options.policy)
-    find_folders({"segmenter": options.segmenter, **({"detector": options.detector} if needs_detector else {})}, options.accept_license)
+    find_folders(options.segmenter, options.detector if needs_detector else None, options.accept_license)
     engine_options = SessionOptions(detect_every_backward=options.detect_every_backward, exemplar=options.exemplar_by)
     licenses = options.accept_license
     segmenter = load_segmenter(

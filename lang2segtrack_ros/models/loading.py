@@ -18,7 +18,7 @@ import importlib.util
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,30 +134,37 @@ def find_folder(name: str, kind: catalogue.Kind, accept_license: str | Sequence[
         LicenseError: the license of the checkpoint is not accepted.
     """
     check_available(name, kind, accept_license)
+    return _find_available(name, kind, accept_license)
+
+
+def _find_available(name: str, kind: catalogue.Kind, accept_license: str | Sequence[str]) -> Path:
+    """Return the folder of a checkpoint whose name is checked; see `find_folder`."""
     _, checkpoint_name = split_family(name, kind)
     folder = catalogue.local_folder(checkpoint_name, kind) or fetch(checkpoint_name)
     check_accepted(name, restriction_of(_read_config(folder).get("model_type")), accept_license)
     return folder
 
 
-def find_folders(names: Mapping[catalogue.Kind, str], accept_license: str | Sequence[str] = ()) -> None:
-    """Check the names of several networks, then download those that are not on this machine, so that one error names all problems.
+def find_folders(segmenter: str, detector: str | None, accept_license: str | Sequence[str] = ()) -> None:
+    """Check the names of both networks, then download those that are not on this machine, so that one error names all problems.
 
     Args:
-        names: name of the network of each kind; see `check_available`. Plug-ins are checked only.
+        segmenter: name of the segmenter; see `check_available`. A plug-in is checked only.
+        detector: name of the detector. None or an empty text if none is needed.
         accept_license: words of accepted licenses; see `license_gate.accepted_licenses`.
 
     Raises:
         WeightsError: see `check_available`, or a download failed.
         LicenseError: see `check_available`.
     """
+    names: dict[catalogue.Kind, str] = {"segmenter": segmenter, **({"detector": detector} if detector else {})}
     for kind, name in names.items():
         check_available(name, kind, accept_license)
     failures = []
     for kind, name in names.items():
         try:
             if not is_plugin(name, kind):
-                find_folder(name, kind, accept_license)
+                _find_available(name, kind, accept_license)
         except WeightsError as error:
             failures.append(str(error))
     if failures:

@@ -152,7 +152,7 @@ def test_unreachable_hub_error_names_all_missing_networks(monkeypatch: pytest.Mo
     """A user who copies the files by hand needs both folders at once, and a newcomer the networks that need no download."""
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port refuses connections at once, with or without a network
-    names = "{'segmenter': 'sam2.1-tiny', 'detector': 'llmdet-tiny'}"
+    names = "'sam2.1-tiny', 'llmdet-tiny'"
     code = f"{IMPORTS}, find_folders\ntry:\n    find_folders({names})\nexcept WeightsError as e:\n    print(e)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout
     for hub_id, folder in (("facebook/sam2.1-hiera-tiny", "sam2.1-tiny"), ("iSEE-Laboratory/llmdet_tiny", "llmdet-tiny")):
@@ -174,7 +174,7 @@ def test_wrong_name_is_reported_before_any_download(detector: str, message: str,
     monkeypatch.setenv(catalogue.HOME_VARIABLE, str(tmp_path))
     monkeypatch.setattr(loading, "fetch", lambda name: pytest.fail(f"{name} is downloaded"))
     with pytest.raises(WeightsError, match=message):
-        find_folders({"segmenter": "sam2.1-tiny", "detector": detector})
+        find_folders("sam2.1-tiny", detector)
 
 
 def test_manually_copied_files_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

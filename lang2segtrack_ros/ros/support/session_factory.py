@@ -33,7 +33,7 @@ def make_session(value: Callable[[str], Any]) -> Session:
     """
     device, dtype, licenses = value("device"), value("dtype"), value("accept_license")
     acceleration, policy = value("acceleration"), make_policy(value("policy"))
-    find_folders({"segmenter": value("segmenter"), **({"detector": value("detector")} if value("detector") else {})}, licenses)
+    find_folders(value("segmenter"), value("detector"), licenses)
     segmenter = shared_segmenter(value("segmenter"), device, value("image_size") or None, dtype, acceleration, licenses)
     detector = None
     if value("detector"):
