@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 import time
 from collections.abc import Callable
@@ -25,11 +26,7 @@ class SessionLoading:
     def __init__(self, make: Callable[[], Session]) -> None:
         self._make = make
         self._began = time.monotonic()
-        self._lock = threading.Lock()
-        self._is_abandoned = False
-        self._session: Session | None = None
-        self._error: Exception | None = None
-        self._finished = threading.Event()
+        self._session: Future[Session] = Future()
         self.settled: Future[None] = Future()
         threading.Thread(target=self._run, name="loading-networks", daemon=True).start()
 
@@ -41,11 +38,11 @@ class SessionLoading:
     @property
     def is_finished(self) -> bool:
         """Return True if `take` does not block."""
-        return self._finished.is_set()
+        return self._session.done()
 
     def wait(self, seconds: float) -> bool:
         """Wait some seconds for the end. Return False if the session is still loading."""
-        return self._finished.wait(seconds)
+        return bool(concurrent.futures.wait([self._session], seconds).done)
 
     def take(self) -> Session:
         """Return the session, which the caller must close.
@@ -53,29 +50,20 @@ class SessionLoading:
         Raises:
             Exception: the exception of `make`.
         """
-        self._finished.wait()
-        if self._error is not None:
-            raise self._error
-        assert self._session is not None
-        return self._session
+        return self._session.result()
 
     def abandon(self) -> None:
         """Do without the session. A running load or download cannot be stopped, so its session is closed when it ends."""
-        with self._lock:
-            self._is_abandoned = True
-            session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        self._session.add_done_callback(_close)
         self.settled.set_result(None)
 
     def _run(self) -> None:
         try:
-            session = self._make()
+            self._session.set_result(self._make())
         except Exception as error:  # the node reports it
-            self._error = error
-        else:
-            with self._lock:
-                self._session = None if self._is_abandoned else session
-            if self._is_abandoned:
-                session.close()
-        self._finished.set()
+            self._session.set_exception(error)
+
+
+def _close(loaded: Future[Session]) -> None:
+    if loaded.exception() is None:
+        loaded.result().close()
