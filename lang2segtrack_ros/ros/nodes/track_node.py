@@ -251,8 +251,7 @@ class TrackNode(TableNode, LifecycleNode):
             self.engine = None
         if self._outputs is not None:
             self._outputs.close()
-            self._outputs = None
-        self._color = None
+        self._outputs = self._color = None
         free_unused()
 
     def destroy_node(self) -> None:
@@ -260,6 +259,7 @@ class TrackNode(TableNode, LifecycleNode):
         self._refinement.close()
         self._stop()
         super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()  # rclpy forgets it: the node would stay in the graph, its memory in /dev/shm
 
     # Images
 

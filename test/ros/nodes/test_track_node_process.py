@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -24,6 +26,24 @@ def test_signal_ends_the_process(tmp_path: Path, number: signal.Signals) -> None
         process.send_signal(number)  # ros2 launch and users send a second signal
         assert process.wait(5) == 0
         assert "Traceback" not in processes.log("track_node")
+
+
+def test_ended_node_leaves_no_shared_memory(tmp_path: Path) -> None:
+    """rclpy keeps the state machine of a lifecycle node. It held the middleware, whose 18 MB stayed in /dev/shm after each run."""
+    with isolated_environment() as environment, Processes(environment, tmp_path) as processes:
+        process = processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY])
+        processes.wait_for("track_node", "listening to")
+        segments = segments_of(process.pid)
+        assert segments
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
+        assert [segment for segment in segments if segment.exists()] == []
+
+
+def segments_of(pid: int) -> list[Path]:
+    """Return the files of the shared memory that Fast DDS holds open in a process, but not those of the ports, which domains share."""
+    files = {Path(os.readlink(link)) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    return [file for file in files if file.parent == Path("/dev/shm") and re.fullmatch(r"fastdds_[0-9a-f]{16}(_el)?", file.name)]
 
 
 @pytest.mark.parametrize(
