@@ -47,6 +47,8 @@ class ToyCamera(Node):
         self._messages = CameraMessages(RosMessages(), self.scene, self._options.depth_encoding)
         self._frame_publishers = {topic: self._publisher(topic) for topic in FRAME_TOPICS}
         self._publisher(LABEL_INFO).publish(self._messages.label_info())
+        shown = ". ".join(self.scene.labels)
+        self.get_logger().info(f"shows {', '.join(self.scene.labels)}; to track them, give the text prompt '{shown}.'")
         self.index = self.published = self.left_out = 0
         self._slot = 0
         self._start_ns: int | None = None

@@ -151,7 +151,10 @@ class Services:
             try:
                 if (loading := self._host.loading) is not None:
                     await self.finished(loading.settled, LOADING_REPLY_S)
-                return await callback(request, response)
+                answered = await callback(request, response)
+                if message := getattr(answered, "message", ""):
+                    self._node.get_logger().info(f"{name}: {message}")
+                return answered
             except Exception as error:
                 self.failed[name] += 1
                 self._node.get_logger().error(f"{name} failed:\n{traceback.format_exc()}")
