@@ -123,6 +123,11 @@ class Outputs:
             **{f"published_{topic.lstrip('/')}": count for topic, count in sorted(self.published.items())},
         }
 
+    @property
+    def are_watched(self) -> bool:
+        """True if any topic has a subscriber. /tf does not count, because many nodes subscribe it and objects alone fill it."""
+        return any(item.get_subscription_count() for item in self._publishers.values() if item is not None) or self.spatial.are_watched
+
     def wake(self) -> None:
         """Wake the thread after a depth image has arrived."""
         with self._condition:
