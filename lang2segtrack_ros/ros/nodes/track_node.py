@@ -33,7 +33,7 @@ from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.services.image_requests import ImageRequests
 from lang2segtrack_ros.ros.services.prompt_services import Services
 from lang2segtrack_ros.ros.services.refinement import Refinement
-from lang2segtrack_ros.ros.support import parameters
+from lang2segtrack_ros.ros.support import parameters, qos_overrides
 from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.parameter_table import TableNode
 from lang2segtrack_ros.ros.support.process import Wait, configure_process, poll, run_node
@@ -195,6 +195,8 @@ class TrackNode(TableNode, LifecycleNode):
             self._depth = DepthSource(self, receiver, qos, registration, slop_s, self._outputs.wake, transport)
             self._outputs.depth_source = self._depth
         self._clicks = ClickedPoints(self, receiver, self._view, lambda: self.engine, self.skipped, self._warn)
+        for name in qos_overrides.unused(self):
+            self._warn(name, f"parameter {name} has no effect: the node has no such publisher or subscription")
 
     def _view(self) -> View:
         return View(self.last_header.frame_id, self._color.size if self._color is not None else None)
