@@ -49,7 +49,7 @@ def test_working_camera_and_incompatible_subscriber(tmp_path: Path, capsys: pyte
     assert code == 1, "a QoS mismatch is an error"
 
 
-def test_trackers_elsewhere_are_found_with_their_topics(tmp_path: Path) -> None:
+def test_trackers_in_namespaces_are_found_with_their_topics(tmp_path: Path) -> None:
     """The doctor looked only at the default topics, and called a killed node ok."""
     remap = ["-r", "__ns:=/left", "-r", "color/image_raw:=/front/camera/color/image_raw"]
     with Processes(dict(os.environ), tmp_path) as processes:
