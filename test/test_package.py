@@ -33,6 +33,7 @@ OPTIONAL = {
 ROSDEP_KEYS = {
     "aiohttp": "python3-aiohttp",
     "cv2": "python3-opencv",
+    "lark": "python3-lark-parser",
     "numpy": "python3-numpy",
     "scipy": "python3-scipy",
     "yaml": "python3-yaml",
