@@ -239,7 +239,7 @@ def _instructed(
                 print(f'"{prompt.text}": {error}')
                 continue
             print("\n".join([f'"{prompt.text}":', *(f"  {line}" for line in answer.lines())]))
-            chosen |= {item.candidate.box: Detection(item.label, item.candidate.score, item.candidate.box) for item in answer.choices}
+            chosen |= {item.item.box: Detection(item.label, item.item.score, item.item.box) for item in answer.choices}
         return segment_detections(segmenter, image, list(chosen.values())) if chosen else []
 
     return lambda images: [segment(image) for image in images]

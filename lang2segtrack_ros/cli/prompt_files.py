@@ -71,7 +71,7 @@ class _Entry(BaseModel):
             return TextPrompt(self.text, self.mode, self.threshold, self.interval)
         if self.instruct is not None:
             read_instruction(self.instruct)
-            return InstructionPrompt(self.instruct, self.threshold, (self.everything,))
+            return InstructionPrompt(self.instruct, self.threshold, self.everything)
         if self.exemplar is not None:
             x1, y1, x2, y2 = self.exemplar
             image = _picture(folder / self.image) if self.image is not None else None

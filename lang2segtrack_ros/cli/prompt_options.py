@@ -84,7 +84,7 @@ def parse_instructions(options: argparse.Namespace) -> list[InstructionPrompt]:
     from lang2segtrack_ros.instructions.grammar import read_instruction
     from lang2segtrack_ros.types.instruction import InstructionPrompt
 
-    prompts = [InstructionPrompt(text, options.threshold, (options.everything,)) for text in options.instruct]
+    prompts = [InstructionPrompt(text, options.threshold, options.everything) for text in options.instruct]
     for prompt in prompts:
         read_instruction(prompt.text)  # before networks are loaded
     return prompts

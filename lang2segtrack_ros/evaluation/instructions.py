@@ -21,14 +21,20 @@ from lang2segtrack_ros.instructions.answer import Answer
 from lang2segtrack_ros.instructions.chain import answer_instruction, read
 from lang2segtrack_ros.instructions.plan import InstructionError
 from lang2segtrack_ros.instructions.scene import box_iou
+from lang2segtrack_ros.io.answer_picture import draw_answer
+from lang2segtrack_ros.io.rendering import contact_sheet
+from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.arrangements import Arrangement, make_arrangement
 from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.pictures import GENERIC_WORDS
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 
-EVERYTHING = ("object",)
+EVERYTHING = "object"
 """Phrase of the toy world for every object."""
+_CAPTION = 40
+"""Maximum number of characters above an image of 320 pixels."""
+_GRAY_LEVEL_STEP = 16  # finer levels are mostly noise and enlarge the PNG
 _MAX_TRIES = 60
 """Maximum number of arrangements that are drawn for one case."""
 
@@ -131,7 +137,7 @@ def score(case: Case, detector: Detector) -> Score:
     """
     wanted = case.template.wanted or len(case.truth)
     try:
-        chosen = [choice.candidate.box for choice in answer(case, detector).choices]
+        chosen = [choice.item.box for choice in answer(case, detector).choices]
     except InstructionError:
         return Score(1, 0, 0, wanted, 1)
     numbers = {max(case.arrangement.items, key=lambda item: box_iou(item.box, box)).number for box in chosen if _matches(case, box)}
@@ -143,9 +149,14 @@ def _matches(case: Case, box: Sequence[float]) -> bool:
 
 
 def measure(
-    detector: Detector | None, cases_per_template: int, first_seed: int, sentences: int, report: Callable[[str], None]
+    detector: Detector | None,
+    cases_per_template: int,
+    first_seed: int,
+    sentences: int,
+    report: Callable[[str], None],
+    templates: Sequence[Template] = TEMPLATES,
 ) -> dict[str, object]:
-    """Return the scores of all templates, and the refusals of random sentences.
+    """Return the scores of templates, and the refusals of random sentences.
 
     Args:
         detector: detector for the scores from end to end and for the vocabulary. None leaves both out.
@@ -153,9 +164,10 @@ def measure(
         first_seed: seed of the first arrangement.
         sentences: number of random sentences.
         report: called with a line for each template.
+        templates: the templates.
     """
     rows = []
-    for template in TEMPLATES:
+    for template in templates:
         cases = make_cases(template, cases_per_template, first_seed)
         given = sum((score(case, TrueDetector(case.arrangement)) for case in cases), Score())
         found = sum((score(case, detector) for case in cases), Score()) if detector else Score()
@@ -211,6 +223,27 @@ def table(result: dict[str, object]) -> str:
     total = {name: sum(row[name] for row in refused.values()) for name in next(iter(refused.values()), {})}
     lines += [f"| {kind} | {' | '.join(map(str, row.values()))} |" for kind, row in [*refused.items(), ("all", total)]]
     return "\n".join(lines)
+
+
+def draw_examples(detector: Detector, path: Path) -> None:
+    """Write a picture with the answers of the detector to one template of each suite and arrangement.
+
+    Args:
+        detector: the detector.
+        path: PNG file to write.
+    """
+    examples = {(template.suite, template.arrangement): template for template in reversed(TEMPLATES)}
+    images, captions = [], []
+    for number, template in enumerate(reversed(examples.values())):
+        case = min(make_cases(template, 4, 100 * number), key=lambda case: len(case.text) > _CAPTION)
+        shot = case.arrangement.shot
+        try:
+            picture = draw_answer(shot.color, answer(case, detector))
+        except InstructionError:
+            picture = shot.color
+        images.append((picture // _GRAY_LEVEL_STEP * _GRAY_LEVEL_STEP).astype(np.uint8))
+        captions.append(case.text)
+    write_png(path, contact_sheet(images, captions, columns=3))
 
 
 def write(result: dict[str, object], folder: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lang2segtrack_ros.instructions.plan import Plan
-from lang2segtrack_ros.instructions.scene import Candidate, Scene
+from lang2segtrack_ros.instructions.scene import Scene, SceneObject
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt
 
 
@@ -16,13 +16,13 @@ class Choice:
     """A chosen object.
 
     Attributes:
-        candidate: the object.
+        item: the object.
         target: index of its target in the plan.
         label: name of the object: the noun of the target, or the best phrase for "everything".
         reason: why the object was chosen, in words.
     """
 
-    candidate: Candidate
+    item: SceneObject
     target: int
     label: str
     reason: str
@@ -30,7 +30,7 @@ class Choice:
     @property
     def prompt(self) -> BoxPrompt | MaskPrompt:
         """Return the prompt that starts the object in the tracker."""
-        item = self.candidate
+        item = self.item
         return BoxPrompt(item.box, self.label) if item.mask is None else MaskPrompt(item.mask, self.label)
 
 
@@ -63,10 +63,17 @@ class Answer:
         return [choice.prompt for choice in self.choices]
 
     def lines(self) -> list[str]:
-        """Return the plan, the choices with their reasons, and what is missing, a line each."""
-        chosen = [f"chosen: #{item.candidate.number} {item.label} ({_box(item.candidate)}): {item.reason}" for item in self.choices]
-        return [*self.plan.lines(), *chosen, *(f"not found: {text}" for text in self.missing), *(f"note: {text}" for text in self.notes)]
+        """Return the plan, the detected objects, the choices with their reasons, and what is missing, a line each."""
+        chosen = [f"chosen: #{item.item.number} {item.label} ({_box(item.item)}): {item.reason}" for item in self.choices]
+        seen = ", ".join(f"{item} ({_box(item)})" for item in self.scene.objects) or "nothing"
+        return [
+            *self.plan.lines(),
+            f"detected: {seen}",
+            *chosen,
+            *(f"not found: {text}" for text in self.missing),
+            *(f"note: {text}" for text in self.notes),
+        ]
 
 
-def _box(candidate: Candidate) -> str:
-    return ",".join(f"{edge:.0f}" for edge in candidate.box)
+def _box(item: SceneObject) -> str:
+    return ",".join(f"{edge:.0f}" for edge in item.box)

@@ -58,7 +58,7 @@ def phrases_of(detector_name: str, prompt: InstructionPrompt, plans: Sequence[Pl
     nouns = dict.fromkeys(noun for plan in plans for noun in plan.nouns)
     if GENERIC not in nouns:
         return list(nouns)
-    everything = prompt.everything or EVERYTHING.get(detector_name, ())
+    everything = prompt.names or EVERYTHING.get(detector_name, ())
     if not everything:
         raise InstructionError(
             f'the detector "{detector_name}" finds objects by name, and the instruction speaks of objects of any kind: '
@@ -127,4 +127,4 @@ def _agreed(answers: Sequence[Answer]) -> Answer:
 
 def _meaning(answer: Answer) -> tuple[frozenset[tuple[int, str]], bool]:
     """Return what two answers must agree on: the chosen objects with their labels, and whether the answer is complete."""
-    return frozenset((choice.candidate.number, choice.label) for choice in answer.choices), answer.is_complete
+    return frozenset((choice.item.number, choice.label) for choice in answer.choices), answer.is_complete

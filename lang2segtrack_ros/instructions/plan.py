@@ -109,7 +109,8 @@ class Condition:
     negated: bool = False
 
     def __str__(self) -> str:
-        others = " and ".join(item.nested for item in self.references) if self.meters is None else f"{self.meters:g} m"
+        kinds = [item.name if self.relation is Relation.IS and not item.conditions else item.nested for item in self.references]
+        others = " and ".join(kinds) if self.meters is None else f"{self.meters:g} m"
         return f"{'not ' if self.negated else ''}{self.relation.value} {others}"
 
 
@@ -152,6 +153,8 @@ class NounPhrase:
     def __str__(self) -> str:
         count = self.quantity.count or 1
         text = f"{self.quantity if self.rank is None else 'the' if count == 1 else f'the {count}'} {self.name}"
+        if self.noun == GENERIC and self.quantity.count != 1:
+            text = text.replace("object of", "objects of")
         if self.conditions:
             text += f" {' and '.join(map(str, self.conditions))}"
         if self.exceptions:

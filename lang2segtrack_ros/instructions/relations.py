@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from lang2segtrack_ros.instructions.plan import Relation
-from lang2segtrack_ros.instructions.scene import Candidate
+from lang2segtrack_ros.instructions.scene import SceneObject
 
 SIDE_MARGIN = 0.25
 """Left, right, above and below: minimum distance of the centers, as a fraction of the smaller object's width or height."""
@@ -48,21 +48,21 @@ class MissingDepthError(Exception):
     """A relation that needs depth, on an image without it."""
 
 
-def distance(item: Candidate, other: Candidate, in_space: bool) -> float:
+def distance(item: SceneObject, other: SceneObject, in_space: bool) -> float:
     """Return the distance of the centers: in meters if `in_space`, which needs the position of both objects, else in pixels."""
     if in_space and item.point is not None and other.point is not None:
         return math.dist(item.point, other.point)
     return math.dist(item.center, other.center)
 
 
-def camera_distance(item: Candidate) -> float:
+def camera_distance(item: SceneObject) -> float:
     """Return the distance from the camera in meters, along the optical axis. Raise MissingDepthError without depth."""
     if item.depth is None:
         raise MissingDepthError(f"{item} has no depth")
     return item.depth
 
 
-def comparable_areas(items: Sequence[Candidate]) -> tuple[list[float], str]:
+def comparable_areas(items: Sequence[SceneObject]) -> tuple[list[float], str]:
     """Return the areas of objects and their unit: in proportion to the areas in space if all have depth, else in the image."""
     depths = [item.depth for item in items if item.depth is not None]
     if len(depths) == len(items):
@@ -70,15 +70,15 @@ def comparable_areas(items: Sequence[Candidate]) -> tuple[list[float], str]:
     return [item.area for item in items], " px"
 
 
-def _side(axis: int, sign: int) -> Callable[[Candidate, Candidate], str | None]:
-    def holds(item: Candidate, other: Candidate) -> str | None:
+def _side(axis: int, sign: int) -> Callable[[SceneObject, SceneObject], str | None]:
+    def holds(item: SceneObject, other: SceneObject) -> str | None:
         offset = sign * (item.center[axis] - other.center[axis])
         return f"{offset:.0f} px" if offset > SIDE_MARGIN * min(item.size[axis], other.size[axis]) else None
 
     return holds
 
 
-def _on(item: Candidate, other: Candidate) -> str | None:
+def _on(item: SceneObject, other: SceneObject) -> str | None:
     """The foot of the object rests on the other one: on its top edge, or inside its outline as on a table seen from above."""
     x1, y1, x2, y2 = item.box
     height = y2 - y1
@@ -91,7 +91,7 @@ def _on(item: Candidate, other: Candidate) -> str | None:
     return f"its foot is {max(gap, 0.0):.0f} px away"
 
 
-def _inside(item: Candidate, other: Candidate) -> float:
+def _inside(item: SceneObject, other: SceneObject) -> float:
     """Return the part of an object inside the convex hull of another one, 0..1."""
     if item.mask is None or other.mask is None:
         shared, _ = cv2.intersectConvexConvex(item.hull, other.hull)
@@ -101,18 +101,18 @@ def _inside(item: Candidate, other: Candidate) -> float:
     return float(np.count_nonzero(filled[item.mask]) / item.area)
 
 
-def _in(item: Candidate, other: Candidate) -> str | None:
+def _in(item: SceneObject, other: SceneObject) -> str | None:
     part = _inside(item, other)
     return f"{part:.0%} inside" if part >= CONTAINED and item.area < other.area else None
 
 
-def gap(item: Candidate, other: Candidate) -> float:
+def gap(item: SceneObject, other: SceneObject) -> float:
     """Return the distance between the boxes of two objects in pixels; 0 if they touch."""
     (x1, y1, x2, y2), (u1, v1, u2, v2) = item.box, other.box
     return math.hypot(max(u1 - x2, x1 - u2, 0.0), max(v1 - y2, y1 - v2, 0.0))
 
 
-def _next_to(item: Candidate, other: Candidate) -> str | None:
+def _next_to(item: SceneObject, other: SceneObject) -> str | None:
     """The gap in the image is small, and with depth also the one along the optical axis."""
     width, height = (sum(sides) / 2 for sides in zip(item.size, other.size))
     reach = NEXT_TO_GAP * math.sqrt(width * height)
@@ -127,27 +127,27 @@ def _next_to(item: Candidate, other: Candidate) -> str | None:
     return f"gap {between:.0f} px"
 
 
-def _larger(item: Candidate, other: Candidate) -> str | None:
+def _larger(item: SceneObject, other: SceneObject) -> str | None:
     (own, theirs), _ = comparable_areas((item, other))
     return f"{own / theirs:.1f} times the area" if own > SIZE_RATIO * theirs else None
 
 
-def _smaller(item: Candidate, other: Candidate) -> str | None:
+def _smaller(item: SceneObject, other: SceneObject) -> str | None:
     (own, theirs), _ = comparable_areas((item, other))
     return f"{own / theirs:.1f} times the area" if theirs > SIZE_RATIO * own else None
 
 
-def _closer(item: Candidate, other: Candidate) -> str | None:
+def _closer(item: SceneObject, other: SceneObject) -> str | None:
     own, theirs = camera_distance(item), camera_distance(other)
     return f"{own:.2f} m, the other {theirs:.2f} m" if theirs - own > DEPTH_MARGIN * (1 + own) else None
 
 
-def _farther(item: Candidate, other: Candidate) -> str | None:
+def _farther(item: SceneObject, other: SceneObject) -> str | None:
     own, theirs = camera_distance(item), camera_distance(other)
     return f"{own:.2f} m, the other {theirs:.2f} m" if own - theirs > DEPTH_MARGIN * (1 + theirs) else None
 
 
-def _same_color(item: Candidate, other: Candidate) -> str | None:
+def _same_color(item: SceneObject, other: SceneObject) -> str | None:
     """The hue angles in CIE Lab agree, or both objects are gray of similar lightness."""
     if item.lab is None or other.lab is None:
         return None
@@ -161,7 +161,7 @@ def _same_color(item: Candidate, other: Candidate) -> str | None:
     return f"hues differ by {difference:.0f} degrees" if difference <= SAME_HUE else None
 
 
-PAIRS: dict[Relation, Callable[[Candidate, Candidate], str | None]] = {
+PAIRS: dict[Relation, Callable[[SceneObject, SceneObject], str | None]] = {
     Relation.LEFT_OF: _side(0, -1),
     Relation.RIGHT_OF: _side(0, 1),
     Relation.ABOVE: _side(1, -1),
@@ -181,7 +181,7 @@ PAIRS: dict[Relation, Callable[[Candidate, Candidate], str | None]] = {
 """Relation -> function of an object and one other object."""
 
 
-def between(item: Candidate, first: Candidate, second: Candidate) -> str | None:
+def between(item: SceneObject, first: SceneObject, second: SceneObject) -> str | None:
     """Return words if an object lies near the segment between the centers of two others, and at neither end of it; else None."""
     (ax, ay), (bx, by), (x, y) = first.center, second.center, item.center
     length = math.hypot(bx - ax, by - ay)

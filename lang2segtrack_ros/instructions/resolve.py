@@ -23,10 +23,12 @@ from lang2segtrack_ros.instructions.relations import (
     comparable_areas,
     distance,
 )
-from lang2segtrack_ros.instructions.scene import Candidate, Scene
+from lang2segtrack_ros.instructions.scene import Scene, SceneObject
 
+EQUAL = 0.005
+"""Maximum relative difference of two values of an order that count as equal."""
 _SHOWN = 4
-_Found = dict[Candidate, list[str]]
+_Found = dict[SceneObject, list[str]]
 """Object -> the reasons for it so far."""
 
 
@@ -53,7 +55,7 @@ def resolve(plan: Plan, scene: Scene) -> Answer:
         wanted = target.quantity.count
         if wanted is not None and len(found) < wanted:
             missing.append(f"{target.name}: {len(found)} of {wanted} objects fit")
-        taken = {choice.candidate for choice in choices}
+        taken = {choice.item for choice in choices}
         choices += [
             Choice(item, index, target.noun or item.label, "; ".join(reasons)) for item, reasons in found.items() if item not in taken
         ]
@@ -73,12 +75,12 @@ def _resolve(phrase: NounPhrase, scene: Scene, notes: list[str]) -> _Found:
     return _counted(found, phrase)
 
 
-def _named(item: Candidate, phrase: NounPhrase) -> str:
+def _named(item: SceneObject, phrase: NounPhrase) -> str:
     score = item.score if phrase.noun == GENERIC else item.names[phrase.noun]
     return f'"{phrase.noun or item.label}" {score:.2f}'
 
 
-def _listed(items: Iterable[Candidate]) -> str:
+def _listed(items: Iterable[SceneObject]) -> str:
     numbers = [f"#{item.number}" for item in items]
     return ", ".join(numbers[:_SHOWN]) + (f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else "")
 
@@ -117,14 +119,14 @@ def _needed(phrase: NounPhrase) -> int | None:
     return None if phrase.quantity.exact else phrase.quantity.count
 
 
-def _within(item: Candidate, condition: Condition) -> str | None:
+def _within(item: SceneObject, condition: Condition) -> str | None:
     assert condition.meters is not None
     meters = camera_distance(item)
     holds = meters < condition.meters if condition.relation is Relation.CLOSER else meters > condition.meters
     return f"{condition.meters:g} m: {meters:.2f} m" if holds else None
 
 
-def _related(item: Candidate, relation: Relation, references: Sequence[tuple[NounPhrase, list[Candidate]]]) -> str | None:
+def _related(item: SceneObject, relation: Relation, references: Sequence[tuple[NounPhrase, list[SceneObject]]]) -> str | None:
     """Return words if an object has a relation to all references, else None."""
     if relation is Relation.BETWEEN:
         return _between(item, references)
@@ -140,7 +142,7 @@ def _related(item: Candidate, relation: Relation, references: Sequence[tuple[Nou
     return " and ".join(details)
 
 
-def _between(item: Candidate, references: Sequence[tuple[NounPhrase, list[Candidate]]]) -> str | None:
+def _between(item: SceneObject, references: Sequence[tuple[NounPhrase, list[SceneObject]]]) -> str | None:
     """Return words if an object lies between two references, or between two objects of the only one; else None."""
     groups = [[other for other in objects if other is not item] for _, objects in references]
     pairs = combinations(groups[0], 2) if len(groups) == 1 else ((one, two) for one in groups[0] for two in groups[1] if one is not two)
@@ -152,7 +154,7 @@ def _between(item: Candidate, references: Sequence[tuple[NounPhrase, list[Candid
 
 
 def _without_exceptions(found: _Found, phrase: NounPhrase, scene: Scene, notes: list[str]) -> _Found:
-    left_out: set[Candidate] = set()
+    left_out: set[SceneObject] = set()
     for exception in phrase.exceptions:
         if not scene.named(exception.noun):
             notes.append(f"no {exception.name} was detected, so none is left out")
@@ -178,13 +180,17 @@ def _ranked(found: _Found, phrase: NounPhrase, rank: Rank, scene: Scene, notes: 
         known = _listed(items[index] for index in order)
         raise _UnresolvedError(f"there are only {len(order)} ({known}), but number {rank.position} is asked for")
     chosen = order[first : first + count]
+    for one, two in ((first - 1, first), (first + count - 1, first + count)):  # the places around the chosen ones
+        if one >= 0 and two < len(order) and math.isclose(values[order[one]], values[order[two]], rel_tol=EQUAL):
+            tied = _listed(items[index] for index in order[one : two + 1])
+            raise _UnresolvedError(f"{rank.order.value} is not clear, because {tied} are equal: name another order")
     following = order[first + count : first + count + 1]
     place = f"{rank.order.value} of {len(items)}" if rank.position == 1 else f"number {rank.position} of {len(items)} by {rank.order.value}"
     rest = f", next {abs(values[following[0]]):.5g}{unit}" if following else ""
     return {items[index]: [*found[items[index]], f"{place} ({abs(values[index]):.5g}{unit}{rest})"] for index in chosen}
 
 
-def _values(items: Sequence[Candidate], rank: Rank, phrase: NounPhrase, scene: Scene, notes: list[str]) -> tuple[list[float], str]:
+def _values(items: Sequence[SceneObject], rank: Rank, phrase: NounPhrase, scene: Scene, notes: list[str]) -> tuple[list[float], str]:
     """Return the value of each object by which a rank sorts, the smallest first, and the unit of the values."""
     order = rank.order
     if order in (Order.LEFTMOST, Order.RIGHTMOST, Order.TOPMOST, Order.BOTTOMMOST):
@@ -203,7 +209,7 @@ def _values(items: Sequence[Candidate], rank: Rank, phrase: NounPhrase, scene: S
     return _distances(items, references, sign, phrase)
 
 
-def _distances(items: Sequence[Candidate], references: Sequence[Candidate], sign: int, phrase: NounPhrase) -> tuple[list[float], str]:
+def _distances(items: Sequence[SceneObject], references: Sequence[SceneObject], sign: int, phrase: NounPhrase) -> tuple[list[float], str]:
     """Return the signed distance of each object to the nearest reference that is another object, inf without one, and the unit."""
     in_space = all(item.point is not None for item in (*items, *references))
     values = []

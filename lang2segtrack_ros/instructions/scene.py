@@ -27,7 +27,7 @@ _MIN_DEPTH_RATIO = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class SceneObject:
     """One detected object.
 
     Attributes:
@@ -95,22 +95,22 @@ class Scene:
     """The objects of one image.
 
     Attributes:
-        candidates: the objects, best score first.
+        objects: the objects, best score first.
     """
 
-    candidates: tuple[Candidate, ...] = field(default=())
+    objects: tuple[SceneObject, ...] = field(default=())
 
-    def named(self, noun: str) -> list[Candidate]:
+    def named(self, noun: str) -> list[SceneObject]:
         """Return the objects that a noun names, best score for it first. `GENERIC` names all."""
         if noun == GENERIC:
-            return list(self.candidates)
-        return sorted((item for item in self.candidates if noun in item.names), key=lambda item: -item.names[noun])
+            return list(self.objects)
+        return sorted((item for item in self.objects if noun in item.names), key=lambda item: -item.names[noun])
 
 
 def make_scene(
     detections: Iterable[Detection], color: NDArray[np.uint8], depth: NDArray[np.float32] | None = None, camera: CameraModel | None = None
 ) -> Scene:
-    """Return the scene of all detections on an image. Detections of one object under several phrases become one candidate.
+    """Return the scene of all detections on an image. Detections of one object under several phrases become one object.
 
     Args:
         detections: detections of all phrases.
@@ -126,7 +126,7 @@ def make_scene(
         else:
             groups.append([item])
     lab = np.asarray(cv2.cvtColor(color.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), np.float32)
-    return Scene(tuple(_candidate(number, group, lab, depth, camera) for number, group in enumerate(groups, 1)))
+    return Scene(tuple(_scene_object(number, group, lab, depth, camera) for number, group in enumerate(groups, 1)))
 
 
 def box_iou(box: Sequence[float], other: Sequence[float]) -> float:
@@ -137,9 +137,9 @@ def box_iou(box: Sequence[float], other: Sequence[float]) -> float:
     return shared / ((box[2] - box[0]) * (box[3] - box[1]) + (other[2] - other[0]) * (other[3] - other[1]) - shared)
 
 
-def _candidate(
+def _scene_object(
     number: int, group: list[Detection], lab: NDArray[np.float32], depth: NDArray[np.float32] | None, camera: CameraModel | None
-) -> Candidate:
+) -> SceneObject:
     best = group[0]
     mask = next((item.mask for item in group if item.mask is not None), None)
     window = _window(best.box, lab.shape[:2], 1.0 if mask is not None else _CORE)
@@ -152,7 +152,7 @@ def _candidate(
         x, y = (best.box[0] + best.box[2]) / 2, (best.box[1] + best.box[3]) / 2
         point = ((x - camera.cx) * meters / camera.fx, (y - camera.cy) * meters / camera.fy, meters)
     names = {item.label: item.score for item in group}
-    return Candidate(number, best.box, names, mask, median, meters, point)  # type: ignore[arg-type]  # three channels
+    return SceneObject(number, best.box, names, mask, median, meters, point)  # type: ignore[arg-type]  # three channels
 
 
 def _window(box: Box, size: tuple[int, ...], part: float) -> tuple[slice, slice]:

@@ -100,6 +100,19 @@ def _draw_text(image: NDArray[np.uint8], text: str, x: int, y: int, background: 
     cv2.putText(image, text, (x + 1, bottom - base), _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
 
 
+def draw_label(image: NDArray[np.uint8], text: str, x: int, y: int, background: tuple[int, int, int]) -> None:
+    """Draw a short text into an image, in place: above a point, or below it if there is no room above.
+
+    Args:
+        image: RGB uint8 [H, W, 3].
+        text: the text.
+        x: left edge of the text, pixels.
+        y: bottom edge of the text, pixels.
+        background: RGB color behind the text.
+    """
+    _draw_text(image, text, x, y, background, max(0.4, min(image.shape[:2]) / 900))
+
+
 def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], columns: int = 4) -> NDArray[np.uint8]:
     """Arrange images in a grid, each with a line of text above it.
 

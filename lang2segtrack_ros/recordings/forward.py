@@ -140,7 +140,7 @@ class ForwardState:
         unused = "" if self.stopped else ", ".join(map(str, self.schedule.unused))
         if not self.object_seen:
             reason = f"the prompts for images {unused} were not used, because the source ends after {self.images} images" if unused else ""
-            raise OfflineError(reason or _nothing_found([item.prompt for item in prompts], self))
+            raise OfflineError(reason or _nothing_found(prompts, self))
         if unused:
             log.warning("the prompts for images %s were not used, because the source ends after %d images", unused, self.images)
         for sentence in self.schedule.instructions.unanswered:
@@ -194,7 +194,7 @@ def track_forward(session: Session, frames: Iterable[Frame], state: ForwardState
         yield ForwardStep(frame, result, fps)
 
 
-def _nothing_found(prompts: Sequence[Prompt], state: ForwardState) -> str:
+def _nothing_found(prompts: Sequence[Scheduled], state: ForwardState) -> str:
     """Return the sentence for a run in which no object was announced."""
     images = state.images
     if state.schedule.instructions.unanswered:
@@ -203,7 +203,7 @@ def _nothing_found(prompts: Sequence[Prompt], state: ForwardState) -> str:
         seen = ", ".join(f'"{label}" (from image {image} on)' for label, image in state.unconfirmed.items())
         return f"{seen} was detected, but not often enough to be confirmed on {images} images: give more images, or a box"
     phrases = ", ".join(
-        f'"{phrase}"' for prompt in prompts if isinstance(prompt, (TextPrompt, ExemplarPrompt)) for phrase in prompt.phrases
+        f'"{phrase}"' for item in prompts if isinstance(item.prompt, (TextPrompt, ExemplarPrompt)) for phrase in item.prompt.phrases
     )
     finding = f"{phrases} was found on none of the {images} images" if phrases else f"no object was visible on any of the {images} images"
     return f"{finding}: try other words, a lower threshold, or a box"

@@ -148,7 +148,7 @@ def _scattered(rng: np.random.Generator, frames: int = 1) -> Arrangement:
     count = int(rng.integers(4, 7))
     kinds = [(str(rng.choice(colors)), str(rng.choice(shapes))) for _ in range(count)]
     radii = _spread(rng, 0.055, 0.11, count)
-    places = []
+    places: list[list[_Disc]] = []
     while len(places) < frames:
         discs = _scatter(rng, radii)
         if _apart(discs):

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lang2segtrack_ros.types.checks import describe
+from lang2segtrack_ros.types.checks import as_number, describe
 from lang2segtrack_ros.types.prompts import MAX_TEXT_LENGTH, PromptError, split_phrases
 
 
@@ -17,25 +17,28 @@ class InstructionPrompt:
     Attributes:
         text: the sentence; docs/instructions.md describes the grammar.
         threshold: minimum score of a detection, 0..1. None uses the default of the detector.
-        everything: phrases that together name all objects, for words such as "everything". Empty uses those known for the detector.
+        everything: names of all objects that "everything" stands for, "mug. tool. box.". Empty uses those known for the detector.
+        names: the phrases of `everything`.
 
     Raises:
-        PromptError: the text is no text, empty or too long, the threshold is outside 0..1, or `everything` is no phrase.
+        PromptError: a text is no text or too long, the instruction is empty, or the threshold is outside 0..1.
     """
 
     text: str
     threshold: float | None = None
-    everything: tuple[str, ...] = ()
+    everything: str = ""
+    names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str):
-            raise PromptError(f'instruction is {describe(self.text)}: give a sentence, such as "the mug left of the laptop"')
-        if len(self.text) > MAX_TEXT_LENGTH:
-            raise PromptError(f"the instruction has {len(self.text)} characters; the maximum is {MAX_TEXT_LENGTH}: write a shorter one")
+        for name, text in (("the instruction", self.text), ("everything", self.everything)):
+            if not isinstance(text, str):
+                raise PromptError(f'{name} is {describe(text)}: give a text, such as "the mug left of the laptop" or "mug. tool. box."')
+            if len(text) > MAX_TEXT_LENGTH:
+                raise PromptError(f"{name} has {len(text)} characters; the maximum is {MAX_TEXT_LENGTH}: write a shorter text")
         if not self.text.strip():
             raise PromptError('the instruction is empty: write a sentence, such as "the mug left of the laptop"')
-        threshold = self.threshold
-        if threshold is not None and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
-            raise PromptError(f"threshold is {describe(threshold)}; it must be a number between 0 and 1")
-        texts = (self.everything,) if isinstance(self.everything, str) else self.everything
-        object.__setattr__(self, "everything", tuple(phrase for text in texts for phrase in split_phrases(text)))
+        threshold = as_number(self.threshold)
+        if self.threshold is not None and (threshold is None or not 0 <= threshold <= 1):
+            raise PromptError(f"threshold is {describe(self.threshold)}; it must be a number between 0 and 1")
+        object.__setattr__(self, "threshold", threshold)
+        object.__setattr__(self, "names", split_phrases(self.everything))

@@ -83,6 +83,9 @@ def test_backward_pass_writes_complete_traces(tmp_path: Path, folder: Path, fram
         (["--box", "0.2,0.25,0.75,0.8"], "is within one pixel: multiply it by the size of the image, 320 x 240"),
         (["--box", "-5,-9,-1,-2"], "the box (-5, -9, -1, -2) lies outside"),
         (["--box", "1,1,9,9", "--at", "50"], "there is a prompt for image 50, but the source has 8 images"),
+        (["--instruct", "the circle he likes"], 'the grammar cannot read "he" after "the circle"'),
+        (["--instruct", "the mug left of the star"], 'the instruction is refused: the detector "toy" does not know: mug'),
+        (["--instruct", "the circle right of the star"], 'is not answered: "circle": none of 1 (#1) is right of "star" (#2)'),
         (["--text", "green triangle"], '"green triangle" was found on none of the 8 images'),
         (["--mask", "none.png"], "the mask none.png is not a readable image"),
         (["--box", "1,1,9,9", "--model", "unknown"], 'no segmenter is called "unknown"'),
@@ -114,6 +117,18 @@ def test_exemplars_from_a_picture_and_from_a_file(tmp_path: Path, folder: Path, 
     assert main(["track", str(folder), *arguments, *networks, "--out", str(out)]) == 0
     record = json.loads((out / "tracks.jsonl").read_text().splitlines()[-1])
     assert sorted(track["label"] for track in record["tracks"]) == ["mug", "star"]
+
+
+def test_instruction_starts_a_track(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], frames: list[SceneFrame]) -> None:
+    """The answer with plan and reasons is printed, and only the chosen object is tracked; a file may hold the instruction."""
+    prompts = tmp_path / "prompts.yaml"
+    prompts.write_text("- {at: 1, instruct: the object below the circle and left of the star, everything: star. square.}\n")
+    arguments = ["track", str(folder), "--instruct", "the circle left of the star", "--prompts", str(prompts), *TOY]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    output = capsys.readouterr().out
+    assert '"the circle left of the star" on image 0:\n  target 1: the only "circle" left of the only "star"' in output
+    record = json.loads((tmp_path / "out" / "tracks.jsonl").read_text().splitlines()[-1])
+    assert sorted(track["label"] for track in record["tracks"]) == ["circle", "square"]
 
 
 def test_existing_output_folder_is_kept(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
