@@ -32,8 +32,6 @@ from lang2segtrack_ros.types.instruction import InstructionPrompt
 
 EVERYTHING = "object"
 """Phrase of the toy world for every object."""
-_CAPTION = 40
-"""Maximum number of characters above an image of 320 pixels."""
 _GRAY_LEVEL_STEP = 16  # finer levels are mostly noise and enlarge the PNG
 _MAX_TRIES = 60
 """Maximum number of arrangements that are drawn for one case."""
@@ -235,7 +233,7 @@ def draw_examples(detector: Detector, path: Path) -> None:
     examples = {(template.suite, template.arrangement): template for template in reversed(TEMPLATES)}
     images, captions = [], []
     for number, template in enumerate(reversed(examples.values())):
-        case = min(make_cases(template, 4, 100 * number), key=lambda case: len(case.text) > _CAPTION)
+        case = make_cases(template, 1, 100 * number)[0]
         shot = case.arrangement.shot
         try:
             picture = draw_answer(shot.color, answer(case, detector))

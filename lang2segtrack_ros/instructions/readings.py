@@ -126,7 +126,9 @@ def _states(sentence: Tree, antecedent: NounPhrase | None) -> list[_State]:
                 f"the sentence has more than {MAX_READINGS} readings: group with parentheses, such as left of (the cup on the table), "
                 "or give several instructions"
             )
-    return [checked for state in states for checked in _without_open_between(state)]
+    for state in states:
+        _check_between(state)
+    return states
 
 
 def _words(tree: Tree) -> str:
@@ -134,16 +136,13 @@ def _words(tree: Tree) -> str:
     return " ".join(str(token).lower().replace("_", " ") for token in tokens)
 
 
-def _without_open_between(state: _State) -> Iterator[_State]:
-    """Yield the state. Raise InstructionError if "between" has one reference that stands for one object."""
-    for target in state.targets:
-        for part in target.parts():
-            for condition in part.conditions:
-                if condition.relation is Relation.BETWEEN and len(condition.references) == 1:
-                    (only,) = condition.references
-                    if only.quantity.count not in (None, 2) or (only.rank is not None and only.quantity.count != 2):
-                        raise InstructionError('"between" needs two objects: write "between the cup and the plate"')
-    yield state
+def _check_between(state: _State) -> None:
+    """Raise InstructionError if "between" has one reference that stands for one object."""
+    conditions = [condition for target in state.targets for part in target.parts() for condition in part.conditions]
+    for condition in conditions:
+        is_alone = condition.relation is Relation.BETWEEN and len(condition.references) == 1
+        if is_alone and condition.references[0].quantity.count not in (None, 2):
+            raise InstructionError('"between" needs two objects: write "between the cup and the plate"')
 
 
 def _references(tree: Tree, antecedent: NounPhrase) -> list[NounPhrase]:

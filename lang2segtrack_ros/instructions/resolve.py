@@ -104,6 +104,7 @@ def _reference(phrase: NounPhrase, condition: Condition, scene: Scene, notes: li
     """Return the objects of a reference. For "a cup" and "two of the cups", these are all cups."""
     if condition.relation is Relation.IS and not scene.named(phrase.noun):
         if condition.negated:
+            notes.append(f"no {phrase.name} was detected, so none is left out")
             return {}
         raise _UnresolvedError(f"no {phrase.name} was detected")
     if _needed(phrase) and phrase.rank is None:

@@ -118,7 +118,7 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
 
     Args:
         images: RGB uint8 [H, W, 3], all of the same size.
-        captions: one for each image.
+        captions: one for each image. A long one is drawn smaller.
         columns: images in a row.
 
     Returns:
@@ -128,7 +128,10 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
     cells = []
     for image, caption in zip(images, captions):
         head = np.full((bar_height, image.shape[1], 3), 32, np.uint8)
-        cv2.putText(head, caption if _DRAWS_UNICODE else to_ascii(caption), (6, 17), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        text = caption if _DRAWS_UNICODE else to_ascii(caption)
+        width = cv2.getTextSize(text, _FONT, 0.5, 1)[0][0]
+        scale = 0.5 * min(1.0, (image.shape[1] - 12) / max(width, 1))
+        cv2.putText(head, text, (6, 17), _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
         cells.append(np.vstack((head, image)))
     while len(cells) % columns:
         cells.append(np.full_like(cells[0], 32))

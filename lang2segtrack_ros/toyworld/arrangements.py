@@ -213,7 +213,7 @@ def _between(rng: np.random.Generator) -> Arrangement:
 
 def _stacked(rng: np.random.Generator) -> Arrangement:
     """Return an object that stands on a large square; others of its kind stand lower beside it, or float."""
-    kinds, radius, side = _kinds(rng, 2), float(rng.uniform(0.06, 0.08)), float(rng.uniform(0.2, 0.24))
+    kinds, radius, side = _kinds(rng, 2), float(rng.uniform(0.06, 0.08)), float(rng.uniform(0.15, 0.17))
     kinds[1] = (kinds[1][0], "square")
     kinds[0] = kinds[0] if kinds[0][1] != "square" else (kinds[0][0], "circle")
     base = _Disc(float(rng.uniform(0.45, _ASPECT - 0.45)), 0.72, side)
@@ -224,11 +224,11 @@ def _stacked(rng: np.random.Generator) -> Arrangement:
 
 def _contained(rng: np.random.Generator) -> Arrangement:
     """Return an object inside a large square; others of its kind are outside."""
-    kinds, radius, side = _kinds(rng, 2), float(rng.uniform(0.055, 0.07)), float(rng.uniform(0.24, 0.28))
+    kinds, radius, side = _kinds(rng, 2), float(rng.uniform(0.05, 0.06)), float(rng.uniform(0.16, 0.17))
     kinds[1] = (kinds[1][0], "square")
     kinds[0] = kinds[0] if kinds[0][1] != "square" else (kinds[0][0], "circle")
     base = _Disc(float(rng.uniform(0.4, _ASPECT - 0.4)), float(rng.uniform(0.4, 0.6)), side)
-    offset = rng.uniform(-0.08, 0.08, 2)
+    offset = rng.uniform(-0.05, 0.05, 2)
     inside = _Disc(base.x + float(offset[0]), base.y + float(offset[1]), radius)
     return _with_others(rng, kinds, [inside, base], lambda disc: disc.gap(base) > 0.05, (1.9, 2.0))
 
