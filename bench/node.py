@@ -29,6 +29,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
+from bench import idle
 from lang2segtrack.msg import TrackArray
 from lang2segtrack.srv import AddBoxPrompt
 from lang2segtrack_ros.toyworld.demo import REMAPPINGS
@@ -204,9 +205,14 @@ def main() -> int:
         default=5.0,
         help="frame rate of the camera; the engine must be idle when an image arrives (default: %(default)s)",
     )
+    parser.add_argument("--idle", action="store_true", help="measure only the processor time of a node without prompts and subscribers")
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.idle:
+        size, fps = (640, 480), 15.0
+        idle.show(idle.measure(options.out, size, fps, 20.0), size, fps)
+        return 0
     began = os.getloadavg()[0]
     masks = ("tracks", "detections", "instance_masks")
     summary: dict[str, Any] = {"objects": OBJECTS, "overhead": {}}

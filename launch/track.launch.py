@@ -1,169 +1,205 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Start track_node, and on request a RealSense camera, RViz, the web page and the prompt window.
+"""Start track_node, and on request a camera, RViz, the web page and the prompt window.
 
-`ros2 launch lang2segtrack track.launch.py -s` lists the arguments.
+`ros2 launch lang2segtrack track.launch.py -s` lists the arguments. They hold for the scope that includes the file, so put each of several
+includes into a GroupAction, as `examples/two_cameras.launch.py` does.
 """
 
 import os
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch import Condition, LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, LogInfo, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch_ros.actions import LifecycleNode, LoadComposableNodes, Node
+from launch_ros.descriptions import ComposableNode
+from launch_ros.substitutions import FindPackageShare
 
-from lang2segtrack_ros.ros.support.transports import chosen, large_images
-from launch import LaunchContext, LaunchDescription
+from lang2segtrack_ros.ros.support import launching
+from lang2segtrack_ros.ros.support.parameters import PARAMETERS
+from lang2segtrack_ros.ros.support.transports import large_images
+from lang2segtrack_ros.ros.support.web_parameters import PARAMETERS as PAGE_TABLE
 
-FILE_WINS = "empty uses the value of the parameter file, or else the node's default"
-ARGUMENTS = (
-    ("camera", "false", "start realsense2_camera with depth aligned to color", ["true", "false"]),
-    ("camera_name", "camera", "name and namespace of the camera: its topics are /<name>/<name>/color/image_raw, ...", None),
-    ("segmenter", "", f"toy, a short name such as sam2.1-tiny, a folder, a hub id or a plug-in; {FILE_WINS}", None),
-    ("detector", "", f"detector, named like the segmenter, or none to refuse text prompts; {FILE_WINS}", None),
-    ("accept_license", "", f"restricted licenses that you accept, such as sam3; {FILE_WINS}", None),
-    ("device", "", f"auto, cpu, cuda or cuda:1; {FILE_WINS}", None),
-    ("image_size", "", f"side of SAM 2's square input in pixels: 512 is faster than the usual 1024; {FILE_WINS}", None),
-    ("text", "", f"text prompt that is active from the start: 'red mug. cardboard box.'; {FILE_WINS}", None),
-    ("namespace", "", "namespace of the node and of all its topics and services", None),
-    ("color_topic", "", "color image; empty uses the camera's", None),
-    ("depth_topic", "", "depth image, preferably aligned to color; empty uses the camera's", None),
-    ("camera_info_topic", "", "camera_info of the color camera; empty uses the camera's", None),
-    (
-        "depth_camera_info_topic",
-        "",
-        "camera_info of the depth camera, for depth that is not aligned; empty uses camera_info beside the depth topic",
-        None,
-    ),
-    ("params_file", "", "parameter file of the node and its viewers; empty uses the package's config/track.yaml", None),
-    ("rviz", "false", "start RViz with overlay, masks and 3-D objects", ["true", "false"]),
-    ("web", "false", "serve the web page: live overlay and prompts, also for phones", ["true", "false"]),
-    ("web_address", "", f"IP address of the page; 0.0.0.0 (all) needs LANG2SEGTRACK_WEB_TOKEN; {FILE_WINS}", None),
-    ("web_port", "", f"TCP port of the page; {FILE_WINS}", None),
-    ("web_certificate", "", f"PEM file of the page's certificate for TLS; {FILE_WINS}", None),
-    ("web_key", "", f"PEM file of the certificate's private key; {FILE_WINS}", None),
-    ("window", "false", "open the prompt window: overlay and prompts", ["true", "false"]),
-    (
-        "transport",
-        "large_images",
-        "Fast DDS transports of this launch: large_images delivers large images without delay, default changes nothing",
-        ["large_images", "default"],
-    ),
-    ("log_level", "info", "log level of the node", ["debug", "info", "warn", "error"]),
-)
-
-
-def _share(package: str, needed_by: str) -> str:
-    try:
-        return get_package_share_directory(package)
-    except PackageNotFoundError as error:
-        raise RuntimeError(f"{needed_by} needs the package {package}, which is not installed: install it, or remove {needed_by}") from error
-
-
-def _nodes(context: LaunchContext) -> list:
-    value = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
-    share = _share("lang2segtrack", "track.launch.py")
-    pushed = context.launch_configurations.get("ros_namespace", "").strip("/")  # namespace of a group that includes this file
-    group = f"/{pushed}" if pushed else ""
-    camera = f"{group}/{value['camera_name']}/{value['camera_name']}"
-    topics = {
-        "color/image_raw": value["color_topic"] or f"{camera}/color/image_raw",
-        "depth/image_raw": value["depth_topic"] or f"{camera}/aligned_depth_to_color/image_raw",
-        "color/camera_info": value["camera_info_topic"] or f"{camera}/color/camera_info",
-    }
-    beside_depth = f"{topics['depth/image_raw'].rpartition('/')[0]}/camera_info"
-    topics["depth/camera_info"] = value["depth_camera_info_topic"] or beside_depth
-    topics["color/image_raw/compressed"] = f"{topics['color/image_raw']}/compressed"
-    topics["depth/image_raw/compressedDepth"] = f"{topics['depth/image_raw']}/compressedDepth"
-    file = _parameter_file(value["params_file"], share)
-    actions = []
-    if value["camera"] == "true":
-        _share("realsense2_camera", "camera:=true")
-        actions.append(
-            Node(
-                package="realsense2_camera",
-                executable="realsense2_camera_node",
-                name=value["camera_name"],
-                namespace=value["camera_name"],
-                # camera_name is also the prefix of the frame names
-                parameters=[
-                    {"camera_name": value["camera_name"], "align_depth.enable": True},
-                    {"enable_color": True, "enable_depth": True, "enable_sync": True},
-                ],
-                output="screen",
-            )
-        )
-    actions.append(
-        Node(
-            package="lang2segtrack",
-            executable="track_node",
-            name="track_node",
-            namespace=value["namespace"],
-            parameters=[file, _node_values(value)],
-            remappings=list(topics.items()),
-            arguments=["--ros-args", "--log-level", f"{_logger(pushed, value['namespace'])}:={value['log_level']}"],
-            output="screen",
-            emulate_tty=True,
-        )
-    )
-    viewer = {"package": "lang2segtrack", "namespace": value["namespace"], "remappings": list(topics.items()), "output": "screen"}
-    if value["web"] == "true":
-        actions.append(Node(executable="web_node", name="web_node", parameters=[file, _page_values(value)], **viewer))
-    if value["window"] == "true":
-        actions.append(Node(executable="prompt_window", name="prompt_window", parameters=[file], **viewer))
-    if value["rviz"] == "true":
-        _share("rviz2", "rviz:=true")
-        rviz_arguments = ["-d", os.path.join(share, "config", "track.rviz"), "-f", f"{value['camera_name']}_color_optical_frame"]
-        actions.append(Node(executable="rviz2", arguments=rviz_arguments, **{**viewer, "package": "rviz2"}))
-    return actions
-
-
-def _parameter_file(requested: str, share: str) -> str:
-    path = requested or os.path.join(share, "config", "track.yaml")
-    if not os.path.isfile(path):
-        raise RuntimeError(f"params_file:={path} does not exist")
-    return path
-
-
-def _node_values(value: dict) -> dict:
-    # Only values from the command line: they override the parameter file.
-    chosen = {name: value[name] for name in ("segmenter", "detector", "accept_license", "device", "text") if value[name]}
-    if value["detector"] == "none":
-        chosen["detector"] = ""
-    if value["image_size"]:
-        chosen["image_size"] = _number(value, "image_size")
-    return chosen
-
-
-def _page_values(value: dict) -> dict:
-    # Values from the command line for the page.
-    chosen = {name: value[f"web_{name}"] for name in ("address", "certificate", "key") if value[f"web_{name}"]}
-    if value["web_port"]:
-        chosen["port"] = _number(value, "web_port")
-    return chosen
-
-
-def _logger(pushed: str, namespace: str) -> str:
-    # Name of the node's logger in rclcpp and rclpy. A namespace that starts with a slash ignores the group's namespace.
-    whole = namespace if namespace.startswith("/") else f"{pushed}/{namespace}"
-    return ".".join([*filter(None, whole.split("/")), "track_node"])
-
-
-def _number(value: dict, name: str) -> int:
-    if not value[name].isdigit():
-        raise RuntimeError(f"{name}:={value[name]} is not an integer")
-    return int(value[name])
+BOOLEAN = ["true", "false"]
+NAMESPACE = LaunchConfiguration("namespace")
+CAMERA = LaunchConfiguration("camera_name")
+SHARE = FindPackageShare("lang2segtrack")
+PAGE = tuple(item for item in PAGE_TABLE.parameters if item.name != "token")  # other users see command lines: use the environment variable
 
 
 def generate_launch_description() -> LaunchDescription:
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text, **({"choices": choices} if choices else {}))
-        for name, default, text, choices in ARGUMENTS
+        *general_arguments(),
+        *topic_arguments(),
+        *launching.parameter_arguments(PARAMETERS),
+        *launching.parameter_arguments(PAGE, "web_"),
+        *launching.parameter_arguments([launching.SIM_TIME]),
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=_transport), OpaqueFunction(function=_nodes)])
+    compare, remember = launching.warn_about_leftovers(arguments)
+    processes = GroupAction([*transports(), *cameras(), *trackers(), *viewers()])  # a scope: the environment outside stays
+    return LaunchDescription([*arguments, compare, processes, remember])
 
 
-def _transport(context: LaunchContext) -> list:
-    if LaunchConfiguration("transport").perform(context) == "default" or chosen(os.environ):
-        return []
-    return [SetEnvironmentVariable(name, value) for name, value in large_images(os.environ).items()]
+def general_arguments() -> list:
+    def flag(name: str, default: str, text: str) -> DeclareLaunchArgument:
+        return DeclareLaunchArgument(name, default_value=default, description=text, choices=BOOLEAN)
+
+    return [
+        DeclareLaunchArgument(
+            "camera",
+            default_value="false",
+            choices=[*BOOLEAN, "toy"],
+            description="Camera to start. true: realsense2_camera with depth aligned to color. toy: a scene of colored shapes, for trials.",
+        ),
+        DeclareLaunchArgument("camera_name", default_value="camera", description="Name and namespace of the camera, see color_topic."),
+        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the nodes and of all their topics and services."),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=PathJoinSubstitution([SHARE, "config", "track.yaml"]),
+            description="Parameter file of track_node and its viewers.",
+        ),
+        flag("rviz", "false", "Start RViz with overlay, masks and 3-D objects."),
+        flag("web", "false", "Serve the web page: live overlay and prompts, also for phones."),
+        flag("window", "false", "Open the prompt window: overlay and prompts."),
+        DeclareLaunchArgument(
+            "container",
+            default_value="",
+            description="Component container to load track_node into, such as /ComponentManager. Empty starts a process of its own.",
+        ),
+        flag("respawn", "false", "Start track_node again two seconds after it has ended."),
+        flag(
+            "required",
+            "false",
+            "End the launch with exit code 1 when track_node ends. Without effect if it is respawned or in a container.",
+        ),
+        DeclareLaunchArgument(
+            "transport",
+            default_value="large_images",
+            choices=["large_images", "default"],
+            description="Fast DDS transports of the processes of this file. large_images delivers large images without delay.",
+        ),
+        DeclareLaunchArgument(
+            "log_level", default_value="info", choices=["debug", "info", "warn", "error"], description="Log level of track_node."
+        ),
+    ]
+
+
+def topic_arguments() -> list:
+    group = LaunchConfiguration("ros_namespace", default="")  # of groups around the include
+    camera = [group, "/", CAMERA, "/", CAMERA]
+    beside_depth = PythonExpression(["'", LaunchConfiguration("depth_topic"), "'.rpartition('/')[0] + '/camera_info'"])
+    arguments = (
+        ("color_topic", [*camera, "/color/image_raw"], "Color image."),
+        ("depth_topic", [*camera, "/aligned_depth_to_color/image_raw"], "Depth image, preferably aligned to color."),
+        ("camera_info_topic", [*camera, "/color/camera_info"], "camera_info of the color camera."),
+        ("depth_camera_info_topic", beside_depth, "camera_info of the depth camera, for depth that is not aligned."),
+    )
+    return [DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in arguments]
+
+
+def remappings() -> list:
+    color, depth = LaunchConfiguration("color_topic"), LaunchConfiguration("depth_topic")
+    return [
+        ("color/image_raw", color),
+        ("color/image_raw/compressed", [color, "/compressed"]),
+        ("color/camera_info", LaunchConfiguration("camera_info_topic")),
+        ("depth/image_raw", depth),
+        ("depth/image_raw/compressedDepth", [depth, "/compressedDepth"]),
+        ("depth/camera_info", LaunchConfiguration("depth_camera_info_topic")),
+    ]
+
+
+def parameters(node: str, table: tuple, prefix: str = "") -> list:
+    return [LaunchConfiguration("params_file"), launching.GivenValues(node, NAMESPACE, table, prefix)]
+
+
+def transports() -> list:
+    condition = Condition(predicate=launching.sets_transports)
+    ((name, value),) = large_images(os.environ).items()
+    return [
+        SetEnvironmentVariable(name, value, condition=condition),
+        LogInfo(msg=f"{name}={value} for the processes of track.launch.py; transport:=default does not set it", condition=condition),
+    ]
+
+
+def cameras() -> list:
+    def is_camera(value: str) -> Condition:
+        return Condition(predicate=lambda context: LaunchConfiguration("camera").perform(context) == value)
+
+    return [
+        Node(
+            package="realsense2_camera",
+            executable="realsense2_camera_node",
+            name=CAMERA,
+            namespace=CAMERA,
+            # camera_name is also the prefix of the frame names
+            parameters=[
+                {"camera_name": CAMERA, "align_depth.enable": True, "enable_color": True, "enable_depth": True, "enable_sync": True}
+            ],
+            output="screen",
+            condition=is_camera("true"),
+        ),
+        Node(package="lang2segtrack", executable="toy_camera", name=CAMERA, namespace=CAMERA, output="screen", condition=is_camera("toy")),
+    ]
+
+
+def trackers() -> list:
+    def has_container(context) -> bool:
+        return bool(LaunchConfiguration("container").perform(context))
+
+    common = {"name": "track_node", "namespace": NAMESPACE, "remappings": remappings()}
+    whole = launching.GivenValues("track_node", NAMESPACE, PARAMETERS, file=LaunchConfiguration("params_file"))
+    return [
+        LifecycleNode(
+            package="lang2segtrack",
+            executable="track_node",
+            **common,
+            parameters=parameters("track_node", PARAMETERS),
+            ros_arguments=["--log-level", [launching.LoggerName("track_node", NAMESPACE), ":=", LaunchConfiguration("log_level")]],
+            output="screen",
+            emulate_tty=True,
+            respawn=LaunchConfiguration("respawn"),
+            respawn_delay=2.0,
+            on_exit=launching.fail_if_required,
+            condition=Condition(predicate=lambda context: not has_container(context)),
+        ),
+        LoadComposableNodes(
+            target_container=LaunchConfiguration("container"),
+            composable_node_descriptions=[
+                ComposableNode(package="lang2segtrack", plugin="lang2segtrack::TrackNode", parameters=[whole], **common)
+            ],
+            condition=Condition(predicate=has_container),
+        ),
+    ]
+
+
+def viewers() -> list:
+    viewer = {"namespace": NAMESPACE, "remappings": remappings(), "output": "screen"}
+    return [
+        Node(
+            package="lang2segtrack",
+            executable="web_node",
+            name="web_node",
+            parameters=parameters("web_node", PAGE, "web_"),
+            condition=IfCondition(LaunchConfiguration("web")),
+            **viewer,
+        ),
+        Node(
+            package="lang2segtrack",
+            executable="prompt_window",
+            name="prompt_window",
+            parameters=parameters("prompt_window", ()),
+            condition=IfCondition(LaunchConfiguration("window")),
+            **viewer,
+        ),
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            name="rviz2",
+            parameters=parameters("rviz2", ()),
+            arguments=["-d", PathJoinSubstitution([SHARE, "config", "track.rviz"]), "-f", [CAMERA, "_color_optical_frame"]],
+            condition=IfCondition(LaunchConfiguration("rviz")),
+            **viewer,
+        ),
+    ]

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from lang2segtrack_ros.cli.main import _parser
+from lang2segtrack_ros.ros.support.parameters import PARAMETERS
+from lang2segtrack_ros.ros.support.web_parameters import PARAMETERS as PAGE
 from tools import write_instruction_docs as instruction_docs
 from tools import write_interface_docs as interface_docs
 from tools import write_model_docs as model_docs
@@ -41,8 +43,10 @@ def test_subcommands_exist() -> None:
 
 
 def test_launch_arguments_exist() -> None:
-    declared = set(re.findall(r'^    \("([a-z_]+)", ', (ROOT / "launch" / "track.launch.py").read_text(), re.M))
-    used = {name for line in COMMANDS if "track.launch.py" in line for name in re.findall(r"\b([a-z_]+):=", line)}
+    declared = {item.name for item in PARAMETERS} | {f"web_{item.name}" for item in PAGE.parameters} | {"use_sim_time", "left_text"}
+    for file in (ROOT / "launch").glob("**/*.launch.py"):  # the files are read as text, because not every machine has launch
+        declared |= set(re.findall(r'(?:Argument|flag)?\(\s*"([a-z_]+)",', file.read_text()))
+    used = {name for line in COMMANDS if ".launch.py" in line for name in re.findall(r"\b([a-z_]+):=", line)}
     used |= {
         name for text in TEXT.values() for name in re.findall(r"`([a-z_]+):=[^`]*`", text)
     }  # in a sentence: no parameter is written so

@@ -32,6 +32,7 @@ OPTIONAL = {
 """Module that runs without being declared -> what needs it. docs/installation.md and requirements/ describe them."""
 ROSDEP_KEYS = {
     "aiohttp": "python3-aiohttp",
+    "tqdm": "python3-tqdm",
     "cv2": "python3-opencv",
     "lark": "python3-lark-parser",
     "numpy": "python3-numpy",

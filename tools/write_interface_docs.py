@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from lang2segtrack_ros.ros.nodes import web_node
-from lang2segtrack_ros.ros.support import interfaces, parameters
+from lang2segtrack_ros.ros.support import interfaces, parameters, web_parameters
 from lang2segtrack_ros.ros.support.interfaces import Action, Service, Topic
 
 
@@ -80,7 +79,7 @@ def markdown() -> str:
             "overlay arrives, it subscribes `color/image_raw`. It calls the services above and counts refused requests on `/diagnostics`.",
             "Its parameters are fixed at start.",
             "",
-            web_node.PARAMETERS.markdown(),
+            web_parameters.PARAMETERS.markdown(),
             "",
             "`prompt_window` has one parameter, `max_rate`.",
             "",

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, POLICIES, add_license_option, parse_size, whole_number
+from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, add_license_option, parse_size, whole_number
+from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
 
 
 def add_parser(commands: Any) -> None:
@@ -65,7 +66,7 @@ def add_parser(commands: Any) -> None:
             "--policies",
             nargs="+",
             metavar="POLICY",
-            default=list(POLICIES),
+            default=list(POLICY_NAMES),
             help=f"memory policies: built-in names, or {PLUGIN} (default: the built-in ones)",
         )
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")

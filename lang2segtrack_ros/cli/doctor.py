@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator
 
 from lang2segtrack_ros.doctor import ros_install, software
 from lang2segtrack_ros.doctor.finding import Finding, Level
-
-CAMERA = "/camera/camera"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,15 +26,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--detector", default="grounding-dino-tiny", help="detector to check: a name, a folder, or a plug-in (default: %(default)s)"
     )
-    parser.add_argument("--color", default=f"{CAMERA}/color/image_raw", help="topic of the color images (default: %(default)s)")
-    parser.add_argument(
-        "--depth",
-        default=f"{CAMERA}/aligned_depth_to_color/image_raw",
-        help="topic of the depth images, '' for none (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--camera-info", default=f"{CAMERA}/color/camera_info", help="topic of the color camera's camera_info (default: %(default)s)"
-    )
+    parser.add_argument("--color", help="topic of the color images (default: those of the running trackers, or of a RealSense camera)")
+    parser.add_argument("--depth", default="", help="topic of the depth images that belong to --color (default: none)")
+    parser.add_argument("--camera-info", default="", help="topic of the camera_info that belongs to --color, needed with --depth")
     parser.add_argument("--seconds", type=float, default=3.0, help="time to listen to the camera (default: %(default)s)")
     parser.add_argument("--no-camera", action="store_true", help="skip the topics of the camera")
     parser.set_defaults(run=run)
@@ -68,16 +61,21 @@ def run_checks(options: argparse.Namespace) -> Iterator[tuple[str, Finding]]:
     if options.no_camera or any(finding.level is Level.ERROR for finding in packages):
         return
     from lang2segtrack_ros.doctor.graph import check_graph
+    from lang2segtrack_ros.doctor.trackers import CameraTopics
 
-    yield from (("camera", item) for item in check_graph(options.color, options.depth, options.camera_info, options.seconds))
+    given = CameraTopics(options.color, options.depth, options.camera_info) if options.color else None
+    yield from (("camera", item) for item in check_graph(given, options.seconds))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command. Return 1 if a finding is an error, else 0.
+    """Run the command. Return 1 if a finding is an error, 2 if options are missing, else 0.
 
     Args:
         options: parsed options.
     """
+    if options.depth and not (options.color and options.camera_info):
+        print("lang2segtrack doctor: --depth needs --color and --camera-info of the same camera", file=sys.stderr)
+        return 2
     heading, counts = "", dict.fromkeys(Level, 0)
     try:
         for group, finding in run_checks(options):

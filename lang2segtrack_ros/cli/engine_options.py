@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from lang2segtrack_ros.models.catalogue import ACCELERATIONS
+from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.forward import Scheduled
     from lang2segtrack_ros.session.session import Session
 
-POLICIES = ("samurai", "sam2", "distractor", "depth")
-"""Built-in names of `tracking.policies.registry`. The help needs them, and that module would import torch."""
 DEFAULT_DETECTOR = "grounding-dino-tiny"
 MATCHERS = ("auto", "features", "detector")
-"""Values of the option `exemplar` of a session, for the same reason."""
+"""Values of the option `exemplar` of a session."""
 _IDENTITY = ("segmenter", "detector", "image_size", "policy", "device", "acceleration", "detect_every_backward", "exemplar_by")
 PLUGIN = "a plug-in (module:attribute, or the name of an installed entry point)"
 NETWORK_NAMES = f"toy, a name of `lang2segtrack models`, a folder, a hub id, family:checkpoint, or {PLUGIN}"
@@ -60,7 +59,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--policy",
         default="samurai",
         metavar="POLICY",
-        help=f"memory policy: {', '.join(POLICIES)}, or {PLUGIN}; depth needs depth images (default: %(default)s)",
+        help=f"memory policy: {', '.join(POLICY_NAMES)}, or {PLUGIN}; depth needs depth images (default: %(default)s)",
     )
     add_matcher_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")

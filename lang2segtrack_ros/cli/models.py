@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lang2segtrack_ros.cli.engine_options import POLICIES
+from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.models.catalogue import Checkpoint
@@ -91,7 +91,7 @@ def rows() -> Iterator[ModelRow]:
     kinds: tuple[PluginKind, ...] = ("detector", "segmenter", "policy")
     for kind in kinds:
         if kind == "policy":
-            for name in POLICIES:
+            for name in POLICY_NAMES:
                 abilities = "depth images" if name == "depth" else ""
                 yield ModelRow(name, kind, abilities, "Apache-2.0", "", None, True, device, "", "built in")
         else:

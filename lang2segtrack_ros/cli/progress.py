@@ -1,24 +1,23 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Progress line of a command, with rate and remaining time."""
+"""Progress of a command, with rate and remaining time, drawn by tqdm."""
 
 from __future__ import annotations
 
 import sys
-import time
 
-_MIN_RATE_TIME_S = 0.5
-"""Minimum duration of a stage for a rate. A shorter stage had no work, and its rate would be meaningless."""
+from tqdm import tqdm
+
+TERMINAL_S, LOG_S = 0.5, 30.0
+"""Minimum time between two lines, on a terminal and in a file."""
 
 
 class ProgressLine:
-    """A progress line on stderr. A terminal shows one line that changes every second; other outputs get a new line every 30 s."""
+    """A progress line on stderr. A terminal shows one line that changes; other outputs get a new line now and then."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._bar: tqdm[None] | None = None
         self._stage = ""
-        self._started_at = self._printed_at = 0.0
-        self._first_image = 0
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         """Report the progress of a stage. Call the method for every image.
@@ -28,29 +27,42 @@ class ProgressLine:
             done: number of images done.
             total: number of all images, None if unknown.
         """
-        now = time.monotonic()
-        if stage != self._stage:
+        if self._bar is None or stage != self._stage:
             self.end()
-            self._stage, self._started_at, self._printed_at, self._first_image = stage, now, 0.0, done
-        if done != total and now - self._printed_at < (1.0 if self._terminal else 30.0):
-            return
-        self._printed_at = now
-        elapsed = now - self._started_at
-        rate = (done - self._first_image) / elapsed if elapsed >= _MIN_RATE_TIME_S else 0.0
-        line = f"{stage}: {done}" + (f" of {total} images" if total else " images")
-        if rate > 0:
-            line += f", {rate:.1f} per second"
-            if total and total > done:
-                line += f", about {_duration((total - done) / rate)} left"
-        print(f"\r\033[K{line}" if self._terminal else line, end="" if self._terminal else "\n", file=sys.stderr, flush=True)
+            is_terminal = sys.stderr.isatty()
+            self._stage = stage
+            # Without "\r" between them, the lines of a log file can be read.
+            self._bar = tqdm(
+                desc=stage,
+                total=total,
+                initial=done,
+                unit=" images",
+                file=sys.stderr if is_terminal else _Lines(),
+                mininterval=TERMINAL_S if is_terminal else LOG_S,
+                maxinterval=LOG_S,
+                dynamic_ncols=is_terminal,
+            )
+        step = done - self._bar.n
+        if step > 1:  # these images needed no work, so they do not count for the rate
+            self._bar.initial += step
+        self._bar.update(step)
 
     def end(self) -> None:
         """End the line of the current stage."""
-        if self._terminal and self._stage:
-            print(file=sys.stderr, flush=True)
-        self._stage = ""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
 
 
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    return f"{whole} s" if whole < 100 else f"{whole // 60} min" if whole < 6000 else f"{whole / 3600:.1f} h"
+class _Lines:
+    """Standard error for a bar whose states stand on lines of their own."""
+
+    def write(self, text: str) -> None:
+        """Write a state as a line."""
+        text = text.strip("\r\n ")
+        if text:
+            print(text, file=sys.stderr)
+
+    def flush(self) -> None:
+        """Flush the lines."""
+        sys.stderr.flush()

@@ -57,4 +57,5 @@ def run(options: argparse.Namespace) -> int:
         return 130
     size = sum(file.stat().st_size for file in options.out.iterdir()) / 1e6
     print(f"{options.out}: {frames} frames of {stream.suite}, seed {stream.seed}, {stream.width} x {stream.height}, {size:.1f} MB")
+    print(f"it shows: {', '.join(stream.scene().labels)}")
     return 0

@@ -27,6 +27,8 @@ SAME_PHRASE_IOU = 0.5
 """IoU above which two boxes of the same phrase count as one object."""
 OTHER_PHRASE_IOU = 0.8
 """IoU above which two boxes of different phrases count as one object. The phrase with the higher score becomes the label."""
+SHORT_VOCABULARY = 50
+"""Maximum number of words of a detector that a note lists."""
 _MAX_ROUNDING = 1e-6  # a mean of scores in float32 may exceed 1 by this much
 
 
@@ -62,6 +64,8 @@ class Detector(Protocol):
     Attributes:
         name: name of the detector for messages.
         default_threshold: minimum score of a detection if a prompt gives none, 0..1.
+
+    A detector with few words may name them in an attribute `vocabulary`, a sequence of texts. Notes about unknown words then list them.
     """
 
     name: str
@@ -348,7 +352,11 @@ def vocabulary_notes(detector: Detector, phrases: Sequence[str]) -> list[str]:
         if error.__cause__ is not None:
             log.error("the check of a text by the detector failed", exc_info=error.__cause__)
         raise
-    return [f"the detector does not know: {', '.join(unknown)}; detections for these words are unreliable"] if unknown else []
+    if not unknown:
+        return []
+    known = list(getattr(detector, "vocabulary", ()))
+    words = f". It knows: {', '.join(known)}" if 0 < len(known) <= SHORT_VOCABULARY else ""
+    return [f"the detector does not know: {', '.join(unknown)}; detections for these words are unreliable{words}"]
 
 
 def suppress_duplicates(detections: Sequence[Detection]) -> list[Detection]:

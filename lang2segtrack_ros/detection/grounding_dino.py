@@ -131,6 +131,11 @@ class GroundingDinoDetector:
             )
         return tuple(ids), tuple(spans), tuple(dict.fromkeys(unknown))
 
+    @property
+    def vocabulary(self) -> list[str]:
+        """Words that the tokenizer knows as a whole."""
+        return sorted(word for word in self.tokenizer.get_vocab() if word.isalpha())
+
     def check(self, phrases: Sequence[str]) -> list[str]:
         """Return the unknown words; see `Detector.check`."""
         return list(self._caption(tuple(phrases))[2])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +17,15 @@ from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lang2segtrack_ros.doctor.finding import Finding, Level
+from lang2segtrack_ros.doctor.trackers import CameraTopics, check_trackers, watch_trackers
 from lang2segtrack_ros.io.image_messages import COLOR_ENCODINGS, DEPTH_ENCODINGS, ConversionError, stamp_ns
 from lang2segtrack_ros.ros.support import transports
 from lang2segtrack_ros.ros.support.conversions import camera_model
 
+DEFAULT_TOPICS = CameraTopics(
+    "/camera/camera/color/image_raw", "/camera/camera/aligned_depth_to_color/image_raw", "/camera/camera/color/camera_info"
+)
+"""Topics of a RealSense camera, and of track.launch.py."""
 DISCOVERY_S = 2.0
 """Time for the discovery of publishers, in seconds."""
 MESSAGE_TYPES = {
@@ -240,36 +245,50 @@ def _subscribe(node: Node, topic: Topic, publishers: Sequence[Endpoint]) -> None
     node.create_subscription(kind, topic.name, store, qos)
 
 
-def check_graph(color: str, depth: str, info: str, seconds: float) -> list[Finding]:
-    """Run all checks of this module on the ROS graph.
+def check_graph(given: CameraTopics | None, seconds: float) -> list[Finding]:
+    """Check the trackers of the ROS graph, and the topics of their cameras.
 
     Args:
-        color: topic of the color images.
-        depth: topic of the depth images. If empty, depth and camera_info are not checked.
-        info: topic of the camera_info.
-        seconds: time to listen to the camera.
+        given: topics to check instead of those that the trackers subscribe. Without depth, depth and camera_info are not checked.
+        seconds: time to listen to the cameras.
     """
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("lang2segtrack_doctor", context=context)
     try:
-        names = [color, *([depth, info] if depth else [])]
+        trackers = watch_trackers(node)
+        used = [tracker.topics for tracker in trackers if tracker.topics is not None]
+        cameras = list(dict.fromkeys([given] if given is not None else used or [DEFAULT_TOPICS]))
+        names = [name for camera in cameras for name in (camera.color, *((camera.depth, camera.info) if camera.depth else ()))]
         topics = listen(node, names, seconds)
-        services = [name for name, types in node.get_service_names_and_types() if "lang2segtrack/srv/AddTextPrompt" in types]
     finally:
         node.destroy_node()
         rclpy.shutdown(context=context)
+    findings = check_trackers(trackers)
+    for camera in cameras:
+        findings += check_camera_topics(camera, topics)
+    return findings + [item for topic in topics.values() for item in check_qos(topic)]
+
+
+def check_camera_topics(camera: CameraTopics, topics: Mapping[str, Topic]) -> list[Finding]:
+    """Run the checks of one camera.
+
+    Args:
+        camera: names of its topics.
+        topics: observations by name.
+    """
+    color = topics[camera.color]
     findings = [
-        Finding(Level.OK, "track_node", ", ".join(name.rpartition("/")[0] or "/" for name in services) if services else "not running"),
-        check_traffic(topics[color], ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"), True),
-        check_image(topics[color], COLOR_ENCODINGS),
+        check_traffic(color, ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"), True),
+        check_image(color, COLOR_ENCODINGS),
     ]
-    if depth:
+    if camera.depth:
+        depth, info = topics[camera.depth], topics[camera.info]
         findings += [
-            check_traffic(topics[depth], ("sensor_msgs/msg/Image",), False),
-            check_image(topics[depth], DEPTH_ENCODINGS),
-            check_depth_alignment(topics[color], topics[depth]),
-            check_traffic(topics[info], ("sensor_msgs/msg/CameraInfo",), False),
-            check_camera(topics[color], topics[info]),
+            check_traffic(depth, ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"), False),
+            check_image(depth, DEPTH_ENCODINGS),
+            check_depth_alignment(color, depth),
+            check_traffic(info, ("sensor_msgs/msg/CameraInfo",), False),
+            check_camera(color, info),
         ]
-    return [finding for finding in findings if finding is not None] + [item for topic in topics.values() for item in check_qos(topic)]
+    return [finding for finding in findings if finding is not None]

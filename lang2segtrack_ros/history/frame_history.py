@@ -124,6 +124,8 @@ class FrameHistory:
         lossless: True for PNG, False for JPEG.
         keep_features: also keep encoded images, on the device that made them, so that a backward pass need not encode them again. They take
             4.2 MB a frame in float32 at 512 pixels, so this suits short histories only.
+        while_idle: False leaves out the frames on which the session has neither objects nor prompts, so that they cost nothing. The
+            history then begins with the first prompt.
 
     Attributes:
         cleared: number of times the history was cleared, 1 when it is new. The same frame number before and after a call means two
@@ -145,6 +147,7 @@ class FrameHistory:
         *,
         lossless: bool = False,
         keep_features: bool = False,
+        while_idle: bool = True,
     ) -> None:
         bounds = [as_number(bound) for bound in (max_seconds, max_bytes)]
         if not all(bound is not None and bound > 0 for bound in bounds):
@@ -157,6 +160,7 @@ class FrameHistory:
         self.max_bytes = max_bytes
         self.lossless = lossless
         self.keep_features = keep_features
+        self.while_idle = while_idle
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ PYTHON_PACKAGES = {
     "rosbags": "rosbags",
     "aiohttp": "aiohttp",
     "lark": "lark-parser",
+    "tqdm": "tqdm",
 }
 """Required module -> its package on PyPI. ROS's rosdep brings only some of them."""
 INSTALL = "ros2 run lang2segtrack install_python.sh ~/lang2segtrack_venv && source ~/lang2segtrack_venv/bin/activate"

@@ -38,15 +38,17 @@ class FinishedFrame:
     Attributes:
         frame: the frame.
         result: its result.
-        features: the encoded image.
+        features: the encoded image. None if the frame has no object, and no prompt or detection needed it.
         pool: pools the features under masks of the image; see `Tracker.pool`.
+        is_idle: True if the session was idle before the frame; see `SessionState.is_idle`.
         is_retry: True if the update has failed once.
     """
 
     frame: Frame
     result: FrameResult
-    features: ImageFeatures
+    features: ImageFeatures | None
     pool: Callable[[ImageFeatures, Sequence[NDArray[np.bool_]]], NDArray[np.float32]]
+    is_idle: bool = False
     is_retry: bool = False
 
 
@@ -78,7 +80,7 @@ class AppearanceUpdates:
             self.due = None if due.is_retry else replace(due, is_retry=True)
             return state
         try:
-            if history is not None:
+            if history is not None and (history.while_idle or not due.is_idle):
                 history.add(due.frame, due.result, due.features)
         except Exception as error:
             self._record(error)
@@ -115,7 +117,7 @@ def _observe(states: Tracks, tracks: Sequence[Track], finished: FinishedFrame) -
     turn = index % _FEATURE_INTERVAL  # a part of the tracks on each frame, so that no frame takes much longer than others
     due = [track for rank, track in enumerate(tracks) if states[track.id].features is None or rank % _FEATURE_INTERVAL == turn]
     due = [track for track in due if track.predicted_iou >= CONFIDENT_IOU]
-    if not due:
+    if not due or finished.features is None:
         return {}
     boxes, others = [cast(Box, track.box) for track in due], [cast(Box, track.box) for track in tracks]
     observations = observe_features([track.mask for track in due], boxes, partial(finished.pool, finished.features), others)

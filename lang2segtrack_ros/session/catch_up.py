@@ -114,7 +114,7 @@ class CaughtUp:
 
 
 def _image(frame: CachedFrame) -> ImageInfo:
-    return ImageInfo(frame.features, frame.height, frame.width, frame.index)
+    return ImageInfo(lambda: frame.features, frame.height, frame.width, frame.index)
 
 
 def _has_tracks(entry: PromptEntry) -> bool:

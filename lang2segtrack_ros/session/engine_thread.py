@@ -45,6 +45,7 @@ class EngineStatistics:
         received: number of images that were offered.
         processed: number of images with a result.
         replaced: number of images that a newer image replaced in the mailbox.
+        idle: number of images that nothing needed.
         failed: number of failed images by exception type.
         last_error: message of the latest failure. Empty if no image failed.
         failed_at: time of the latest failure in seconds on the clock of `time.monotonic`.
@@ -55,6 +56,7 @@ class EngineStatistics:
     received: int = 0
     processed: int = 0
     replaced: int = 0
+    idle: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     last_error: str = ""
     failed_at: float = float("-inf")
@@ -127,6 +129,7 @@ class EngineThread(Generic[Tag]):
             "images_received": statistics.received,
             "images_processed": statistics.processed,
             "images_replaced": statistics.replaced,
+            "images_idle": statistics.idle,
             **{f"images_failed_{name}": count for name, count in sorted(statistics.failed.items())},
             **statistics.wait_durations.metrics("engine_wait"),
             **statistics.step_durations.metrics("step"),
@@ -140,6 +143,11 @@ class EngineThread(Generic[Tag]):
             **session.acceleration,
             "memory_settings": f"degraded: {self.degraded_to}" if self.degraded_to else "full",
         }
+
+    @property
+    def is_idle(self) -> bool:
+        """Return True if the session needs no image; see `Session.is_idle`."""
+        return self._session.is_idle
 
     @property
     def degraded_to(self) -> str:
@@ -158,6 +166,12 @@ class EngineThread(Generic[Tag]):
             self.statistics.replaced += self._slot is not None
             self._slot = (tag, frame, time.perf_counter())
             self._condition.notify()
+
+    def count_idle(self) -> None:
+        """Count an image that arrived, but that nothing needs."""
+        with self._condition:
+            self.statistics.received += 1
+            self.statistics.idle += 1
 
     def call(self, function: Callable[[Session], Value]) -> Future[Value]:
         """Run a function on the session between two images, and return a future of its value."""

@@ -67,7 +67,7 @@ class ComputedFrame:
         state: state of the session after the frame.
         update: memories of the tracker after the frame.
         result: the result.
-        features: the encoded image.
+        features: the encoded image. None if no object, prompt or detection needed it.
         request: request for the detector thread. None if no detection is due.
         detection: result of a detection inside the frame. None without one.
         suspended: the tracks that the verification has hidden on this frame, with their masks.
@@ -76,7 +76,7 @@ class ComputedFrame:
     state: SessionState
     update: FrameUpdate
     result: FrameResult
-    features: ImageFeatures
+    features: ImageFeatures | None
     request: DetectionRequest | None
     detection: DetectionResult | None
     suspended: tuple[Track, ...] = ()
@@ -91,16 +91,18 @@ def compute_frame(
         state: state of the session before the frame.
         engine: tracker, detector and options.
         frame: the frame.
-        features: the encoded image. None encodes it.
+        features: the encoded image. None encodes it, if an object, a prompt or a detection needs it.
         start: a further stage that starts objects before the prompts. None for none.
     """
     tracker, index = engine.tracker, state.frame_index
     late = CaughtUp(state, tracker, engine.options)
     state = late.state
-    features = tracker.encode(frame) if features is None else features
-    opened = tracker.open(ImageInfo(features, frame.height, frame.width, index), late.rows)
+    image = ImageInfo(lambda: tracker.encode(frame) if features is None else features, frame.height, frame.width, index)
+    if state.last is None:
+        _ = image.features  # the first run of a network is slow, and the first prompt must not wait for it
+    opened = tracker.open(image, late.rows)
     if state.pending is not None:
-        state = replace(state, pending=state.pending.with_frame(CachedFrame(index, features.retained(), frame.height, frame.width)))
+        state = replace(state, pending=state.pending.with_frame(_cached(image)))
     elapsed_ns = step_ns(state.last.stamp_ns, frame.stamp_ns) if state.last is not None else 0
     tracks = tuple(opened.tracks(state.labels))
     context = FrameContext(index, frame.color, elapsed_ns, tracks, engine.options, opened, allows_new=engine.allows_new)
@@ -120,9 +122,13 @@ def compute_frame(
     update = tracker.compute(opened, {*opened.ids} - {*state.tracks})
     if request is not None and detection is None:
         tracks = tuple(track for track in result.tracks if track.id in opened.ids)
-        cached = CachedFrame(index, features.retained(), frame.height, frame.width)
-        state = replace(state, pending=PendingDetection(request, tracks, (cached,)))
-    return ComputedFrame(state, update, result, features, request if detection is None else None, detection, suspended)
+        state = replace(state, pending=PendingDetection(request, tracks, (_cached(image),)))
+    request = request if detection is None else None
+    return ComputedFrame(state, update, result, image.features_in_use, request, detection, suspended)
+
+
+def _cached(image: ImageInfo) -> CachedFrame:
+    return CachedFrame(image.index, image.features.retained(), image.height, image.width)
 
 
 @dataclass

@@ -142,6 +142,11 @@ class Session:
         return self.state.last
 
     @property
+    def is_idle(self) -> bool:
+        """Return True if the next frame is needed for nothing, not even for the history. Any thread may read it."""
+        return self.state.is_idle and not (self.history is not None and self.history.while_idle)
+
+    @property
     def continuous_prompts(self) -> dict[int, DetectionPrompt]:
         """Return the continuous text and exemplar prompts by id."""
         return dict(self.state.schedule.prompts)
@@ -242,7 +247,7 @@ class Session:
             if not is_out_of_memory(error):
                 self._set_state(self.detections.count_failure(self.state, error))
             raise
-        due = FinishedFrame(frame, computed.result, computed.features, tracker.pool)
+        due = FinishedFrame(frame, computed.result, computed.features, tracker.pool, self.state.is_idle)
         state = self.detections.submit(computed)
         tracker.apply(computed.update)  # the last call that may fail, and it writes last
         self.tracker, self.state, self._appearance.due = tracker, state, due

@@ -93,6 +93,11 @@ class SessionState:
     sam3: Sam3State = field(default_factory=Sam3State)
 
     @property
+    def is_idle(self) -> bool:
+        """Return True if there are no objects and no prompts, and no detection and no removed track waits for a frame."""
+        return not (self.tracks or self.prompts.entries or self.schedule.prompts or self.pending or self.removed)
+
+    @property
     def labels(self) -> dict[int, str]:
         """Return the labels of all objects by id."""
         return {key: state.label for key, state in self.tracks.items()}

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from dataclasses import fields
 from typing import Any
@@ -12,13 +11,12 @@ from typing import Any
 import cv2
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.conversions import RosMessages
-from lang2segtrack_ros.ros.support.process import executing
+from lang2segtrack_ros.ros.support.process import executing, spin
 from lang2segtrack_ros.toyworld.camera_messages import FRAME_TOPICS, LABEL_INFO, NAMESPACE, NODE_NAME, CameraMessages, Topic
 from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
 
@@ -49,6 +47,8 @@ class ToyCamera(Node):
         self._messages = CameraMessages(RosMessages(), self.scene, self._options.depth_encoding)
         self._frame_publishers = {topic: self._publisher(topic) for topic in FRAME_TOPICS}
         self._publisher(LABEL_INFO).publish(self._messages.label_info())
+        shown = ". ".join(self.scene.labels)
+        self.get_logger().info(f"shows {', '.join(self.scene.labels)}; to track them, give the text prompt '{shown}.'")
         self.index = self.published = self.left_out = 0
         self._slot = 0
         self._start_ns: int | None = None
@@ -114,8 +114,8 @@ def main(args: list[str] | None = None) -> int:
         rclpy.try_shutdown()
         return 2
     try:
-        with executing(node) as executor, contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-            executor.spin()
+        with executing(node) as executor:
+            spin(executor)
     finally:
         print(f"frames published: {node.published}, left out: {node.left_out}", file=sys.stderr)
     return 0

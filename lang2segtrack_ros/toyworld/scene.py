@@ -210,6 +210,11 @@ class Scene:
         self._wall_depth = np.broadcast_to(WALL_M + tilt, (self.height, self.width))
         self._body_colors = [self._draw_body_color(body, rng) for body in self.bodies]
 
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the bodies, each once."""
+        return list(dict.fromkeys(body.label for body in self.bodies if body.label))
+
     @staticmethod
     def _draw_body_color(body: Body, rng: np.random.Generator) -> NDArray[np.float32]:
         drawn = np.full(3, rng.uniform(0.85, 1.1))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,15 +49,25 @@ class ImageInfo:
     """The image of an open frame.
 
     Attributes:
-        features: the encoded image.
+        encode: returns the encoded image. It is called once, at the first use of `features`.
         height, width: size of the image in pixels.
         index: frame number.
     """
 
-    features: ImageFeatures
+    encode: Callable[[], ImageFeatures]
     height: int
     width: int
     index: int
+
+    @cached_property
+    def features(self) -> ImageFeatures:
+        """Return the encoded image."""
+        return self.encode()
+
+    @property
+    def features_in_use(self) -> ImageFeatures | None:
+        """Return the encoded image. None if nothing has used it, so that it was never encoded."""
+        return vars(self).get("features")
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class StreamTracker(Tracker):
     @torch.inference_mode()
     def begin(self, features: ImageFeatures, height: int, width: int) -> OpenFrame:
         """Predict the masks of all objects on an encoded image of the given size in pixels. The tracker stays unchanged."""
-        return self.open(ImageInfo(features, height, width, self.frame_index))
+        return self.open(ImageInfo(lambda: features, height, width, self.frame_index))
 
     def step(self, frame: Frame | NDArray[np.uint8]) -> list[Track]:
         """Process one frame: track all objects, and apply the prompts queued since the last frame.

@@ -13,6 +13,7 @@ import pytest
 from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.toyworld.graph import Processes, executable
 
+TOY_NODE = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", "device:=cpu", "-p", "use_depth:=false"]
 TOY = ["doctor", "--segmenter", "toy", "--detector", "toy"]
 INCOMPATIBLE_SUBSCRIBER = """
 import rclpy
@@ -44,3 +45,27 @@ def test_working_camera_and_incompatible_subscriber(tmp_path: Path, capsys: pyte
     assert "aligned with color" in output
     assert "/camera/camera publishes reliable, volatile, /incompatible subscribes reliable, transient local" in output
     assert code == 1, "a QoS mismatch is an error"
+
+
+def test_trackers_elsewhere_are_found_and_a_killed_one_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The doctor looked only at the default topics, and called a killed node ok."""
+    remap = ["-r", "__ns:=/left", "-r", "color/image_raw:=/front/camera/color/image_raw", "-r", "depth/image_raw:=/front/camera/depth"]
+    with Processes(dict(os.environ), tmp_path) as processes:
+        processes.start("camera", [*executable("toy_camera"), "--ros-args", "-r", "__ns:=/front"])
+        node = processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY_NODE, *remap])
+        processes.wait_for("track_node", "first image")
+        assert main([*TOY, "--seconds", "5"]) == 0
+        output = capsys.readouterr().out
+        assert "/left/track_node: tracking, segmenter toy" in output
+        assert "/front/camera/color/image_raw: 640 x 480 rgb8" in output
+        assert "/camera/camera" not in output
+        node.kill()
+        node.wait()
+        assert main([*TOY, "--seconds", "0.5"]) == 1
+        assert "/left/track_node: it is in the graph, but sent no status" in capsys.readouterr().out
+
+
+def test_depth_without_its_camera_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Depth is checked against a color image and a camera_info, which the doctor must not guess."""
+    assert main([*TOY, "--depth", "/depth"]) == 2
+    assert "--depth needs --color and --camera-info" in capsys.readouterr().err

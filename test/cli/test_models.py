@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from lang2segtrack_ros.cli.engine_options import POLICIES
 from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.models import catalogue, families
 from lang2segtrack_ros.models.catalogue import CHECKPOINTS, TOY_FOLDER
 from lang2segtrack_ros.models.families import FAMILIES, Family
 from lang2segtrack_ros.toyworld.scene import SceneFrame
+from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
 from test.models import stranger
 
 
@@ -34,7 +34,7 @@ def test_every_model_has_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     others = tuple(family for family in FAMILIES if family.name != "edgetam")
     monkeypatch.setattr(families, "FAMILIES", (*others, row))
     rows = listed(capsys)
-    expected = {(item.kind, item.name) for item in CHECKPOINTS} | {("policy", name) for name in POLICIES}
+    expected = {(item.kind, item.name) for item in CHECKPOINTS} | {("policy", name) for name in POLICY_NAMES}
     assert expected | {("detector", "toy"), ("segmenter", "toy")} <= set(rows)
     assert rows["segmenter", "sam2.1-small"]["folder"] == str(tmp_path / "sam2.1-small")
     assert rows["segmenter", "sam2.1-tiny"]["folder"] == ""

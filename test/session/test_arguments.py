@@ -162,7 +162,7 @@ def test_outcome_without_an_object_is_logged_once(
     session.prompt(BoxPrompt((900, 900, 950, 950)))
     for index in range(3):
         session.step(Frame(frames[index].color, index * 66_000_000))
-    messages = [record.getMessage() for record in caplog.records]
+    messages = [record.getMessage().partition(". It knows")[0] for record in caplog.records]
     assert messages == [
         "the detector does not know: unicorn; detections for these words are unreliable",
         "not found on this image: unicorn; the detector looks again every 5 images",

@@ -119,10 +119,10 @@ def test_fork_uses_the_depth_of_its_own_frames(segmenter: Sam2Segmenter, frames:
     tracker = Tracker(segmenter, "depth")
     features = tracker.encode(Frame(frames[0].color, 0, frames[0].depth_m))
     fork = tracker.fork()
-    opened = fork.open(ImageInfo(features, 240, 320, 0))
+    opened = fork.open(ImageInfo(lambda: features, 240, 320, 0))
     opened.accept(opened.predict(BoxPrompt(body_box(frames[0], 1))), 1)
     fork.apply(fork.compute(opened))
     assert fork.bank.distance.isfinite().all()
-    without_depth = fork.open(ImageInfo(replace(features, depth=None), 240, 320, 1))
+    without_depth = fork.open(ImageInfo(lambda: replace(features, depth=None), 240, 320, 1))
     fork.apply(fork.compute(without_depth))
     assert fork.bank.distance.isfinite().all(), "a frame without depth must keep the distances"

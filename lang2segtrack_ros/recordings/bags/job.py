@@ -177,8 +177,9 @@ class BagJob:
         shutil.rmtree(partial.parent, ignore_errors=True)
         writer = Writer(partial, version=9, storage_plugin=StoragePlugin.SQLITE3 if bag.storage == "sqlite3" else StoragePlugin.MCAP)
         writer.set_custom_data(_CUSTOM_KEY, done_key)
-        if bag.compression:
-            writer.set_compression(CompressionMode[bag.compression.upper()], CompressionFormat.ZSTD)
+        compression = bag.compression or ("storage" if bag.storage == "mcap" else "")  # masks shrink a hundredfold
+        if compression:
+            writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
         with writer:
             copies = self._copy_topics(bag, writer)
             results = _ResultWriter(self._codec, writer, self._full_name, self.options, summary)

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -28,14 +27,13 @@ from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.ros.inputs.clicked_points import ClickedPoints, View
 from lang2segtrack_ros.ros.inputs.color_images import ColorImages
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
-from lang2segtrack_ros.ros.outputs.diagnostics import Diagnostics, summarize
+from lang2segtrack_ros.ros.outputs.node_status import NodeStatus
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.services.image_requests import ImageRequests
 from lang2segtrack_ros.ros.services.prompt_services import Services
 from lang2segtrack_ros.ros.services.refinement import Refinement
 from lang2segtrack_ros.ros.support import parameters
 from lang2segtrack_ros.ros.support.command_line import check_command_line
-from lang2segtrack_ros.ros.support.latency import Latency
 from lang2segtrack_ros.ros.support.parameter_table import TableNode
 from lang2segtrack_ros.ros.support.process import Wait, configure_process, poll, run_node
 from lang2segtrack_ros.ros.support.repeated_warnings import RepeatedWarnings
@@ -43,7 +41,6 @@ from lang2segtrack_ros.ros.support.session_factory import change_session, descri
 from lang2segtrack_ros.ros.support.session_loading import SessionLoading
 from lang2segtrack_ros.ros.support.transitions import log_transition_errors
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
-from lang2segtrack_ros.runtime.metrics import Rates, memory
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
@@ -83,10 +80,7 @@ class TrackNode(TableNode, LifecycleNode):
         self._color: ColorImages | None = None
         self._depth: DepthSource | None = None
         self._clicks: ClickedPoints | None = None
-        self._setup, self._device = "", ""
         self._uses_depth = False
-        self._latency = Latency()
-        self._rates = Rates()
         self._warn = RepeatedWarnings(self.get_logger().warning)
         self.loading: SessionLoading | None = None
         self._is_active = False
@@ -98,7 +92,7 @@ class TrackNode(TableNode, LifecycleNode):
             raise
         self._node_services = Services(self, self)
         self._refinement = Refinement(self, self, self._node_services)
-        self._diagnostics = Diagnostics(self)
+        self._status = NodeStatus(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still or jump
         self._watch = self.create_timer(WATCHDOG_PERIOD_S, self._on_watchdog, callback_group=MutuallyExclusiveCallbackGroup(), clock=steady)
         self._watchdog_ticks = 0
@@ -160,7 +154,7 @@ class TrackNode(TableNode, LifecycleNode):
         except Exception as error:  # rclpy would end the transition silently; also out of GPU memory
             self._failed(f"could not load the networks: {type(error).__name__}: {error}", traceback.format_exc())
         else:
-            self.get_logger().info(f"ready after {loading.seconds:.1f} s: {self._setup}")
+            self.get_logger().info(f"ready after {loading.seconds:.1f} s: {self._status.setup}")
             return True
         finally:
             loading.settled.set_result(None)  # services that wait now answer
@@ -169,13 +163,11 @@ class TrackNode(TableNode, LifecycleNode):
 
     def _start(self, session: Session) -> None:
         self.engine = EngineThread(session, self._on_result, self._node_services.wake)  # first: it closes the session if the rest fails
-        self._rates = Rates()
-        self._device = str(session.tracker.segmenter.device)
-        self._setup = describe_session(session, self._value("policy"))
+        self._status.begin(describe_session(session, self._value("policy")), str(session.tracker.segmenter.device))
         self._uses_depth = session.tracker.policy.uses_depth
         self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
         self.image_requests = ImageRequests(session.tracker.segmenter, session.detector)
-        self._color = ColorImages(self, self._offer, partial(self._value, "image_bits"), self.skipped, self._warn)
+        self._color = ColorImages(self, self._offer, self._pass_over, partial(self._value, "image_bits"), self.skipped, self._warn)
         self._apply({name: self._value(name) for name in ("detection_threshold", "overlay_opacity", "depth_wait_s")})
 
     def _failed(self, problem: str, details: str = "") -> TransitionCallbackReturn:
@@ -267,6 +259,14 @@ class TrackNode(TableNode, LifecycleNode):
         if self.engine is not None:
             self.engine.offer(header, lambda: self._make_frame(header, color, stamp))
 
+    def _pass_over(self) -> bool:
+        """Count an image that neither the engine nor a subscriber needs, and return True. Otherwise return False."""
+        engine, outputs = self.engine, self._outputs
+        if engine is None or outputs is None or not engine.is_idle or outputs.are_watched:
+            return False
+        engine.count_idle()
+        return True
+
     def _make_frame(self, header: Header, color: NDArray[np.uint8], stamp: int) -> Frame:
         """Return a frame, with its depth if the policy uses depth and depth is available. Called on the engine's thread."""
         frame, source = Frame(color, stamp), self._depth
@@ -282,7 +282,7 @@ class TrackNode(TableNode, LifecycleNode):
 
     def _on_result(self, header: Header, frame: Frame, result: FrameResult) -> None:
         self.last_header = header
-        self._latency.measure(self.get_clock().now().nanoseconds, frame.stamp_ns)
+        self._status.latency.measure(self.get_clock().now().nanoseconds, frame.stamp_ns)
         if self._outputs is not None:
             self._outputs.put(header, frame, result)
 
@@ -299,8 +299,13 @@ class TrackNode(TableNode, LifecycleNode):
         return str(self._value("save_folder"))
 
     @property
+    def has_image(self) -> bool:
+        """True after the first image since configure."""
+        return self._color is not None and self._color.has_image
+
+    @property
     def latest_color(self) -> NDArray[np.uint8] | None:
-        """Last image since configure, RGB uint8 [H, W, 3]. None before the first one."""
+        """Last image since configure, RGB uint8 [H, W, 3]. None before the first one. Raises ConversionError."""
         return self._color.latest if self._color is not None else None
 
     def explain_no_engine(self) -> str:
@@ -334,38 +339,16 @@ class TrackNode(TableNode, LifecycleNode):
 
     def _report(self, silence: str) -> None:
         if self.engine is None or self._outputs is None:
-            level, message = (DiagnosticStatus.ERROR, self.problem) if self.problem else (DiagnosticStatus.STALE, "not configured")
-            if self.loading is not None:
-                level, message = DiagnosticStatus.OK, f"loading the networks, for {self.loading.seconds:.0f} s now"
-            self._diagnostics.publish(level, message, {})
+            self._status.publish_unconfigured(self.problem, self.loading)
             return
-        self._latency.warn_once(self.get_logger().warning)
-        statistics = self.engine.statistics
-        counts = {"received": statistics.received, "processed": statistics.processed}
-        values: dict[str, object] = {
-            "setup": self._setup,
-            "device": self._device,
-            **{f"images_{name}_rate_hz": rate for name, rate in self._rates.update(counts).items()},
-            "latency_ms_last": self._latency.text,
-            **self.engine.metrics,
-            **self._outputs.metrics,
+        parts: dict[str, object] = {
             **(self.image_requests.metrics if self.image_requests is not None else {}),
             **self._node_services.metrics,
             "depth_images_received": self._depth.received if self._depth is not None else "off",
             "refinement": self._refinement.state,
             **{f"skipped_{reason}": count for reason, count in sorted(self.skipped.items())},
-            "thread_restarts": self.engine.restarts + self._outputs.restarts,
-            **memory(self._device),
-            "last_error": "; ".join([*self.engine.last_errors, *self._outputs.last_errors]) or "none",
         }
-        level, message = summarize(
-            silence=silence,
-            failed_at=max(statistics.failed_at, self._outputs.failed_at),
-            last_error=str(values["last_error"]),
-            degraded_to=self.engine.degraded_to,
-            is_active=self._is_active,
-        )
-        self._diagnostics.publish(level, message, values)
+        self._status.publish(self.engine, self._outputs, parts, silence, self._is_active)
 
     # Parameters
 

@@ -23,6 +23,7 @@ from lang2segtrack_ros.io.result_messages import LabelBook
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
 from lang2segtrack_ros.ros.outputs.annotations import annotations_message
 from lang2segtrack_ros.ros.outputs.spatial_outputs import SpatialOutputs
+from lang2segtrack_ros.ros.outputs.track_log import TrackLog
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.ros.support.interfaces import (
     ANNOTATIONS,
@@ -77,6 +78,7 @@ class Outputs:
         self._dropped_spatial = 0
         self._wait_durations, self._publish_durations, self._spatial_durations = Durations(), Durations(), Durations()
         self.spatial = SpatialOutputs(node, publish_tf, tf_prefix, warn, self._count)
+        self._track_log = TrackLog(node.get_logger())
         self._last_error = ""
         self._labels = LabelBook()
         self._condition = threading.Condition()
@@ -87,7 +89,8 @@ class Outputs:
         self._thread = SupervisedThread("lang2segtrack-publisher", self._run)
 
     def put(self, header: Header, frame: Frame, result: FrameResult) -> None:
-        """Queue a result for publishing. Never blocks."""
+        """Queue a result for publishing, and log the tracks that begin and end. Never blocks."""
+        self._track_log.update(result)
         with self._condition:
             if len(self._queue) == QUEUE:
                 self._queue.popleft()
@@ -119,6 +122,11 @@ class Outputs:
             **{f"skipped_3d_{reason}": count for reason, count in sorted(self.spatial.skipped.items())},
             **{f"published_{topic.lstrip('/')}": count for topic, count in sorted(self.published.items())},
         }
+
+    @property
+    def are_watched(self) -> bool:
+        """True if any topic has a subscriber. /tf does not count, because many nodes subscribe it and objects alone fill it."""
+        return any(item.get_subscription_count() for item in self._publishers.values() if item is not None) or self.spatial.are_watched
 
     def wake(self) -> None:
         """Wake the thread after a depth image has arrived."""

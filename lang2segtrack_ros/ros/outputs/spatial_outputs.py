@@ -55,9 +55,14 @@ class SpatialOutputs:
         self._markers_sent_at = 0.0
 
     @property
+    def are_watched(self) -> bool:
+        """True if any topic except /tf has a subscriber."""
+        return any(item.get_subscription_count() for topic, item in self._publishers.items() if topic is not OBJECT_FRAMES)
+
+    @property
     def is_needed(self) -> bool:
         """True if any topic has a subscriber, or TF is published."""
-        return self._publish_tf or any(publisher.get_subscription_count() for publisher in self._publishers.values())
+        return self._publish_tf or self.are_watched
 
     def publish(self, header: Header, frame: Frame, result: FrameResult, source: DepthSource) -> None:
         """Measure the objects of a result and publish them. Without depth, count and warn instead.

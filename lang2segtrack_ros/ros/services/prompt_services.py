@@ -74,7 +74,7 @@ class ServiceNode(Protocol):
         engine: engine of the configured node, otherwise None.
         loading: networks that are being loaded, otherwise None.
         image_requests: queue of single images of the configured node, otherwise None.
-        latest_color: last image, RGB uint8 [H, W, 3]. None before the first one.
+        has_image: True after the first image.
         detection_threshold: default threshold of detections. 0 uses the detector's own.
         last_header: header of the last processed image.
     """
@@ -82,9 +82,14 @@ class ServiceNode(Protocol):
     engine: EngineThread[Header] | None
     loading: SessionLoading | None
     image_requests: ImageRequests | None
-    latest_color: NDArray[np.uint8] | None
+    has_image: bool
     detection_threshold: float
     last_header: Header
+
+    @property
+    def latest_color(self) -> NDArray[np.uint8] | None:
+        """Last image, RGB uint8 [H, W, 3]. None before the first one. Raises ConversionError."""
+        ...
 
     def explain_no_engine(self) -> str:
         """Return a sentence on why the node has no engine, with the fix."""
@@ -151,7 +156,10 @@ class Services:
             try:
                 if (loading := self._host.loading) is not None:
                     await self.finished(loading.settled, LOADING_REPLY_S)
-                return await callback(request, response)
+                answered = await callback(request, response)
+                if message := getattr(answered, "message", ""):
+                    self._node.get_logger().info(f"{name}: {message}")
+                return answered
             except Exception as error:
                 self.failed[name] += 1
                 self._node.get_logger().error(f"{name} failed:\n{traceback.format_exc()}")
@@ -222,7 +230,7 @@ class Services:
             if hasattr(response, "prompt_id"):
                 response.prompt_id = handle.prompt_id
             # Before the first image there is no result to wait for.
-            was_applied = self._host.latest_color is not None and await self.finished(handle.future)
+            was_applied = self._host.has_image and await self.finished(handle.future)
         except Exception as error:  # refused by the session, or shutting down
             response.message = str(error)
             return response
@@ -328,10 +336,11 @@ class Services:
         """Return the image of a request, or the node's last image for an empty one."""
         if message.width or message.height or message.encoding or len(message.data):
             return image_to_rgb(message)
-        if self._host.latest_color is None:
+        latest = self._host.latest_color
+        if latest is None:
             reason = f"the request has no image, and the node has none yet ({self._host.explain_waiting()}): send one in the request"
             raise ConversionError("no_image", reason)
-        return self._host.latest_color
+        return latest
 
     async def _segment(self, request: SegmentImage.Request, response: SegmentImage.Response) -> Any:
         requests = self._host.image_requests

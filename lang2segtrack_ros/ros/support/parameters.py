@@ -122,7 +122,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("publish_tf", False, "Publish a TF frame at the center of each object, oriented like the camera's optical frame."),
     Parameter("tf_prefix", "object_", "Prefix of these frames' names, before the track id. It must differ between nodes on one robot."),
-    Parameter("history_s", 30.0, "Length of the frame history for refine_backward in seconds. Set to 0 to keep no history.", 0.0, 86400.0),
+    Parameter(
+        "history_s",
+        30.0,
+        "Length of the frame history for refine_backward in seconds. It begins with the first prompt. Set to 0 to keep no history.",
+        0.0,
+        86400.0,
+    ),
     Parameter(
         "history_mb",
         512,
@@ -135,6 +141,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         "history_features",
         False,
         "Keep encoded images on the device, 4 MB each at image_size 512. refine_backward then skips encoding.",
+    ),
+    Parameter(
+        "history_while_idle",
+        False,
+        "Keep the history also while nothing is tracked or asked for. refine_backward then reaches back before the first prompt, and the "
+        "idle node encodes every image.",
     ),
     Parameter("refine_share", 0.3, "Fraction of the engine's time that refine_backward may use while images wait.", 0.0, 1.0, dynamic=True),
     Parameter(

@@ -85,4 +85,5 @@ def _make_history(value: Callable[[str], Any]) -> FrameHistory | None:
     if not value("history_s"):
         return None
     folder = Path(value("history_folder")).expanduser() if value("history_folder") else None
-    return FrameHistory(value("history_s"), value("history_mb") << 20, folder, keep_features=value("history_features"))
+    size = value("history_mb") << 20
+    return FrameHistory(value("history_s"), size, folder, keep_features=value("history_features"), while_idle=value("history_while_idle"))

@@ -1,24 +1,21 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Memory policies by name."""
+"""Memory policies by name. The module itself loads no torch, so that help texts and launch files can list the names."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from lang2segtrack_ros.models.plugins import PluginError, create_plugin, plugin_names
-from lang2segtrack_ros.tracking.policies.base import Policy
-from lang2segtrack_ros.tracking.policies.depth import DepthPolicy
-from lang2segtrack_ros.tracking.policies.distractor import DistractorPolicy
-from lang2segtrack_ros.tracking.policies.sam2 import Sam2Policy
-from lang2segtrack_ros.tracking.policies.samurai import SamuraiPolicy
 from lang2segtrack_ros.types.checks import as_number, describe
 
-_POLICIES: dict[str, type[Sam2Policy] | type[SamuraiPolicy]] = {
-    "sam2": Sam2Policy,
-    "samurai": SamuraiPolicy,
-    "distractor": DistractorPolicy,
-    "depth": DepthPolicy,
-}
-POLICY_NAMES = tuple(_POLICIES)
+if TYPE_CHECKING:
+    from lang2segtrack_ros.tracking.policies.base import Policy
+
+_CLASSES = {"sam2": "Sam2Policy", "samurai": "SamuraiPolicy", "distractor": "DistractorPolicy", "depth": "DepthPolicy"}
+"""Classes of the built-in policies. The module of a policy has the policy's name."""
+POLICY_NAMES = tuple(_CLASSES)
 REQUIRED = ("name", "visible_above", "uses_depth", "choose", "recent_rows")
 """Attributes that a policy needs, see `Policy`."""
 
@@ -34,8 +31,9 @@ def make_policy(policy: str | Policy) -> Policy:
     """
     if not isinstance(policy, str):
         return _checked(policy)
-    if policy in _POLICIES:
-        return _POLICIES[policy]()
+    if policy in _CLASSES:
+        built_in: Policy = getattr(import_module(f"lang2segtrack_ros.tracking.policies.{policy}"), _CLASSES[policy])()
+        return built_in
     plugin: Policy | None = create_plugin("policy", policy, _missing)
     if plugin is None:
         known = ", ".join((*POLICY_NAMES, *plugin_names("policy")))

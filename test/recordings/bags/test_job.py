@@ -274,6 +274,15 @@ def test_invalid_jobs_are_refused_without_output(
         job(tmp_path / "out", tmp_path / "twice", segmenter, frames, prompts=box)
 
 
+def test_masks_do_not_enlarge_an_mcap_bag(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
+    """Two bytes for each pixel of each mask were most of the new bag. They are nearly all zeros."""
+    source = record(tmp_path / "in", scene, COUNT)
+    job(source, tmp_path / "out", segmenter, frames)
+    sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in (source, tmp_path / "out")]
+    masks = sum(len(data) for topic, _, data in contents(tmp_path / "out") if topic == "/instance_masks")
+    assert sizes[1] < sizes[0] < sizes[0] + masks
+
+
 def test_finished_job_given_again_is_done(tmp_path: Path, segmenter: Sam2Segmenter, scene: Scene, frames: list[SceneFrame]) -> None:
     """A script may give its commands again after a failure. The metadata of the bag holds the digest of the options."""
     source = record(tmp_path / "in", scene, 3)

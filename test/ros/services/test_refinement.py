@@ -39,7 +39,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tester(saved: Path) -> Iterator[NodeTester]:
     with isolated_environment() as environment, Processes(environment, saved / "logs") as processes:
-        options = ["-p", "detector:=''", "-p", f"save_folder:={saved}", "-p", "history_s:=20.0"]
+        options = ["-p", "detector:=''", "-p", f"save_folder:={saved}", "-p", "history_s:=20.0", "-p", "history_while_idle:=true"]
         processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY, *options])
         tester = NodeTester(int(environment["ROS_DOMAIN_ID"]))
         tester.received["tracks_refined"] = []

@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""Track beside Nav2 and MoveIt: the points of the tracked objects become obstacles of the local costmap and of the planning scene.
+
+    ros2 launch lang2segtrack nav2_moveit.launch.py text:='box. chair.' nav2_params:=nav2.yaml moveit_package:=my_robot_moveit_config
+
+Copy the entries of `config/examples/nav2_objects.yaml` into the parameters of Nav2, and `config/examples/moveit_sensors.yaml` into the
+sensors file of the MoveIt configuration. Both read the topic `objects_cloud`.
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description() -> LaunchDescription:
+    arguments = [
+        DeclareLaunchArgument("text", description="Text prompt, such as 'box. chair.'"),
+        DeclareLaunchArgument("camera", default_value="true", description="camera of track.launch.py."),
+        DeclareLaunchArgument("nav2_params", default_value="", description="Parameter file of Nav2. Empty leaves Nav2 out."),
+        DeclareLaunchArgument("moveit_package", default_value="", description="Package of the MoveIt configuration. Empty leaves it out."),
+    ]
+    track = {"text": LaunchConfiguration("text"), "camera": LaunchConfiguration("camera")}
+    return LaunchDescription(
+        [
+            *arguments,
+            # The name of the nodes and topics is /perception/..., so that none meets those of Nav2 and MoveIt.
+            include("lang2segtrack", "track.launch.py", {**track, "namespace": "perception"}),
+            include("nav2_bringup", "navigation_launch.py", {"params_file": LaunchConfiguration("nav2_params")}, "nav2_params"),
+            include(LaunchConfiguration("moveit_package"), "move_group.launch.py", {}, "moveit_package"),
+        ]
+    )
+
+
+def include(package, file: str, given: dict, needs: str = "") -> GroupAction:
+    source = PythonLaunchDescriptionSource(PathJoinSubstitution([FindPackageShare(package), "launch", file]))
+    condition = IfCondition(PythonExpression(["'", LaunchConfiguration(needs), "' != ''"])) if needs else None
+    return GroupAction([IncludeLaunchDescription(source, launch_arguments=given.items())], condition=condition)
