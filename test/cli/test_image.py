@@ -67,22 +67,6 @@ def test_exemplar_of_another_picture_is_found(folder: Path, frames: list[SceneFr
     assert "an --exemplar has no picture" in capsys.readouterr().err
 
 
-def test_instruction_chooses_among_the_objects(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The data set holds the chosen objects only, and the answer says why."""
-    command = ["image", str(folder / "a.png"), *TOY, "--no-overlay"]
-    assert main([*command, "--instruct", "the circle left of the star", "--instruct", "the mug", "--out", str(folder / "out")]) == 2
-    assert 'the detector "toy" does not know: mug' in capsys.readouterr().err
-    arguments = ["--instruct", "the object left of the cross", "--instruct", "the largest object", "--everything", "star. cross"]
-    assert main([*command, *arguments, "--out", str(folder / "out")]) == 0
-    output = capsys.readouterr().out
-    assert "chosen: #" in output
-    assert "left of" in output
-    content = json.loads((folder / "out" / "instances.json").read_text())
-    assert [item["name"] for item in content["categories"]] == ["star", "cross"]
-    assert main([*command, *arguments, "--text", "star", "--out", str(folder / "other")]) == 2
-    assert "without --text and --exemplar" in capsys.readouterr().err
-
-
 def test_results_can_be_evaluated_against_the_data_set(folder: Path) -> None:
     """`loadRes` takes a list of results, not a data set."""
     out = folder / "out"

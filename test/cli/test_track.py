@@ -119,18 +119,6 @@ def test_exemplars_from_a_picture_and_from_a_file(tmp_path: Path, folder: Path, 
     assert sorted(track["label"] for track in record["tracks"]) == ["mug", "star"]
 
 
-def test_instruction_starts_a_track(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], frames: list[SceneFrame]) -> None:
-    """The answer with plan and reasons is printed, and only the chosen object is tracked; a file may hold the instruction."""
-    prompts = tmp_path / "prompts.yaml"
-    prompts.write_text("- {at: 1, instruct: the object below the circle and left of the star, everything: star. square.}\n")
-    arguments = ["track", str(folder), "--instruct", "the circle left of the star", "--prompts", str(prompts), *TOY]
-    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
-    output = capsys.readouterr().out
-    assert '"the circle left of the star" on image 0:\n  target 1: the only "circle" left of the only "star"' in output
-    record = json.loads((tmp_path / "out" / "tracks.jsonl").read_text().splitlines()[-1])
-    assert sorted(track["label"] for track in record["tracks"]) == ["circle", "square"]
-
-
 def test_existing_output_folder_is_kept(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "user.txt").write_text("kept")
