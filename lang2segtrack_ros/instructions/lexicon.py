@@ -146,6 +146,12 @@ NAMES_IN_EST = frozenset(["chest", "nest", "vest", "guest", "forest", "crest", "
 """Words in -est that name objects. Other words in -est are superlatives."""
 HEADS_IN_ED = frozenset(["bed", "shed", "sled", "seed", "weed", "reed", "feed", "steed", "seaweed", "moped", "bobsled"])
 """Words in -ed that name objects. Other words in -ed are adjectives before a name or verbs, but no last word of a name."""
+_ADJECTIVES = """
+red green blue yellow purple violet cyan pink black white gray grey brown beige big small large little tiny huge tall short long wide narrow
+thin thick heavy dark bright shiny empty full closed old new clean dirty round wooden metallic transparent soft hard
+"""
+ADJECTIVES = frozenset(_ADJECTIVES.split())
+"""Frequent adjectives. As the last word of a name they miss their noun, as in "the red and blue boxes"."""
 _FOREIGN = """
 el la los las una unos der das den dem ein eine einen einem le les une des du au aux il lo gli uno della dello del een het und et y e oder
 avec mit sur auf dans im zu von vom links rechts izquierda derecha gauche droite sinistra destra oben unten

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from lark import Token, Tree
 
-from lang2segtrack_ros.instructions.lexicon import HEADS_IN_ED
+from lang2segtrack_ros.instructions.lexicon import ADJECTIVES, HEADS_IN_ED
 from lang2segtrack_ros.instructions.nouns import has_one_form, is_plural, singular
 from lang2segtrack_ros.instructions.plan import GENERIC, InstructionError, NounPhrase, Order, Quantity, Rank
 
@@ -73,7 +73,7 @@ def _name(tokens: list[Token], antecedent: NounPhrase | None) -> tuple[str, bool
     if last.type == "GENERIC":
         return (GENERIC if len(words) == 1 else " ".join([*words[:-1], _GENERIC_HEAD])), str(last).endswith("s")
     if last.type == "NAME":
-        if words[-1].endswith("ed") and words[-1] not in HEADS_IN_ED:
+        if words[-1] in ADJECTIVES or (words[-1].endswith("ed") and words[-1] not in HEADS_IN_ED):
             raise InstructionError(f'the grammar cannot read "{" ".join(words)}": "{words[-1]}" is no noun, so write the noun behind it')
         return " ".join([*words[:-1], singular(words[-1])]), is_plural(words[-1])
     if antecedent is None:

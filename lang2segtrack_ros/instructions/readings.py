@@ -9,6 +9,7 @@ crossing relations. The rules that exclude readings:
 * A clause with "that is" describes the target, or the exception if it stands behind "except".
 * "and" before a relation adds it to a noun that already has one.
 * "and" before a noun starts a target, or gives the last relation one more reference. A comma starts a target.
+* A relation behind a list, such as "the cup and the plate on the tray", belongs to the last target or to all.
 * After "except", all further nouns are exceptions.
 """
 
@@ -66,11 +67,17 @@ class _State:
         done: complete targets.
         path: the nouns from the present target to the last noun, each with its connection to the noun before it.
         root: index of the noun in `path` that a clause describes: 0 for the target, 1 for an exception.
+        listed: number of targets without relations before the present one.
+        ends_list: True if "and" stands before the present target.
+        shared: number of targets before the present one that get its conditions, too.
     """
 
     done: tuple[NounPhrase, ...]
     path: tuple[_Open, ...]
     root: int = 0
+    listed: int = 0
+    ends_list: bool = False
+    shared: int = 0
 
     def closed(self, depth: int) -> _State:
         """Return the state with the nouns behind a depth joined to their owners."""
@@ -91,14 +98,21 @@ class _State:
         owner, link = state.path[-1]
         return replace(state, path=(*state.path[:-1], (replace(owner, conditions=(*owner.conditions, condition)), link)))
 
-    def with_target(self, noun: NounPhrase) -> _State:
+    def with_target(self, noun: NounPhrase, ends_list: bool) -> _State:
         """Return the state with the present target complete and a new one."""
-        return _State((*self.done, self.closed(0).path[0][0]), ((noun, _Link()),))
+        return _State(self.targets, ((noun, _Link()),), listed=self.listed + 1 if self.is_plain else 0, ends_list=ends_list)
+
+    @property
+    def is_plain(self) -> bool:
+        """Return True if the present target has neither relations nor exceptions yet."""
+        return len(self.path) == 1 and not self.path[0][0].conditions and not self.path[0][0].exceptions
 
     @property
     def targets(self) -> tuple[NounPhrase, ...]:
         """Return all targets."""
-        return (*self.done, self.closed(0).path[0][0])
+        last = self.closed(0).path[0][0]
+        first = len(self.done) - self.shared
+        return (*self.done[:first], *(replace(item, conditions=last.conditions) for item in self.done[first:]), last)
 
 
 def plans(sentence: Tree) -> tuple[Plan, ...]:
@@ -114,8 +128,7 @@ def _states(sentence: Tree, antecedent: NounPhrase | None) -> list[_State]:
     first, *links = sentence.children
     states = [_State((), ((noun_phrase(first, antecedent), _Link()),))]
     for link in links:
-        states = [after for state in states for after in _LINKS[link.data](state, link)]
-        states = list(dict.fromkeys(states))
+        states = list(dict.fromkeys(after for state in states for after in _after(state, link)))
         if not states:
             raise InstructionError(
                 f'the grammar finds no noun that takes "{_words(link)}": a second order, a plural without a number for "nearest to", '
@@ -129,6 +142,15 @@ def _states(sentence: Tree, antecedent: NounPhrase | None) -> list[_State]:
     for state in states:
         _check_between(state)
     return states
+
+
+def _after(state: _State, link: Tree) -> Iterator[_State]:
+    """Yield the states after a link. Behind a list, a relation may describe all its targets."""
+    for after in _LINKS[link.data](state, link):
+        yield after
+        is_shared = state.ends_list and state.listed and state.is_plain and link.data in _DESCRIBING
+        if is_shared and after.path[0][0].rank == state.path[0][0].rank and after.path[-1][1].rank is None:
+            yield replace(after, shared=state.listed)
 
 
 def _words(tree: Tree) -> str:
@@ -210,6 +232,8 @@ def _that_relation(state: _State, tree: Tree) -> Iterator[_State]:
 
 
 def _that_noun(state: _State, tree: Tree) -> Iterator[_State]:
+    if state.ends_list and state.listed and state.is_plain:
+        raise InstructionError('"that is" behind a list may describe one object or all: write it behind each noun')
     owner = state.closed(state.root).path[-1][0]
     noun = tree.children[-1]
     kind = described(noun, owner) if is_adjective(noun) else noun_phrase(noun, owner)
@@ -240,7 +264,7 @@ def _and_noun(state: _State, tree: Tree) -> Iterator[_State]:
         if link.relation is Relation.BETWEEN and not link.earlier and state.path[depth][0].quantity.count == 1:
             yield _with_reference(state, depth, noun)  # between needs two, so the noun cannot be a target
             return
-    yield state.with_target(noun)
+    yield state.with_target(noun, ends_list=True)
     for depth in range(1, len(state.path)):
         relation = state.path[depth][1].relation
         if relation is not None and relation not in _OF_ONE:
@@ -256,9 +280,11 @@ def _with_reference(state: _State, depth: int, noun: NounPhrase) -> _State:
 
 def _next_noun(state: _State, tree: Tree) -> Iterator[_State]:
     noun = noun_phrase(tree.children[-1], _antecedent(state))
-    yield replace(state.closed(0).linked(0, _Link(), noun), root=1) if state.root == 1 else state.with_target(noun)
+    yield replace(state.closed(0).linked(0, _Link(), noun), root=1) if state.root == 1 else state.with_target(noun, "AND" in _types(tree))
 
 
+_DESCRIBING = frozenset(["plain", "between", "compared", "that_relation"])
+"""Links that may describe all targets of a list."""
 _LINKS: dict[str, Callable[[_State, Tree], Iterator[_State]]] = {
     **dict.fromkeys(("plain", "between", "compared", "ranked", "ranked_from"), _relation),
     "and_relation": _and_relation,

@@ -88,6 +88,11 @@ def test_sentence_has_one_plan(text: str, lines: list[str] | None) -> None:
         ("the cup on the box left of the mug", 2),
         ("the mug left of the laptop and the box", 2),
         ("the cup on the box left of the mug above the fork", 5),
+        ("the cup and the plate on the tray", 2),
+        ("the cup, the fork and the plate that are on the tray", 2),
+        ("the cup, the plate on the tray", 1),
+        ("the cup on the tray, and the plate on the box", 1),
+        ("the cup and the plate nearest to the tray", 1),
     ],
 )
 def test_sentence_has_all_its_readings(text: str, count: int) -> None:
@@ -129,6 +134,8 @@ def test_sentence_has_all_its_readings(text: str, count: int) -> None:
         ("the one on the table", "no noun stands before it"),
         ("the very small shiny metal box", "cannot read"),
         ("the small shiny blue metal box", "at most 4 words"),
+        ("the cup and the plate that are red", "write it behind each noun"),
+        ("the red and blue boxes", '"red" is no noun'),
         ("the yellow box jumped", '"jumped" is no noun'),
         ("the cup left of (the box, the plate)", "parentheses hold one noun"),
         ("the cup)", 'cannot read ")"'),
