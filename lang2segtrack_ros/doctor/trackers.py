@@ -117,8 +117,8 @@ def check_trackers(trackers: Sequence[Tracker]) -> list[Finding]:
     for tracker in trackers:
         status = tracker.status
         if status is None:
-            text = f"it is in the graph, but sent no status on /diagnostics in {WATCH_S:g} s: it was killed, or it hangs"
-            advice = "look for its process. The graph forgets a killed node after 20 s. End a node that hangs, and start it again"
+            text = f"it is in the graph, but sent no status on /diagnostics in {WATCH_S:g} s: it hangs, or it has ended without a word"
+            advice = "look for its process. End a node that hangs, and start it again. The graph forgets a node that has ended after 20 s"
             findings.append(Finding(Level.ERROR, tracker.name, text, advice))
             continue
         level = LEVELS.get(status.level, Level.ERROR)

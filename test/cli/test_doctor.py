@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from lang2segtrack_ros.cli.main import main
+from lang2segtrack_ros.doctor.finding import Level
+from lang2segtrack_ros.doctor.graph import check_graph
 from lang2segtrack_ros.toyworld.graph import Processes, executable
 
 TOY_NODE = ["-p", "segmenter:=toy", "-p", "detector:=toy", "-p", "device:=cpu", "-p", "use_depth:=false"]
@@ -47,22 +49,21 @@ def test_working_camera_and_incompatible_subscriber(tmp_path: Path, capsys: pyte
     assert code == 1, "a QoS mismatch is an error"
 
 
-def test_trackers_elsewhere_are_found_and_a_killed_one_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trackers_elsewhere_are_found_with_their_topics(tmp_path: Path) -> None:
     """The doctor looked only at the default topics, and called a killed node ok."""
-    remap = ["-r", "__ns:=/left", "-r", "color/image_raw:=/front/camera/color/image_raw", "-r", "depth/image_raw:=/front/camera/depth"]
+    remap = ["-r", "__ns:=/left", "-r", "color/image_raw:=/front/camera/color/image_raw"]
     with Processes(dict(os.environ), tmp_path) as processes:
         processes.start("camera", [*executable("toy_camera"), "--ros-args", "-r", "__ns:=/front"])
         node = processes.start("track_node", [*executable("track_node"), "--ros-args", *TOY_NODE, *remap])
         processes.wait_for("track_node", "first image")
-        assert main([*TOY, "--seconds", "5"]) == 0
-        output = capsys.readouterr().out
-        assert "/left/track_node: tracking, segmenter toy" in output
-        assert "/front/camera/color/image_raw: 640 x 480 rgb8" in output
-        assert "/camera/camera" not in output
+        findings = check_graph(None, 5.0)
+        texts = [str(finding) for finding in findings]
+        assert [finding for finding in findings if finding.level is not Level.OK] == [], texts
+        assert any("/left/track_node: tracking, segmenter toy" in text for text in texts)
+        assert any("/front/camera/color/image_raw: 640 x 480 rgb8" in text for text in texts)
         node.kill()
         node.wait()
-        assert main([*TOY, "--seconds", "0.5"]) == 1
-        assert "/left/track_node: it is in the graph, but sent no status" in capsys.readouterr().out
+        assert any("track_node: not running" in str(finding) for finding in check_graph(None, 0.5))
 
 
 def test_depth_without_its_camera_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,11 @@ class DepthSource:
             QosMatchingSubscription(node, DEPTH_INFO, self._on_depth_camera, group),
         ]
 
+    @property
+    def topics(self) -> tuple[str, str]:
+        """Names of the topics of depth images and of the color camera's camera_info."""
+        return self._depth.topic, self._infos[0].topic
+
     def match_publishers(self) -> None:
         """Match the publishers' QoS, see `QosMatchingSubscription.match_publishers`."""
         for subscription in (self._depth, *self._infos):

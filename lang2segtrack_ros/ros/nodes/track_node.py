@@ -341,7 +341,10 @@ class TrackNode(TableNode, LifecycleNode):
         if self.engine is None or self._outputs is None:
             self._status.publish_unconfigured(self.problem, self.loading)
             return
+        color = self._color.subscription if self._color is not None else None
+        depth_topic, info_topic = self._depth.topics if self._depth is not None else ("", "")
         parts: dict[str, object] = {
+            **({"color_topic": color.topic, "depth_topic": depth_topic, "camera_info_topic": info_topic} if color is not None else {}),
             **(self.image_requests.metrics if self.image_requests is not None else {}),
             **self._node_services.metrics,
             "depth_images_received": self._depth.received if self._depth is not None else "off",
