@@ -5,7 +5,8 @@
 The toy camera and track_node run as processes on a real graph. Three objects are prompted by box, and `detections`, `tracks` and
 `instance_masks` have a subscriber. Overhead starts when an image's message arrives in the node's process, and ends when the last
 publish of its result returns. The model's time is subtracted; `node_probe` defines the model. A busy machine stretches that time, so the
-processor time of the same work is reported too. Writes tables and out/bench/node.json.
+processor time of the same work is reported too. After track_node, `node_floor` receives the images of the same camera and publishes the
+last messages of track_node: the floor that rclpy sets. Writes tables and out/bench/node.json.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +61,20 @@ class PromptClient(Node):  # type: ignore[misc]
     def __init__(self, outputs: tuple[str, ...]) -> None:
         super().__init__("audience", context=None)
         self.results = 0
+        self.latest: dict[str, Any] = {}
         self.prompted = 0
         self.diagnostics: dict[str, str] = {}
         self._prompted_at = 0.0
         self._prompts = self.create_client(AddBoxPrompt, "add_box_prompt")
         for topic, kind in (("tracks", TrackArray), ("detections", Detection2DArray), ("instance_masks", Image), ("overlay", Image)):
             if topic in outputs:
-                self.create_subscription(kind, topic, self._count if topic == "tracks" else lambda _: None, QoSProfile(depth=10))
+                self.create_subscription(kind, topic, partial(self._on_output, topic), QoSProfile(depth=10))
         self.create_subscription(Detection2DArray, f"{CAMERA}/truth/detections", self._on_truth, QoSProfile(depth=10))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, QoSProfile(depth=10))
 
-    def _count(self, msg: TrackArray) -> None:
-        self.results += len(msg.tracks) >= OBJECTS
+    def _on_output(self, topic: str, msg: Any) -> None:
+        self.latest[topic] = msg
+        self.results += topic == "tracks" and len(msg.tracks) >= OBJECTS
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         self.diagnostics = {item.key: item.value for status in msg.status for item in status.values}
@@ -95,7 +101,7 @@ def run(out: Path, size: tuple[int, int], fps: float, results: int, outputs: tup
         image_size: input size of the network; 0 for its own size.
 
     Returns:
-        Timestamps of each image, counters of the node, and its setup.
+        Timestamps of each image, counters of the node, its setup, and the times of the floor in nanoseconds.
 
     Raises:
         GraphError: The node ended or produced too few results.
@@ -126,6 +132,12 @@ def run(out: Path, size: tuple[int, int], fps: float, results: int, outputs: tup
         while time.monotonic() < end:
             executor.spin_once(timeout_sec=0.5)
         diagnostics = client.diagnostics
+        node.send_signal(signal.SIGINT)
+        node.wait(10.0)
+        floor_file = run_floor(out, processes, client.latest)
+        end = time.monotonic() + 5.0 + results / fps
+        while time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.5)
         executor.shutdown()
         client.destroy_node()
         rclpy.try_shutdown()
@@ -135,7 +147,24 @@ def run(out: Path, size: tuple[int, int], fps: float, results: int, outputs: tup
     images = [item for item in json.loads(record_file.read_text()) if item.get("objects", 0) >= OBJECTS and "published" in item]
     record_file.unlink()
     counts = {key: int(diagnostics[f"images_{key}"]) for key in ("received", "processed", "replaced")}
-    return {"images": images[WARM_UP:], "counts": counts, "setup": diagnostics["setup"]}
+    floor = json.loads(floor_file.read_text())
+    return {"images": images[WARM_UP:], "counts": counts, "setup": diagnostics["setup"], "floor": floor[WARM_UP:]}
+
+
+def run_floor(out: Path, processes: Processes, messages: dict[str, Any]) -> Path:
+    """Start the floor node. Return the file that it writes at its end.
+
+    Args:
+        out: folder for the files.
+        processes: the processes of the graph.
+        messages: the messages to publish, by topic.
+    """
+    sent, results = out / "floor_messages.pickle", out / "floor.json"
+    results.unlink(missing_ok=True)
+    sent.write_bytes(pickle.dumps(messages))
+    command = [sys.executable, str(Path(__file__).with_name("node_floor.py")), str(sent), str(results), "--ros-args", "-r", REMAPPINGS[0]]
+    processes.start("floor", command)
+    return results
 
 
 def milliseconds(values: Any) -> dict[str, float]:
@@ -163,6 +192,7 @@ def overhead(measured: dict[str, Any]) -> dict[str, Any]:
         "model_processor_ms": milliseconds([item["model_cpu"] for item in images]),
         "arrival_to_published_ms": milliseconds(latencies),
         "stages_ms": stages,
+        "floor_ms": milliseconds(measured["floor"]),
     }
 
 
@@ -256,6 +286,7 @@ def show(summary: dict[str, Any]) -> None:
     rows: list[tuple[str, Callable[[dict[str, Any]], dict[str, float]]]] = [(name, _stage(name)) for name in STAGES]
     rows += [
         ("**overhead**", lambda item: item["overhead_ms"]),
+        ("rclpy alone, the same messages", lambda item: item["floor_ms"]),
         ("**processor time of the overhead**", lambda item: item["processor_ms"]),
         ("the model", lambda item: item["model_ms"]),
     ]

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rclpy.executors import Executor
 
 from lang2segtrack_ros.io.image_messages import stamp_ns
+from lang2segtrack_ros.ros.inputs.receive_thread import ReceiveThread
 from lang2segtrack_ros.ros.inputs.subscription import QosMatchingSubscription
 from lang2segtrack_ros.ros.nodes import track_node
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
@@ -51,18 +51,19 @@ class Probe:
     def install(self) -> None:
         """Wrap the functions of all stages."""
         receive, offer, publish = QosMatchingSubscription._receive, EngineThread.offer, Outputs._publish
-        take, step = Executor._take_subscription, Session.step
+        take, step = ReceiveThread._take, Session.step
 
-        def timed_take(executor: Any, subscription: Any) -> Any:
+        def timed_take(subscription: Any) -> Any:
             began = time.thread_time_ns()
-            taken = take(executor, subscription)
+            taken = take(subscription)
             self._own.take = time.thread_time_ns() - began
+            self._own.arrived = int(taken[1]["received_timestamp"]) if taken is not None else 0
             return taken
 
-        def timed_receive(subscription: Any, msg: Any, info: Any) -> None:
+        def timed_receive(subscription: Any, msg: Any) -> None:
             is_color, called, began = subscription.topic.endswith("color/image_raw"), time.time_ns(), time.thread_time_ns()
             if is_color:
-                self.record(stamp_ns(msg.header.stamp), arrived=int(info["received_timestamp"]), called=called)
+                self.record(stamp_ns(msg.header.stamp), arrived=self._own.arrived, called=called)
             receive(subscription, msg)
             if is_color:
                 self.record(stamp_ns(msg.header.stamp), take_cpu=self._own.take, convert_cpu=time.thread_time_ns() - began)
@@ -85,8 +86,8 @@ class Probe:
             publish(outputs, header, frame, result)
             self.record(frame.stamp_ns, taken=taken, published=time.time_ns(), publish_cpu=time.thread_time_ns() - began)
 
-        Executor._take_subscription = timed_take
-        QosMatchingSubscription._receive = timed_receive  # type: ignore[assignment]
+        ReceiveThread._take = staticmethod(timed_take)  # type: ignore[method-assign]
+        QosMatchingSubscription._receive = timed_receive  # type: ignore[method-assign,assignment]
         EngineThread.offer = timed_offer  # type: ignore[method-assign,assignment]
         Session.step = timed_step  # type: ignore[method-assign,assignment]
         Outputs._publish = timed_publish  # type: ignore[method-assign,assignment]

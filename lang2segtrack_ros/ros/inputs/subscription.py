@@ -11,9 +11,9 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 
-from lang2segtrack_ros.ros.support import transports
+from lang2segtrack_ros.ros.support import qos_overrides, transports
 from lang2segtrack_ros.ros.support.interfaces import COLOR_COMPRESSED, COLOR_IMAGE, DEPTH_COMPRESSED, DEPTH_IMAGE, Topic
 
 _TRANSPORTS = {
@@ -33,7 +33,7 @@ class QosMatchingSubscription:
     A best-effort subscription receives from every publisher, but large images arrive reliably only over a reliable subscription.
     A reliable subscription receives nothing from a best-effort publisher. With `qos` "auto", the subscription is therefore reliable
     exactly if all publishers are reliable. It is transient local exactly if all publishers are: then it also gets earlier messages,
-    such as a camera_info that is sent once.
+    such as a camera_info that is sent once. Policies that parameters override (`support.qos_overrides`) are fixed.
 
     Args:
         node: node that owns the subscription.
@@ -58,13 +58,20 @@ class QosMatchingSubscription:
         self._started = time.monotonic()
         self._reliable = qos == "reliable"
         self._latched = False
+        self._fixed = qos_overrides.given_policies(node, self.topic, "subscription")
         self._subscription = self._subscribe()
 
     def _subscribe(self) -> Any:
         reliability = ReliabilityPolicy.RELIABLE if self._reliable else ReliabilityPolicy.BEST_EFFORT
         durability = DurabilityPolicy.TRANSIENT_LOCAL if self._latched else DurabilityPolicy.VOLATILE
         profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=reliability, durability=durability)
-        return self._node.create_subscription(self._declared.message, self.topic, self._receive, profile, callback_group=self._group)
+        options = qos_overrides.options({QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH} | self._fixed)
+        subscription = self._node.create_subscription(
+            self._declared.message, self.topic, self._receive, profile, callback_group=self._group, qos_overriding_options=options
+        )
+        self._reliable = profile.reliability == ReliabilityPolicy.RELIABLE  # rclpy writes the overrides into the profile
+        self._latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        return subscription
 
     def _receive(self, msg: Any) -> None:
         self.last_arrival = time.monotonic()
@@ -76,7 +83,9 @@ class QosMatchingSubscription:
         if self._qos != "auto" or not publishers:
             return
         reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in publishers)
+        reliable = self._reliable if QoSPolicyKind.RELIABILITY in self._fixed else reliable
         latched = reliable and all(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in publishers)
+        latched = self._latched if QoSPolicyKind.DURABILITY in self._fixed else latched
         if (reliable, latched) != (self._reliable, self._latched):
             self._reliable, self._latched = reliable, latched
             self._node.destroy_subscription(self._subscription)
@@ -106,7 +115,7 @@ class QosMatchingSubscription:
         if incompatible:
             return (
                 f"QoS mismatch on {self.topic}: this node subscribes {own_qos}, {', '.join(incompatible)} publishes best effort, "
-                "so no message arrives: set image_qos to auto or best_effort"
+                "so no message arrives: set image_qos to auto or best_effort, and override no reliability of this topic"
             )
         expected = self._declared.type_name
         others = sorted({info.topic_type for info in publishers} - {expected})

@@ -27,12 +27,13 @@ from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.ros.inputs.clicked_points import ClickedPoints, View
 from lang2segtrack_ros.ros.inputs.color_images import ColorImages
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
+from lang2segtrack_ros.ros.inputs.receive_thread import ReceiveThread
 from lang2segtrack_ros.ros.outputs.node_status import NodeStatus
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.services.image_requests import ImageRequests
 from lang2segtrack_ros.ros.services.prompt_services import Services
 from lang2segtrack_ros.ros.services.refinement import Refinement
-from lang2segtrack_ros.ros.support import parameters
+from lang2segtrack_ros.ros.support import parameters, qos_overrides
 from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.parameter_table import TableNode
 from lang2segtrack_ros.ros.support.process import Wait, configure_process, poll, run_node
@@ -84,7 +85,7 @@ class TrackNode(TableNode, LifecycleNode):
         self._warn = RepeatedWarnings(self.get_logger().warning)
         self.loading: SessionLoading | None = None
         self._is_active = False
-        self._images = MutuallyExclusiveCallbackGroup()
+        self._receiver: ReceiveThread | None = None
         try:
             parameters.TABLE.declare(self)
         except Exception:  # a parameter of a wrong type or out of range; in a container, the rest of the process continues
@@ -186,13 +187,16 @@ class TrackNode(TableNode, LifecycleNode):
     def _subscribe(self) -> None:
         qos = self._value("image_qos")
         assert self._color is not None
-        self._color.open(self._value("image_transport"), self._images, qos)
+        self._receiver = receiver = ReceiveThread(self.context)
+        self._color.open(self._value("image_transport"), receiver, qos)
         if self._value("use_depth") and self._outputs is not None:
             registration, transport = self._value("depth_registration"), self._value("depth_transport")
             slop_s = partial(self._value, "depth_slop_s")
-            self._depth = DepthSource(self, self._images, qos, registration, slop_s, self._outputs.wake, transport)
+            self._depth = DepthSource(self, receiver, qos, registration, slop_s, self._outputs.wake, transport)
             self._outputs.depth_source = self._depth
-        self._clicks = ClickedPoints(self, self._images, self._view, lambda: self.engine, self.skipped, self._warn)
+        self._clicks = ClickedPoints(self, receiver, self._view, lambda: self.engine, self.skipped, self._warn)
+        for name in qos_overrides.unused(self):
+            self._warn(name, f"parameter {name} has no effect: the node has no such publisher or subscription")
 
     def _view(self) -> View:
         return View(self.last_header.frame_id, self._color.size if self._color is not None else None)
@@ -228,6 +232,9 @@ class TrackNode(TableNode, LifecycleNode):
             if source is not None:
                 source.close()
         self._depth, self._clicks = None, None
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
 
     def _stop(self) -> None:
         self._is_active = False
@@ -351,7 +358,7 @@ class TrackNode(TableNode, LifecycleNode):
             "refinement": self._refinement.state,
             **{f"skipped_{reason}": count for reason, count in sorted(self.skipped.items())},
         }
-        self._status.publish(self.engine, self._outputs, parts, silence, self._is_active)
+        self._status.publish(self.engine, self._outputs, self._receiver, parts, silence)
 
     # Parameters
 

@@ -10,6 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 
+from lang2segtrack_ros.ros.inputs.receive_thread import ReceiveThread
 from lang2segtrack_ros.ros.outputs.diagnostics import Diagnostics, summarize
 from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.support.latency import Latency
@@ -59,20 +60,23 @@ class NodeStatus:
             level, message = DiagnosticStatus.OK, f"loading the networks, for {loading.seconds:.0f} s now"
         self._diagnostics.publish(level, message, {})
 
-    def publish(self, engine: EngineThread[Any], outputs: Outputs, parts: Mapping[str, object], silence: str, is_active: bool) -> None:
+    def publish(
+        self, engine: EngineThread[Any], outputs: Outputs, receiver: ReceiveThread | None, parts: Mapping[str, object], silence: str
+    ) -> None:
         """Publish the state of the configured node.
 
         Args:
             engine: its engine.
             outputs: its publishers.
+            receiver: thread that receives its images. None while the node is paused.
             parts: values of its other parts.
             silence: sentence on why no image arrives. Empty if images arrive.
-            is_active: True if the node is active, False if it is paused.
         """
         self.latency.warn_once(self._node.get_logger().warning)
         statistics = engine.statistics
         counts = {"received": statistics.received, "processed": statistics.processed}
-        last_error = "; ".join([*engine.last_errors, *outputs.last_errors]) or "none"
+        received = [receiver.last_error] if receiver is not None and receiver.last_error else []
+        last_error = "; ".join([*engine.last_errors, *outputs.last_errors, *received]) or "none"
         values: dict[str, object] = {
             "setup": self.setup,
             "device": self.device,
@@ -81,7 +85,7 @@ class NodeStatus:
             **engine.metrics,
             **outputs.metrics,
             **parts,
-            "thread_restarts": engine.restarts + outputs.restarts,
+            "thread_restarts": engine.restarts + outputs.restarts + (receiver.restarts if receiver is not None else 0),
             **memory(self.device),
             "last_error": last_error,
         }
@@ -90,6 +94,6 @@ class NodeStatus:
             failed_at=max(statistics.failed_at, outputs.failed_at),
             last_error=last_error,
             degraded_to=engine.degraded_to,
-            is_active=is_active,
+            is_active=receiver is not None,
         )
         self._diagnostics.publish(level, message, values)

@@ -8,6 +8,7 @@ docs/interfaces.md from the same declarations.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,7 @@ from lang2segtrack.srv import (
     RemoveTrack,
     SegmentImage,
 )
+from lang2segtrack_ros.ros.support import qos_overrides
 from lang2segtrack_ros.ros.support.conversions import RosMessages
 
 RESULT_QOS = QoSProfile(depth=5)
@@ -88,13 +90,16 @@ class Topic:
         return self.message if isinstance(self.message, str) else interface_name(self.message)
 
     def advertise(self, node: Node) -> Any:
-        """Create the publisher on a node. Return None if the message's optional package is not installed."""
+        """Create the publisher on a node. Parameters may override its QoS. Return None if the message's package is not installed."""
         message_class = self.message_class
-        return node.create_publisher(message_class, self.name, self.qos) if message_class is not None else None
+        if message_class is None:
+            return None
+        return node.create_publisher(message_class, self.name, copy(self.qos), qos_overriding_options=qos_overrides.options())
 
     def subscribe(self, node: Node, callback: Any, group: CallbackGroup) -> Any:
-        """Create a subscription with the declared QoS on a node."""
-        return node.create_subscription(self.message, self.name, callback, self.qos, callback_group=group)
+        """Create a subscription with the declared QoS on a node. Parameters may override it."""
+        qos, options = copy(self.qos), qos_overrides.options()
+        return node.create_subscription(self.message, self.name, callback, qos, callback_group=group, qos_overriding_options=options)
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,9 +86,17 @@ class ParameterTable:
         Args:
             node: the node.
             read_only: True to make every parameter read-only that is not dynamic.
+
+        Raises:
+            ValueError: an override of QoS has an unknown policy or a wrong value.
         """
         from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
+        from lang2segtrack_ros.ros.support.qos_overrides import find_problem
+
+        problem = find_problem(node)
+        if problem:
+            raise ValueError(problem)
         overrides = getattr(node, "_parameter_overrides", {})
         overrides.update({name: self.converted(given) for name, given in overrides.items()})
         renamed_values = {new: overrides[old].value for old, new in self.renamed.items() if old in overrides}
