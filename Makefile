@@ -87,6 +87,7 @@ train-toy:
 docs: setup
 	@$(IN_ENVIRONMENT) python tools/write_interface_docs.py
 	@$(IN_ENVIRONMENT) python tools/write_model_docs.py
+	@$(IN_ENVIRONMENT) python tools/write_instruction_docs.py
 
 clean:
 	rm -rf .venv .ros out build install log

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
     from lang2segtrack_ros.types.frame import Frame
+    from lang2segtrack_ros.types.instruction import InstructionPrompt
     from lang2segtrack_ros.types.prompts import BoxPrompt, ExemplarPrompt, MaskPrompt, PointPrompt, TextPrompt
     from lang2segtrack_ros.types.results import FrameResult, Track
 
@@ -32,6 +33,7 @@ __all__ = [
     "ExemplarPrompt",
     "Frame",
     "FrameResult",
+    "InstructionPrompt",
     "MaskPrompt",
     "PointPrompt",
     "Session",
@@ -46,6 +48,7 @@ _MODULES = {
     "ExemplarPrompt": "types.prompts",
     "Frame": "types.frame",
     "FrameResult": "types.results",
+    "InstructionPrompt": "types.instruction",
     "MaskPrompt": "types.prompts",
     "PointPrompt": "types.prompts",
     "Session": "session.session",

@@ -32,6 +32,7 @@ QUICK = (
     "segmentation",
     "geometry",
     "detection",
+    "instructions",
     "identity",
     "tracking/test_policies.py",
     "tracking/test_kalman.py",

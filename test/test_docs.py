@@ -14,6 +14,7 @@ import pytest
 from lang2segtrack_ros.cli.main import _parser
 from lang2segtrack_ros.ros.support.parameters import PARAMETERS
 from lang2segtrack_ros.ros.support.web_parameters import PARAMETERS as PAGE
+from tools import write_instruction_docs as instruction_docs
 from tools import write_interface_docs as interface_docs
 from tools import write_model_docs as model_docs
 
@@ -66,6 +67,10 @@ def test_interface_tables_are_those_of_the_code() -> None:
 def test_model_table_is_that_of_the_code() -> None:
     path = ROOT / "docs" / "models.md"
     assert model_docs.with_table(TEXT[path]) == TEXT[path], "run make docs"
+
+
+def test_words_of_instructions_are_those_of_the_code() -> None:
+    assert instruction_docs.words_table() in TEXT[ROOT / "docs" / "instructions.md"], "run make docs"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

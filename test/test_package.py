@@ -34,6 +34,7 @@ ROSDEP_KEYS = {
     "aiohttp": "python3-aiohttp",
     "tqdm": "python3-tqdm",
     "cv2": "python3-opencv",
+    "lark": "python3-lark-parser",
     "numpy": "python3-numpy",
     "scipy": "python3-scipy",
     "yaml": "python3-yaml",

@@ -123,6 +123,8 @@ def _bag(options: argparse.Namespace) -> int:
     if summary.resumed_at:
         print(f"resumed at image {summary.resumed_at} of an earlier run")
     print(f"images of {summary.topic}")
+    for sentence in summary.answers:
+        print(sentence)
     for sentence in summary.counts.sentences(options.backward):
         print(sentence)
     for reason, count in sorted(summary.refused.items()):

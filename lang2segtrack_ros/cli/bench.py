@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack bench`: measure the accuracy on the toy suites, on DAVIS and on LaSOT."""
+"""`lang2segtrack bench`: measure the accuracy on the toy suites, of instructions, on DAVIS and on LaSOT."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def add_parser(commands: Any) -> None:
         "lasot", help="LaSOT: the prompt is the box of the first frame, scores are success, precision and normalized precision"
     )
     lasot.add_argument("root", type=Path, help="folder of sequences with img/ and groundtruth.txt")
+    _add_instructions(kinds)
     for parser in (suites, davis, lasot):
         parser.add_argument("--model", default="toy", help=f"segmenter: {NETWORK_NAMES} (default: %(default)s)")
         parser.add_argument(
@@ -75,12 +76,27 @@ def add_parser(commands: Any) -> None:
     bench.set_defaults(run=_run)
 
 
+def _add_instructions(kinds: Any) -> None:
+    """Add the subcommand `instructions`."""
+    parser = kinds.add_parser("instructions", help="instructions on arrangements of toy shapes: chosen objects, and refused sentences")
+    parser.add_argument("--cases", type=whole_number(1), metavar="N", default=5, help="number of cases per template (default: %(default)s)")
+    parser.add_argument("--first-seed", type=int, default=0, help="seed of the first arrangement (default: %(default)s)")
+    parser.add_argument(
+        "--sentences", type=whole_number(0), metavar="N", default=500, help="number of random sentences to refuse (default: %(default)s)"
+    )
+    parser.add_argument("--detector", default="toy", help=f"detector: {NETWORK_NAMES} (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
+    add_license_option(parser)
+    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
+
+
 def _run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.evaluation.real_clips import LayoutError
     from lang2segtrack_ros.models.catalogue import WeightsError
 
     try:
-        return _suites(options) if options.kind == "suites" else _real(options)
+        kinds = {"suites": _suites, "instructions": _instructions}
+        return kinds.get(options.kind, _real)(options)
     except (WeightsError, LayoutError, KeyError) as error:
         print(f"lang2segtrack bench: {error.args[0]}", file=sys.stderr)
         return 1
@@ -123,6 +139,18 @@ def _suites(options: argparse.Namespace) -> int:
     problems = report.regressions(result, json.loads(options.pinned.read_text()))
     print("\n".join(problems) or "no score is lower than in the pinned report")
     return 1 if problems else 0
+
+
+def _instructions(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.evaluation import instructions
+    from lang2segtrack_ros.models.loading import load_detector
+
+    detector = load_detector(options.detector, options.device, accept_license=options.accept_license)
+    result = instructions.measure(detector, options.cases, options.first_seed, options.sentences, lambda line: print(line, flush=True))
+    instructions.write(result, options.out)
+    instructions.draw_examples(detector, options.out / "instructions.png")
+    print(f"\n{instructions.table(result)}\nwritten to {options.out}: instructions.json, instructions.md, instructions.png")
+    return 0
 
 
 def _real(options: argparse.Namespace) -> int:

@@ -120,7 +120,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 
 def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], interactive: bool = False, **session_options: Any) -> Session:
-    """Return the session that the options describe. It has a detector only if a text or exemplar prompt needs one.
+    """Return the session that the options describe. It has a detector only if a prompt needs one.
 
     Args:
         options: parsed options of `add_engine_options` and `add_run_options`.
@@ -135,10 +135,11 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
     from lang2segtrack_ros.tracking.policies.registry import make_policy
+    from lang2segtrack_ros.types.instruction import InstructionPrompt
     from lang2segtrack_ros.types.prompts import ExemplarPrompt, TextPrompt
 
     kinds = {type(item.prompt) for item in prompts}
-    needs_detector = interactive or TextPrompt in kinds or (ExemplarPrompt in kinds and may_match(options))
+    needs_detector = interactive or bool({TextPrompt, InstructionPrompt} & kinds) or (ExemplarPrompt in kinds and may_match(options))
     policy = make_policy(options.policy)
     find_folders(options.segmenter, options.detector if needs_detector else None, options.accept_license)
     engine_options = SessionOptions(detect_every_backward=options.detect_every_backward, exemplar=options.exemplar_by)

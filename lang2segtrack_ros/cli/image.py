@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""`lang2segtrack image`: find objects by name or by an exemplar on image files, and write a COCO data set and overlay images."""
+"""`lang2segtrack image`: find objects by name, instruction or exemplar on image files, and write a COCO data set and overlay images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lang2segtrack_ros.cli.engine_options import DEFAULT_DETECTOR, NETWORK_NAMES, add_license_option, add_matcher_option, may_match
 from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
-from lang2segtrack_ros.cli.prompt_options import parse_exemplar
+from lang2segtrack_ros.cli.prompt_options import add_instruction_options, parse_exemplar, parse_instructions
 
 if TYPE_CHECKING:  # modules that the parser does not need are imported on use
     import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # modules that the parser does not need are imported on use
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.io.coco import CocoWriter
     from lang2segtrack_ros.session.image_segmentation import SegmentedObject
+    from lang2segtrack_ros.types.instruction import InstructionPrompt
     from lang2segtrack_ros.types.prompts import ExemplarPrompt
 
 _MAX_STEM_BYTES = 200  # of an overlay's name; file systems allow 255 bytes
@@ -34,11 +35,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     Args:
         commands: the subparsers.
     """
-    parser = commands.add_parser("image", help="find and segment objects by name or by an exemplar on image files")
+    parser = commands.add_parser("image", help="find and segment objects by name, instruction or exemplar on image files")
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="image files, folders of image files, or patterns such as 'shots/**/*.jpg'"
     )
     parser.add_argument("--text", help="names of the objects: 'red mug. cardboard box.'")
+    add_instruction_options(parser)
     parser.add_argument(
         "--exemplar",
         action="append",
@@ -112,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:
-        phrases, exemplars = _prompts(options)
+        phrases, exemplars, instructions = _prompts(options)
         if options.batch < 1:
             raise PromptError(f"--batch is {options.batch}; it must be at least 1")
         paths, problems, warnings = find_images(options.paths)
@@ -120,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
             raise PromptError("\n".join(problems))
         for warning in warnings:
             _print_error(warning, 0)
-        return _segment(options, phrases, exemplars, paths)
+        return _segment(options, phrases, exemplars, instructions, paths)
     except PromptError as error:
         return _print_error(str(error), 2)
     except (DetectorError, OfflineError, WeightsError, OSError) as error:
@@ -129,39 +131,49 @@ def run(options: argparse.Namespace) -> int:
         return _print_error("interrupted; the same command goes on", INTERRUPTED)
 
 
-def _prompts(options: argparse.Namespace) -> tuple[tuple[str, ...], list[ExemplarPrompt]]:
-    """Return the phrases and the exemplars of the command line. Raises PromptError."""
+def _prompts(options: argparse.Namespace) -> tuple[tuple[str, ...], list[ExemplarPrompt], list[InstructionPrompt]]:
+    """Return the phrases, the exemplars and the instructions of the command line. Raises PromptError."""
     from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
     exemplars = [parse_exemplar(value, "once", options.threshold) for value in options.exemplar]
     if any(exemplar.image is None for exemplar in exemplars):
         raise PromptError("an --exemplar has no picture: write it before the box, such as mug.png:10,20,60,70=mug")
-    if options.text is None and not exemplars:
-        raise PromptError("there is no prompt: give --text or --exemplar")
+    instructions = parse_instructions(options)
+    if options.text is None and not exemplars and not instructions:
+        raise PromptError("there is no prompt: give --text, --instruct or --exemplar")
+    if instructions and (options.text is not None or exemplars):
+        raise PromptError("--instruct chooses among the objects of an image: give it without --text and --exemplar")
     phrases = TextPrompt(options.text, "once", options.threshold).phrases if options.text is not None else ()
-    return phrases, exemplars
+    return phrases, exemplars, instructions
 
 
-def _segment(options: argparse.Namespace, phrases: tuple[str, ...], exemplars: list[ExemplarPrompt], paths: list[Path]) -> int:
+def _segment(
+    options: argparse.Namespace,
+    phrases: tuple[str, ...],
+    exemplars: list[ExemplarPrompt],
+    instructions: list[InstructionPrompt],
+    paths: list[Path],
+) -> int:
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.io.coco import CocoWriter
     from lang2segtrack_ros.recordings.resumable import CHECKPOINT, digest, full_repr, working_folder
 
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    names = ("segmenter", "detector", "device", "image_size", "batch", "no_overlay", "exemplar_by", "threshold")
+    names = ("segmenter", "detector", "device", "image_size", "batch", "no_overlay", "exemplar_by", "threshold", "instruct", "everything")
     key = digest(stats, phrases, [full_repr(exemplar) for exemplar in exemplars], [getattr(options, name) for name in names])
     output = OutputFolder(options.out, options.overwrite, paths, key)
     if output.already_done:
         print(f"already done: {output.path}")
         return 0
     with working_folder(output.work, output.path):
-        labels = tuple(dict.fromkeys((*phrases, *(exemplar.label for exemplar in exemplars))))
+        labels = tuple(dict.fromkeys((*phrases, *(exemplar.label for exemplar in exemplars), *_names(options, instructions))))
         writer = CocoWriter(output.work / CHECKPOINT, labels, key)
         if not (writer.count and output.restore_partial()):
             writer.restart()
             output.clear_partial()
         with stop_on_signals() as stop:
-            code = _segment_all(options, _segmenting(options, phrases, exemplars, writer), paths, output, writer, stop)
+            segment = _instructed(options, instructions, writer) if instructions else _segmenting(options, phrases, exemplars, writer)
+            code = _segment_all(options, segment, paths, output, writer, stop)
         unfinished = f"interrupted after {writer.count} of {len(paths)} images" if writer.count < len(paths) else ""
         writer.write(output.partial)
         objects, failed = writer.objects, writer.failed
@@ -192,6 +204,45 @@ def _segmenting(
     return lambda images: image_segmentation.segment_images(
         segmenter, detector, images, phrases, options.threshold, exemplars=exemplars, finder=finder
     )
+
+
+def _names(options: argparse.Namespace, instructions: Sequence[InstructionPrompt]) -> list[str]:
+    """Return the labels that the objects of instructions may have. Raise PromptError if "everything" has no names."""
+    from lang2segtrack_ros.instructions.chain import phrases_of
+    from lang2segtrack_ros.instructions.grammar import read_instruction
+
+    return [name for prompt in instructions for name in phrases_of(options.detector, prompt, read_instruction(prompt.text))]
+
+
+def _instructed(
+    options: argparse.Namespace, instructions: Sequence[InstructionPrompt], writer: CocoWriter
+) -> Callable[[Sequence[NDArray[np.uint8]]], list[list[SegmentedObject]]]:
+    """Load the networks, and return the function that segments the objects of instructions and prints the answers."""
+    from lang2segtrack_ros.detection.detector import Detection
+    from lang2segtrack_ros.instructions.chain import answer_instruction, read
+    from lang2segtrack_ros.instructions.plan import InstructionError
+    from lang2segtrack_ros.models.loading import load_detector, load_segmenter
+    from lang2segtrack_ros.session.image_segmentation import segment_detections
+
+    segmenter = load_segmenter(options.segmenter, options.device, options.image_size, accept_license=options.accept_license)
+    detector = load_detector(options.detector, options.device, accept_license=options.accept_license)
+    writer.description = f"segmenter {segmenter.name}, detector {detector.name}"
+    for prompt in instructions:
+        read(detector, prompt)
+
+    def segment(image: NDArray[np.uint8]) -> list[SegmentedObject]:
+        chosen: dict[tuple[float, ...], Detection] = {}
+        for prompt in instructions:
+            try:
+                answer = answer_instruction(detector, image, prompt)
+            except InstructionError as error:
+                print(f'"{prompt.text}": {error}')
+                continue
+            print("\n".join([f'"{prompt.text}":', *(f"  {line}" for line in answer.lines())]))
+            chosen |= {item.item.box: Detection(item.label, item.item.score, item.item.box) for item in answer.choices}
+        return segment_detections(segmenter, image, list(chosen.values())) if chosen else []
+
+    return lambda images: [segment(image) for image in images]
 
 
 def _segment_all(

@@ -12,14 +12,18 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lang2segtrack_ros.instructions.grammar import read_instruction
 from lang2segtrack_ros.io.mask_files import read_mask
 from lang2segtrack_ros.io.picture import PictureError, read_picture
 from lang2segtrack_ros.recordings.forward import Scheduled
+from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import BoxPrompt, ExemplarPrompt, MaskPrompt, PointPrompt, Prompt, PromptError, TextPrompt
 
-_KINDS = ("text", "exemplar", "box", "points", "mask")
+_KINDS = ("text", "instruct", "exemplar", "box", "points", "mask")
 _EXAMPLES = {
     "text": 'write text: "red mug. cardboard box."',
+    "instruct": "write instruct: the mug left of the laptop",
+    "everything": 'write everything: "mug. tool. box.", or leave it out',
     "exemplar": "write exemplar: [420, 310, 560, 520], the box around the example",
     "image": "write image: mug.png, or leave it out",
     "box": "write box: [420, 310, 560, 520]",
@@ -44,6 +48,8 @@ class _Entry(BaseModel):
     label: str = ""
     track: Annotated[int, Field(gt=0)] | None = None
     text: str | None = None
+    instruct: str | None = None
+    everything: str = ""
     mode: Literal["once", "continuous"] = "continuous"
     threshold: float | None = None
     interval: int | None = None
@@ -53,7 +59,7 @@ class _Entry(BaseModel):
     points: list[_Point] | None = None
     mask: str | None = None
 
-    def prompt(self, folder: Path) -> Prompt:
+    def prompt(self, folder: Path) -> Prompt | InstructionPrompt:
         """Return the prompt. Raises PromptError.
 
         Args:
@@ -63,6 +69,9 @@ class _Entry(BaseModel):
             raise PromptError("image is the picture of an exemplar, but there is no exemplar: give its box as exemplar, or omit image")
         if self.text is not None:
             return TextPrompt(self.text, self.mode, self.threshold, self.interval)
+        if self.instruct is not None:
+            read_instruction(self.instruct)
+            return InstructionPrompt(self.instruct, self.threshold, self.everything)
         if self.exemplar is not None:
             x1, y1, x2, y2 = self.exemplar
             image = _picture(folder / self.image) if self.image is not None else None

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.forward import Scheduled
+    from lang2segtrack_ros.types.instruction import InstructionPrompt
     from lang2segtrack_ros.types.prompts import ExemplarPrompt, Prompt
 
 FILE_FORMAT = """a file with prompts:
   - {at: 0, text: "red car. bus."}
+  - {at: 0, instruct: the mug left of the laptop}                   # docs/instructions.md has the grammar
   - {at: 30, box: [420, 310, 560, 520], label: cup}
   - {at: 30, points: [[100, 200], [140, 210, 0]], label: hand}      # 0: not on the hand
   - {at: 45, mask: mask.png, label: plate}                          # relative to this file; the object is white
@@ -29,6 +31,7 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
         parser: parser of a command.
     """
     parser.add_argument("--text", action="append", default=[], metavar="T", help='track objects by name: "red mug. cardboard box."')
+    add_instruction_options(parser)
     parser.add_argument(
         "--exemplar",
         action="append",
@@ -37,7 +40,9 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
         help="track all objects that look like the one in a box on a picture; without a picture, on the image of --at",
     )
     parser.add_argument(
-        "--threshold", type=float, help="minimum score of a detection for --text and --exemplar, 0 to 1 (default: that of the network)"
+        "--threshold",
+        type=float,
+        help="minimum score of a detection, 0 to 1 (default: that of the network)",
     )
     parser.add_argument("--box", action="append", default=[], metavar="X1,Y1,X2,Y2[=LABEL]", help="track an object by its box in pixels")
     parser.add_argument("--point", action="append", default=[], metavar="X,Y[=LABEL]", help="track an object by one pixel on it")
@@ -50,6 +55,39 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"{parser.epilog or ''}\n{FILE_FORMAT}".lstrip()
+
+
+def add_instruction_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of instructions; `parse_instructions` parses them.
+
+    Args:
+        parser: parser of a command.
+    """
+    parser.add_argument(
+        "--instruct",
+        action="append",
+        default=[],
+        metavar="SENTENCE",
+        help="choose objects by a sentence, such as 'the mug left of the laptop', once, on the first image that answers it; "
+        "docs/instructions.md has the grammar",
+    )
+    parser.add_argument(
+        "--everything",
+        default="",
+        metavar="T",
+        help='names of all objects that "everything" and "objects" in --instruct stand for: "mug. tool. box."',
+    )
+
+
+def parse_instructions(options: argparse.Namespace) -> list[InstructionPrompt]:
+    """Return the instructions of the command line. Raise PromptError if the grammar does not read one."""
+    from lang2segtrack_ros.instructions.grammar import read_instruction
+    from lang2segtrack_ros.types.instruction import InstructionPrompt
+
+    prompts = [InstructionPrompt(text, options.threshold, options.everything) for text in options.instruct]
+    for prompt in prompts:
+        read_instruction(prompt.text)  # before networks are loaded
+    return prompts
 
 
 def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> list[Scheduled]:
@@ -71,7 +109,8 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
 
     if options.at < 0:
         raise PromptError(f"--at is {options.at}; it must be at least 0")
-    prompts: list[Prompt] = [TextPrompt(text, threshold=options.threshold) for text in options.text]
+    prompts: list[Prompt | InstructionPrompt] = [TextPrompt(text, threshold=options.threshold) for text in options.text]
+    prompts += parse_instructions(options)
     prompts += [parse_exemplar(value, "continuous", options.threshold) for value in options.exemplar]
     for value in options.box:
         numbers, label = _numbers(value, 4, "--box")
@@ -85,7 +124,7 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
     scheduled = [Scheduled(options.at, prompt) for prompt in prompts]
     scheduled += read_prompts(options.prompts) if options.prompts else []
     if not scheduled and not allow_empty:
-        raise OfflineError("there is no prompt: give --text, --exemplar, --box, --point, --mask or --prompts")
+        raise OfflineError("there is no prompt: give --text, --instruct, --exemplar, --box, --point, --mask or --prompts")
     return scheduled
 
 

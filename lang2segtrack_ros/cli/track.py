@@ -32,6 +32,7 @@ EXAMPLES = """examples:
   lang2segtrack track street.mp4 --text "red car. bus." --out out/street
   lang2segtrack track cups.mp4 --box 420,310,560,520=cup --at 60 --backward --out out/cups
   lang2segtrack track images/ --prompts prompts.yaml --out out/images
+  lang2segtrack track desk.mp4 --instruct "the mug left of the laptop" --out out/desk
 """
 
 _MAX_SENTENCES = 5  # images left out that are named one by one
@@ -149,9 +150,9 @@ def _passes(
     output.clear_partial()
     files = TraceFiles(output.partial, source.fps, options.keep_unconfirmed)
     if isinstance(source, CameraSource):
-        _track_camera(options, source, run_options.prompts, files, line, output.work)
+        answers = _track_camera(options, source, run_options.prompts, files, line, output.work)
         output.finish()
-        return "", files.sentences(options.backward)
+        return "", [*answers, *files.sentences(options.backward)]
     unfinished = ""
     with nullcontext(lambda: False) if options.window else stop_on_signals() as stop:
         make = partial(make_session, options, run_options.prompts, options.window)
@@ -168,13 +169,13 @@ def _passes(
     run.close()
     output.finish(unfinished)
     resumed = [f"resumed at image {run.resumed_at} of an earlier run"] if run.resumed_at else []
-    return unfinished, [*resumed, *files.sentences(options.backward and not unfinished)]
+    return unfinished, [*resumed, *run.answers, *files.sentences(options.backward and not unfinished)]
 
 
 def _track_camera(
     options: argparse.Namespace, source: CameraSource, prompts: Sequence[Scheduled], files: TraceFiles, line: ProgressLine, work: Path
-) -> None:
-    """Track through a camera stream until it ends, the window is closed, or Ctrl-C."""
+) -> list[str]:
+    """Track through a camera stream until it ends, the window is closed, or Ctrl-C. Return the lines of the answers to instructions."""
     from lang2segtrack_ros.history.frame_history import FrameHistory
     from lang2segtrack_ros.recordings.offline import track_camera
 
@@ -183,13 +184,18 @@ def _track_camera(
         half_disk = shutil.disk_usage(work).free // 2
         history = FrameHistory(max_seconds=float("inf"), max_bytes=half_disk, folder=work / "history")
     session = make_session(options, prompts, options.window, history=history)
-    track = partial(track_camera, session, source, prompts, files, options.backward, line)
+    answers: list[str] = []
+
+    def track(player: Player | None = None) -> None:
+        answers.extend(track_camera(session, source, prompts, files, options.backward, line, player))
+
     if options.window:
         _with_window(source.name, bool(prompts), track)
     else:
         with stop_on_signals(source.stop):
             track()
     line.end()
+    return answers
 
 
 def _check_window() -> None:

@@ -26,6 +26,7 @@ REQUIREMENTS = {  # the dependencies of pyproject.toml, and the module of each
     "pydantic>=2.5,<3": "pydantic",
     "rosbags>=0.11,<0.12": "rosbags",
     "aiohttp>=3.8,<4": "aiohttp",
+    "lark-parser>=0.12": "lark",
     "tqdm>=4.60": "tqdm",
 }
 

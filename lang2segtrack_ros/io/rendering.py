@@ -100,12 +100,25 @@ def _draw_text(image: NDArray[np.uint8], text: str, x: int, y: int, background: 
     cv2.putText(image, text, (x + 1, bottom - base), _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
 
 
+def draw_label(image: NDArray[np.uint8], text: str, x: int, y: int, background: tuple[int, int, int]) -> None:
+    """Draw a short text into an image, in place: above a point, or below it if there is no room above.
+
+    Args:
+        image: RGB uint8 [H, W, 3].
+        text: the text.
+        x: left edge of the text, pixels.
+        y: bottom edge of the text, pixels.
+        background: RGB color behind the text.
+    """
+    _draw_text(image, text, x, y, background, max(0.4, min(image.shape[:2]) / 900))
+
+
 def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], columns: int = 4) -> NDArray[np.uint8]:
     """Arrange images in a grid, each with a line of text above it.
 
     Args:
         images: RGB uint8 [H, W, 3], all of the same size.
-        captions: one for each image.
+        captions: one for each image. A long one is drawn smaller.
         columns: images in a row.
 
     Returns:
@@ -115,7 +128,10 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
     cells = []
     for image, caption in zip(images, captions):
         head = np.full((bar_height, image.shape[1], 3), 32, np.uint8)
-        cv2.putText(head, caption if _DRAWS_UNICODE else to_ascii(caption), (6, 17), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        text = caption if _DRAWS_UNICODE else to_ascii(caption)
+        width = cv2.getTextSize(text, _FONT, 0.5, 1)[0][0]
+        scale = 0.5 * min(1.0, (image.shape[1] - 12) / max(width, 1))
+        cv2.putText(head, text, (6, 17), _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
         cells.append(np.vstack((head, image)))
     while len(cells) % columns:
         cells.append(np.full_like(cells[0], 32))

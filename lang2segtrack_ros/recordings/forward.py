@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from lang2segtrack_ros.recordings.instructions import InstructionQueue
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
-from lang2segtrack_ros.types.prompts import ExemplarPrompt, Prompt, TextPrompt
+from lang2segtrack_ros.types.prompts import ExemplarPrompt, Prompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, TrackStatus
 
 log = logging.getLogger(__name__)
@@ -30,12 +32,12 @@ class Scheduled:
     """A prompt for one image of a recording.
 
     Attributes:
-        at: number of the image, from 0.
+        at: number of the image, from 0. An instruction waits from there on for the first image that answers it.
         prompt: the prompt.
     """
 
     at: int
-    prompt: Prompt
+    prompt: Prompt | InstructionPrompt
 
 
 class PromptSchedule:
@@ -43,21 +45,36 @@ class PromptSchedule:
 
     Args:
         prompts: the prompts, in any order.
+
+    Attributes:
+        instructions: the instructions among them.
     """
 
     def __init__(self, prompts: Iterable[Scheduled]) -> None:
-        self._waiting = sorted(prompts, key=lambda item: item.at)
+        prompts = sorted(prompts, key=lambda item: item.at)
+        self._waiting = [(item.at, item.prompt) for item in prompts if not isinstance(item.prompt, InstructionPrompt)]
+        self.instructions = InstructionQueue((item.at, item.prompt) for item in prompts if isinstance(item.prompt, InstructionPrompt))
         self._handles: list[tuple[int, PromptHandle]] = []
 
-    def before(self, session: Session, number: int) -> None:
+    def before(self, session: Session, number: int, frame: Frame) -> None:
         """Give the session the prompts of the image that it processes next.
 
         Args:
             session: the session.
             number: number of that image.
+            frame: that image.
+
+        Raises:
+            OfflineError: the detector cannot search for the objects of an instruction.
         """
-        while self._waiting and self._waiting[0].at <= number:
-            self._handles.append((number, session.prompt(self._waiting.pop(0).prompt, log_outcome=False)))
+        prompts: list[Prompt] = []
+        while self._waiting and self._waiting[0][0] <= number:
+            prompts.append(self._waiting.pop(0)[1])
+        try:
+            prompts += self.instructions.prompts(session, frame, number)
+        except PromptError as error:
+            raise OfflineError(f"the instruction is refused: {error}") from error
+        self._handles += [(number, session.prompt(prompt, log_outcome=False)) for prompt in prompts]
 
     def after(self) -> None:
         """Check the outcome of the prompts and log their notes. Raises OfflineError if the session refused a prompt."""
@@ -74,13 +91,13 @@ class PromptSchedule:
         Args:
             images: number of images in the recording. None if it is unknown.
         """
-        if images is not None and self._waiting and self._waiting[-1].at >= images:
-            raise OfflineError(f"there is a prompt for image {self._waiting[-1].at}, but the source has {images} images, numbered from 0")
+        if images is not None and self._waiting and self._waiting[-1][0] >= images:
+            raise OfflineError(f"there is a prompt for image {self._waiting[-1][0]}, but the source has {images} images, numbered from 0")
 
     @property
     def unused(self) -> tuple[int, ...]:
         """Return the image numbers of the prompts that still wait for their image."""
-        return tuple(item.at for item in self._waiting)
+        return tuple(at for at, _ in self._waiting)
 
 
 class Watcher(Protocol):
@@ -123,9 +140,11 @@ class ForwardState:
         unused = "" if self.stopped else ", ".join(map(str, self.schedule.unused))
         if not self.object_seen:
             reason = f"the prompts for images {unused} were not used, because the source ends after {self.images} images" if unused else ""
-            raise OfflineError(reason or _nothing_found([item.prompt for item in prompts], self))
+            raise OfflineError(reason or _nothing_found(prompts, self))
         if unused:
             log.warning("the prompts for images %s were not used, because the source ends after %d images", unused, self.images)
+        for sentence in self.schedule.instructions.unanswered:
+            log.warning(sentence)
         for label, image in self.unconfirmed.items():
             log.warning('"%s" was detected on image %d for the first time, but the source ended before it was confirmed', label, image)
 
@@ -157,7 +176,7 @@ def track_forward(session: Session, frames: Iterable[Frame], state: ForwardState
         OfflineError: the session refused a prompt.
     """
     for frame in frames:
-        state.schedule.before(session, state.images)
+        state.schedule.before(session, state.images, frame)
         if watcher is not None and not watcher.before(session, frame):
             state.stopped = True
             return
@@ -175,14 +194,16 @@ def track_forward(session: Session, frames: Iterable[Frame], state: ForwardState
         yield ForwardStep(frame, result, fps)
 
 
-def _nothing_found(prompts: Sequence[Prompt], state: ForwardState) -> str:
+def _nothing_found(prompts: Sequence[Scheduled], state: ForwardState) -> str:
     """Return the sentence for a run in which no object was announced."""
     images = state.images
+    if state.schedule.instructions.unanswered:
+        return "; ".join(state.schedule.instructions.unanswered)
     if state.unconfirmed:
         seen = ", ".join(f'"{label}" (from image {image} on)' for label, image in state.unconfirmed.items())
         return f"{seen} was detected, but not often enough to be confirmed on {images} images: give more images, or a box"
     phrases = ", ".join(
-        f'"{phrase}"' for prompt in prompts if isinstance(prompt, (TextPrompt, ExemplarPrompt)) for phrase in prompt.phrases
+        f'"{phrase}"' for item in prompts if isinstance(item.prompt, (TextPrompt, ExemplarPrompt)) for phrase in item.prompt.phrases
     )
     finding = f"{phrases} was found on none of the {images} images" if phrases else f"no object was visible on any of the {images} images"
     return f"{finding}: try other words, a lower threshold, or a box"

@@ -84,8 +84,8 @@ def track_camera(
     backward: bool,
     report: Report,
     watcher: Watcher | None = None,
-) -> None:
-    """Track through a source that does not store its images, until it ends.
+) -> Sequence[str]:
+    """Track through a source that does not store its images, until it ends. Return the lines of the answers to instructions.
 
     Args:
         session: a new session. It needs a history if `backward` is True.
@@ -117,3 +117,4 @@ def track_camera(
             for progress in sweep.sweep():
                 report("backward", progress.done, progress.total)
             _write((sweep.past.frame(number) for number in sweep.numbers), sweep.results(), speeds, files, report)
+    return state.schedule.instructions.answers

@@ -39,6 +39,7 @@ from lang2segtrack_ros.recordings.forward import (
 )
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import ExemplarPrompt, MaskPrompt, Prompt
 from lang2segtrack_ros.types.results import FrameResult
 
@@ -167,7 +168,7 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def full_repr(prompt: Prompt) -> str:
+def full_repr(prompt: Prompt | InstructionPrompt) -> str:
     """Return a text of the whole prompt, with a hash of its mask or image, because the text of a large array is abbreviated."""
     array = prompt.mask if isinstance(prompt, MaskPrompt) else prompt.image if isinstance(prompt, ExemplarPrompt) else None
     return f"{prompt!r} {hashlib.sha256(array.tobytes()).hexdigest() if array is not None else ''}"
@@ -219,6 +220,11 @@ class ResumableRun:
     def speeds(self) -> Sequence[float]:
         """Return the rate of the forward pass on each image, images per second."""
         return self._state.speeds
+
+    @property
+    def answers(self) -> Sequence[str]:
+        """Return the lines of the answers to instructions."""
+        return self._state.forward_state.schedule.instructions.answers
 
     def run(self, watcher: Watcher | None = None) -> None:
         """Run the passes that are not done yet.

@@ -23,6 +23,7 @@ PYTHON_PACKAGES = {
     "pydantic": "pydantic",
     "rosbags": "rosbags",
     "aiohttp": "aiohttp",
+    "lark": "lark-parser",
     "tqdm": "tqdm",
 }
 """Required module -> its package on PyPI. ROS's rosdep brings only some of them."""

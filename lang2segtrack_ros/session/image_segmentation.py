@@ -85,7 +85,7 @@ def segment_images(
         found = detect_batch(detector, images, phrases, [min_score] * len(phrases))
     if finder is not None and exemplars:
         found = [_with_matches(detections, finder, image, exemplars, threshold) for image, detections in zip(images, found)]
-    return [_segment(segmenter, image, detections, min_region_ratio) if detections else [] for image, detections in zip(images, found)]
+    return [segment_detections(segmenter, image, detections, min_region_ratio) for image, detections in zip(images, found)]
 
 
 def _with_matches(
@@ -117,10 +117,17 @@ def remarks(detector: Detector, phrases: Sequence[str], objects: Sequence[Segmen
 
 
 @torch.inference_mode()
-def _segment(
-    segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection], min_region_ratio: float
+def segment_detections(
+    segmenter: Sam2Segmenter, image: NDArray[np.uint8], detections: Sequence[Detection], min_region_ratio: float = 0.05
 ) -> list[SegmentedObject]:
-    """Return the objects of detections. Only those without a mask of the detector need the segmenter."""
+    """Return the objects of detections. Only those without a mask of the detector need the segmenter.
+
+    Args:
+        segmenter: from `models.loading.load_segmenter`.
+        image: RGB uint8 [H, W, 3].
+        detections: the detections on the image.
+        min_region_ratio: see `segment_images`.
+    """
     boxed = [item for item in detections if item.mask is None]
     decoded = iter(_decode_boxes(segmenter, image, boxed) if boxed else ())
     objects = []

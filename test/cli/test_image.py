@@ -62,7 +62,7 @@ def test_exemplar_of_another_picture_is_found(folder: Path, frames: list[SceneFr
     assert [item["name"] for item in content["categories"]] == ["mug"]
     assert [item["image_id"] for item in content["annotations"]] == [item["id"] for item in content["images"]]
     assert main([*command, "--out", str(folder / "other")]) == 2
-    assert "there is no prompt: give --text or --exemplar" in capsys.readouterr().err
+    assert "there is no prompt: give --text, --instruct or --exemplar" in capsys.readouterr().err
     assert main([*command, "--exemplar", "1,1,9,9=mug", "--out", str(folder / "other")]) == 2
     assert "an --exemplar has no picture" in capsys.readouterr().err
 

@@ -69,6 +69,7 @@ class BagSummary:
         example: a sentence for each reason.
         damage: a sentence for each damage of the bag, and for each other reason to distrust the results.
         counts: the images on which each object is seen.
+        answers: lines of the answers to instructions.
         resumed_at: number of images that an earlier run had done.
         already_done: True if an earlier run with the same options wrote the output, so this run did nothing.
     """
@@ -79,6 +80,7 @@ class BagSummary:
     example: dict[str, str] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
     counts: TraceCounts = field(default_factory=TraceCounts)
+    answers: tuple[str, ...] = ()
     resumed_at: int = 0
     already_done: bool = False
 
@@ -163,7 +165,7 @@ class BagJob:
             self._write(bag, images, run, summary, done_key)
             run.close()
             shutil.rmtree(self.work)
-        summary.images, summary.damage = run.count, [*bag.damage, *images.warnings.values()]
+        summary.images, summary.answers, summary.damage = run.count, tuple(run.answers), [*bag.damage, *images.warnings.values()]
         return summary
 
     def _full_name(self, topic: str) -> str:
