@@ -4,7 +4,7 @@
 PYTHON ?= python3
 IN_ENVIRONMENT = . .ros/activate.sh &&
 LINT = ruff check . && ruff format --check . && mypy && lint-imports
-.PHONY: help setup demo demo-real test check lint docs soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
+.PHONY: help setup demo demo-real test check lint docs site soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
 
 help:
 	@echo "Try it"
@@ -16,6 +16,7 @@ help:
 	@echo "  make check           lint, and the tests of the engine (a minute or two); run it before each commit"
 	@echo "  make lint            ruff, mypy and the direction of imports"
 	@echo "  make docs            write docs/interfaces.md from the code"
+	@echo "  make site            build the documentation as a web site, with every link checked; result in out/site"
 	@echo "  make clean           remove the environment and all results"
 	@echo
 	@echo "Measure; results in out/bench"
@@ -88,6 +89,10 @@ docs: setup
 	@$(IN_ENVIRONMENT) python tools/write_interface_docs.py
 	@$(IN_ENVIRONMENT) python tools/write_model_docs.py
 	@$(IN_ENVIRONMENT) python tools/write_instruction_docs.py
+
+site:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict && echo "open out/site/index.html"
 
 clean:
 	rm -rf .venv .ros out build install log

@@ -43,10 +43,12 @@ QUICK = (
     "recordings/test_bag_types.py",
     "viewers",
     "ros/support",
+    "test_commands.py",
     "test_docs.py",
     "test_door.py",
     "test_package.py",
     "test_reading.py",
+    "test_site.py",
     "test_words.py",
 )
 """Rooms and files that `make check` and `colcon test` run, in a minute or two."""

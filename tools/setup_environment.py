@@ -335,7 +335,7 @@ def main() -> int:
         base = digest(INTERPRETER, platform.python_version(), str(SYSTEM_ROS), str(ROOT))
         steps.do("venv", "creating the virtual environment .venv", base, make_venv)
         steps.do("torch", f"installing torch {TORCH}", base + TORCH, install_torch)
-        tools = ("test.txt", "accuracy.txt", "accuracy-no-deps.txt")
+        tools = ("test.txt", "site.txt", "accuracy.txt", "accuracy-no-deps.txt")
         libraries = digest(base, *(file for file in requirements if file.name not in tools))
         steps.do("libraries", "installing ROS 2 and libraries", libraries, install_libraries)
         steps.do("repair", "repairing the wheels' CMake files", libraries, repair_wheels)
