@@ -2,7 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two commands do everything: `make demo` and `make test`.
 PYTHON ?= python3
-IN_ENVIRONMENT = . .ros/activate.sh &&
+ROS ?= $(or $(LANG2SEGTRACK_ROS),kilted)
+# Another distribution or Python gets an environment of its own: .venv-jazzy and .ros-jazzy, .venv-python3.12 and .ros-python3.12
+VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ENVIRONMENT := $(if $(filter-out kilted system,$(ROS)),-$(ROS))$(if $(filter-out python3,$(PYTHON)),-python$(VERSION))
+export LANG2SEGTRACK_ROS = $(ROS)
+export LANG2SEGTRACK_ENVIRONMENT = $(ENVIRONMENT)
+IN_ENVIRONMENT = . .ros$(ENVIRONMENT)/activate.sh &&
 LINT = ruff check . && ruff format --check . && mypy && lint-imports
 .PHONY: help setup demo demo-real test check lint docs site soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
 
@@ -95,4 +101,4 @@ site:
 	@$(IN_ENVIRONMENT) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict && echo "open out/site/index.html"
 
 clean:
-	rm -rf .venv .ros out build install log
+	rm -rf .venv .venv-* .ros .ros-* out build install log

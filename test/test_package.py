@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -12,11 +13,14 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import pytest
+
 from lang2segtrack_ros import __version__
 from lang2segtrack_ros.runtime.start import PYTHON_PACKAGES
 from tools.setup_environment import PACKAGE_ENTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
+PLAIN = {name: value for name, value in os.environ.items() if not name.startswith(("LANG2SEGTRACK_", "MAKE"))} | {"PYTHON": "python3"}
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
 OPTIONAL = {
     "PIL": "real clips of the accuracy bench",
@@ -118,6 +122,33 @@ def test_setup_links_all_that_cmake_installs() -> None:
     text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     listed = " ".join(re.findall(r"^ *install\((?:PROGRAMS|FILES|DIRECTORY)([^)]*?)DESTINATION", text, re.MULTILINE))
     assert {path.partition("/")[0] for path in listed.split()} <= set(PACKAGE_ENTRIES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        ((), ""),
+        (("ROS=jazzy",), "-jazzy"),
+        (("ROS=system",), ""),
+        ((f"PYTHON={sys.executable}",), f"-python{sys.version_info[0]}.{sys.version_info[1]}"),
+    ],
+)
+def test_each_distribution_and_python_has_its_environment(arguments: tuple[str, ...], environment: str) -> None:
+    """Two distributions in one virtual environment would mix libraries of different ABIs."""
+    printed = subprocess.run(["make", "-n", "demo", *arguments], cwd=ROOT, capture_output=True, text=True, env=PLAIN, timeout=30)
+    assert f". .ros{environment}/activate.sh &&" in printed.stdout, printed.stderr
+
+
+def test_distribution_without_wheels_is_refused(tmp_path: Path) -> None:
+    """pip would otherwise fail minutes later, at a file that does not exist."""
+    program = tmp_path / "tools" / "setup_environment.py"
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    program.parent.mkdir()
+    shutil.copy(ROOT / "tools" / "setup_environment.py", program)
+    given = {**PLAIN, "LANG2SEGTRACK_ROS": "humble"}
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=given, timeout=30)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "choose jazzy or kilted" in ended.stderr
 
 
 def test_installation_script_runs_from_both_places(tmp_path: Path) -> None:

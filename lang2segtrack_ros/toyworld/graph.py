@@ -20,6 +20,8 @@ from lang2segtrack_ros.ros.support import transports
 
 DOMAINS = range(20, 100)
 GRACE_S = 5.0
+LOCALHOST_OF_HUMBLE = {"humble": {"ROS_LOCALHOST_ONLY": "1"}}
+"""Variables of distributions without ROS_AUTOMATIC_DISCOVERY_RANGE. Jazzy warns about the older variable in each process."""
 
 
 class GraphError(RuntimeError):
@@ -49,7 +51,7 @@ def isolated_environment() -> Iterator[dict[str, str]]:
                 **{name: value for name, value in os.environ.items() if name not in transports.CHOICES},
                 "ROS_DOMAIN_ID": str(domain),
                 "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-                "ROS_LOCALHOST_ONLY": "1",  # the equivalent in Humble
+                **LOCALHOST_OF_HUMBLE.get(os.environ.get("ROS_DISTRO", ""), {}),
                 **transports.large_images(os.environ),
                 "PYTHONUNBUFFERED": "1",
             }

@@ -40,7 +40,7 @@ from lang2segtrack_ros.ros.support.process import Wait, configure_process, poll,
 from lang2segtrack_ros.ros.support.repeated_warnings import RepeatedWarnings
 from lang2segtrack_ros.ros.support.session_factory import change_session, describe_session, make_session
 from lang2segtrack_ros.ros.support.session_loading import SessionLoading
-from lang2segtrack_ros.ros.support.transitions import log_transition_errors
+from lang2segtrack_ros.ros.support.transitions import CheckedTransitions, log_transition_errors
 from lang2segtrack_ros.runtime.allocator import return_freed_memory
 from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
@@ -52,7 +52,7 @@ WATCHDOG_PERIOD_S, LONG_LOAD_S = 0.5, 5.0
 REPORT_EVERY, RETURN_MEMORY_EVERY = 2, 120  # watchdog ticks, the second one between two returns of freed memory to the system
 
 
-class TrackNode(TableNode, LifecycleNode):
+class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
     """Node that tracks named objects in the images of a camera.
 
     `support.interfaces` declares its topics and services, `support.parameters` its parameters.

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Lifecycle transitions that log their exceptions."""
+"""Lifecycle transitions that log their exceptions, and answer when they are impossible."""
 
 from __future__ import annotations
 
 import functools
 import traceback
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
@@ -26,6 +26,21 @@ class ReportingNode(Protocol):
     def get_logger(self) -> Any:
         """Return the node's logger."""
         ...
+
+
+class CheckedTransitions:
+    """Base class, before LifecycleNode, that refuses an impossible transition.
+
+    rclpy refuses it from Kilted on. Before, it raises in the callback of the service `change_state`, whose caller then waits forever.
+    """
+
+    def _LifecycleNodeMixin__change_state(self, transition_id: int) -> TransitionCallbackReturn:  # noqa: N802
+        node = cast(Any, self)
+        possible = {transition[0] for transition in node._state_machine.available_transitions}
+        if transition_id not in possible:
+            node.get_logger().error(f"transition {transition_id} is impossible in state {node._state_machine.current_state[1]}")
+            return TransitionCallbackReturn.ERROR
+        return cast(Any, super())._LifecycleNodeMixin__change_state(transition_id)
 
 
 Node = TypeVar("Node", bound=ReportingNode)

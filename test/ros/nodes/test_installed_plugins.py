@@ -21,7 +21,13 @@ def test_node_runs_the_plugins_of_a_package(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.syspath_prepend(stranger.install(tmp_path))
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
-    values = {"segmenter": "stranger-segmenter", "detector": "stranger-detector", "policy": "stranger-policy", "device": "cpu"}
+    values = {
+        "segmenter": "stranger-segmenter",
+        "detector": "stranger-detector",
+        "policy": "stranger-policy",
+        "device": "cpu",
+        "configure_wait_s": 60.0,
+    }
     node = TrackNode(context=context, parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
     try:
         assert node.trigger_configure() == TransitionCallbackReturn.FAILURE

@@ -43,7 +43,7 @@ def test_ended_node_leaves_no_shared_memory(tmp_path: Path) -> None:
 def segments_of(pid: int) -> list[Path]:
     """Return the files of the shared memory that Fast DDS holds open in a process, but not those of the ports, which domains share."""
     files = {Path(os.readlink(link)) for link in Path(f"/proc/{pid}/fd").iterdir()}
-    return [file for file in files if file.parent == Path("/dev/shm") and re.fullmatch(r"fastdds_[0-9a-f]{16}(_el)?", file.name)]
+    return [file for file in files if file.parent == Path("/dev/shm") and re.fullmatch(r"(fastdds|fastrtps)_[0-9a-f]{16}(_el)?", file.name)]
 
 
 @pytest.mark.parametrize(

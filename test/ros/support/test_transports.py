@@ -18,7 +18,7 @@ import rclpy
 rclpy.init()
 node = rclpy.create_node("any")
 for line in open("/proc/self/maps"):
-    if "/fastdds_" in line:
+    if "/fastdds_" in line or "/fastrtps_" in line:  # Fast DDS 3 or 2
         begin, end = line.split()[0].split("-")
         print("shared", int(end, 16) - int(begin, 16))
 rclpy.shutdown()
