@@ -10,7 +10,7 @@ export LANG2SEGTRACK_ROS = $(ROS)
 export LANG2SEGTRACK_ENVIRONMENT = $(ENVIRONMENT)
 IN_ENVIRONMENT = . .ros$(ENVIRONMENT)/activate.sh &&
 LINT = ruff check . && ruff format --check . && mypy && lint-imports
-.PHONY: help setup demo demo-real test check lint docs site soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
+.PHONY: help setup demo demo-real test check coverage lint docs site soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
 
 help:
 	@echo "Try it"
@@ -21,6 +21,7 @@ help:
 	@echo "Develop"
 	@echo "  make check           lint, and the tests of the engine (a minute or two); run it before each commit"
 	@echo "  make lint            ruff, mypy and the direction of imports"
+	@echo "  make coverage        run every test and measure the covered lines; results in out/coverage.json"
 	@echo "  make docs            write docs/interfaces.md from the code"
 	@echo "  make site            build the documentation as a web site, with every link checked; result in out/site"
 	@echo "  make clean           remove the environment and all results"
@@ -58,6 +59,10 @@ lint:
 check:
 	@$(PYTHON) tools/setup_environment.py --test
 	@$(IN_ENVIRONMENT) $(LINT) && L2ST_TESTS=quick OMP_NUM_THREADS=1 python -m pytest test -q -n auto --maxprocesses 4 --dist loadfile
+
+coverage:
+	@$(PYTHON) tools/setup_environment.py --test
+	@$(IN_ENVIRONMENT) OMP_NUM_THREADS=1 python -m pytest test -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=json
 
 soak: setup
 	@$(IN_ENVIRONMENT) python -m bench.soak && python -m bench.soak_node --minutes $(or $(MINUTES),30)

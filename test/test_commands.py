@@ -99,6 +99,7 @@ TESTED = {
     r"ros2 topic echo --once /(diagnostics)": ("ros/nodes/test_track_node.py", r"\1"),
     r"ros2 topic echo /(detections)": ("ros/nodes/test_track_node.py", r"\1"),
     r"ros2 param set /track_node .*": ("ros/services/fuzzing.py", "SetParameters"),
+    r"python (tools/compare_distributions).py .*": ("test_distributions.py", "compare_distributions"),
     r"rviz2 -d .*/(track.rviz)": ("test_layouts.py", r"\1"),
 }
 """Command -> the test file that runs the same, and a text in this file; \\1 is a group of the command."""
@@ -107,6 +108,7 @@ ROS_INSTALLATION = "a tool of a ROS installation, for which there are no wheels"
 INSTALLS = "changes the machine: it installs packages"
 NOT_RUN = {
     r"make test": "it is the run of this test",
+    r"make (test ROS|check PYTHON)=.*": "it installs another distribution or Python, and runs this test there",
     r"make bench-accuracy|python -m bench\.\w+": "a measurement of minutes to hours",
     r"git clone .*": "the address is the reader's",
     r"(rosdep|sudo apt|pip) install .*|python3 -m venv .*|.*/install_python\.sh .*": INSTALLS,
