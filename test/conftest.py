@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +70,27 @@ def ros_domain() -> Iterator[None]:
     with isolated_environment() as environment:
         os.environ.update(environment)
         yield
+    remove_dead_segments(time.time() - 60.0)
+
+
+def remove_dead_segments(before: float, folder: Path = Path("/dev/shm")) -> None:
+    """Remove the shared memory of nodes that were killed, as tests do. Each leaves 18 MB, which slow down later runs when memory is short.
+
+    Args:
+        before: time in seconds since the epoch. Younger files stay, because another test may be about to use them.
+        folder: folder of the segments.
+    """
+    maps = ""
+    for file in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):  # the process has ended, or belongs to another user
+            maps += file.read_text()
+    for segment in folder.glob("fast*_*"):
+        if not re.fullmatch("(fastdds|fastrtps)_[0-9a-f]{16}", segment.name) or str(segment) in maps:
+            continue
+        with contextlib.suppress(OSError):  # its owner has removed it meanwhile, or is another user
+            if segment.stat().st_mtime < before:
+                segment.unlink()
+                segment.with_name(f"{segment.name}_el").unlink()
 
 
 DEVICE = os.environ.get("L2ST_TEST_DEVICE", "cpu")
