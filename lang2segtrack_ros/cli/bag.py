@@ -113,10 +113,8 @@ def _bag(options: argparse.Namespace) -> int:
     parse_prompts(options)  # report invalid prompts before any bag is opened
     if len(options.sources) > 1:
         return _bags(options)
-    line = ProgressLine()
-    with stop_on_signals() as stop:
+    with ProgressLine() as line, stop_on_signals() as stop:
         summary = _work(options, line, options.sources[0], options.out, stop)
-    line.end()
     if summary.already_done:
         print(f"already done: {options.out}")
         return 0

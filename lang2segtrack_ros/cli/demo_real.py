@@ -116,10 +116,9 @@ def _check(options: argparse.Namespace, out: Path, report: dict[str, Any]) -> st
     detector = load_detector(options.detector, options.device, **accepted)
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size, **accepted)
     report.update(describe_setup(segmenter, detector, source), policy=options.policy, text=options.text)
-    line = ProgressLine()
     loaded = time.monotonic()
-    seen = observe(segmenter, detector, options.policy, source, prompt, out, line)
-    line.end()
+    with ProgressLine() as line:
+        seen = observe(segmenter, detector, options.policy, source, prompt, out, line)
     checks = run_checks(seen)
     report.update(describe_result(seen, checks), seconds={"load": round(loaded - began, 1), "run": round(time.monotonic() - loaded, 1)})
     print(f"{check_table(checks)}\n")

@@ -13,7 +13,10 @@ TERMINAL_S, LOG_S = 0.5, 30.0
 
 
 class ProgressLine:
-    """A progress line on stderr. A terminal shows one line that changes; other outputs get a new line now and then."""
+    """A progress line on stderr. A terminal shows one line that changes; other outputs get a new line now and then.
+
+    As a context manager, it ends the line also after an error.
+    """
 
     def __init__(self) -> None:
         self._bar: tqdm[None] | None = None
@@ -46,6 +49,12 @@ class ProgressLine:
         if step > 1:  # these images needed no work, so they do not count for the rate
             self._bar.initial += step
         self._bar.update(step)
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def end(self) -> None:
         """End the line of the current stage."""

@@ -146,15 +146,15 @@ def _passes(
     from lang2segtrack_ros.recordings.offline import SourceImages, write_traces
     from lang2segtrack_ros.recordings.resumable import InterruptedRunError, ResumableRun
 
-    line = ProgressLine()
     output.clear_partial()
     files = TraceFiles(output.partial, source.fps, options.keep_unconfirmed)
     if isinstance(source, CameraSource):
-        answers = _track_camera(options, source, run_options.prompts, files, line, output.work)
+        with ProgressLine() as line:
+            answers = _track_camera(options, source, run_options.prompts, files, line, output.work)
         output.finish()
         return "", [*answers, *files.sentences(options.backward)]
     unfinished = ""
-    with nullcontext(lambda: False) if options.window else stop_on_signals() as stop:
+    with ProgressLine() as line, nullcontext(lambda: False) if options.window else stop_on_signals() as stop:
         make = partial(make_session, options, run_options.prompts, options.window)
         run = ResumableRun(output.work, SourceImages(source), make, run_options, key, line, stop)
         try:
@@ -165,7 +165,6 @@ def _passes(
         except InterruptedRunError as error:
             unfinished = str(error)
         write_traces(run, source, files, line)
-    line.end()
     run.close()
     output.finish(unfinished)
     resumed = [f"resumed at image {run.resumed_at} of an earlier run"] if run.resumed_at else []
@@ -194,7 +193,6 @@ def _track_camera(
     else:
         with stop_on_signals(source.stop):
             track()
-    line.end()
     return answers
 
 

@@ -123,7 +123,8 @@ class FrameHistory:
         folder: store images on disk, in a subfolder of this folder; `close` removes the subfolder. None stores them in memory.
         lossless: True for PNG, False for JPEG.
         keep_features: also keep encoded images, on the device that made them, so that a backward pass need not encode them again. They take
-            4.2 MB a frame in float32 at 512 pixels, so this suits short histories only.
+            4.2 MB a frame in float32 at 512 pixels, so this suits short histories only. Frames of an idle session have none, because
+            nothing encoded them.
         while_idle: False leaves out the frames on which the session has neither objects nor prompts, so that they cost nothing. The
             history then begins with the first prompt.
 
