@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -42,7 +43,10 @@ def test_ended_node_leaves_no_shared_memory(tmp_path: Path) -> None:
 
 def segments_of(pid: int) -> list[Path]:
     """Return the files of the shared memory that Fast DDS holds open in a process, but not those of the ports, which domains share."""
-    files = {Path(os.readlink(link)) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    files = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # the process has closed it meanwhile
+            files.add(Path(os.readlink(link)))
     return [file for file in files if file.parent == Path("/dev/shm") and re.fullmatch(r"(fastdds|fastrtps)_[0-9a-f]{16}(_el)?", file.name)]
 
 
