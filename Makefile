@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two commands do everything: `make demo` and `make test`.
 PYTHON ?= python3
-ROS ?= $(or $(LANG2SEGTRACK_ROS),kilted)
+ifndef ROS
+ROS := $(or $(LANG2SEGTRACK_ROS),kilted)
+endif
 # Another distribution or Python gets an environment of its own: .venv-jazzy and .ros-jazzy, .venv-python3.12 and .ros-python3.12
 VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 ENVIRONMENT := $(if $(filter-out kilted system,$(ROS)),-$(ROS))$(if $(filter-out python3,$(PYTHON)),-python$(VERSION))
-export LANG2SEGTRACK_ROS = $(ROS)
-export LANG2SEGTRACK_ENVIRONMENT = $(ENVIRONMENT)
+export LANG2SEGTRACK_ROS := $(ROS)
+export LANG2SEGTRACK_ENVIRONMENT := $(ENVIRONMENT)
 IN_ENVIRONMENT = . .ros$(ENVIRONMENT)/activate.sh &&
 LINT = ruff check . && ruff format --check . && mypy && lint-imports
 .PHONY: help setup demo demo-real test check coverage lint docs site soak faults fuzz bench bench-node bench-accuracy bench-backward bench-gpu train-toy clean
