@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -33,6 +34,15 @@ def test_make_targets_exist() -> None:
     )
     assert named <= targets
     assert {"demo", "test"} <= named
+
+
+@pytest.mark.parametrize(("given", "folder"), [([], ".ros/"), (["ROS=jazzy"], ".ros-jazzy/")])
+def test_make_reads_its_file(given: list[str], folder: str) -> None:
+    """A variable that referred to itself once ended each `make` without a distribution."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "LANG2SEGTRACK_", "ROS"))}
+    done = subprocess.run(["make", "-n", "test", *given], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"{folder}activate.sh" in done.stdout
 
 
 def test_subcommands_exist() -> None:
