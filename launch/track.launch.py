@@ -118,8 +118,9 @@ def transports() -> list:
     condition = Condition(predicate=launching.sets_transports)
     ((name, value),) = large_images(os.environ).items()
     return [
-        SetEnvironmentVariable(name, value, condition=condition),
+        # The log first: the condition no longer holds when the variable is set.
         LogInfo(msg=f"{name}={value} for the processes of track.launch.py; transport:=default does not set it", condition=condition),
+        SetEnvironmentVariable(name, value, condition=condition),
     ]
 
 
@@ -148,9 +149,11 @@ def trackers() -> list:
     def has_container(context) -> bool:
         return bool(LaunchConfiguration("container").perform(context))
 
+    required = launching.RequiredProcess()
     common = {"name": "track_node", "namespace": NAMESPACE, "remappings": remappings()}
     whole = launching.GivenValues("track_node", NAMESPACE, PARAMETERS, file=LaunchConfiguration("params_file"))
     return [
+        required.read,
         LifecycleNode(
             package="lang2segtrack",
             executable="track_node",
@@ -161,7 +164,7 @@ def trackers() -> list:
             emulate_tty=True,
             respawn=LaunchConfiguration("respawn"),
             respawn_delay=2.0,
-            on_exit=launching.fail_if_required,
+            on_exit=required.on_exit,
             condition=Condition(predicate=lambda context: not has_container(context)),
         ),
         LoadComposableNodes(

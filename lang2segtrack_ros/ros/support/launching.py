@@ -209,19 +209,32 @@ def sets_transports(context: LaunchContext) -> bool:
     return context.launch_configurations.get("transport") == "large_images" and not chosen(context.environment)
 
 
-def fail_if_required(event: Any, context: LaunchContext) -> None:
-    """Handle the end of track_node's process.
+class RequiredProcess:
+    """Rule that ends the launch with a process.
 
-    Args:
-        event: event of the process's end.
-        context: context of the launch.
-
-    Raises:
-        RuntimeError: `required` is true and `respawn` is not. launch then ends all processes and returns 1.
+    `read` is an action before the process, because the arguments are gone when it ends: the scope of the include is closed by then.
     """
-    flags = {name: context.launch_configurations.get(name) for name in ("required", "respawn")}
-    if flags["required"] == "true" and flags["respawn"] != "true" and not context.is_shutdown:
-        raise RuntimeError(f"track_node ended with exit code {event.returncode}, and required:=true ends the launch with it")
+
+    def __init__(self) -> None:
+        self.read = OpaqueFunction(function=self._read)
+        self._is_required = False
+
+    def _read(self, context: LaunchContext) -> None:
+        flags = context.launch_configurations
+        self._is_required = flags.get("required") == "true" and flags.get("respawn") != "true"
+
+    def on_exit(self, event: Any, context: LaunchContext) -> None:
+        """Handle the end of the process.
+
+        Args:
+            event: event of the process's end.
+            context: context of the launch.
+
+        Raises:
+            RuntimeError: `required` is true and `respawn` is not. launch then ends all processes and returns 1.
+        """
+        if self._is_required and not context.is_shutdown:
+            raise RuntimeError(f"track_node ended with exit code {event.returncode}, and required:=true ends the launch with it")
 
 
 def warn_about_leftovers(arguments: Sequence[DeclareLaunchArgument]) -> tuple[OpaqueFunction, OpaqueFunction]:

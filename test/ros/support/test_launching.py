@@ -159,13 +159,18 @@ def test_environment_and_arguments_stay_in_the_include(started: list[Any], monke
     for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS"):
         monkeypatch.delenv(name, raising=False)
     after: list[dict[str, str]] = []
+    lines: list[str] = []
+    logger = logging.getLogger("launch.user")  # launch replaces the handlers
+    logger.addFilter(record := lambda item: lines.append(item.getMessage()) is None)
     code, _ = run(included(), OpaqueFunction(function=lambda context: after.append(dict(context.environment))))
     ((name, remappings, environment),) = started
     assert (code, name) == (0, "/track_node")
     assert ("color/image_raw", "/camera/camera/color/image_raw") in remappings
+    logger.removeFilter(record)
     profiles = [key for key in environment if key.endswith("_DEFAULT_PROFILES_FILE")]
     assert len(profiles) == 1
     assert profiles[0] not in after[0]
+    assert [text for text in lines if text.startswith(f"{profiles[0]}=")], "the log must show what the file sets"
 
 
 def test_depth_camera_info_lies_beside_the_given_depth_topic(started: list[Any]) -> None:
@@ -207,8 +212,16 @@ def test_two_includes_without_groups_are_reported(started: list[Any]) -> None:
 def test_required_node_ends_the_launch_with_a_code(required: str, respawn: str, code: int) -> None:
     """A script or service manager that starts the launch must see that the tracker is gone."""
     arguments = [DeclareLaunchArgument("required", default_value=required), DeclareLaunchArgument("respawn", default_value=respawn)]
-    process = ExecuteProcess(cmd=["false"], on_exit=launching.fail_if_required)
-    assert run(*arguments, process)[0] == code
+    rule = launching.RequiredProcess()
+    actions = [*arguments, rule.read, ExecuteProcess(cmd=["false"], on_exit=rule.on_exit)]
+    assert run(*actions)[0] == code
+
+
+def test_required_node_of_an_include_in_a_group_ends_the_launch() -> None:
+    """The arguments of a group are gone when the process ends. The rule did not see them."""
+    rule = launching.RequiredProcess()
+    arguments = [DeclareLaunchArgument("required", default_value="true")]
+    assert run(GroupAction([*arguments, rule.read, ExecuteProcess(cmd=["false"], on_exit=rule.on_exit)]))[0] == 1
 
 
 @pytest.mark.parametrize("file", sorted(LAUNCH.glob("examples/*.launch.py")), ids=lambda file: file.name)
