@@ -51,7 +51,47 @@ def parameter_arguments(parameters: Iterable[Parameter], prefix: str = "") -> li
     return arguments
 
 
-class GivenValues(Substitution):
+class NodeSubstitution(Substitution):
+    """Text about one node.
+
+    Args:
+        node: name of the node.
+        namespace: launch argument with the node's namespace.
+    """
+
+    def __init__(self, node: str, namespace: LaunchConfiguration) -> None:
+        super().__init__()
+        self._node = node
+        self._namespace = namespace
+
+    def describe(self) -> str:
+        """Return a text for launch's listings."""
+        return f"{type(self).__name__}({self._node})"
+
+    def full_name(self, context: LaunchContext) -> str:
+        """Return the whole name of the node, such as `/left/track_node`, inside the namespaces that groups around it pushed.
+
+        Args:
+            context: context of the launch.
+        """
+        inner = perform_substitutions(context, [self._namespace])
+        whole = prefix_namespace(context.launch_configurations.get("ros_namespace"), inner or None)
+        return f"{(make_namespace_absolute(whole) or '').rstrip('/')}/{self._node}"
+
+
+class LoggerName(NodeSubstitution):
+    """Name of a node's logger, such as `left.track_node`."""
+
+    def perform(self, context: LaunchContext) -> str:
+        """Return the name.
+
+        Args:
+            context: context of the launch.
+        """
+        return self.full_name(context).strip("/").replace("/", ".")
+
+
+class GivenValues(NodeSubstitution):
     """Path of a temporary parameter file for one node, with the values of the launch arguments that were given.
 
     The file names the node in full, because such values override those of other files. As with launch_ros's own files, it stays in
@@ -74,16 +114,10 @@ class GivenValues(Substitution):
         prefix: str = "",
         file: LaunchConfiguration | None = None,
     ) -> None:
-        super().__init__()
-        self._node = node
-        self._namespace = namespace
+        super().__init__(node, namespace)
         self._parameters = tuple(parameters)
         self._prefix = prefix
         self._file = file
-
-    def describe(self) -> str:
-        """Return a text for launch's listings."""
-        return f"GivenValues({self._node})"
 
     def perform(self, context: LaunchContext) -> str:
         """Write the file.
@@ -99,7 +133,7 @@ class GivenValues(Substitution):
         """
         names = {SIM_TIME.name: SIM_TIME, **{f"{self._prefix}{item.name}": item for item in self._parameters}}
         texts = {name: context.launch_configurations.get(name, "") for name in names}
-        node = f"{full_namespace(context, self._namespace)}/{self._node}"
+        node = self.full_name(context)
         values = {} if self._file is None else values_in_file(Path(self._file.perform(context)), node)
         values.update({names[name].name: value_of(names[name], name, text) for name, text in texts.items() if text})
         with tempfile.NamedTemporaryFile("w", prefix="lang2segtrack_", suffix=".yaml", delete=False, encoding="utf-8") as file:
@@ -135,44 +169,6 @@ def _entries(content: Mapping[str, Any], above: str) -> Iterator[tuple[str, Mapp
             yield above, inner
         else:
             yield from _entries(inner, f"{above}/{name.strip('/')}")
-
-
-class LoggerName(Substitution):
-    """Name of a node's logger, such as `left.track_node`.
-
-    Args:
-        node: name of the node.
-        namespace: launch argument with the node's namespace.
-    """
-
-    def __init__(self, node: str, namespace: LaunchConfiguration) -> None:
-        super().__init__()
-        self._node = node
-        self._namespace = namespace
-
-    def describe(self) -> str:
-        """Return a text for launch's listings."""
-        return f"LoggerName({self._node})"
-
-    def perform(self, context: LaunchContext) -> str:
-        """Return the name.
-
-        Args:
-            context: context of the launch.
-        """
-        return f"{full_namespace(context, self._namespace)}/{self._node}".strip("/").replace("/", ".")
-
-
-def full_namespace(context: LaunchContext, namespace: LaunchConfiguration) -> str:
-    """Return an absolute namespace, inside the namespaces that groups around it pushed. Return an empty text for the root.
-
-    Args:
-        context: context of the launch.
-        namespace: launch argument with the node's namespace.
-    """
-    inner = perform_substitutions(context, [namespace])
-    whole = prefix_namespace(context.launch_configurations.get("ros_namespace"), inner or None)
-    return (make_namespace_absolute(whole) or "").rstrip("/")
 
 
 def value_of(parameter: Parameter, name: str, text: str) -> Value:
