@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lang2segtrack_ros.instructions.grammar_resolver import GrammarResolver
     from lang2segtrack_ros.models.loading import load_detector, load_segmenter
     from lang2segtrack_ros.session.options import SessionOptions
     from lang2segtrack_ros.session.session import Session
@@ -33,6 +34,7 @@ __all__ = [
     "ExemplarPrompt",
     "Frame",
     "FrameResult",
+    "GrammarResolver",
     "InstructionPrompt",
     "MaskPrompt",
     "PointPrompt",
@@ -48,6 +50,7 @@ _MODULES = {
     "ExemplarPrompt": "types.prompts",
     "Frame": "types.frame",
     "FrameResult": "types.results",
+    "GrammarResolver": "instructions.grammar_resolver",
     "InstructionPrompt": "types.instruction",
     "MaskPrompt": "types.prompts",
     "PointPrompt": "types.prompts",

@@ -20,7 +20,7 @@ from lang2segtrack_ros.instructions.answer import Answer
 from lang2segtrack_ros.instructions.grammar import read_instruction
 from lang2segtrack_ros.instructions.plan import GENERIC, InstructionError, Plan
 from lang2segtrack_ros.instructions.resolve import resolve
-from lang2segtrack_ros.instructions.scene import make_scene
+from lang2segtrack_ros.instructions.scene import Scene, make_scene
 from lang2segtrack_ros.types.frame import CameraModel
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 
@@ -91,6 +91,20 @@ def answer_instruction(
     """
     plans = read(detector, prompt)
     scene = make_scene(search(detector, color, phrases_of(detector.name, prompt, plans), prompt.threshold), color, depth, camera)
+    return answer_in_scene(plans, scene, max_objects)
+
+
+def answer_in_scene(plans: Sequence[Plan], scene: Scene, max_objects: int | None = None) -> Answer:
+    """Return the objects of a scene that the readings of an instruction mean.
+
+    Args:
+        plans: the readings.
+        scene: the detected objects.
+        max_objects: maximum number of chosen objects. None for no limit.
+
+    Raises:
+        InstructionError: the readings choose different objects, or more than `max_objects` are chosen.
+    """
     answer = _agreed([resolve(plan, scene) for plan in plans])
     if max_objects is not None and len(answer.choices) > max_objects:
         raise InstructionError(f"the instruction chooses {len(answer.choices)} objects; the maximum is {max_objects}: name fewer objects")

@@ -24,6 +24,7 @@ def _parser() -> Lark:
     return Lark(files(__package__).joinpath("grammar.lark").read_text(encoding="utf-8"), parser="lalr", lexer=WordLexer)
 
 
+@lru_cache(maxsize=64)
 def read_instruction(text: str) -> tuple[Plan, ...]:
     """Return the readings of an instruction, at least one.
 

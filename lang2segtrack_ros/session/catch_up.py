@@ -1,17 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Catching up: detections on an earlier frame become objects of the present frame.
+"""Catching up: detections on an earlier frame, or the answer to an instruction, become objects of the present frame.
 
 The association runs on the earlier frame. Its new and reinitialized objects start there in a fork of the tracker, which propagates them
-through the cached features of the later frames.
+through the cached features of the later frames. A frame catches up with one result; another one waits for the next frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from lang2segtrack_ros.detection.pending_detection import CachedFrame, PendingDetection
+from lang2segtrack_ros.detection.pending_detection import CachedFrame, PendingDetection, PendingInstruction
+from lang2segtrack_ros.detection.worker import DetectionResult
 from lang2segtrack_ros.identity.association import find_duplicate
 from lang2segtrack_ros.identity.track_state import Tracks
 from lang2segtrack_ros.session.actions import Spawn, apply_actions
@@ -20,6 +21,7 @@ from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.prompt_queue import PromptEntry
 from lang2segtrack_ros.session.stages.associate import Association
 from lang2segtrack_ros.session.stages.detection_association import DetectionAssociation
+from lang2segtrack_ros.session.stages.instruction_association import InstructionAssociation
 from lang2segtrack_ros.session.stages.sam3_association import Sam3Association
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.bank_storage import TrackRows
@@ -30,7 +32,7 @@ from lang2segtrack_ros.types.results import Track
 
 
 class CaughtUp:
-    """The effect of a late detection on the present.
+    """The effect of a late detection or a late answer on the present.
 
     Args:
         state: the present state.
@@ -53,25 +55,32 @@ class CaughtUp:
         self.detections: int | None = None
         self._tracker = tracker
         self._options = options
-        pending = state.pending
-        if pending is not None and (pending.frames[0].height, pending.frames[0].width) != state.scene.size:
-            self.state = state.without_detection()  # its boxes are in pixels of another image size
-        elif pending is not None and pending.result is not None:
-            self.state = replace(state, pending=None)
+        pending, instruction = state.pending, state.instructions.pending
+        if pending is not None and not pending.fits(state.scene.size):
+            self.state = self.state.without_detection()  # its boxes are in pixels of another image size
+            pending = None
+        if instruction is not None and not instruction.fits(state.scene.size):
+            self.state = self.state.without_instruction_request()
+            instruction = None
+        if pending is not None and pending.result is not None:
+            self.state = replace(self.state, pending=None)
             self.detections = len(pending.result.detections)
-            self._run(pending)
+            self._run(pending, self._association(pending.result))
+        elif instruction is not None and instruction.result is not None:
+            answer = instruction.result
+            self._run(instruction, lambda context: InstructionAssociation.of(self.state, context, answer))
 
-    def _run(self, pending: PendingDetection) -> None:
-        assert pending.result is not None
+    def _association(self, result: DetectionResult) -> Callable[[FrameContext], DetectionAssociation]:
+        if self._options.association == "standard":
+            return lambda context: Association(self.state, context, result)
+        return lambda context: Sam3Association(self.state, context, result, is_late=True)
+
+    def _run(self, pending: PendingDetection | PendingInstruction, make: Callable[[FrameContext], DetectionAssociation]) -> None:
+        """Run the association that `make` returns on the frame of the request, and bring its objects to the present."""
         fork, start = self._tracker.fork(), pending.frames[0]
         opened = fork.open(_image(start))
         known = self.state.tracks
-        context = FrameContext(start.index, pending.request.color, 0, pending.tracks, self._options, opened)
-        association: DetectionAssociation
-        if self._options.association == "standard":
-            association = Association(self.state, context, pending.result)
-        else:
-            association = Sam3Association(self.state, context, pending.result, is_late=True)
+        association = make(FrameContext(start.index, pending.request.color, 0, pending.tracks, self._options, opened))
         association.run()
         self.state = association.state
         self.started = {action.track_id for action in association.actions if isinstance(action, Spawn)}
@@ -110,7 +119,8 @@ class CaughtUp:
                 self.state = self.state.with_track(unchanged)
         caught_up = rows.without(set(duplicates))
         self.rows = self.rows.without(set(caught_up.ids)).joined(caught_up)
-        self.state = replace(self.state, prompts=self.state.prompts.mapped(_has_tracks, lambda entry: _renamed(entry, duplicates)))
+        prompts = self.state.prompts.mapped(_has_tracks, lambda entry: _renamed(entry, duplicates))
+        self.state = replace(self.state, prompts=prompts, instructions=self.state.instructions.renamed(duplicates))
 
 
 def _image(frame: CachedFrame) -> ImageInfo:

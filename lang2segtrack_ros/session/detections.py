@@ -140,7 +140,7 @@ class Detections:
             )
             return replace(state, prompts=prompts)
         self._degradation.report(["the detector uses smaller images"])
-        return replace(state, prompts=state.prompts.requeued())
+        return replace(state, prompts=state.prompts.requeued(PromptStatus.DETECTING))
 
     def _shrink(self) -> bool:
         """Reduce the memory use of the detector and of the matcher. Return False if both have their lowest settings."""

@@ -118,8 +118,8 @@ class EngineThread(Generic[Tag]):
 
     @property
     def last_errors(self) -> list[str]:
-        """Return the latest error of an image, of the thread loop, and of the detector, each only if there was one."""
-        return list(filter(None, (self.statistics.last_error, self._thread.last_error, self._session.detections.last_error)))
+        """Return the latest error of an image, of the thread loop, of the detector and of instructions, each only if there was one."""
+        return list(filter(None, (self.statistics.last_error, self._thread.last_error, *self._session.last_errors)))
 
     @property
     def metrics(self) -> dict[str, object]:
@@ -134,6 +134,7 @@ class EngineThread(Generic[Tag]):
             **statistics.wait_durations.metrics("engine_wait"),
             **statistics.step_durations.metrics("step"),
             **session.detections.durations.metrics("detection"),
+            **session.instructions.metrics,
             "prompts_pending": session.waiting,
             "engine_calls_pending": len(self._calls),
             "detections_run": session.detections.runs,
@@ -148,6 +149,11 @@ class EngineThread(Generic[Tag]):
     def is_idle(self) -> bool:
         """Return True if the session needs no image; see `Session.is_idle`."""
         return self._session.is_idle
+
+    @property
+    def needs_depth(self) -> bool:
+        """Return True if the session wants depth for the next image; see `Session.needs_depth`."""
+        return self._session.needs_depth
 
     @property
     def degraded_to(self) -> str:

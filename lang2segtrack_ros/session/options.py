@@ -14,6 +14,7 @@ from lang2segtrack_ros.identity.lifecycle import LifecycleOptions
 from lang2segtrack_ros.identity.sam3_rules import AssociationOptions
 from lang2segtrack_ros.identity.scene_cut import SceneCutOptions
 from lang2segtrack_ros.identity.verification import VerificationOptions
+from lang2segtrack_ros.session.instruction_state import InstructionOptions
 from lang2segtrack_ros.types.options import check_options, option
 
 
@@ -47,6 +48,7 @@ class SessionOptions(
     VerificationOptions,
     ConfirmationOptions,
     LifecycleOptions,
+    InstructionOptions,
     DetectionOptions,
     ObjectOptions,
 ):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.detection.exemplar import ExemplarFinder
+from lang2segtrack_ros.detection.instruction_resolver import InstructionRequest
 from lang2segtrack_ros.detection.pending_detection import CachedFrame, PendingDetection
 from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionResult, run_detection
 from lang2segtrack_ros.history.frame_history import step_ns
@@ -17,6 +18,7 @@ from lang2segtrack_ros.segmentation.sam2 import ImageFeatures
 from lang2segtrack_ros.session.actions import Action, Correct, Spawn, apply_actions
 from lang2segtrack_ros.session.catch_up import CaughtUp
 from lang2segtrack_ros.session.context import FrameContext
+from lang2segtrack_ros.session.instruction_requests import is_due, next_request
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.stages.apply_prompts import apply_prompts
 from lang2segtrack_ros.session.stages.associate import associate
@@ -48,6 +50,7 @@ class Engine:
         detector_idle: True if the detector takes a request.
         allows_new: False if detections start no objects.
         finder: matcher for exemplar prompts. None refuses them.
+        resolver_idle: True if the resolver of instructions takes a request.
     """
 
     tracker: Tracker
@@ -57,6 +60,7 @@ class Engine:
     detector_idle: bool
     allows_new: bool = True
     finder: ExemplarFinder | None = None
+    resolver_idle: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,7 @@ class ComputedFrame:
         request: request for the detector thread. None if no detection is due.
         detection: result of a detection inside the frame. None without one.
         suspended: the tracks that the verification has hidden on this frame, with their masks.
+        instruction: request for the resolver of instructions. None if none is due.
     """
 
     state: SessionState
@@ -80,6 +85,7 @@ class ComputedFrame:
     request: DetectionRequest | None
     detection: DetectionResult | None
     suspended: tuple[Track, ...] = ()
+    instruction: InstructionRequest | None = None
 
 
 def compute_frame(
@@ -95,6 +101,7 @@ def compute_frame(
         start: a further stage that starts objects before the prompts. None for none.
     """
     tracker, index = engine.tracker, state.frame_index
+    is_asked = engine.resolver_idle and is_due(state, engine.options.verify_every_s)
     late = CaughtUp(state, tracker, engine.options)
     state = late.state
     image = ImageInfo(lambda: tracker.encode(frame) if features is None else features, frame.height, frame.width, index)
@@ -103,6 +110,8 @@ def compute_frame(
     opened = tracker.open(image, late.rows)
     if state.pending is not None:
         state = replace(state, pending=state.pending.with_frame(_cached(image)))
+    if (resolving := state.instructions.pending) is not None:
+        state = replace(state, instructions=replace(state.instructions, pending=resolving.with_frame(_cached(image))))
     elapsed_ns = step_ns(state.last.stamp_ns, frame.stamp_ns) if state.last is not None else 0
     tracks = tuple(opened.tracks(state.labels))
     context = FrameContext(index, frame.color, elapsed_ns, tracks, engine.options, opened, allows_new=engine.allows_new)
@@ -124,7 +133,11 @@ def compute_frame(
         tracks = tuple(track for track in result.tracks if track.id in opened.ids)
         state = replace(state, pending=PendingDetection(request, tracks, (_cached(image),)))
     request = request if detection is None else None
-    return ComputedFrame(state, update, result, image.features_in_use, request, detection, suspended)
+    state = replace(state, instructions=state.instructions.after_frame(elapsed_ns))
+    instruction = None
+    if is_asked:
+        state, instruction = next_request(state, frame, result, _cached(image), engine.options)
+    return ComputedFrame(state, update, result, image.features_in_use, request, detection, suspended, instruction)
 
 
 def _cached(image: ImageInfo) -> CachedFrame:

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
+from lang2segtrack_ros.types.instruction import AnyPrompt
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome, PromptStatus
-from lang2segtrack_ros.types.prompts import ExemplarPrompt, Prompt, TextPrompt
+from lang2segtrack_ros.types.prompts import BoxPrompt, ExemplarPrompt, MaskPrompt, PointPrompt
 
 MAX_ATTEMPTS = 3
 """Maximum number of attempts for a prompt whose frames or detections fail for another reason than the prompt."""
@@ -34,14 +35,14 @@ class PromptEntry:
     exemplar: ExemplarPrompt | None = None
 
     @property
-    def prompt(self) -> Prompt:
+    def prompt(self) -> AnyPrompt:
         """Return the prompt. An exemplar prompt has its image, if a frame has given it one."""
         return self.exemplar or self.handle.prompt
 
     @property
-    def needs_detection(self) -> bool:
-        """Return True for a text or exemplar prompt."""
-        return isinstance(self.handle.prompt, (TextPrompt, ExemplarPrompt))
+    def is_direct(self) -> bool:
+        """Return True for a box, point or mask prompt, which needs no detection."""
+        return isinstance(self.handle.prompt, (BoxPrompt, PointPrompt, MaskPrompt))
 
     def applied(self, outcome: PromptOutcome) -> PromptEntry:
         """Return the entry with an outcome. The outcome keeps the notes of the handle."""
@@ -91,9 +92,9 @@ class PromptQueue:
         """Return the queue in which some prompts have another status."""
         return self.mapped(lambda entry: entry.handle in handles, lambda entry: replace(entry, status=status))
 
-    def requeued(self) -> PromptQueue:
-        """Return the queue in which all prompts of the running detection wait again."""
-        return self.mapped(lambda entry: entry.status is PromptStatus.DETECTING, lambda entry: replace(entry, status=PromptStatus.QUEUED))
+    def requeued(self, status: PromptStatus) -> PromptQueue:
+        """Return the queue in which all prompts with a status wait again."""
+        return self.mapped(lambda entry: entry.status is status, lambda entry: replace(entry, status=PromptStatus.QUEUED))
 
     def applied(self, outcomes: dict[PromptHandle, PromptOutcome]) -> PromptQueue:
         """Return the queue with the outcomes of some prompts."""

@@ -23,6 +23,7 @@ from dataclasses import replace
 from functools import partial
 
 from lang2segtrack_ros.detection.detector import AcceleratedDetector, Detector
+from lang2segtrack_ros.detection.instruction_resolver import InstructionResolver
 from lang2segtrack_ros.history.backward_pass import BackwardPass, Progress, RefinementError
 from lang2segtrack_ros.history.frame_history import FrameHistory, Past
 from lang2segtrack_ros.history.records import RecordFile
@@ -31,10 +32,11 @@ from lang2segtrack_ros.session.appearance_updates import AppearanceUpdates, Fini
 from lang2segtrack_ros.session.arguments import check_parts, checked_id, checked_ids
 from lang2segtrack_ros.session.degradation import Degradation, is_out_of_memory, release_cached_memory
 from lang2segtrack_ros.session.detections import Detections
+from lang2segtrack_ros.session.instruction_requests import InstructionRequests, is_due
 from lang2segtrack_ros.session.matching import matcher_of
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.pipeline import ComputedFrame, Engine, compute_frame
-from lang2segtrack_ros.session.prompting import with_prompt, without_text
+from lang2segtrack_ros.session.prompting import Networks, with_prompt, without_text
 from lang2segtrack_ros.session.reverse import ReverseSession
 from lang2segtrack_ros.session.state import SessionState
 from lang2segtrack_ros.tracking.open_frame import TrackerError, unknown_id_message
@@ -42,8 +44,9 @@ from lang2segtrack_ros.tracking.policies.base import Policy
 from lang2segtrack_ros.tracking.tracker import Tracker
 from lang2segtrack_ros.types.checks import describe
 from lang2segtrack_ros.types.frame import Frame, FrameError
+from lang2segtrack_ros.types.instruction import AnyPrompt, InstructionPrompt
 from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptOutcome
-from lang2segtrack_ros.types.prompts import DetectionPrompt, Prompt, PromptError
+from lang2segtrack_ros.types.prompts import DetectionPrompt, PromptError
 from lang2segtrack_ros.types.results import FrameResult
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ class Session:
         background: True runs the detector on its own thread instead of inside `step`.
         options: see `SessionOptions`.
         history: storage of past frames for `refine_backward`. None stores nothing.
+        resolver: resolver of instructions, such as `instructions.grammar_resolver.GrammarResolver(detector)`. None refuses instructions.
 
     Raises:
         ArgumentError: an argument has a wrong type.
@@ -72,6 +76,7 @@ class Session:
         tracker: the tracker with the memories of the objects.
         options: the options. Options with `dynamic` may be replaced between two frames.
         detections: the detector and its counters.
+        instructions: the resolver of instructions and its counters.
         degradation: the reduced memory settings.
     """
 
@@ -84,6 +89,7 @@ class Session:
         background: bool = False,
         options: SessionOptions | None = None,
         history: FrameHistory | None = None,
+        resolver: InstructionResolver | None = None,
     ) -> None:
         check_parts(segmenter, detector, background, options, history)
         self.options = SessionOptions() if options is None else options
@@ -92,6 +98,7 @@ class Session:
         self.degradation = Degradation()
         matcher = matcher_of(self.options.exemplar, detector, segmenter)
         self.detections = Detections(detector, matcher, background, self.degradation)
+        self.instructions = InstructionRequests(resolver, background)
         self.history = history
         self._appearance = AppearanceUpdates()
 
@@ -152,6 +159,21 @@ class Session:
         return dict(self.state.schedule.prompts)
 
     @property
+    def continuous_instructions(self) -> dict[int, InstructionPrompt]:
+        """Return the continuous instructions by id."""
+        return {key: item.prompt for key, item in self.state.instructions.active.items()}
+
+    @property
+    def needs_depth(self) -> bool:
+        """Return True if an instruction is answered on the next frame, for which depth is of use. Any thread may read it."""
+        return is_due(self.state, self.options.verify_every_s)
+
+    @property
+    def last_errors(self) -> list[str]:
+        """Return the latest error of the detector and that of the resolver, each only if there was one. Any thread may read them."""
+        return list(filter(None, (self.detections.last_error, self.instructions.last_error)))
+
+    @property
     def waiting(self) -> int:
         """Return the number of prompts that wait for a frame or for the detector. Any thread may read it."""
         return len(self.state.prompts)
@@ -161,7 +183,7 @@ class Session:
         """Return the counters of identity events and failures since the start of the session, by name."""
         return {"appearance_update_failures": self._appearance.failures, **self.state.counters.by_name()}
 
-    def prompt(self, prompt: Prompt, replace_prompt_id: int = 0, log_outcome: bool = True) -> PromptHandle:
+    def prompt(self, prompt: AnyPrompt, replace_prompt_id: int = 0, log_outcome: bool = True) -> PromptHandle:
         """Queue a prompt for the next frame, and return the handle of its outcome.
 
         Args:
@@ -172,16 +194,20 @@ class Session:
 
         Raises:
             PromptError: `prompt` is no prompt, too many prompts wait, there is no detector for a text prompt or no matcher for an exemplar
-                prompt, the detector cannot process the text, or `replace_prompt_id` is invalid.
+                prompt, the detector cannot process the text, there is no resolver for an instruction or it cannot answer it on any image,
+                or `replace_prompt_id` is invalid.
         """
-        state, handle = with_prompt(self.state, prompt, replace_prompt_id, self.detector, self.detections.matcher)
+        networks = Networks(self.detector, self.detections.matcher, self.instructions.resolver)
+        state, handle = with_prompt(self.state, prompt, replace_prompt_id, networks)
         if log_outcome:
             handle.future.add_done_callback(partial(_log_outcome, prompt))
         self._set_state(state)
         return handle
 
     def remove_text(self, prompt_id: int) -> None:
-        """Remove a continuous text or exemplar prompt. Its confirmed tracks stay, and its tentative tracks are removed.
+        """Remove a continuous text or exemplar prompt, or a continuous instruction.
+
+        Its confirmed tracks stay, and its tentative tracks are removed.
 
         Args:
             prompt_id: id of the prompt; see `PromptHandle.prompt_id`.
@@ -208,12 +234,13 @@ class Session:
             self.history.clear()
 
     def close(self, reason: str = "the session was closed before the prompt was applied") -> None:
-        """End the detector thread, close the history, and refuse all waiting prompts.
+        """End the threads of detector and resolver, close the history, and refuse all waiting prompts.
 
         Args:
             reason: reason for the refusal of the prompts.
         """
         self.detections.close()
+        self.instructions.close()
         if self.history is not None:
             self.history.close()
         self._set_state(replace(self.state, prompts=self.state.prompts.refused(reason)))
@@ -238,17 +265,18 @@ class Session:
         if not isinstance(frame, Frame):
             raise FrameError(f"frame is {describe(frame)}: give a Frame, such as Frame(image, stamp_ns)")
         self.update_appearance()
-        self.state = self.detections.receive(self.state)
+        self.state = self.instructions.receive(self.detections.receive(self.state))
         self._resolve_prompts()
         release = self.history.drop_features if self.history is not None else None
         try:
             computed, tracker, steps = self.degradation.run(partial(self._compute, frame), self.tracker, self.state, release)
         except Exception as error:
             if not is_out_of_memory(error):
-                self._set_state(self.detections.count_failure(self.state, error))
+                self._set_state(self.instructions.count_failure(self.detections.count_failure(self.state, error), error))
             raise
         due = FinishedFrame(frame, computed.result, computed.features, tracker.pool, self.state.is_idle)
         state = self.detections.submit(computed)
+        self.instructions.submit(computed.instruction)
         tracker.apply(computed.update)  # the last call that may fail, and it writes last
         self.tracker, self.state, self._appearance.due = tracker, state, due
         try:
@@ -262,7 +290,8 @@ class Session:
 
     def _compute(self, frame: Frame, tracker: Tracker, state: SessionState) -> ComputedFrame:
         runs_here, idle = not self.detections.background, self.detections.idle
-        engine = Engine(tracker, self.detector, self.options.in_effect, runs_here, idle, finder=self.detections.finder)
+        finder, resolver_idle = self.detections.finder, self.instructions.is_idle
+        engine = Engine(tracker, self.detector, self.options.in_effect, runs_here, idle, finder=finder, resolver_idle=resolver_idle)
         return compute_frame(state, engine, frame)
 
     def _set_state(self, state: SessionState) -> None:
@@ -330,7 +359,7 @@ class Session:
         return self.backward(track_ids, prepare=True).run(progress)
 
 
-def _log_outcome(prompt: Prompt, future: Future[PromptOutcome]) -> None:
+def _log_outcome(prompt: AnyPrompt, future: Future[PromptOutcome]) -> None:
     """Log the notes of a prompt, or its refusal."""
     outcome = future.result()
     if outcome.error:

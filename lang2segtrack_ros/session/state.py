@@ -15,7 +15,9 @@ from lang2segtrack_ros.identity.duplicates import PairHistory
 from lang2segtrack_ros.identity.sam3_rules import Sam3State
 from lang2segtrack_ros.identity.scene_cut import SceneState
 from lang2segtrack_ros.identity.track_state import Origin, Pair, TrackState
+from lang2segtrack_ros.session.instruction_state import InstructionState
 from lang2segtrack_ros.session.prompt_queue import PromptQueue
+from lang2segtrack_ros.types.prompt_handle import PromptStatus
 from lang2segtrack_ros.types.results import FrameResult, Track
 
 
@@ -72,6 +74,7 @@ class SessionState:
         prompts: the prompts that wait for their outcome.
         schedule: the continuous text prompts.
         pending: the detection request in progress. None without one.
+        instructions: the continuous instructions, and the request of an instruction in progress.
         counters: counters of events.
         last: the latest result without removed tracks. None before the first frame.
         removed: tracks that were removed since the latest result, and appear once more.
@@ -87,6 +90,7 @@ class SessionState:
     prompts: PromptQueue = field(default_factory=PromptQueue)
     schedule: DetectionSchedule = field(default_factory=DetectionSchedule)
     pending: PendingDetection | None = None
+    instructions: InstructionState = field(default_factory=InstructionState)
     counters: Counters = field(default_factory=Counters)
     last: FrameResult | None = None
     removed: tuple[Track, ...] = ()
@@ -95,7 +99,8 @@ class SessionState:
     @property
     def is_idle(self) -> bool:
         """Return True if there are no objects and no prompts, and no detection and no removed track waits for a frame."""
-        return not (self.tracks or self.prompts.entries or self.schedule.prompts or self.pending or self.removed)
+        waits = self.prompts.entries or self.schedule.prompts or self.pending or self.removed or not self.instructions.is_idle
+        return not (self.tracks or waits)
 
     @property
     def labels(self) -> dict[int, str]:
@@ -147,7 +152,12 @@ class SessionState:
 
     def without_detection(self) -> SessionState:
         """Return the state without the detection in progress. Its prompts wait for the next detection."""
-        return replace(self, pending=None, prompts=self.prompts.requeued())
+        return replace(self, pending=None, prompts=self.prompts.requeued(PromptStatus.DETECTING))
+
+    def without_instruction_request(self) -> SessionState:
+        """Return the state without the instruction request in progress. Its prompt waits for the next request."""
+        prompts = self.prompts.requeued(PromptStatus.RESOLVING)
+        return replace(self, instructions=self.instructions.without_request(), prompts=prompts)
 
     def without_crossings(self) -> SessionState:
         """Return the state without crossings and without the color and motion models of the objects."""

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from lang2segtrack_ros.types.prompts import Prompt
+from lang2segtrack_ros.types.instruction import AnyPrompt
 
 
 class PromptStatus(Enum):
     """The status of a prompt."""
 
     QUEUED = "queued"
-    """It waits for a frame or for the detector."""
+    """It waits for a frame, for the detector or for the resolver of instructions."""
     DETECTING = "detecting"
     """The detector looks for its objects."""
+    RESOLVING = "resolving"
+    """The resolver of instructions chooses its objects."""
     APPLIED = "applied"
     """It has an outcome on a frame that is not written yet."""
     DONE = "done"
@@ -37,6 +39,9 @@ class PromptOutcome:
         error: reason of the refusal. Empty if the prompt was applied.
         notes: sentences for the user, such as words that the detector does not know.
         scores: predicted IoU of the mask of each of `track_ids`, 0..1. Empty for a text prompt.
+        plan: what the resolver of an instruction looked for, a line for each target. Empty for other prompts.
+        reasons: a sentence for each of `track_ids`, why the instruction chose it. Empty for other prompts.
+        missing: a sentence for each target of an instruction that was not found, or not as often as asked for.
     """
 
     track_ids: tuple[int, ...] = ()
@@ -44,6 +49,9 @@ class PromptOutcome:
     error: str = ""
     notes: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
+    plan: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class PromptHandle:
@@ -51,7 +59,7 @@ class PromptHandle:
 
     Args:
         prompt: the prompt.
-        prompt_id: id of a continuous text prompt, > 0. `replace_prompt_id` and `remove_text` take this id. 0 for other prompts.
+        prompt_id: id of a continuous prompt, > 0. `replace_prompt_id` and `remove_text` take this id. 0 for other prompts.
         notes: sentences for the user that are known before the outcome.
 
     Attributes:
@@ -59,7 +67,7 @@ class PromptHandle:
         status: the status after the latest frame.
     """
 
-    def __init__(self, prompt: Prompt, prompt_id: int = 0, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, prompt: AnyPrompt, prompt_id: int = 0, notes: tuple[str, ...] = ()) -> None:
         self.prompt = prompt
         self.prompt_id = prompt_id
         self.future: Future[PromptOutcome] = Future()

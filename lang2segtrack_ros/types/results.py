@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.types.events import InstructionEvent
 from lang2segtrack_ros.types.rle import Box, Rle
 
 
@@ -96,6 +97,7 @@ class FrameResult:
         tracks: all objects in order of their ids. An object that was removed since the previous image appears once more, as REMOVED.
         detections: number of boxes from the detector that reached this image. None if no detection result arrived.
         prompted: ids of the objects that a prompt started or corrected, or that a detection started, on this image.
+        events: what instructions have changed since the previous image.
         by_id: the tracks by id.
     """
 
@@ -106,6 +108,7 @@ class FrameResult:
     tracks: tuple[Track, ...] = ()
     detections: int | None = None
     prompted: tuple[int, ...] = ()
+    events: tuple[InstructionEvent, ...] = ()
     by_id: dict[int, Track] = field(init=False, repr=False)
 
     def __repr__(self) -> str:

@@ -32,7 +32,6 @@ from lang2segtrack_ros.types.prompts import (
     ObjectPrompt,
     PointPrompt,
     PromptError,
-    TextPrompt,
     plain_name,
 )
 
@@ -51,7 +50,7 @@ def apply_prompts(state: SessionState, context: FrameContext) -> tuple[SessionSt
     for entry in queued:
         if isinstance(entry.prompt, ExemplarPrompt) and entry.prompt.image is None:
             state = _with_image(state, entry.handle, entry.prompt, context.color)
-    waiting = [entry for entry in queued if not entry.needs_detection]
+    waiting = [entry for entry in queued if entry.is_direct]
     if not waiting:
         return state, []
     prompts = _Prompts(state, context)
@@ -93,7 +92,7 @@ class _Prompts:
     def apply(self, entry: PromptEntry) -> None:
         """Apply one prompt, refuse it, or leave it for the next frame."""
         prompt = entry.handle.prompt
-        assert not isinstance(prompt, (TextPrompt, ExemplarPrompt))
+        assert isinstance(prompt, (BoxPrompt, PointPrompt, MaskPrompt))
         if prompt.track_id in self.actions:  # a second correction builds on the mask of the first
             return
         try:

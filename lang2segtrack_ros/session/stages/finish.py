@@ -53,9 +53,11 @@ def finish(
         tracks=tuple(sorted([*tracks, *(track for track in state.removed if track.id not in ids)], key=lambda track: track.id)),
         detections=detections,
         prompted=tuple(sorted({*context.prompted, *started} & ids)),
+        events=state.instructions.events,
     )
     last = replace(result, tracks=tuple(track for track in tracks if track.state is not TrackStatus.REMOVED))
-    return replace(state, frame_index=context.index + 1, last=last, removed=()), result
+    instructions = replace(state.instructions, events=())
+    return replace(state, frame_index=context.index + 1, last=last, removed=(), instructions=instructions), result
 
 
 def _count(state: SessionState, context: FrameContext) -> tuple[SessionState, tuple[int, ...]]:
