@@ -63,6 +63,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         image_requests: queue of single images of the configured node, otherwise None.
         last_header: header of the last processed image.
         detection_threshold: default threshold of detections. 0 uses the detector's own.
+        everything: names that "everything" stands for in instructions. Empty uses those known for the detector.
         skipped: number of skipped images and clicks, and of jumps in the stream, by reason.
         problem: sentence on why the last transition failed. Empty after a success.
     """
@@ -74,7 +75,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         self.engine: EngineThread[Header] | None = None
         self.image_requests: ImageRequests | None = None
         self.last_header = Header()
-        self.detection_threshold = 0.0
+        self.detection_threshold, self.everything = 0.0, ""
         self.skipped: Counter[str] = Counter()
         self.problem = ""
         self._outputs: Outputs | None = None
@@ -169,7 +170,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
         self.image_requests = ImageRequests(session.tracker.segmenter, session.detector)
         self._color = ColorImages(self, self._offer, self._pass_over, partial(self._value, "image_bits"), self.skipped, self._warn)
-        self._apply({name: self._value(name) for name in ("detection_threshold", "overlay_opacity", "depth_wait_s")})
+        self._apply({name: self._value(name) for name in ("detection_threshold", "everything", "overlay_opacity", "depth_wait_s")})
 
     def _failed(self, problem: str, details: str = "") -> TransitionCallbackReturn:
         self.problem = problem
@@ -275,16 +276,16 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         return True
 
     def _make_frame(self, header: Header, color: NDArray[np.uint8], stamp: int) -> Frame:
-        """Return a frame, with its depth if the policy uses depth and depth is available. Called on the engine's thread."""
+        """Return a frame, with its depth if policy or instruction use depth and it is available. Called on the engine's thread."""
         frame, source = Frame(color, stamp), self._depth
         if source is not None:
             source.expect(header)
-            if self._uses_depth:
+            if self._uses_depth or (self.engine is not None and self.engine.needs_depth):
                 try:
                     return source.complete(frame, header, self._value("depth_wait_s"))
                 except ConversionError as error:
                     self.skipped[f"depth_{error.reason}"] += 1
-                    self._warn(f"policy {error.reason}", f"policy depth has no depth for this image ({error.reason}): {error}")
+                    self._warn(f"depth {error.reason}", f"policy or instruction get no depth for this image ({error.reason}): {error}")
         return frame
 
     def _on_result(self, header: Header, frame: Frame, result: FrameResult) -> None:
@@ -377,8 +378,9 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _apply(self, values: dict[str, Any]) -> None:
-        if "detection_threshold" in values:
-            self.detection_threshold = values["detection_threshold"]
+        for name in ("detection_threshold", "everything"):
+            if name in values:
+                setattr(self, name, values[name])
         for name in ("overlay_opacity", "depth_wait_s"):
             if name in values and self._outputs is not None:
                 setattr(self._outputs, name, values[name])

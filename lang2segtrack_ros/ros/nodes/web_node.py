@@ -28,6 +28,7 @@ from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.parameter_table import TableNode
 from lang2segtrack_ros.ros.support.process import run_node
 from lang2segtrack_ros.ros.support.web_parameters import DEFAULT_PORTS, PARAMETERS, TOKEN_VARIABLE
+from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import PointPrompt
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.viewers.web.access import Access, RefusedError
@@ -37,6 +38,8 @@ from lang2segtrack_ros.viewers.web.requests import TrackerResponse
 from lang2segtrack_ros.viewers.web.server import PageServer
 from lang2segtrack_ros.viewers.web.tls import tls_context
 
+ANSWER_WAIT_S = 8.0
+"""Maximum time in which the page waits for the answer to an instruction. The answer itself may take longer."""
 STATE_AGE_S = 0.3
 """Minimum time between two requests for the list of tracks, for any number of viewers."""
 
@@ -105,7 +108,10 @@ class WebNode(TableNode, Node):
             track = self._pixels.at(*prompt.points[0])
             if track is not None and (track.label or not prompt.label):
                 return TrackerResponse(True, f"that is track {track.id}{f' ({track.label})' if track.label else ''}", (int(track.id),))
-        response = await self._response(self._tracker.prompt(prompt))
+        answer = self._tracker.prompt(prompt)
+        if isinstance(prompt, InstructionPrompt) and not await _is_done(answer, ANSWER_WAIT_S):
+            return TrackerResponse(True, "the instruction takes longer: its objects appear in the list of tracks")
+        response = await self._response(answer)
         return TrackerResponse(response.success, response.message, tuple(int(number) for number in response.track_ids))
 
     async def remove(self, kind: str, number: int) -> TrackerResponse:
@@ -119,7 +125,7 @@ class WebNode(TableNode, Node):
         return TrackerResponse(response.success, response.message)
 
     async def state(self) -> dict[str, Any]:
-        """Return tracks, text prompts and the current problem, for JSON."""
+        """Return tracks, text prompts with instructions, and the current problem, for JSON."""
         async with self._state_lock:  # callers that wait here share the first caller's response
             if time.monotonic() - self._state_at > STATE_AGE_S:
                 self._state = await self._request_state()
@@ -143,6 +149,7 @@ class WebNode(TableNode, Node):
             for track in response.tracks
         ]
         texts = [{"id": int(text.prompt_id), "text": ", ".join(text.phrases)} for text in response.text_prompts]
+        texts += [{"id": int(item.prompt_id), "text": item.text} for item in response.instructions]
         return {"tracks": tracks, "looking_for": texts, "problem": self._view.problem}
 
     @staticmethod
@@ -175,6 +182,12 @@ class WebNode(TableNode, Node):
         self._tracker.close()
         self.server.close()
         super().destroy_node()
+
+
+async def _is_done(future: Future[Any], limit_s: float) -> bool:
+    """Return True if a future of another thread is done within some seconds. It goes on otherwise."""
+    await asyncio.wait([asyncio.wrap_future(future)], timeout=limit_s)
+    return future.done()
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -18,6 +18,7 @@ from typing import Any
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from lang2segtrack.msg import InstructionEvent as InstructionEventMsg
 from lang2segtrack_ros.io.rendering import draw_overlay
 from lang2segtrack_ros.io.result_messages import LabelBook
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
@@ -28,6 +29,7 @@ from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.ros.support.interfaces import (
     ANNOTATIONS,
     DETECTIONS,
+    EVENTS,
     INSTANCE_MASKS,
     LABEL_INFO,
     OVERLAY,
@@ -36,6 +38,7 @@ from lang2segtrack_ros.ros.support.interfaces import (
 )
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
+from lang2segtrack_ros.types.events import InstructionEvent
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.results import FrameResult
 
@@ -68,7 +71,7 @@ class Outputs:
 
     def __init__(self, node: Node, publish_tf: bool, tf_prefix: str, warn: Callable[[str, str], None]) -> None:
         self._node = node
-        topics = (DETECTIONS, INSTANCE_MASKS, LABEL_INFO, TRACKS, OVERLAY, ANNOTATIONS)
+        topics = (DETECTIONS, INSTANCE_MASKS, LABEL_INFO, TRACKS, OVERLAY, ANNOTATIONS, EVENTS)
         self._publishers: dict[Topic, Any] = {topic: topic.advertise(node) for topic in topics}
         self.overlay_opacity = 0.5
         self.depth_wait_s = 0.05
@@ -89,8 +92,11 @@ class Outputs:
         self._thread = SupervisedThread("lang2segtrack-publisher", self._run)
 
     def put(self, header: Header, frame: Frame, result: FrameResult) -> None:
-        """Queue a result for publishing, and log the tracks that begin and end. Never blocks."""
+        """Queue a result for publishing, log the tracks that begin and end, and publish and log events at once. Never blocks."""
         self._track_log.update(result)
+        for event in result.events:  # the queue may drop results, and events come only once
+            self._node.get_logger().info(f'instruction "{event.instruction}": {event.kind.value}: {event.message}')
+            self._send(EVENTS, event_message(event, header))
         with self._condition:
             if len(self._queue) == QUEUE:
                 self._queue.popleft()
@@ -207,3 +213,20 @@ class Outputs:
 
     def _count(self, name: str) -> None:
         self.published[name] += 1
+
+
+def event_message(event: InstructionEvent, header: Header) -> InstructionEventMsg:
+    """Return an event as lang2segtrack/InstructionEvent.
+
+    Args:
+        event: the event.
+        header: header of the image whose result shows the change.
+    """
+    return InstructionEventMsg(
+        header=header,
+        kind=event.kind.value,
+        prompt_id=event.prompt_id,
+        instruction=event.instruction,
+        track_ids=event.track_ids,
+        message=event.message,
+    )

@@ -27,7 +27,7 @@ from std_msgs.msg import Header
 from lang2segtrack_ros.history.backward_pass import BackwardPass, RefinementError
 from lang2segtrack_ros.history.frame_history import FrameUnavailableError
 from lang2segtrack_ros.io.trace_files import TraceFiles
-from lang2segtrack_ros.ros.services.prompt_services import Services
+from lang2segtrack_ros.ros.services.service_base import ServiceBase
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.ros.support.interfaces import REFINE_BACKWARD, REFINE_BACKWARD_ACTION, TRACKS_REFINED
 from lang2segtrack_ros.session.engine_thread import EngineThread
@@ -156,7 +156,7 @@ class Refinement:
         finished: number of finished refinements.
     """
 
-    def __init__(self, node: Node, host: RefinementNode, services: Services) -> None:
+    def __init__(self, node: Node, host: RefinementNode, services: ServiceBase) -> None:
         self._host = host
         self._services = services
         self._publisher = TRACKS_REFINED.advertise(node)

@@ -17,6 +17,7 @@ from vision_msgs.msg import Point2D
 
 from lang2segtrack_ros.ros.support.interfaces import (
     ADD_BOX_PROMPT,
+    ADD_INSTRUCTION,
     ADD_POINT_PROMPT,
     ADD_TEXT_PROMPT,
     LIST_TRACKS,
@@ -24,16 +25,19 @@ from lang2segtrack_ros.ros.support.interfaces import (
     REMOVE_TRACK,
     Service,
 )
+from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, TextPrompt
 
 LIMIT_S = 10.0
 """A request without a response for this long fails."""
+INSTRUCTION_LIMIT_S = 130.0
+"""Time limit of an instruction, above that of the service: a large model on a server may take a minute."""
 MAX_WAITING = 8
 """Maximum number of open requests. A service queues ten and silently drops the oldest of more."""
-USED_SERVICES = (ADD_TEXT_PROMPT, ADD_BOX_PROMPT, ADD_POINT_PROMPT, REMOVE_TRACK, REMOVE_TEXT_PROMPT, LIST_TRACKS)
+USED_SERVICES = (ADD_TEXT_PROMPT, ADD_INSTRUCTION, ADD_BOX_PROMPT, ADD_POINT_PROMPT, REMOVE_TRACK, REMOVE_TEXT_PROMPT, LIST_TRACKS)
 SETTLE_S = 0.4
 """A service is used after it was available this long. DDS discovers the response path a little later and drops responses before that."""
-ViewerPrompt = Union[TextPrompt, BoxPrompt, PointPrompt]
+ViewerPrompt = Union[TextPrompt, InstructionPrompt, BoxPrompt, PointPrompt]
 
 
 class TrackerError(RuntimeError):
@@ -60,7 +64,7 @@ class TrackerClient:
         self._group = ReentrantCallbackGroup()
         self._clients = {service: node.create_client(service.kind, service.name, callback_group=self._group) for service in USED_SERVICES}
         self._lock = threading.Lock()
-        self._requests: deque[tuple[Any, Any, Future[Any]]] = deque()
+        self._requests: deque[tuple[Any, Any, Future[Any], float]] = deque()  # (client, request, caller's future, limit)
         self._sent: list[tuple[float, Any, Any, Future[Any]]] = []  # (deadline, client, rclpy's future, caller's future)
         self._ready_since: dict[str, float] = {}
         self._guard = node.create_guard_condition(self._send, self._group)
@@ -70,6 +74,8 @@ class TrackerClient:
         """Send a prompt. The future gets the service's response or a TrackerError."""
         if isinstance(prompt, TextPrompt):
             return self._call(ADD_TEXT_PROMPT, text=prompt.text, mode=prompt.mode)
+        if isinstance(prompt, InstructionPrompt):
+            return self._call(ADD_INSTRUCTION, INSTRUCTION_LIMIT_S, text=prompt.text, mode=prompt.mode)
         common = {"label": prompt.label, "track_id": prompt.track_id or 0}
         if isinstance(prompt, BoxPrompt):
             sides = dict(zip(("x_min", "y_min", "x_max", "y_max"), prompt.box))
@@ -89,13 +95,13 @@ class TrackerClient:
         """List tracks and text prompts. The future gets the service's response or a TrackerError."""
         return self._call(LIST_TRACKS)
 
-    def _call(self, service: Service, **fields: Any) -> Future[Any]:
+    def _call(self, service: Service, limit_s: float = LIMIT_S, **fields: Any) -> Future[Any]:
         future: Future[Any] = Future()
         request = service.kind.Request(**fields)
         with self._lock:
             is_full = len(self._requests) + len(self._sent) >= MAX_WAITING
             if not is_full:
-                self._requests.append((self._clients[service], request, future))
+                self._requests.append((self._clients[service], request, future, limit_s))
         if is_full:
             future.set_exception(TrackerError("busy", f"{MAX_WAITING} requests already wait for track_node: try again in a moment"))
         else:
@@ -109,17 +115,17 @@ class TrackerClient:
         """Send the requests of available services. Fail the requests of missing services."""
         with self._lock:
             requests, self._requests = list(self._requests), deque()
-        for client, request, future in requests:
+        for client, request, future, limit_s in requests:
             if not client.service_is_ready():
                 sentence = f"there is no service {self._name(client)}: start track_node in this namespace, or remap the service"
                 future.set_exception(TrackerError("no_tracker", sentence))
                 continue
             with self._lock:
                 if time.monotonic() - self._ready_since.get(client.srv_name, float("inf")) < SETTLE_S:
-                    self._requests.append((client, request, future))
+                    self._requests.append((client, request, future, limit_s))
                     continue
                 response = client.call_async(request)
-                self._sent.append((time.monotonic() + LIMIT_S, client, response, future))
+                self._sent.append((time.monotonic() + limit_s, client, response, future))
             response.add_done_callback(lambda done, future=future: self._pass_on(done, future))
 
     def _pass_on(self, response: Any, future: Future[Any]) -> None:
@@ -146,7 +152,7 @@ class TrackerClient:
             self._sent = [item for item in self._sent if now <= item[0]]
         for _, client, response, future in overdue:
             client.remove_pending_request(response)
-            sentence = f"{self._name(client)} did not respond within {LIMIT_S:g} s: check whether track_node hangs"
+            sentence = f"{self._name(client)} did not respond in time: check whether track_node hangs"
             future.set_exception(TrackerError("no_answer", sentence))
 
     def close(self) -> None:

@@ -24,10 +24,11 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
 
 from lang2segtrack.action import RefineBackward as RefineBackwardAction
-from lang2segtrack.msg import TrackArray
+from lang2segtrack.msg import InstructionEvent, TrackArray
 from lang2segtrack.srv import (
     AddBoxPrompt,
     AddExemplarPrompt,
+    AddInstruction,
     AddMaskPrompt,
     AddPointPrompt,
     AddTextPrompt,
@@ -46,6 +47,7 @@ STATIC_TF_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCA
 TF_QOS = QoSProfile(depth=100)
 DIAGNOSTICS_QOS = QoSProfile(depth=10)
 CLICK_QOS = QoSProfile(depth=10)
+EVENT_QOS = QoSProfile(depth=100)
 REFINED_QOS = QoSProfile(depth=1000)
 """Refined results arrive faster than those of a stream, so the queue is deep."""
 REQUEST_QOS = QoSProfile(depth=1000)
@@ -211,6 +213,12 @@ OBJECT_FRAMES = Topic("/tf", TFMessage, "Frame at the center of each object. Pub
 TRACKS_REFINED = Topic(
     "tracks_refined", TrackArray, "Whole traces from `refine_backward`, with the stamps of the original images.", REFINED_QOS
 )
+EVENTS = Topic(
+    "events",
+    InstructionEvent,
+    "Changes by instructions: objects that fit, no longer fit, or are missing, and answers that fail.",
+    EVENT_QOS,
+)
 DIAGNOSTICS = Topic(
     "/diagnostics",
     DiagnosticArray,
@@ -230,6 +238,7 @@ PUBLISHED = (
     OBJECTS_CLOUD,
     OBJECT_FRAMES,
     TRACKS_REFINED,
+    EVENTS,
     DIAGNOSTICS,
 )
 
@@ -244,8 +253,16 @@ ADD_EXEMPLAR_PROMPT = Service(
     "Find and track the objects that look like one example, in a box on the last image or on a given one. Replies after the first "
     "detection.",
 )
+ADD_INSTRUCTION = Service(
+    "add_instruction",
+    AddInstruction,
+    "Choose objects by a sentence such as `the mug left of the laptop`, and track them. Replies after the answer. See "
+    "[instructions.md](instructions.md).",
+)
 REMOVE_TEXT_PROMPT = Service(
-    "remove_text_prompt", RemoveTextPrompt, "Stop detecting the objects of a text or exemplar prompt. Their tracks stay."
+    "remove_text_prompt",
+    RemoveTextPrompt,
+    "Stop detecting the objects of a text or exemplar prompt, or checking an instruction. Their tracks stay.",
 )
 ADD_BOX_PROMPT = Service("add_box_prompt", AddBoxPrompt, "Track the object in a box, or correct a track.")
 ADD_POINT_PROMPT = Service(
@@ -253,7 +270,7 @@ ADD_POINT_PROMPT = Service(
 )
 ADD_MASK_PROMPT = Service("add_mask_prompt", AddMaskPrompt, "Track the object that a mask covers, or correct a track.")
 REMOVE_TRACK = Service("remove_track", RemoveTrack, "Remove one track.")
-LIST_TRACKS = Service("list_tracks", ListTracks, "List the tracks and the continuous text and exemplar prompts.")
+LIST_TRACKS = Service("list_tracks", ListTracks, "List the tracks, the continuous prompts and the continuous instructions.")
 SEGMENT_IMAGE = Service(
     "segment_image", SegmentImage, "Find objects by name on one image: labels, scores, boxes and masks. Tracking continues meanwhile."
 )
@@ -266,6 +283,7 @@ RESET = Service("reset", Trigger, "Remove all tracks and prompts.")
 SERVICES = (
     ADD_TEXT_PROMPT,
     ADD_EXEMPLAR_PROMPT,
+    ADD_INSTRUCTION,
     REMOVE_TEXT_PROMPT,
     ADD_BOX_PROMPT,
     ADD_POINT_PROMPT,

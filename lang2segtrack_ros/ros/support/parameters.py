@@ -60,6 +60,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         choices=ACCELERATIONS,
     ),
     Parameter("text", "", "Text prompt that is active from the start, such as 'red mug. cardboard box.'"),
+    Parameter("instruction", "", "Continuous instruction that is active from the start, such as 'the mug left of the laptop'."),
+    Parameter(
+        "everything",
+        "",
+        "Names that everything stands for in instructions, such as 'mug. tool. box.' An empty text uses those known for the detector.",
+        dynamic=True,
+    ),
     Parameter(
         "detection_threshold",
         0.0,

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from lang2segtrack_ros.history.frame_history import FrameHistory
+from lang2segtrack_ros.instructions.grammar_resolver import GrammarResolver
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
 from lang2segtrack_ros.models.loading import find_folders
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.tracking.policies.registry import make_policy
+from lang2segtrack_ros.types.instruction import AnyPrompt, InstructionPrompt
 from lang2segtrack_ros.types.options import info_of
 from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
@@ -28,7 +30,7 @@ def make_session(value: Callable[[str], Any]) -> Session:
     Raises:
         WeightsError: the weights or the device are not available.
         PluginError: no plug-in has this name.
-        PromptError: the text prompt in the parameter `text` is refused.
+        PromptError: the text prompt in the parameter `text`, or the instruction in `instruction`, is refused.
         OSError: a file cannot be read or written.
     """
     device, dtype, licenses = value("device"), value("dtype"), value("accept_license")
@@ -45,15 +47,25 @@ def make_session(value: Callable[[str], Any]) -> Session:
         background=value("background_detector"),
         history=_make_history(value),
         options=SessionOptions(**{item.name: value(item.name) for item in fields(SessionOptions)}),
+        resolver=GrammarResolver(detector) if detector is not None else None,
     )
     session.prepare()
-    if value("text"):
-        try:
-            session.prompt(TextPrompt(value("text"), threshold=value("detection_threshold") or None))
-        except PromptError:
-            session.close()
-            raise
+    try:
+        for prompt in _start_prompts(value):
+            session.prompt(prompt)
+    except PromptError:
+        session.close()
+        raise
     return session
+
+
+def _start_prompts(value: Callable[[str], Any]) -> Iterator[AnyPrompt]:
+    """Yield the prompts of the parameters."""
+    threshold = value("detection_threshold") or None
+    if value("text"):
+        yield TextPrompt(value("text"), threshold=threshold)
+    if value("instruction"):
+        yield InstructionPrompt(value("instruction"), threshold, value("everything"), "continuous")
 
 
 def change_session(session: Session, values: Mapping[str, Any]) -> None:

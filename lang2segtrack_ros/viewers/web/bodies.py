@@ -9,13 +9,21 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NoReturn
 
+from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.viewers.web.access import RefusedError
 
 MAX_BODY = 16 * 1024
 MAX_LABEL = 200
 MAX_ID = 2**32 - 1
-PagePrompt = TextPrompt | BoxPrompt | PointPrompt
+ALLOWED = {
+    "text": ("text", "mode"),
+    "instruction": ("instruction", "mode"),
+    "point": ("point", "off", "label", "track_id"),
+    "box": ("box", "label", "track_id"),
+}
+"""Names that each kind of prompt may have."""
+PagePrompt = TextPrompt | InstructionPrompt | BoxPrompt | PointPrompt
 
 
 def refuse(message: str, reason: str = "bad_request", status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> NoReturn:
@@ -60,21 +68,24 @@ def read_prompt(body: bytes) -> PagePrompt:
     """Parse a prompt.
 
     Args:
-        body: JSON object with "text" and "mode", "point" and "off", or "box". A point and a box may have "label" and "track_id".
+        body: JSON object with "text" or "instruction" and "mode", "point" and "off", or "box". A point and a box may have "label" and
+            "track_id".
 
     Raises:
         RefusedError: the body is not such an object, or the prompt is not valid.
     """
     fields = read_object(body)
-    kinds = [kind for kind in ("text", "point", "box") if kind in fields]
+    kinds = [kind for kind in ("text", "instruction", "point", "box") if kind in fields]
     if len(kinds) != 1:
-        refuse("give exactly one of text, point and box")
+        refuse("give exactly one of text, instruction, point and box")
     kind = kinds[0]
-    allowed = {"text": ("text", "mode"), "point": ("point", "off", "label", "track_id"), "box": ("box", "label", "track_id")}[kind]
-    _check_names(fields, allowed)
+    _check_names(fields, ALLOWED[kind])
     try:
         if kind == "text":
             return TextPrompt(_text(fields, "text", 10 * MAX_BODY), _text(fields, "mode", 20, "continuous"))  # type: ignore[arg-type]
+        if kind == "instruction":
+            mode = _text(fields, "mode", 20, "once")
+            return InstructionPrompt(_text(fields, "instruction", 10 * MAX_BODY), mode=mode)  # type: ignore[arg-type]
         label, track_id = _text(fields, "label", MAX_LABEL, ""), _number(fields, "track_id") if "track_id" in fields else None
         if kind == "box":
             x1, y1, x2, y2 = _numbers(fields, "box", 4)

@@ -296,6 +296,15 @@ find("words").addEventListener("submit", (event) => {
   find("text").blur();
   send("api/prompt", { text }, (ids) => (ids.length ? `found ${ids.length}: ${ids.join(", ")}` : "not found yet; the search continues"));
 });
+find("sentence").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const instruction = find("instruction").value.trim();
+  if (!instruction) return;
+  find("instruction").blur();
+  showMessage("choosing …", false);
+  const mode = find("again").checked ? "continuous" : "once";
+  send("api/prompt", { instruction, mode }, (ids) => (ids.length ? `chosen: ${ids.join(", ")}` : "no object fits"));
+});
 find("login").addEventListener("submit", (event) => {
   event.preventDefault();
   token = find("token").value.trim();
