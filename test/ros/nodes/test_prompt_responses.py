@@ -14,9 +14,11 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Point2D
 
+from lang2segtrack.msg import InstructionEvent
 from lang2segtrack.srv import (
     AddBoxPrompt,
     AddExemplarPrompt,
+    AddInstruction,
     AddPointPrompt,
     AddTextPrompt,
     ListTracks,
@@ -169,3 +171,64 @@ def test_exemplar_on_a_given_image_is_found_again(tester: NodeTester, frames: li
         refused = tester.call(AddExemplarPrompt, "add_exemplar_prompt", **{**fields, **change})
         assert not refused.success
         assert words in refused.message
+
+
+def test_instruction_is_answered_with_plan_and_reasons(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """The caller sees what was looked for, why each object was chosen, and what was not found."""
+    tester.step(frames[0])
+    text = "the red circle left of the blue star, and the green square"
+    answer = tester.while_showing(frames[:1] * 20, AddInstruction, "add_instruction", text=text)
+    assert answer.success, answer.message
+    assert list(answer.labels) == ["red circle"]
+    assert list(answer.plan) == ['target 1: the only "red circle" left of the only "blue star"', 'target 2: the only "green square"']
+    assert "left of #" in answer.reasons[0]
+    assert "green square" in answer.not_found[0]
+    assert answer.message.startswith(f"1 object: {answer.track_ids[0]} red circle; ")
+    assert answer.prompt_id == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"text": ""}, "the instruction is empty"),
+        ({"text": "x" * 10_000}, "the maximum is 1000"),
+        ({"text": "die Tasse links vom Teller"}, "it reads English only"),
+        ({"text": "the circle left of itself"}, "itself"),
+        ({"text": "the mug left of the plate"}, "does not know: mug, plate"),
+        ({"text": "the red circle", "mode": "often"}, 'it must be "once" or "continuous"'),
+        ({"text": "the red circle", "mode": "continuous", "verify_every_s": -1.0}, "verify_every_s"),
+        ({"text": "the red circle", "threshold": float("nan")}, "threshold"),
+    ],
+)
+def test_instruction_that_cannot_be_read_is_refused(tester: NodeTester, fields: dict[str, object], words: str) -> None:
+    """The sentence names the word or the field, before any image, and nothing stays behind."""
+    answer = tester.call(AddInstruction, "add_instruction", **fields)
+    assert not answer.success
+    assert words in answer.message
+    assert tester.call(ListTracks, "list_tracks").instructions == []
+
+
+def test_continuous_instruction_reports_changes(tester: NodeTester, frames: list[SceneFrame]) -> None:
+    """It is listed with its objects, its changes are events, and remove_text_prompt ends it."""
+    events: list[InstructionEvent] = []
+    subscription = tester.node.create_subscription(InstructionEvent, "events", events.append, 10)
+    assert tester.spin(20.0, lambda: tester.node.count_publishers("events") > 0)
+    tester.step(frames[0])
+    text = "the red circle left of the blue star"
+    fields = {"text": text, "mode": "continuous", "verify_every_s": 0.1}
+    answer = tester.while_showing(frames[:1] * 20, AddInstruction, "add_instruction", **fields)
+    assert answer.success, answer.message
+    (track_id,) = answer.track_ids
+    (listed,) = tester.call(ListTracks, "list_tracks").instructions
+    assert (listed.prompt_id, listed.text, list(listed.track_ids)) == (answer.prompt_id, text, [track_id])
+    mirrored = frames[0].color[:, ::-1].copy()  # now the circle is right of the star
+    for _ in range(12):
+        tester.show(mirrored)
+        tester.spin(0.3)
+    assert [event.kind for event in events] == ["chosen", "missing", "released"]
+    assert (list(events[-1].track_ids), events[-1].instruction, events[-1].prompt_id) == ([track_id], text, answer.prompt_id)
+    assert "no longer fits" in events[-1].message
+    assert tester.call(RemoveTextPrompt, "remove_text_prompt", prompt_id=answer.prompt_id).success
+    assert tester.call(ListTracks, "list_tracks").instructions == []
+    assert int(tester.diagnostics("instructions_answered")) >= 3
+    tester.node.destroy_subscription(subscription)

@@ -107,6 +107,26 @@ def test_mouse_and_keyboard(graph: PageGraph, browser: Any, screenshots: Path) -
     assert graph.page.state()["looking_for"] == []
 
 
+def test_sentence(graph: PageGraph, browser: Any, screenshots: Path) -> None:
+    """An instruction chooses one object, its checks can be ended, and a sentence that cannot be read is explained."""
+    tab = open_page(browser.new_context(viewport={"width": 1180, "height": 780}), graph.page)
+    tab.fill("#instruction", "the red circle quickly")
+    tab.keyboard.press("Enter")
+    tab.locator("#message.bad", has_text='cannot read "quickly"').wait_for()
+    tab.fill("#instruction", "the red circle left of the blue star")
+    tab.check("#again")
+    tab.keyboard.press("Enter")
+    row(tab, "red circle").wait_for()
+    ((number, track),) = graph.page.tracks().items()
+    assert track["label"] == "red circle"
+    assert graph.observer.follows_body(number, 1)
+    tab.locator("#texts li", has_text="left of the blue star").wait_for()
+    tab.screenshot(path=screenshots / "sentence.png")
+    tab.locator("#texts .remove").click()
+    tab.locator("#texts li").wait_for(state="detached")
+    assert graph.page.tracks().keys() == {number}
+
+
 def test_phone(graph: PageGraph, browser: Any, screenshots: Path) -> None:
     """A tap starts a track. The page fits the screen width, and all buttons are large enough for a finger."""
     tab = open_page(browser.new_context(**PHONE), graph.page)

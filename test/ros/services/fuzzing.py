@@ -35,6 +35,7 @@ from bench.faults.rig import PERIOD_S, Rig, rig
 from lang2segtrack.srv import (
     AddBoxPrompt,
     AddExemplarPrompt,
+    AddInstruction,
     AddMaskPrompt,
     AddPointPrompt,
     AddTextPrompt,
@@ -130,6 +131,9 @@ SERVICES = {
     "add_exemplar_prompt": request(
         AddExemplarPrompt, "add_exemplar_prompt", image=images(), **EDGES, mode=MODES, threshold=small_numbers, interval=ids
     ),
+    "add_instruction": request(
+        AddInstruction, "add_instruction", text=texts, mode=MODES, threshold=small_numbers, everything=texts, verify_every_s=small_numbers
+    ),
     "add_box_prompt": request(AddBoxPrompt, "add_box_prompt", **BOX),
     "add_point_prompt": request(AddPointPrompt, "add_point_prompt", **POINTS, track_id=ids),
     "add_mask_prompt": request(AddMaskPrompt, "add_mask_prompt", mask=MASKS, label=texts, track_id=ids),
@@ -159,6 +163,13 @@ VALID = {
     ),
     "add_exemplar_prompt": corners.map(
         lambda drawn: (AddExemplarPrompt, "add_exemplar_prompt", {**dict(zip(EDGES, map(float, drawn))), "label": "cup"})
+    ),
+    "add_instruction": request(
+        AddInstruction,
+        "add_instruction",
+        text=st.sampled_from(["the red circle left of the blue star", "everything", "the largest circle", "all stars except the red one"]),
+        mode=st.sampled_from(["", "continuous"]),
+        verify_every_s=st.sampled_from([0.0, 0.1]),
     ),
     "add_box_prompt": st.tuples(corners, track_ids).map(
         lambda drawn: (AddBoxPrompt, "add_box_prompt", {**dict(zip(BOX, map(float, drawn[0]))), "track_id": drawn[1]})

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, TextPrompt
 from lang2segtrack_ros.viewers.web.access import RefusedError
 from lang2segtrack_ros.viewers.web.bodies import MAX_BODY, read_prompt, read_removal
@@ -24,6 +25,9 @@ def encoded(value: Any) -> bytes:
 def test_valid_requests_are_read() -> None:
     assert read_prompt(encoded({"text": "Red mug."})) == TextPrompt("Red mug.")
     assert read_prompt(encoded({"text": "mug", "mode": "once"})) == TextPrompt("mug", "once")
+    sentence = "the mug left of the plate"
+    assert read_prompt(encoded({"instruction": sentence})) == InstructionPrompt(sentence)
+    assert read_prompt(encoded({"instruction": sentence, "mode": "continuous"})) == InstructionPrompt(sentence, mode="continuous")
     assert read_prompt(encoded({"box": [1, 2, 3.5, 4], "label": "cup"})) == BoxPrompt((1, 2, 3.5, 4), "cup")
     assert read_prompt(encoded({"point": [1, 2], "track_id": 7, "off": True})) == PointPrompt([(1, 2)], [0], "", 7)
     assert read_removal(b'{"track_id": 3}') == ("track_id", 3)
@@ -47,6 +51,11 @@ def test_valid_requests_are_read() -> None:
         (b'{"text": ""}', "names no object"),
         (b'{"text": "mug", "mode": "twice"}', "continuous"),
         (b'{"text": "\\ud800"}', "not valid Unicode"),
+        (b'{"instruction": " "}', "the instruction is empty"),
+        (b'{"instruction": "a mug", "mode": 1}', "must be a string"),
+        (b'{"instruction": "a mug", "mode": "often"}', "continuous"),
+        (b'{"instruction": "a mug", "label": "cup"}', "unknown name 'label'"),
+        (b'{"instruction": "a mug", "text": "mug"}', "exactly one"),
         (b'{"box": [1, 2, 3]}', "list of 4 numbers"),
         (b'{"box": [1, 2, 3, "4"]}', "list of 4 numbers"),
         (b'{"box": [1, 2, 3, true]}', "list of 4 numbers"),
