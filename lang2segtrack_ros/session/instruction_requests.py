@@ -215,4 +215,6 @@ def _waiting(state: SessionState) -> PromptHandle | None:
 
 
 def _explain(error: Exception) -> str:
-    return str(error) if isinstance(error, (PromptError, OSError)) and str(error) else f"{type(error).__name__}: {error}"
+    """Return the sentence of an error of this package or of the system, or type and message of another one."""
+    has_sentence = type(error).__module__.startswith(__package__.split(".")[0]) or isinstance(error, OSError)
+    return str(error) if has_sentence and str(error) else f"{type(error).__name__}: {error}"

@@ -31,7 +31,7 @@ def test_prompts_keep_their_order() -> None:
     prompts = queue(*handles)
     assert len(prompts) == 3
     assert [entry.handle for entry in prompts] == handles
-    assert [entry.needs_detection for entry in prompts] == [False, True, False]
+    assert [entry.is_direct for entry in prompts] == [True, False, True]
     assert statuses(prompts) == [PromptStatus.QUEUED] * 3
 
 
@@ -46,7 +46,7 @@ def test_prompts_of_a_dropped_detection_wait_again() -> None:
     one, other, box = PromptHandle(TEXT), PromptHandle(TEXT), PromptHandle(BOX)
     prompts = queue(one, other, box).marked([one], PromptStatus.DETECTING)
     assert prompts.with_status(PromptStatus.DETECTING) == (PromptEntry(one, PromptStatus.DETECTING),)
-    assert statuses(prompts.requeued()) == [PromptStatus.QUEUED] * 3
+    assert statuses(prompts.requeued(PromptStatus.DETECTING)) == [PromptStatus.QUEUED] * 3
 
 
 def test_requeued_prompts_keep_their_failures_and_their_outcomes() -> None:
@@ -54,7 +54,7 @@ def test_requeued_prompts_keep_their_failures_and_their_outcomes() -> None:
     prompts = queue(tried, refused).mapped(
         lambda entry: entry.handle is tried, lambda entry: entry.failed_attempt(OSError("x"), "the image")
     )
-    prompts = prompts.refused("no", lambda entry: entry.handle is refused).requeued()
+    prompts = prompts.refused("no", lambda entry: entry.handle is refused).requeued(PromptStatus.DETECTING)
     assert [(entry.status, entry.failures) for entry in prompts] == [(PromptStatus.QUEUED, 1), (PromptStatus.FAILED, 0)]
 
 
