@@ -99,8 +99,10 @@ class InstructionRequests:
         pending = state.instructions.pending
         self.answered, self.failed = self.answered + (result.error is None), self.failed + (result.error is not None)
         if result.error is not None and not isinstance(result.error, PromptError):
-            self.last_error = f"instructions: {_explain(result.error)}"
-            log.warning(self.last_error)
+            last_error = f"instructions: {_explain(result.error)}"
+            if last_error != self.last_error:  # a server that always fails would fill the log
+                log.warning(last_error)
+            self.last_error = last_error
         if pending is None or pending.request is not result.request:  # the session has dropped it
             return state
         if result.error is None:

@@ -41,7 +41,7 @@ class ActiveInstruction:
         started: those tracks that it started. They end when they no longer fit; other tracks stay.
         misfits: number of answers in a row that did not choose a track, by id.
         unchecked_ns: time since the latest request in nanoseconds.
-        reported: latest reported problem, so that each is reported once. Empty without one.
+        reported: kind of the latest reported problem, so that each is reported once. None without one.
     """
 
     prompt: InstructionPrompt
@@ -49,7 +49,7 @@ class ActiveInstruction:
     started: frozenset[int] = frozenset()
     misfits: Mapping[int, int] = field(default_factory=dict)
     unchecked_ns: int = 0
-    reported: str = ""
+    reported: EventKind | None = None
 
     def interval_ns(self, verify_every_s: float) -> int:
         """Return the time between two checks in nanoseconds.
@@ -132,7 +132,7 @@ class InstructionState:
         return latest if latest is not None and overdue[latest] >= 0 else None
 
     def reporting(self, prompt: InstructionPrompt, kind: EventKind, message: str) -> InstructionState:
-        """Return the state with an event of the request in progress, unless the latest event of its instruction says the same.
+        """Return the state with an event of the request in progress, unless its instruction has the same problem as before.
 
         Args:
             prompt: the instruction.
@@ -141,8 +141,8 @@ class InstructionState:
         """
         active, state = self.active.get(self.prompt_id), self
         if active is not None:
-            state = self.updated(self.prompt_id, replace(active, reported=message))
-        if not message or (active is not None and active.reported == message):
+            state = self.updated(self.prompt_id, replace(active, reported=kind if message else None))
+        if not message or (active is not None and active.reported is kind):
             return state
         return replace(state, events=(*state.events, InstructionEvent(kind, self.prompt_id, prompt.text, message)))
 

@@ -75,7 +75,7 @@ class TrackerClient:
         if isinstance(prompt, TextPrompt):
             return self._call(ADD_TEXT_PROMPT, text=prompt.text, mode=prompt.mode)
         if isinstance(prompt, InstructionPrompt):
-            return self._call(ADD_INSTRUCTION, INSTRUCTION_LIMIT_S, text=prompt.text, mode=prompt.mode)
+            return self._call(ADD_INSTRUCTION, text=prompt.text, mode=prompt.mode)
         common = {"label": prompt.label, "track_id": prompt.track_id or 0}
         if isinstance(prompt, BoxPrompt):
             sides = dict(zip(("x_min", "y_min", "x_max", "y_max"), prompt.box))
@@ -95,9 +95,10 @@ class TrackerClient:
         """List tracks and text prompts. The future gets the service's response or a TrackerError."""
         return self._call(LIST_TRACKS)
 
-    def _call(self, service: Service, limit_s: float = LIMIT_S, **fields: Any) -> Future[Any]:
+    def _call(self, service: Service, **fields: Any) -> Future[Any]:
         future: Future[Any] = Future()
         request = service.kind.Request(**fields)
+        limit_s = INSTRUCTION_LIMIT_S if service is ADD_INSTRUCTION else LIMIT_S
         with self._lock:
             is_full = len(self._requests) + len(self._sent) >= MAX_WAITING
             if not is_full:
