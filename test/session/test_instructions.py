@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,18 +14,22 @@ from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.detection.instruction_resolver import InstructionRequest, InstructionResult
 from lang2segtrack_ros.instructions.grammar_resolver import GrammarResolver
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
+from lang2segtrack_ros.session.catch_up import CaughtUp
 from lang2segtrack_ros.session.instruction_state import MAX_INSTRUCTIONS
 from lang2segtrack_ros.session.options import SessionOptions
+from lang2segtrack_ros.session.prompt_queue import MAX_ATTEMPTS
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Body, Scene
+from lang2segtrack_ros.tracking.tracker import Tracker
 from lang2segtrack_ros.types.events import EventKind
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.instruction import InstructionPrompt
-from lang2segtrack_ros.types.prompt_handle import PromptStatus
+from lang2segtrack_ros.types.prompt_handle import PromptHandle, PromptStatus
 from lang2segtrack_ros.types.prompts import BoxPrompt, PromptError, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, TrackStatus
 from test.cached import NETWORK, CachedSegmenter
 from test.conftest import body_box, iou
+from test.session.test_degradation import raise_in
 from test.session.test_session_identity import FRAME_NS, ScriptedDetector, play, truth
 
 LEFT = "the red circle left of the blue star"
@@ -57,7 +62,7 @@ def continuous(text: str, verify_every_s: float = 0.2) -> InstructionPrompt:
     return InstructionPrompt(text, mode="continuous", verify_every_s=verify_every_s)
 
 
-def events(results: list[tuple[object, FrameResult]]) -> list[tuple[EventKind, tuple[int, ...]]]:
+def events(results: Sequence[tuple[object, FrameResult]]) -> list[tuple[EventKind, tuple[int, ...]]]:
     """Return kind and ids of all events."""
     return [(event.kind, event.track_ids) for _, result in results for event in result.events]
 
@@ -352,3 +357,46 @@ def test_only_a_waiting_instruction_asks_for_depth(segmenter: Sam2Segmenter) -> 
     assert not session.needs_depth
     play(session, detector, SCENE, range(10, 17))
     assert session.needs_depth
+
+
+def answered_session(segmenter: Sam2Segmenter, mode: str = "once") -> tuple[Session, PromptHandle]:
+    """Return a session with an answer from frame 0 that waits for the next frame."""
+    resolver = Blocked([Detection("ball", 0.9, tuple(map(float, body_box(SCENE.render(0), 1))))])  # type: ignore[arg-type]  # four edges
+    session = Session(segmenter, background=True, resolver=resolver)
+    handle = session.prompt(InstructionPrompt("whatever", mode=mode))  # type: ignore[arg-type]  # one of the modes
+    session.step(Frame(SCENE.render(0).color, 0))
+    finish_request(session, resolver)
+    return session, handle
+
+
+def test_answer_survives_a_failed_frame(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server is not asked twice because one image could not be processed."""
+    session, handle = answered_session(segmenter)
+    frame = Frame(SCENE.render(1).color, FRAME_NS)
+    with monkeypatch.context() as patch:
+        raise_in(patch, "open", RuntimeError("injected failure"), lambda *_: True, Tracker)
+        with pytest.raises(RuntimeError, match="injected failure"):
+            session.step(frame)
+    assert not handle.done
+    result = session.step(frame)
+    session.close()
+    assert [track.id for track in result.tracks] == handle.track_ids == [1]
+    assert session.instructions.answered == 1
+
+
+@pytest.mark.parametrize("mode", ["once", "continuous"])
+def test_answer_that_fails_every_frame_is_dropped(segmenter: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    """One unexpected answer must not stop the stream. A continuous instruction is asked again at its next check."""
+    session, handle = answered_session(segmenter, mode)
+    frame = Frame(SCENE.render(1).color, FRAME_NS)
+    with monkeypatch.context() as patch:
+        raise_in(patch, "_run", ArithmeticError("injected failure"), lambda *_: True, CaughtUp)
+        for _ in range(MAX_ATTEMPTS):
+            with pytest.raises(ArithmeticError):
+                session.step(frame)
+        tracks = session.step(frame).tracks
+    session.close()
+    assert tracks == ()
+    message = handle.error if mode == "once" else handle.notes[0]
+    assert "could not be applied to 3 images, the last time: ArithmeticError: injected failure" in message
+    assert (handle.prompt_id in session.continuous_instructions) == (mode == "continuous")
