@@ -10,7 +10,10 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 
 from lang2segtrack.msg import Track, TrackArray
+from lang2segtrack.srv import AddPointPrompt
+from lang2segtrack_ros.ros.services.tracker_client import ViewerPrompt
 from lang2segtrack_ros.ros.support.interfaces import TRACKS
+from lang2segtrack_ros.types.prompts import PointPrompt
 from lang2segtrack_ros.types.rle import Rle
 
 STALE_S = 1.5
@@ -45,6 +48,22 @@ class TrackedPixels:
 
     def _on_tracks(self, msg: TrackArray) -> None:
         self._newest = time.monotonic(), msg
+
+    def response(self, prompt: ViewerPrompt) -> AddPointPrompt.Response | None:
+        """Return the response to a tap on an object that is tracked already: its id. None for prompts that track_node must answer.
+
+        A tap with a label names an object without one, so track_node must answer it.
+
+        Args:
+            prompt: the prompt of a viewer.
+        """
+        if not isinstance(prompt, PointPrompt) or prompt.track_id is not None:
+            return None
+        track = self.at(*prompt.points[0])
+        if track is None or (prompt.label and not track.label):
+            return None
+        name = f" ({track.label})" if track.label else ""
+        return AddPointPrompt.Response(success=True, message=f"that is track {track.id}{name}", track_ids=[track.id])
 
     def at(self, x: float, y: float) -> Track | None:
         """Return the smallest object whose mask has a pixel, or None.

@@ -23,6 +23,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from lang2segtrack_ros.ros.inputs.live_view import CAMERA, LiveView
+from lang2segtrack_ros.ros.inputs.tracked_pixels import TrackedPixels
 from lang2segtrack_ros.ros.services.tracker_client import TrackerClient, ViewerPrompt
 from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable, TableNode
@@ -54,7 +55,12 @@ class WindowNode(TableNode, Node):
         self._shown_at = float("-inf")
         group = MutuallyExclusiveCallbackGroup()
         self.view = LiveView(self, group, lambda: time.monotonic() - self._shown_at >= self._period, self._show)
-        self.create_timer(0.25, lambda: self.view.update(True), callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._pixels = TrackedPixels(self, group)
+        self.create_timer(0.25, self._subscribe, callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _subscribe(self) -> None:
+        self.view.update(True)
+        self._pixels.update(True)
 
     def _show(self, color: NDArray[np.uint8], source: str) -> None:
         self._shown_at = time.monotonic()
@@ -66,8 +72,13 @@ class WindowNode(TableNode, Node):
         return self.view.problem or ("no overlay arrives: this is the camera's image" if self._source == CAMERA else "")
 
     def prompt(self, prompt: ViewerPrompt) -> Future[Any]:
-        """Send a prompt. The future gets the service's response or a TrackerError."""
-        return self._client.prompt(prompt)
+        """Send a prompt. The future gets the service's response or a TrackerError. A tap on a tracked object only names it."""
+        response = self._pixels.response(prompt)
+        if response is None:
+            return self._client.prompt(prompt)
+        answered: Future[Any] = Future()
+        answered.set_result(response)
+        return answered
 
     def remove(self, track_id: int) -> Future[Any]:
         """Remove a track. The future gets the service's response or a TrackerError."""

@@ -29,7 +29,6 @@ from lang2segtrack_ros.ros.support.parameter_table import TableNode
 from lang2segtrack_ros.ros.support.process import run_node
 from lang2segtrack_ros.ros.support.web_parameters import DEFAULT_PORTS, PARAMETERS, TOKEN_VARIABLE
 from lang2segtrack_ros.types.instruction import InstructionPrompt
-from lang2segtrack_ros.types.prompts import PointPrompt
 from lang2segtrack_ros.types.results import TrackStatus
 from lang2segtrack_ros.viewers.web.access import Access, RefusedError
 from lang2segtrack_ros.viewers.web.bodies import PagePrompt
@@ -100,18 +99,13 @@ class WebNode(TableNode, Node):
     # Interface of `web.requests.Robot`, called on the server's event loop
 
     async def prompt(self, prompt: PagePrompt) -> TrackerResponse:
-        """Send a prompt and return the service's response. A tap on an object that is tracked already only returns the object.
-
-        A tap with a label names an object without one, so it is sent.
-        """
-        if isinstance(prompt, PointPrompt) and prompt.track_id is None:
-            track = self._pixels.at(*prompt.points[0])
-            if track is not None and (track.label or not prompt.label):
-                return TrackerResponse(True, f"that is track {track.id}{f' ({track.label})' if track.label else ''}", (int(track.id),))
-        answer = self._tracker.prompt(prompt)
-        if isinstance(prompt, InstructionPrompt) and not await _is_done(answer, ANSWER_WAIT_S):
-            return TrackerResponse(True, "the instruction takes longer: its objects appear in the list of tracks")
-        response = await self._response(answer)
+        """Send a prompt and return the service's response. A tap on an object that is tracked already only returns the object."""
+        response = self._pixels.response(prompt)
+        if response is None:
+            answer = self._tracker.prompt(prompt)
+            if isinstance(prompt, InstructionPrompt) and not await _is_done(answer, ANSWER_WAIT_S):
+                return TrackerResponse(True, "the instruction takes longer: its objects appear in the list of tracks")
+            response = await self._response(answer)
         return TrackerResponse(response.success, response.message, tuple(int(number) for number in response.track_ids))
 
     async def remove(self, kind: str, number: int) -> TrackerResponse:

@@ -106,6 +106,17 @@ def test_click_box_and_text_start_tracks(user: User) -> None:
 
 
 @needs_screen
+def test_tap_on_a_tracked_object_starts_no_second_track(user: User) -> None:
+    """The first edition corrected or doubled the track. The answer comes from the newest masks, so the service is not called."""
+    before = user.ids()
+    x1, y1, x2, y2 = user.observer.box_of(1)
+    user.drag(((x1 + x2) / 2, (y1 + y2) / 2), ((x1 + x2) / 2, (y1 + y2) / 2))
+    user.observer.until(lambda: False, 2.0)
+    assert user.ids() == before
+    assert user.processes.log("track_node").count("add_point_prompt: ") == 1
+
+
+@needs_screen
 def test_delete_key_removes_selected_track(user: User) -> None:
     before = user.ids()
     assert before
