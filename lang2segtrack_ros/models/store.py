@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,12 @@ def sha256(path: Path) -> str:
         )
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, also: Sequence[str] = ()) -> Path:
     """Download a checkpoint into `catalogue.weights_home`, show progress, and verify the digests that the hub lists.
 
     Args:
         name: short name of the catalog, or a hub id.
+        also: patterns of further files to download, such as "model-*.safetensors" for weights in several files.
 
     Returns:
         The folder.
@@ -56,10 +58,11 @@ def fetch(name: str) -> Path:
 
     checkpoint = catalogue.find(name)
     hub_id, folder = checkpoint.hub_id if checkpoint else name, catalogue.download_folder(name)
+    patterns = [*_PATTERNS, *also]
     try:
         info = HfApi().model_info(hub_id, files_metadata=True, timeout=15)
-        _check_space(folder, info.siblings or [])
-        snapshot_download(hub_id, local_dir=folder, allow_patterns=list(_PATTERNS))
+        _check_space(folder, info.siblings or [], patterns)
+        snapshot_download(hub_id, local_dir=folder, allow_patterns=patterns)
     except WeightsError:
         raise
     except Exception as error:  # the client of the hub raises errors of many libraries, and all of them mean a failed download
@@ -93,19 +96,20 @@ def _advice(hub_id: str, error: BaseException | None) -> str:
     )
 
 
-def _check_space(folder: Path, files: list[Any]) -> None:
+def _check_space(folder: Path, files: list[Any], patterns: Sequence[str]) -> None:
     """Check that the files of a repository fit on the disk, beside what an interrupted download left in the folder.
 
     Args:
         folder: the folder to fill.
         files: the files as the hub lists them, with their sizes.
+        patterns: patterns of the files to download.
 
     Raises:
         WeightsError: the disk is too small.
     """
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    wanted = sum(item.size or 0 for item in files if any(fnmatch(item.rfilename, pattern) for pattern in _PATTERNS))
+    wanted = sum(item.size or 0 for item in files if any(fnmatch(item.rfilename, pattern) for pattern in patterns))
     free = shutil.disk_usage(existing).free
     if wanted - present > free:
         raise WeightsError(

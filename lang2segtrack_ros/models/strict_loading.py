@@ -15,13 +15,14 @@ from lang2segtrack_ros.models.catalogue import WeightsError
 log = logging.getLogger(__name__)
 
 
-def load_strictly(cls: Any, folder: Path, config: Any) -> Any:
+def load_strictly(cls: Any, folder: Path, config: Any, dtype: torch.dtype = torch.float32) -> Any:
     """Load weights strictly. A missing tensor or a wrong shape is an error, not a warning.
 
     Args:
         cls: model class of transformers.
         folder: folder with the weights.
         config: configuration of the model.
+        dtype: number format of the loaded model.
 
     Raises:
         WeightsError: the weights cannot be read, or do not fit the network.
@@ -34,7 +35,7 @@ def load_strictly(cls: Any, folder: Path, config: Any) -> Any:
         model, info = cls.from_pretrained(
             folder,
             config=config,
-            dtype=torch.float32,
+            dtype=dtype,
             local_files_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, with their names
