@@ -18,6 +18,7 @@ _NONE = re.compile(
     r"\W*(none|null|nothing|not found|there (is|are) (none|no such objects?)|no (such |matching )?objects?( fits?)?)\W*", re.IGNORECASE
 )
 _MAX_LABEL = 80
+_MAX_CHARACTERS = 50_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def parse_answer(text: str, declared: str, size: tuple[int, int], drawn: Collect
     text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL).strip()
     if not text:
         raise AnswerError("it is empty")
+    if len(text) > _MAX_CHARACTERS:
+        raise AnswerError(f"it has {len(text)} characters")
     raw = _read(text)
     unknown = [number for number in raw.numbers if number not in drawn]
     if unknown:

@@ -135,11 +135,15 @@ class HttpModel:
     @staticmethod
     def _serve(loop: asyncio.AbstractEventLoop) -> None:
         """Run the event loop until `close`, then end the request that runs."""
+
+        async def end() -> None:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
         loop.run_forever()
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(end())
         loop.close()
 
     def _log_destination(self) -> None:
@@ -164,7 +168,9 @@ class HttpModel:
         except ProtocolError as error:
             raise VlmError(f"{self._server} {self._without_key(str(error))}: check vlm_url and vlm_model") from None
         except aiohttp.ClientConnectorError as error:
-            raise VlmError(f"{self._server} cannot be reached ({error.os_error.strerror or error}): start it, or correct vlm_url") from None
+            number = error.os_error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.os_error.strerror or str(error)  # below 0: the name is not known
+            raise VlmError(f"{self._server} cannot be reached ({reason}): start it, or correct vlm_url") from None
         except (aiohttp.ClientError, OSError) as error:
             reason = f"{type(error).__name__}: {error}".rstrip(": ")
             raise VlmError(f"the connection to {self._server} failed ({reason}): check the server and vlm_url") from None

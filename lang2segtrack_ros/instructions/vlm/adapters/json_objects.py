@@ -19,6 +19,8 @@ from lang2segtrack_ros.instructions.vlm.adapters.items import AnswerError, Answe
 
 _KEYS = ("bbox_2d", "bbox", "point_2d", "numbers")
 _MAX_ITEMS = 1000
+_MAX_BRACKETS = 100
+"""Maximum number of brackets in prose that begin no JSON. It bounds the time for nonsense."""
 
 
 class _Strict(BaseModel):
@@ -91,7 +93,7 @@ def _validated(kind: Any, value: object) -> Any:
 
 def _values(text: str) -> Iterator[Any]:
     """Yield the outermost JSON lists and objects of a text. Raise AnswerError if one that names objects is not complete."""
-    decoder, position = json.JSONDecoder(), 0
+    decoder, position, brackets = json.JSONDecoder(), 0, 0
     while position < len(text):
         if text[position] not in "[{":
             position += 1
@@ -105,6 +107,9 @@ def _values(text: str) -> Iterator[Any]:
         if any(f'"{key}"' in text[position : end or len(text)] for key in _KEYS):
             raise AnswerError("its JSON is cut off" if end is None else "its JSON is not valid")
         position += 1
+        brackets += 1
+        if brackets > _MAX_BRACKETS:
+            raise AnswerError("it has too many brackets that begin no JSON")
 
 
 def _end(text: str, start: int) -> int | None:
