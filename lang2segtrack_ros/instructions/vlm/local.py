@@ -104,8 +104,8 @@ class LocalModel(ABC):
     def _generate(self, image: NDArray[np.uint8], text: str) -> str:
         """Return the answer of the network."""
 
-    def _tokens(self, inputs: Any, **settings: Any) -> Any:
-        """Return the tokens that the network generates for the output of its processor: int64 [1, N]."""
+    def _tokens(self, inputs: Any, limit: int, **settings: Any) -> Any:
+        """Return the tokens that the network generates for the output of its processor, at most `limit` new ones: int64 [1, N]."""
         deadline = time.monotonic() + self._timeout
 
         def is_over(input_ids: Any, scores: Any, **_: Any) -> Any:
@@ -114,7 +114,7 @@ class LocalModel(ABC):
 
         return self._model.generate(
             **inputs.to(self.device, self._model.dtype),
-            max_new_tokens=MAX_NEW_TOKENS,
+            max_new_tokens=limit,
             do_sample=False,
             temperature=None,
             top_p=None,
@@ -143,7 +143,7 @@ class ChatModel(LocalModel):
         inputs = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
         )
-        tokens = self._tokens(inputs)
+        tokens = self._tokens(inputs, MAX_NEW_TOKENS)
         answer: str = self._processor.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         return answer
 
@@ -159,7 +159,8 @@ class Florence2Model(LocalModel):
 
     def _generate(self, image: NDArray[np.uint8], text: str) -> str:
         inputs = self._processor(text=f"{TASKS[0]}{text}", images=image, return_tensors="pt")
-        tokens = self._tokens(inputs, num_beams=_FLORENCE_BEAMS)
+        positions = self._model.config.text_config.max_position_embeddings
+        tokens = self._tokens(inputs, min(MAX_NEW_TOKENS, positions - 2), num_beams=_FLORENCE_BEAMS)
         said = self._processor.batch_decode(tokens, skip_special_tokens=False)[0]
         height, width = image.shape[:2]
         return json.dumps(self._processor.post_process_generation(said, task=TASKS[0], image_size=(width, height)))
@@ -182,11 +183,11 @@ def load_local_model(options: VlmOptions, device: str = "auto", dtype: str = "au
     target = resolve_device(device)
     folder = find_model_folder(options.vlm_model)
     kind = read_config(folder)["model_type"]
-    processor = load_processor(folder)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the classes of configurations raise errors of several libraries
         raise WeightsError(f"{folder}/config.json does not fit a {kind} model ({error}): copy the files of the model again") from error
+    processor = load_processor(folder)
     model = load_strictly(AutoModelForImageTextToText, folder, config, resolve_dtype(dtype, target))
     try:
         model = model.to(target)
