@@ -46,7 +46,7 @@ class Pacing:
         """Wait until a request may be sent.
 
         Raises:
-            VlmError: the turn is further away than `max_wait_s`.
+            VlmError: the turn is further away than `max_wait_s`. After a failure, the message is that of the failure.
             VlmClosedError: `closed` is set.
         """
         with self._lock:
@@ -54,10 +54,11 @@ class Pacing:
             turn = max(now, self._next_turn, self._resume)
             if turn - now > self._max_wait:
                 self.held_back += 1
-                seconds = f"{turn - now:.0f} s"
                 if self._resume >= self._next_turn:
-                    raise VlmError(f"the next request is possible in {seconds}, because the last one failed: {self._reason}")
-                raise VlmError(f"vlm_max_requests_per_min allows the next request in {seconds}: raise it, or give fewer instructions")
+                    raise VlmError(self._reason)  # the same sentence again is no news for the user
+                raise VlmError(
+                    f"the next request is not due within {self._max_wait:g} s: raise vlm_max_requests_per_min, or check fewer instructions"
+                )
             self._next_turn = turn + self._spacing
         if self._closed.wait(turn - now):
             raise VlmClosedError("the vision-language model is closed")
