@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         options: parsed options.
     """
     from lang2segtrack_ros.history.backward_pass import RefinementError
+    from lang2segtrack_ros.instructions.vlm.model import VlmError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.bag_types import BagError
     from lang2segtrack_ros.recordings.forward import OfflineError
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     except InterruptedRunError as error:
         print(f"{error}; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
-    except (BagError, OfflineError, PromptError, RefinementError, WeightsError, OSError) as error:
+    except (BagError, OfflineError, PromptError, RefinementError, VlmError, WeightsError, OSError) as error:
         print(f"lang2segtrack bag: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

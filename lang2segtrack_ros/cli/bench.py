@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lang2segtrack_ros.cli.engine_options import NETWORK_NAMES, PLUGIN, add_license_option, parse_size, whole_number
+from lang2segtrack_ros.cli.vlm_options import add_vlm_options, load_vlm_resolver, parse_vlm_options
 from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
 
 
@@ -86,18 +87,21 @@ def _add_instructions(kinds: Any) -> None:
     )
     parser.add_argument("--detector", default="toy", help=f"detector: {NETWORK_NAMES} (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
+    add_vlm_options(parser)
     add_license_option(parser)
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
 
 
 def _run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.evaluation.real_clips import LayoutError
+    from lang2segtrack_ros.instructions.vlm.model import VlmError
     from lang2segtrack_ros.models.catalogue import WeightsError
+    from lang2segtrack_ros.types.prompts import PromptError
 
     try:
         kinds = {"suites": _suites, "instructions": _instructions}
         return kinds.get(options.kind, _real)(options)
-    except (WeightsError, LayoutError, KeyError) as error:
+    except (WeightsError, LayoutError, KeyError, PromptError, VlmError) as error:
         print(f"lang2segtrack bench: {error.args[0]}", file=sys.stderr)
         return 1
     except ImportError as error:
@@ -145,8 +149,12 @@ def _instructions(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.evaluation import instructions
     from lang2segtrack_ros.models.loading import load_detector
 
+    vlm = parse_vlm_options(options)
     detector = load_detector(options.detector, options.device, accept_license=options.accept_license)
-    result = instructions.measure(detector, options.cases, options.first_seed, options.sentences, lambda line: print(line, flush=True))
+    resolver = load_vlm_resolver(vlm, options.device, detector) if vlm is not None else None
+    result = instructions.measure(
+        detector, options.cases, options.first_seed, options.sentences, lambda line: print(line, flush=True), resolver=resolver
+    )
     instructions.write(result, options.out)
     instructions.draw_examples(detector, options.out / "instructions.png")
     print(f"\n{instructions.table(result)}\nwritten to {options.out}: instructions.json, instructions.md, instructions.png")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from lang2segtrack_ros.cli.vlm_options import IDENTITY, load_vlm_resolver, parse_vlm_options
 from lang2segtrack_ros.models.catalogue import ACCELERATIONS
 from lang2segtrack_ros.tracking.policies.registry import POLICY_NAMES
 
@@ -99,13 +100,18 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def engine_identity(options: argparse.Namespace) -> str:
     """Return a text of the options that change the results."""
-    return repr([getattr(options, name) for name in _IDENTITY])
+    return repr([getattr(options, name) for name in (*_IDENTITY, *IDENTITY)])
 
 
 def may_match(options: argparse.Namespace) -> bool:
     """Return True if the detector may have to match exemplars. The default detector takes no exemplars, so it is not loaded for them."""
     kind: str = options.exemplar_by
-    return kind == "detector" or (kind == "auto" and bool(options.detector != DEFAULT_DETECTOR))
+    return kind == "detector" or (kind == "auto" and has_own_detector(options))
+
+
+def has_own_detector(options: argparse.Namespace) -> bool:
+    """Return True if the user has chosen a detector. The default one is not loaded for what it may not be needed for."""
+    return bool(options.detector != DEFAULT_DETECTOR)
 
 
 def whole_number(least: int) -> Callable[[str], int]:
@@ -130,6 +136,7 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
 
     Raises:
         WeightsError: a network or policy cannot be loaded.
+        PromptError: an option of the vision-language model is not allowed.
     """
     from lang2segtrack_ros.models.loading import find_folders, load_detector, load_segmenter
     from lang2segtrack_ros.session.options import SessionOptions
@@ -139,7 +146,9 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     from lang2segtrack_ros.types.prompts import ExemplarPrompt, TextPrompt
 
     kinds = {type(item.prompt) for item in prompts}
-    needs_detector = interactive or bool({TextPrompt, InstructionPrompt} & kinds) or (ExemplarPrompt in kinds and may_match(options))
+    vlm = parse_vlm_options(options) if InstructionPrompt in kinds else None
+    instructed = InstructionPrompt in kinds and (vlm is None or has_own_detector(options))
+    needs_detector = interactive or TextPrompt in kinds or instructed or (ExemplarPrompt in kinds and may_match(options))
     policy = make_policy(options.policy)
     find_folders(options.segmenter, options.detector if needs_detector else None, options.accept_license)
     engine_options = SessionOptions(detect_every_backward=options.detect_every_backward, exemplar=options.exemplar_by)
@@ -150,4 +159,5 @@ def make_session(options: argparse.Namespace, prompts: Iterable[Scheduled], inte
     detector = None
     if needs_detector:
         detector = load_detector(options.detector, options.device, acceleration=options.acceleration, accept_license=licenses)
-    return Session(segmenter, detector, policy, options=engine_options, **session_options)
+    resolver = load_vlm_resolver(vlm, options.device, detector) if vlm is not None else None
+    return Session(segmenter, detector, policy, options=engine_options, resolver=resolver, **session_options)

@@ -12,20 +12,31 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lang2segtrack_ros.cli.engine_options import DEFAULT_DETECTOR, NETWORK_NAMES, add_license_option, add_matcher_option, may_match
+from lang2segtrack_ros.cli.engine_options import (
+    DEFAULT_DETECTOR,
+    NETWORK_NAMES,
+    add_license_option,
+    add_matcher_option,
+    has_own_detector,
+    may_match,
+)
 from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
 from lang2segtrack_ros.cli.prompt_options import add_instruction_options, parse_exemplar, parse_instructions
+from lang2segtrack_ros.cli.vlm_options import IDENTITY, load_vlm_resolver, parse_vlm_options
 
 if TYPE_CHECKING:  # modules that the parser does not need are imported on use
     import numpy as np
     from numpy.typing import NDArray
 
     from lang2segtrack_ros.cli.output_folder import OutputFolder
+    from lang2segtrack_ros.instructions.vlm.options import VlmOptions
     from lang2segtrack_ros.io.coco import CocoWriter
+    from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
     from lang2segtrack_ros.session.image_segmentation import SegmentedObject
     from lang2segtrack_ros.types.instruction import InstructionPrompt
     from lang2segtrack_ros.types.prompts import ExemplarPrompt
 
+_MAX_OBJECTS = 1000  # of an instruction; more are a model that repeats itself
 _MAX_STEM_BYTES = 200  # of an overlay's name; file systems allow 255 bytes
 
 
@@ -109,6 +120,7 @@ def run(options: argparse.Namespace) -> int:
         detector gave a faulty result. 2 if an argument is not valid. 130 after an interruption.
     """
     from lang2segtrack_ros.detection.detector import DetectorError
+    from lang2segtrack_ros.instructions.vlm.model import VlmError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.forward import OfflineError
     from lang2segtrack_ros.types.prompts import PromptError
@@ -125,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
         return _segment(options, phrases, exemplars, instructions, paths)
     except PromptError as error:
         return _print_error(str(error), 2)
-    except (DetectorError, OfflineError, WeightsError, OSError) as error:
+    except (DetectorError, OfflineError, VlmError, WeightsError, OSError) as error:
         return _print_error(str(error), 1)
     except KeyboardInterrupt:
         return _print_error("interrupted; the same command goes on", INTERRUPTED)
@@ -159,7 +171,8 @@ def _segment(
     from lang2segtrack_ros.recordings.resumable import CHECKPOINT, digest, full_repr, working_folder
 
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    names = ("segmenter", "detector", "device", "image_size", "batch", "no_overlay", "exemplar_by", "threshold", "instruct", "everything")
+    engine = ("segmenter", "detector", "device", "image_size", "batch", "exemplar_by")
+    names = (*engine, "no_overlay", "threshold", "instruct", "everything", *IDENTITY)
     key = digest(stats, phrases, [full_repr(exemplar) for exemplar in exemplars], [getattr(options, name) for name in names])
     output = OutputFolder(options.out, options.overwrite, paths, key)
     if output.already_done:
@@ -211,6 +224,8 @@ def _names(options: argparse.Namespace, instructions: Sequence[InstructionPrompt
     from lang2segtrack_ros.instructions.chain import phrases_of
     from lang2segtrack_ros.instructions.grammar import read_instruction
 
+    if parse_vlm_options(options) is not None:
+        return []  # the model names the objects
     return [name for prompt in instructions for name in phrases_of(options.detector, prompt, read_instruction(prompt.text))]
 
 
@@ -225,6 +240,9 @@ def _instructed(
     from lang2segtrack_ros.session.image_segmentation import segment_detections
 
     segmenter = load_segmenter(options.segmenter, options.device, options.image_size, accept_license=options.accept_license)
+    vlm = parse_vlm_options(options)
+    if vlm is not None:
+        return _resolved(options, vlm, instructions, segmenter, writer)
     detector = load_detector(options.detector, options.device, accept_license=options.accept_license)
     writer.description = f"segmenter {segmenter.name}, detector {detector.name}"
     for prompt in instructions:
@@ -240,6 +258,39 @@ def _instructed(
                 continue
             print("\n".join([f'"{prompt.text}":', *(f"  {line}" for line in answer.lines())]))
             chosen |= {item.item.box: Detection(item.label, item.item.score, item.item.box) for item in answer.choices}
+        return segment_detections(segmenter, image, list(chosen.values())) if chosen else []
+
+    return lambda images: [segment(image) for image in images]
+
+
+def _resolved(
+    options: argparse.Namespace,
+    vlm: VlmOptions,
+    instructions: Sequence[InstructionPrompt],
+    segmenter: Sam2Segmenter,
+    writer: CocoWriter,
+) -> Callable[[Sequence[NDArray[np.uint8]]], list[list[SegmentedObject]]]:
+    """Return the function that segments the objects of instructions by a vision-language model, and prints the answers."""
+    from lang2segtrack_ros.detection.detector import Detection
+    from lang2segtrack_ros.detection.instruction_resolver import InstructionRequest
+    from lang2segtrack_ros.models.loading import load_detector
+    from lang2segtrack_ros.session.image_segmentation import segment_detections
+    from lang2segtrack_ros.types.prompts import PromptError
+
+    detector = load_detector(options.detector, options.device, accept_license=options.accept_license) if has_own_detector(options) else None
+    resolver = load_vlm_resolver(vlm, options.device, detector)
+    writer.description = f"segmenter {segmenter.name}, instructions {resolver.name}"
+
+    def segment(image: NDArray[np.uint8]) -> list[SegmentedObject]:
+        chosen: dict[tuple[float, ...], Detection] = {}
+        for prompt in instructions:
+            try:
+                result = resolver.resolve(InstructionRequest(0, image, prompt, max_objects=_MAX_OBJECTS))
+            except PromptError as error:
+                print(f'"{prompt.text}": {error}')
+                continue
+            print("\n".join([f'"{prompt.text}":', *(f"  {line}" for line in result.lines())]))
+            chosen |= {item.box: item for item in result.detections}
         return segment_detections(segmenter, image, list(chosen.values())) if chosen else []
 
     return lambda images: [segment(image) for image in images]

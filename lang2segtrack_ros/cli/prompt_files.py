@@ -70,7 +70,6 @@ class _Entry(BaseModel):
         if self.text is not None:
             return TextPrompt(self.text, self.mode, self.threshold, self.interval)
         if self.instruct is not None:
-            read_instruction(self.instruct)
             return InstructionPrompt(self.instruct, self.threshold, self.everything)
         if self.exemplar is not None:
             x1, y1, x2, y2 = self.exemplar
@@ -114,11 +113,12 @@ def _sentence(error: Any) -> str:
     return f"{path} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}; {_EXAMPLES[field]}"
 
 
-def read_prompts(path: Path) -> list[Scheduled]:
+def read_prompts(path: Path, has_grammar: bool = True) -> list[Scheduled]:
     """Read the prompts of a YAML file.
 
     Args:
         path: the YAML file.
+        has_grammar: True if the grammar must read the instructions.
 
     Raises:
         PromptError: an entry is not valid. The message names the entry and the wrong value.
@@ -134,6 +134,8 @@ def read_prompts(path: Path) -> list[Scheduled]:
     for number, values in enumerate(entries, 1):
         try:
             entry = _parse(values)
+            if entry.instruct is not None and has_grammar:
+                read_instruction(entry.instruct)
             prompts.append(Scheduled(entry.at, entry.prompt(path.parent)))
         except PromptError as error:
             raise PromptError(f"prompt {number} of {path}: {error}") from error

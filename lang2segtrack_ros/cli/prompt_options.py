@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lang2segtrack_ros.cli.vlm_options import add_vlm_options, parse_vlm_options
+
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.forward import Scheduled
     from lang2segtrack_ros.types.instruction import InstructionPrompt
@@ -77,16 +79,18 @@ def add_instruction_options(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help='names of all objects that "everything" and "objects" in --instruct stand for: "mug. tool. box."',
     )
+    add_vlm_options(parser)
 
 
 def parse_instructions(options: argparse.Namespace) -> list[InstructionPrompt]:
-    """Return the instructions of the command line. Raise PromptError if the grammar does not read one."""
+    """Return the instructions of the command line. Raise PromptError if the grammar does not read one, and no other model is given."""
     from lang2segtrack_ros.instructions.grammar import read_instruction
     from lang2segtrack_ros.types.instruction import InstructionPrompt
 
     prompts = [InstructionPrompt(text, options.threshold, options.everything) for text in options.instruct]
-    for prompt in prompts:
-        read_instruction(prompt.text)  # before networks are loaded
+    if parse_vlm_options(options) is None:
+        for prompt in prompts:
+            read_instruction(prompt.text)  # before networks are loaded
     return prompts
 
 
@@ -122,7 +126,8 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
         name, _, label = value.partition("=")
         prompts.append(MaskPrompt(read_mask(Path(name)), label))
     scheduled = [Scheduled(options.at, prompt) for prompt in prompts]
-    scheduled += read_prompts(options.prompts) if options.prompts else []
+    has_grammar = parse_vlm_options(options) is None
+    scheduled += read_prompts(options.prompts, has_grammar) if options.prompts else []
     if not scheduled and not allow_empty:
         raise OfflineError("there is no prompt: give --text, --instruct, --exemplar, --box, --point, --mask or --prompts")
     return scheduled

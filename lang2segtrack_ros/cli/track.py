@@ -93,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
         0 if the output is whole, also if an earlier run wrote it. 1 after an error. 130 after an interruption.
     """
     from lang2segtrack_ros.history.backward_pass import RefinementError
+    from lang2segtrack_ros.instructions.vlm.model import VlmError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.forward import OfflineError
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         return _track(options)
-    except (OfflineError, PolicyError, PromptError, RefinementError, SourceError, WeightsError, OSError) as error:
+    except (OfflineError, PolicyError, PromptError, RefinementError, SourceError, VlmError, WeightsError, OSError) as error:
         print(f"lang2segtrack track: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -69,6 +69,21 @@ class InstructionResult:
     error: Exception | None = None
     seconds: float = 0.0
 
+    @property
+    def is_complete(self) -> bool:
+        """Return True if each target has all its objects."""
+        return bool(self.detections) and not self.missing
+
+    def lines(self) -> list[str]:
+        """Return the plan, the choices with their reasons, and what is missing, a line each."""
+        boxes = [",".join(f"{edge:.0f}" for edge in item.box) for item in self.detections]
+        return [
+            *self.plan,
+            *(f"chosen: {item.label} ({box}): {reason}" for item, box, reason in zip(self.detections, boxes, self.reasons)),
+            *(f"not found: {text}" for text in self.missing),
+            *(f"note: {text}" for text in self.notes),
+        ]
+
 
 class InstructionResolver(Protocol):
     """Something that chooses the objects on an image that an instruction means.

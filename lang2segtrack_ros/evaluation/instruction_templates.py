@@ -167,6 +167,11 @@ class Case:
     arrangement: Arrangement
     truth: frozenset[int]
 
+    @property
+    def wanted(self) -> int:
+        """Return the number of objects that the sentence asks for."""
+        return self.template.wanted or len(self.truth)
+
 
 _R, _O, _N, _C, _A, _D, _T = "relations", "ordinals", "negation", "counting", "attributes", "depth", "change over time"
 TEMPLATES: tuple[Template, ...] = (

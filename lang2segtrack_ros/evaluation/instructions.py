@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection, Detector
+from lang2segtrack_ros.detection.instruction_resolver import InstructionRequest, InstructionResolver
 from lang2segtrack_ros.evaluation.instruction_templates import TEMPLATES, Case, Template, draw_cases
 from lang2segtrack_ros.evaluation.refusals import draw_sentences
 from lang2segtrack_ros.instructions.answer import Answer
@@ -29,6 +30,7 @@ from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
 from lang2segtrack_ros.toyworld.pictures import GENERIC_WORDS
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
 from lang2segtrack_ros.types.instruction import InstructionPrompt
+from lang2segtrack_ros.types.prompts import PromptError
 
 EVERYTHING = "object"
 """Phrase of the toy world for every object."""
@@ -133,13 +135,37 @@ def score(case: Case, detector: Detector) -> Score:
         case: the case.
         detector: the detector, or a `TrueDetector`.
     """
-    wanted = case.template.wanted or len(case.truth)
     try:
         chosen = [choice.item.box for choice in answer(case, detector).choices]
     except InstructionError:
-        return Score(1, 0, 0, wanted, 1)
+        return Score(1, 0, 0, case.wanted, 1)
+    return _counted(case, chosen)
+
+
+def score_resolver(case: Case, resolver: InstructionResolver) -> Score:
+    """Return the counts of one case with a resolver, such as a vision-language model. An answer that cannot be used is a refusal.
+
+    Args:
+        case: the case.
+        resolver: the resolver.
+
+    Raises:
+        VlmError: the model gives no answer.
+    """
+    prompt = InstructionPrompt(case.text, everything=EVERYTHING)
+    shot, camera = case.arrangement.shot, case.arrangement.scene.camera
+    depth = (shot.depth_m, camera) if case.template.depth else (None, None)
+    try:
+        result = resolver.resolve(InstructionRequest(0, shot.color, prompt, depth=depth[0], camera=depth[1]))
+    except PromptError:
+        return Score(1, 0, 0, case.wanted, 1)
+    return _counted(case, [item.box for item in result.detections])
+
+
+def _counted(case: Case, chosen: Sequence[Sequence[float]]) -> Score:
+    """Return the counts of the boxes that were chosen in a case."""
     numbers = {max(case.arrangement.items, key=lambda item: box_iou(item.box, box)).number for box in chosen if _matches(case, box)}
-    return Score(1, len(chosen), min(len(numbers & case.truth), wanted), wanted)
+    return Score(1, len(chosen), min(len(numbers & case.truth), case.wanted), case.wanted)
 
 
 def _matches(case: Case, box: Sequence[float]) -> bool:
@@ -153,6 +179,7 @@ def measure(
     sentences: int,
     report: Callable[[str], None],
     templates: Sequence[Template] = TEMPLATES,
+    resolver: InstructionResolver | None = None,
 ) -> dict[str, object]:
     """Return the scores of templates, and the refusals of random sentences.
 
@@ -163,18 +190,29 @@ def measure(
         sentences: number of random sentences.
         report: called with a line for each template.
         templates: the templates.
+        resolver: vision-language model to measure, too. None for none.
+
+    Raises:
+        VlmError: the model gives no answer.
     """
     rows = []
     for template in templates:
         cases = make_cases(template, cases_per_template, first_seed)
         given = sum((score(case, TrueDetector(case.arrangement)) for case in cases), Score())
         found = sum((score(case, detector) for case in cases), Score()) if detector else Score()
-        rows.append({"suite": template.suite, "text": template.text, "true_boxes": vars(given), "detector": vars(found)})
-        report(f"{template.suite}: {template.text}: {_cells(given, found)}")
+        row: dict[str, object] = {"suite": template.suite, "text": template.text, "true_boxes": vars(given), "detector": vars(found)}
+        cells = _cells(given, found)
+        if resolver is not None:
+            asked = sum((score_resolver(case, resolver) for case in cases), Score())
+            row["vlm"] = vars(asked)
+            cells = f"{cells} | {_cells(asked)} | {asked.refused}"
+        rows.append(row)
+        report(f"{template.suite}: {template.text}: {cells}")
     return {
         "cases": cases_per_template,
         "first_seed": first_seed,
         "detector": detector.name if detector else "",
+        **({"vlm": resolver.name, "vlm_counters": resolver.metrics()} if resolver is not None else {}),
         "templates": rows,
         "refusals": refusals(detector or TrueDetector(make_arrangement("scattered", 0)), sentences),
     }
@@ -199,23 +237,27 @@ def refusals(detector: Detector, count: int) -> dict[str, dict[str, int]]:
     return dict(counts)
 
 
-def _cells(given: Score, found: Score) -> str:
+def _cells(*scores: Score) -> str:
     names = ("precision", "recall")
-    return " | ".join(f"{getattr(item, name):.3f}" for item in (given, found) for name in names)
+    return " | ".join(f"{getattr(item, name):.3f}" for item in scores for name in names)
 
 
 def table(result: dict[str, object]) -> str:
     """Return a result of `measure` as Markdown: the suites, the templates and the refusals."""
     templates: list[dict[str, object]] = result["templates"]  # type: ignore[assignment]
+    columns = {"true_boxes": "true boxes", "detector": "detector", **({"vlm": "VLM"} if "vlm" in result else {})}
     suites: dict[str, list[Score]] = {}
     for row in [*templates, *({**row, "suite": "all"} for row in templates)]:
-        sums = suites.setdefault(str(row["suite"]), [Score(), Score()])
-        sums[0] += Score(**row["true_boxes"])  # type: ignore[arg-type]
-        sums[1] += Score(**row["detector"])  # type: ignore[arg-type]
+        sums = suites.setdefault(str(row["suite"]), [Score() for _ in columns])
+        for index, name in enumerate(columns):
+            sums[index] += Score(**row[name])  # type: ignore[arg-type]
     counts = {suite: sum(row["suite"] == suite or suite == "all" for row in templates) for suite in suites}
-    lines = ["| suite | templates | cases | precision, true boxes | recall, true boxes | precision, detector | recall, detector |"]
-    lines += ["|---" * 7 + "|"]
-    lines += [f"| {suite} | {counts[suite]} | {sums[0].cases} | {_cells(*sums)} |" for suite, sums in suites.items()]
+    heads = ["suite", "templates", "cases", *(f"{kind}, {name}" for name in columns.values() for kind in ("precision", "recall"))]
+    heads += ["refused, VLM"] if "vlm" in columns else []
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for suite, sums in suites.items():
+        refusals_of_model = f" | {sums[2].refused}" if "vlm" in columns else ""
+        lines.append(f"| {suite} | {counts[suite]} | {sums[0].cases} | {_cells(*sums)}{refusals_of_model} |")
     lines += ["", "| random sentences | number | refused by the grammar | refused by the vocabulary | accepted |", "|---" * 5 + "|"]
     refused: dict[str, dict[str, int]] = result["refusals"]  # type: ignore[assignment]
     total = {name: sum(row[name] for row in refused.values()) for name in next(iter(refused.values()), {})}

@@ -30,7 +30,7 @@ class CocoWriter:
 
     Args:
         store: the file of JSON lines; it is created by the first call of `add`.
-        phrases: names of the categories; their ids count from 1.
+        phrases: names of the categories; their ids count from 1. Other labels follow in the order of their first object.
         key: text that differs for runs with different results. Lines of another key are dropped.
 
     Attributes:
@@ -79,7 +79,7 @@ class CocoWriter:
         """Add images, and write them to the store.
 
         Args:
-            images: the file of each image with its content, or with the reason why it has no result. Each label must be one of the phrases.
+            images: the file of each image with its content, or with the reason why it has no result.
 
         Raises:
             OSError: the store cannot be written.
@@ -93,11 +93,12 @@ class CocoWriter:
     def write(self, folder: Path) -> None:
         """Write the COCO files into a folder. Raises OSError."""
         done = [image for image in self._images if "objects" in image]
+        phrases = list(dict.fromkeys([*self._phrases, *(item["label"] for image in done for item in image["objects"])]))
         annotations: list[dict[str, Any]] = []
         results: list[dict[str, Any]] = []
         for image_id, image in enumerate(done, 1):
             for item in image["objects"]:
-                category_id = self._phrases.index(item["label"]) + 1
+                category_id = phrases.index(item["label"]) + 1
                 result = {"image_id": image_id, "category_id": category_id, "segmentation": item["segmentation"], "score": item["score"]}
                 results.append(result)
                 more = {key: item[key] for key in ("bbox", "area", "predicted_iou")}
@@ -106,7 +107,7 @@ class CocoWriter:
         content = {
             "info": {"description": f"lang2segtrack {__version__}, {self.description}"},
             "images": [{"id": image_id, **{key: image[key] for key in names}} for image_id, image in enumerate(done, 1)],
-            "categories": [{"id": category_id, "name": phrase} for category_id, phrase in enumerate(self._phrases, 1)],
+            "categories": [{"id": category_id, "name": phrase} for category_id, phrase in enumerate(phrases, 1)],
             "annotations": annotations,
             "failed": [image for image in self._images if "reason" in image],
         }

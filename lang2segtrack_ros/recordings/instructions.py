@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lang2segtrack_ros.detection.detector import DetectorError
+from lang2segtrack_ros.detection.instruction_resolver import InstructionRequest, InstructionResolver
 from lang2segtrack_ros.instructions.chain import answer_instruction, read
 from lang2segtrack_ros.instructions.plan import InstructionError
 from lang2segtrack_ros.session.session import Session
@@ -34,7 +35,8 @@ class _Waiting:
 class InstructionQueue:
     """The instructions that wait for their image.
 
-    The detector runs on every `detect_every`-th image only, because it is slower than the tracker.
+    The resolver of the session answers them, or without one the grammar with its detector. They are tried on every `detect_every`-th image
+    only, because detectors and models are slower than the tracker.
 
     Args:
         instructions: number of the first image of each instruction, and the instruction.
@@ -62,13 +64,14 @@ class InstructionQueue:
 
         Raises:
             InstructionError: the detector cannot search for the objects of an instruction.
-            PromptError: the session has no detector.
+            PromptError: the session has neither a resolver nor a detector.
+            VlmError: the vision-language model gives no answer.
         """
         prompts = []
         for item in list(self._waiting):
             if number < item.at or (number - item.at) % session.options.detect_every:
                 continue
-            found = self._answer(session, frame, item)
+            found = self._answer(session, frame, number, item)
             if found:
                 self.answers += [f'"{item.prompt.text}" on image {number}:', *(f"  {line}" for line in found[0])]
                 self._waiting.remove(item)
@@ -76,13 +79,18 @@ class InstructionQueue:
         return prompts
 
     @staticmethod
-    def _answer(session: Session, frame: Frame, item: _Waiting) -> tuple[list[str], list[BoxPrompt | MaskPrompt]] | None:
+    def _answer(session: Session, frame: Frame, number: int, item: _Waiting) -> tuple[list[str], list[BoxPrompt | MaskPrompt]] | None:
         """Return lines and prompts of the answer, or None if this image does not answer the instruction."""
+        has_depth = frame.depth is not None and frame.depth.shape == frame.color.shape[:2]
+        depth = frame.depth if has_depth else None
+        if session.instructions.resolver is not None:
+            request = InstructionRequest(
+                number, frame.color, item.prompt, depth=depth, camera=frame.camera, max_objects=session.options.max_objects
+            )
+            return _resolved(session.instructions.resolver, request, item)
         if session.detector is None:
             raise PromptError("there is no detector for instructions: load a detector, or use box, point or mask prompts")
         read(session.detector, item.prompt)  # a sentence or word that cannot be read raises here, on the first image
-        has_depth = frame.depth is not None and frame.depth.shape == frame.color.shape[:2]
-        depth = frame.depth if has_depth else None
         try:
             answer = answer_instruction(session.detector, frame.color, item.prompt, depth, frame.camera, session.options.max_objects)
         except (InstructionError, DetectorError) as error:
@@ -90,3 +98,16 @@ class InstructionQueue:
             return None
         item.reason = "; ".join(answer.missing)
         return (answer.lines(), answer.prompts) if answer.is_complete else None
+
+
+def _resolved(
+    resolver: InstructionResolver, request: InstructionRequest, item: _Waiting
+) -> tuple[list[str], list[BoxPrompt | MaskPrompt]] | None:
+    """Return lines and prompts of the answer of a resolver, or None if this image does not answer the instruction."""
+    try:
+        result = resolver.resolve(request)
+    except PromptError as error:
+        item.reason = str(error)
+        return None
+    item.reason = "; ".join(result.missing)
+    return (result.lines(), [found.prompt for found in result.detections]) if result.is_complete else None

@@ -267,7 +267,8 @@ class ResumableRun:
 
     def _external(self, session: Session) -> dict[str, object]:
         """Return the objects that a checkpoint refers to by name."""
-        return {"segmenter": session.tracker.segmenter, "detector": session.detector, "images": self._images}
+        networks = {"segmenter": session.tracker.segmenter, "detector": session.detector, "resolver": session.instructions.resolver}
+        return {**networks, "images": self._images}
 
     def _load_or_start(self, session: Session, key: str) -> _State:
         """Return the state of an earlier run with the same key, or a new state."""

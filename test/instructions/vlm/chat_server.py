@@ -135,7 +135,6 @@ class ChatServer:
         self.arrived.set()
         if isinstance(reply, str):
             return web.json_response(completion(reply))
-        if asyncio.iscoroutinefunction(reply):
-            response: web.StreamResponse = await reply(request)
-            return response
-        return web.json_response(completion(reply(seen)))  # type: ignore[arg-type]
+        given: Any = reply(request if asyncio.iscoroutinefunction(reply) else seen)  # type: ignore[arg-type]
+        response: web.StreamResponse = web.json_response(completion(given)) if isinstance(given, str) else await given
+        return response

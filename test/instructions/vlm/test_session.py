@@ -19,7 +19,7 @@ from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.results import FrameResult
 from test.conftest import iou
 from test.instructions.vlm.chat_server import ChatServer, Seen, respond
-from test.instructions.vlm.toy_answers import true_answer
+from test.instructions.vlm.toy_answers import boxes_of, true_answer
 
 Serve = Callable[..., ChatServer]
 WORLD = make_arrangement("scattered", 3)
@@ -45,7 +45,7 @@ def numbers_of(seen: Seen, *names: str) -> list[int]:
 
 def test_instruction_follows_the_answers(serve: Serve, segmenter: Sam2Segmenter) -> None:
     """The first answer starts a track. Checks again keep it by its number, then choose another object, and the track is let go."""
-    (box,) = json.loads(true_answer([TRIANGLE])(FakeSize()))
+    box = {"bbox_2d": boxes_of([TRIANGLE], 320, 240)[0], "label": "triangle"}
 
     def keep(seen: Seen) -> str:
         return json.dumps({"numbers": numbers_of(seen, "cross"), "others": []})
@@ -70,12 +70,6 @@ def test_instruction_follows_the_answers(serve: Serve, segmenter: Sam2Segmenter)
     assert iou(results[-1].by_id[second].mask, mask_of(TRIANGLE)) > 0.8
     assert len(server.seen) >= 5
     session.close()
-
-
-class FakeSize:
-    """A request for an image of the size of the arrangement, for an answer that is made in advance."""
-
-    size = (320, 240)
 
 
 def test_failing_server_is_reported_once(serve: Serve, segmenter: Sam2Segmenter) -> None:
