@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Write the tables of docs/instructions.md: the words of the grammar from the lexicon, and measured results.
+"""Write the tables of docs/instructions.md and docs/vlm.md: words of the grammar, options of the model, and measured results.
 
-python tools/write_instruction_docs.py                              # the words
+python tools/write_instruction_docs.py                              # the words and the options
 lang2segtrack bench instructions && python tools/write_instruction_docs.py out/bench   # the words, the results and the picture
 """
 
@@ -12,11 +12,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from lang2segtrack_ros.instructions import lexicon
+from lang2segtrack_ros.instructions.vlm.options import VlmOptions
+from lang2segtrack_ros.types.options import info_of
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "instructions.md"
+VLM_PAGE = PAGE.with_name("vlm.md")
+OPTIONS = "options: make docs writes this table"
 WORDS, RESULTS = "words: make docs writes this table", "results: tools/write_instruction_docs.py writes these tables"
 
 
@@ -50,6 +55,18 @@ def words_table() -> str:
     return "\n".join(["| part | words |", "|---|---|", *rows])
 
 
+def options_table() -> str:
+    """Return the table of the options of vision-language models as Markdown."""
+    rows = ["| option | default | allowed | effect |", "|---|---|---|---|"]
+    for item in fields(VlmOptions):
+        info = info_of(item)
+        choices = ", ".join(f"`{choice}`" for choice in info.choices)
+        allowed = choices or (f"{info.low:g} to {info.high:g}" if info.low is not None and info.high is not None else "")
+        default = f"`{item.default}`" if item.default != "" else ""
+        rows.append(f"| `--{item.name.replace('_', '-')}` | {default} | {allowed} | {info.text} |")
+    return "\n".join(rows)
+
+
 def with_table(page: str, marker: str, table: str) -> str:
     """Return a page with a table between the two comments of a marker.
 
@@ -64,7 +81,8 @@ def with_table(page: str, marker: str, table: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the page."""
+    """Write the pages."""
+    VLM_PAGE.write_text(with_table(VLM_PAGE.read_text(encoding="utf-8"), OPTIONS, options_table()), encoding="utf-8")
     page = with_table(PAGE.read_text(encoding="utf-8"), WORDS, words_table())
     if arguments:
         folder = Path(arguments[0])

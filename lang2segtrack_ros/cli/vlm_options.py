@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from lang2segtrack_ros.instructions.vlm.options import VlmOptions
 from lang2segtrack_ros.types.options import OptionError, info_of
-from lang2segtrack_ros.types.prompts import PromptError
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.detection.detector import Detector
@@ -46,6 +45,8 @@ def parse_vlm_options(options: argparse.Namespace) -> VlmOptions | None:
     Raises:
         PromptError: a value is not allowed.
     """
+    from lang2segtrack_ros.types.prompts import PromptError
+
     try:
         parsed = VlmOptions(**{item.name: getattr(options, item.name) for item in fields(VlmOptions)})
     except OptionError as error:
@@ -66,6 +67,7 @@ def load_vlm_resolver(options: VlmOptions, device: str, detector: Detector | Non
         WeightsError: the local model cannot be loaded.
     """
     from lang2segtrack_ros.instructions.vlm.factory import make_vlm_resolver
+    from lang2segtrack_ros.types.prompts import PromptError
 
     try:
         return make_vlm_resolver(options, detector, device)

@@ -25,7 +25,7 @@ POLITE = "would you be so kind as to follow whatever shines like a celebrity"
 @pytest.fixture
 def server(frames: list[SceneFrame]) -> Iterator[ChatServer]:
     """A server that always chooses the star of the first image, under a name of its own."""
-    box = [int(edge) for edge in body_box(frames[0], BLUE_STAR)]
+    box = [round(1000 * edge / size) for edge, size in zip(body_box(frames[0], BLUE_STAR), (320, 240, 320, 240))]
     server = ChatServer([json.dumps([{"bbox_2d": box, "label": "celebrity", "reason": "it shines"}])])
     yield server
     server.close()
@@ -33,7 +33,18 @@ def server(frames: list[SceneFrame]) -> Iterator[ChatServer]:
 
 def vlm(server: ChatServer) -> list[str]:
     """Return the options that use a server. No detector is loaded for it, because the default one is not on this machine."""
-    return ["--segmenter", "toy", "--device", "cpu", "--vlm-url", server.url, "--vlm-model", "toy-vlm", "--vlm-answer-format", "pixels"]
+    return [
+        "--segmenter",
+        "toy",
+        "--device",
+        "cpu",
+        "--vlm-url",
+        server.url,
+        "--vlm-model",
+        "toy-vlm",
+        "--vlm-answer-format",
+        "thousandths",
+    ]
 
 
 @pytest.fixture
