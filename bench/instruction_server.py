@@ -43,8 +43,8 @@ def cross_box(image: np.ndarray) -> list[int]:
     """Return the box (x_min, y_min, x_max, y_max) of the purple pixels of an RGB image, in thousandths of its size."""
     red, green, blue = (image[:, :, channel].astype(int) for channel in range(3))
     rows, columns = np.nonzero((red - green > 50) & (blue - green > 50))
-    scale = 1000 / np.array([image.shape[1], image.shape[0]] * 2)
-    return [round(float(edge)) for edge in scale * [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]
+    edges = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
+    return [round(edge) for edge in (1000 * edges / np.array([image.shape[1], image.shape[0]] * 2)).tolist()]
 
 
 def right(seen: Seen) -> str:
@@ -171,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     server = ChatServer([right])
     settings = (f"vlm_url:={server.url}", "vlm_model:=qwen3-vl", f"vlm_timeout_s:={TIMEOUT_S}", "vlm_max_requests_per_min:=6000")
-    arguments = [part for setting in ("instructions:=vlm", *settings) for part in ("-p", setting)]
+    arguments = [part for setting in settings for part in ("-p", setting)]
     results: dict[str, Any] = {"machine": platform.processor() or platform.machine()}
     with tempfile.TemporaryDirectory() as folder, rig(Path(folder), *arguments) as node:
         period, rigs.PERIOD_S = rigs.PERIOD_S, 1.0 / options.rate

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.chat_server import ChatServer, respond
 from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.scene import SceneFrame
 from test.conftest import body_box
-from test.instructions.vlm.chat_server import ChatServer, respond
 
 TOY = ["--segmenter", "toy", "--detector", "toy", "--device", "cpu"]
 BLUE_STAR = 2

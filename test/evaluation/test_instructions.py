@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.chat_server import ChatServer, Seen
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.evaluation.instruction_templates import TEMPLATES, Template
 from lang2segtrack_ros.evaluation.instructions import Score, TrueDetector, make_cases, measure, refusals, score, table, write
 from lang2segtrack_ros.instructions.vlm.factory import make_vlm_resolver
 from lang2segtrack_ros.toyworld.arrangements import ARRANGEMENTS, make_arrangement
-from test.instructions.vlm.chat_server import ChatServer, Seen
 from test.instructions.vlm.toy_answers import true_answer
 
 

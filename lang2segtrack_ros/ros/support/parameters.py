@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from lang2segtrack_ros.instructions.vlm.options import VlmOptions
 from lang2segtrack_ros.models.catalogue import ACCELERATIONS
 from lang2segtrack_ros.ros.support.parameter_table import Parameter, ParameterTable
 from lang2segtrack_ros.session.options import SessionOptions
@@ -75,7 +76,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         1.0,
         dynamic=True,
     ),
-    *(Parameter.of_option(item) for item in fields(SessionOptions)),
+    *(Parameter.of_option(item) for item in (*fields(SessionOptions), *fields(VlmOptions))),
     Parameter("background_detector", True, "Run the detector on its own thread. Set to false to pause the tracker during each detection."),
     Parameter(
         "image_transport",

@@ -9,15 +9,19 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from lang2segtrack_ros.detection.detector import Detector
+from lang2segtrack_ros.detection.instruction_resolver import InstructionResolver
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.instructions.grammar_resolver import GrammarResolver
+from lang2segtrack_ros.instructions.vlm.factory import make_vlm_resolver
+from lang2segtrack_ros.instructions.vlm.options import VlmOptions
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
 from lang2segtrack_ros.models.loading import find_folders
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.tracking.policies.registry import make_policy
 from lang2segtrack_ros.types.instruction import AnyPrompt, InstructionPrompt
-from lang2segtrack_ros.types.options import info_of
+from lang2segtrack_ros.types.options import OptionError, info_of
 from lang2segtrack_ros.types.prompts import PromptError, TextPrompt
 
 
@@ -47,7 +51,7 @@ def make_session(value: Callable[[str], Any]) -> Session:
         background=value("background_detector"),
         history=_make_history(value),
         options=SessionOptions(**{item.name: value(item.name) for item in fields(SessionOptions)}),
-        resolver=GrammarResolver(detector) if detector is not None else None,
+        resolver=_make_resolver(value, detector),
     )
     session.prepare()
     try:
@@ -57,6 +61,17 @@ def make_session(value: Callable[[str], Any]) -> Session:
         session.close()
         raise
     return session
+
+
+def _make_resolver(value: Callable[[str], Any], detector: Detector | None) -> InstructionResolver | None:
+    """Return the vision-language model of the parameters, else the grammar. Return None if there is no detector for the grammar either."""
+    try:
+        options = VlmOptions(**{item.name: value(item.name) for item in fields(VlmOptions)})
+        if options.is_in_use:
+            return make_vlm_resolver(options, detector, value("device"), value("dtype"))
+    except OptionError as error:
+        raise PromptError(str(error)) from error
+    return GrammarResolver(detector) if detector is not None else None
 
 
 def _start_prompts(value: Callable[[str], Any]) -> Iterator[AnyPrompt]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from bench.chat_server import ChatServer, Reply
 from lang2segtrack_ros.instructions.vlm.options import KEY_VARIABLE
-from test.instructions.vlm.chat_server import ChatServer, Reply
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from aiohttp import web
 
+from bench.chat_server import ChatServer, completion, respond
 from lang2segtrack_ros.instructions.vlm.client import HttpModel
 from lang2segtrack_ros.instructions.vlm.model import VlmClosedError, VlmError
 from lang2segtrack_ros.instructions.vlm.options import KEY_VARIABLE, VlmOptions
 from lang2segtrack_ros.types.options import OptionError
-from test.instructions.vlm.chat_server import ChatServer, completion, respond
 
 Serve = Callable[..., ChatServer]
 IMAGE = np.zeros((48, 64, 3), np.uint8)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from bench.chat_server import ChatServer, Seen, respond
 from lang2segtrack_ros.detection.grounding_dino import GroundingDinoDetector
 from lang2segtrack_ros.detection.instruction_resolver import InstructionResolver, InstructionResult
 from lang2segtrack_ros.instructions.scene import box_iou
@@ -20,7 +21,6 @@ from lang2segtrack_ros.toyworld.arrangements import Item, make_arrangement
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import PromptError
 from lang2segtrack_ros.types.rle import Box
-from test.instructions.vlm.chat_server import ChatServer, Seen, respond
 from test.instructions.vlm.toy_answers import boxes_of, request_for, track_of, true_answer
 
 Serve = Callable[..., ChatServer]

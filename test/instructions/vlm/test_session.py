@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bench.chat_server import ChatServer, Seen, respond
 from lang2segtrack_ros.instructions.vlm.factory import make_vlm_resolver
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
@@ -18,7 +19,6 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.results import FrameResult
 from test.conftest import iou
-from test.instructions.vlm.chat_server import ChatServer, Seen, respond
 from test.instructions.vlm.toy_answers import boxes_of, true_answer
 
 Serve = Callable[..., ChatServer]

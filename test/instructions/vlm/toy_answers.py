@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bench.chat_server import Seen
 from lang2segtrack_ros.detection.instruction_resolver import InstructionRequest
 from lang2segtrack_ros.toyworld.arrangements import Arrangement, Item
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.results import Track, TrackStatus
-from test.instructions.vlm.chat_server import Seen
 
 
 def boxes_of(items: Sequence[Item], width: int, height: int, answer_format: str = "pixels") -> list[list[float]]:
