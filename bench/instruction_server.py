@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import platform
 import statistics
@@ -67,9 +68,11 @@ async def drip(request: web.Request) -> web.StreamResponse:
     """Send one byte a second, for ever."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
-    while True:
-        await response.write(b" ")
-        await asyncio.sleep(1.0)
+    with contextlib.suppress(ConnectionResetError):  # the client gives up
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(1.0)
+    return response
 
 
 FAILURES: dict[str, Reply] = {
@@ -93,7 +96,7 @@ def cross_iou(node: Rig, stamp: int, track_id: int) -> float:
     for track in node.received[stamp][1].tracks:
         if track.id == track_id and track.state == Track.TRACKED:
             mask = Rle(track.mask.height, track.mask.width, track.mask.counts).decode()
-            return float(np.count_nonzero(mask & truth) / max(1, np.count_nonzero(mask | truth)))
+            return int(np.count_nonzero(mask & truth)) / max(1, int(np.count_nonzero(mask | truth)))
     return 0.0
 
 
