@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lang2segtrack_ros.cli.engine_options import add_engine_options, add_run_options, engine_identity, make_session
+from lang2segtrack_ros.cli.export import add_export_options, export_folder
 from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
 
@@ -54,6 +55,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="number of bags in parallel, on Ray (default: %(default)s)")
     parser.add_argument("--ray", default="", metavar="ADDRESS", help="address of a running Ray cluster; auto finds the one of this machine")
+    add_export_options(parser, "OUT_exports/F beside the new bag")
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
@@ -66,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from lang2segtrack_ros.history.backward_pass import RefinementError
     from lang2segtrack_ros.instructions.vlm.model import VlmError
+    from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.bag_types import BagError
     from lang2segtrack_ros.recordings.forward import OfflineError
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     except InterruptedRunError as error:
         print(f"{error}; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
-    except (BagError, OfflineError, PromptError, RefinementError, VlmError, WeightsError, OSError) as error:
+    except (BagError, OfflineError, PromptError, RefinementError, TraceError, VlmError, WeightsError, OSError) as error:
         print(f"lang2segtrack bag: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -109,8 +112,10 @@ def _work(options: argparse.Namespace, report: Report, source: Path, target: Pat
 
 def _bag(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.cli.progress import ProgressLine
+    from lang2segtrack_ros.io.exports.registry import parse_formats
 
     options.out = options.out.resolve()
+    parse_formats(options.exports)
     parse_prompts(options)  # report invalid prompts before any bag is opened
     if len(options.sources) > 1:
         return _bags(options)
@@ -118,7 +123,7 @@ def _bag(options: argparse.Namespace) -> int:
         summary = _work(options, line, options.sources[0], options.out, stop)
     if summary.already_done:
         print(f"already done: {options.out}")
-        return 0
+        return _export(options, options.out, summary.topic)
     if summary.resumed_at:
         print(f"resumed at image {summary.resumed_at} of an earlier run")
     print(f"images of {summary.topic}")
@@ -131,6 +136,25 @@ def _bag(options: argparse.Namespace) -> int:
     for sentence in summary.damage:
         print(f"warning: {sentence}", file=sys.stderr)
     print(f"written: {options.out}")
+    return _export(options, options.out, summary.topic)
+
+
+def _export(options: argparse.Namespace, bag: Path, images: str) -> int:
+    """Export a new bag, each format into a folder of its own beside it. Return the exit code 0.
+
+    Args:
+        options: parsed options.
+        bag: the new bag.
+        images: topic of the images, with the reason for its choice.
+    """
+    from lang2segtrack_ros.io.exports.registry import parse_formats
+    from lang2segtrack_ros.recordings.exporting import TraceOptions
+
+    topic = "/".join(["", *filter(None, options.namespace.split("/")), "tracks_refined" if options.backward else "tracks"])
+    image_options = (options.export_images, images.partition(" ")[0])
+    for item in parse_formats(options.exports):
+        out = bag.with_name(f"{bag.name}_exports") / item.name
+        export_folder(bag, [item], TraceOptions(topic=topic), out, True, bag if options.export_images else None, image_options)
     return 0
 
 
@@ -146,6 +170,7 @@ def _bags(options: argparse.Namespace) -> int:
     work = partial(_work, options, _silent)
     is_parallel = options.workers > 1 or options.ray
     rows: list[many.BagOutcome] = []
+    failed_exports = 0
     with nullcontext(_never) if is_parallel else stop_on_signals() as stop:
         outcomes = (
             many.on_ray(work, pairs, options.workers, options.ray) if is_parallel else many.one_by_one(partial(work, stop=stop), pairs)
@@ -154,8 +179,23 @@ def _bags(options: argparse.Namespace) -> int:
             rows.append(row)
             state = "done before" if row.already_done else f"failed: {row.error}" if row.error else f"done in {row.seconds:.0f} s"
             print(f"[{len(rows)}/{len(pairs)}] {row.source}: {state}", flush=True)
+            if row.summary is not None and not row.error:
+                failed_exports += _try_export(options, dict(pairs)[row.source], row.summary.topic)
     print(many.table(sorted(rows, key=lambda row: row.source)))
-    return 1 if any(row.error for row in rows) else 0
+    return 1 if failed_exports or any(row.error for row in rows) else 0
+
+
+def _try_export(options: argparse.Namespace, bag: Path, images: str) -> int:
+    """Export one of several new bags. A failure is printed, so that the other bags go on. Return 1 for a failure, else 0."""
+    from lang2segtrack_ros.io.exports.trace import TraceError
+    from lang2segtrack_ros.recordings.bag_types import BagError
+    from lang2segtrack_ros.recordings.forward import OfflineError
+
+    try:
+        return _export(options, bag, images)
+    except (BagError, OfflineError, TraceError, OSError) as error:
+        print(f"lang2segtrack bag: the export of {bag} failed: {error}", file=sys.stderr)
+        return 1
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:

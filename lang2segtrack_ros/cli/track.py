@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lang2segtrack_ros.cli.engine_options import add_engine_options, add_run_options, engine_identity, make_session, whole_number
+from lang2segtrack_ros.cli.export import add_export_options, export_trace
 from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
 from lang2segtrack_ros.cli.progress import ProgressLine
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
@@ -68,6 +69,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder; it must not exist, see --overwrite")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    add_export_options(parser, "exports/F in the output folder")
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
@@ -94,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from lang2segtrack_ros.history.backward_pass import RefinementError
     from lang2segtrack_ros.instructions.vlm.model import VlmError
+    from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.forward import OfflineError
@@ -102,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         return _track(options)
-    except (OfflineError, PolicyError, PromptError, RefinementError, SourceError, VlmError, WeightsError, OSError) as error:
+    except (OfflineError, PolicyError, PromptError, RefinementError, SourceError, TraceError, VlmError, WeightsError, OSError) as error:
         print(f"lang2segtrack track: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -112,10 +115,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _track(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.cli.output_folder import OutputFolder
+    from lang2segtrack_ros.io.exports.registry import parse_formats
     from lang2segtrack_ros.io.sources import open_source
     from lang2segtrack_ros.recordings.resumable import RunOptions, digest, run_key, working_folder
 
     prompts = parse_prompts(options, allow_empty=options.window)
+    formats = [item.name for item in parse_formats(options.exports)]
     if options.window:
         _check_window()
     source = open_source(options.source, options.fps)
@@ -124,7 +129,8 @@ def _track(options: argparse.Namespace) -> int:
     run_options = RunOptions(prompts, options.backward, options.checkpoint_every, engine_identity(options))
     is_repeatable = source.stored and not options.window
     key = run_key(path, run_options, options.fps, options.frames) if is_repeatable else secrets.token_hex()
-    output = OutputFolder(options.out, options.overwrite, [path], digest(key, options.backward, options.keep_unconfirmed))
+    exports = (formats, options.export_images) if formats else ()
+    output = OutputFolder(options.out, options.overwrite, [path], digest(key, options.backward, options.keep_unconfirmed, *exports))
     if output.already_done:
         print(f"already done: {output.path}")
         return 0
@@ -152,8 +158,9 @@ def _passes(
     if isinstance(source, CameraSource):
         with ProgressLine() as line:
             answers = _track_camera(options, source, run_options.prompts, files, line, output.work)
+            exported = _export(options, None, output.partial, line)
         output.finish()
-        return "", [*answers, *files.sentences(options.backward)]
+        return "", [*answers, *files.sentences(options.backward), *exported]
     unfinished = ""
     with ProgressLine() as line, nullcontext(lambda: False) if options.window else stop_on_signals() as stop:
         make = partial(make_session, options, run_options.prompts, options.window)
@@ -166,10 +173,31 @@ def _passes(
         except InterruptedRunError as error:
             unfinished = str(error)
         write_traces(run, source, files, line)
+        exported = [] if unfinished else _export(options, source, output.partial, line)
     run.close()
     output.finish(unfinished)
     resumed = [f"resumed at image {run.resumed_at} of an earlier run"] if run.resumed_at else []
-    return unfinished, [*resumed, *run.answers, *files.sentences(options.backward and not unfinished)]
+    return unfinished, [*resumed, *run.answers, *files.sentences(options.backward and not unfinished), *exported]
+
+
+def _export(options: argparse.Namespace, source: ImageSource | None, folder: Path, line: ProgressLine) -> list[str]:
+    """Export the written trace. Return sentences on what was written and left out.
+
+    Args:
+        options: parsed options.
+        source: the images; None if they are not stored.
+        folder: the folder with the trace.
+        line: the progress line.
+    """
+    from lang2segtrack_ros.io.exports.registry import parse_formats
+    from lang2segtrack_ros.recordings.exporting import TraceOptions
+
+    formats = parse_formats(options.exports)
+    if not formats:
+        return []
+    folders = [folder / "exports" / item.name for item in formats]
+    trace = TraceOptions(Path(options.source).stem, keep_unconfirmed=options.keep_unconfirmed)
+    return export_trace(folder, formats, folders, trace, source, (options.export_images, ""), line)
 
 
 def _track_camera(
