@@ -64,3 +64,33 @@ class Rle:
         """Return the mask as a bool array [H, W]."""
         pixels: NDArray[np.uint8] = coco_mask.decode({"size": [self.height, self.width], "counts": self.counts.encode("ascii")})
         return pixels.astype(bool)
+
+
+def decode_counts(text: str) -> list[int]:
+    """Return the runs of pycocotools' string: background and mask by turns, in pixels.
+
+    A run is a signed number in groups of 5 bits, from the third run on relative to the run two before (pycocotools, maskApi.c).
+
+    Args:
+        text: counts of an `Rle`.
+
+    Raises:
+        ValueError: the text is not such a string.
+    """
+    runs: list[int] = []
+    number = shift = 0
+    for letter in text:
+        code = ord(letter) - 48
+        if not 0 <= code < 64:
+            raise ValueError(f'"{letter}" is not a letter of run-length counts')
+        number |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        if code & 16:
+            number -= 1 << shift
+        runs.append(number + (runs[-2] if len(runs) > 2 else 0))
+        number = shift = 0
+    if shift:
+        raise ValueError("the run-length counts end within a number")
+    return runs

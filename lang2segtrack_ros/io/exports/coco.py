@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A data set of COCO (https://cocodataset.org/#format-data) with run-length masks and a track id for each annotation.
 
-instances.json   images, categories and annotations
-images/          the images, if they are placed
+annotations/instances.json   images, categories and annotations
+images/                      the images, if they are placed
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ class CocoWriter(LabelWriter):
     def begin(self, info: TraceInfo) -> None:
         """Start the file."""
         super().begin(info)
-        self._path, self._waiting = self.folder / "instances.json", self.folder / "annotations.part"
+        (self.folder / "annotations").mkdir()
+        self._waiting = self.folder / "annotations.part"
         self._count = 0
         self._stack = ExitStack()
-        self._file = self._stack.enter_context(self._path.open("w", encoding="ascii"))
+        self._file = self._stack.enter_context((self.folder / "annotations" / "instances.json").open("w", encoding="ascii"))
         self._rest = self._stack.enter_context(self._waiting.open("w", encoding="ascii"))
         categories = [{"id": number, "name": label, "supercategory": ""} for label, number in info.categories.items()]
         about = {"description": f"tracked by lang2segtrack: {info.name}"}

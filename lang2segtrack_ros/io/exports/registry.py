@@ -40,9 +40,13 @@ class Format:
 FORMATS = {
     item.name: item
     for item in (
-        Format("coco", CocoWriter, "masks, boxes, ids, scores", "`instances.json`", "pycocotools, FiftyOne, detectron2"),
+        Format("coco", CocoWriter, "masks, boxes, ids, scores", "`annotations/instances.json`", "pycocotools, FiftyOne, detectron2"),
         Format(
-            "ytvis", YoutubeVisWriter, "masks, boxes, ids, scores", "`instances.json`", "TrackEval, training of video instance segmentation"
+            "ytvis",
+            YoutubeVisWriter,
+            "masks, boxes, ids, scores",
+            "`annotations/instances.json`",
+            "TrackEval, training of video segmentation",
         ),
         Format("mot", MotWriter, "boxes, ids", "`gt/gt.txt`, `det/det.txt`, `seqinfo.ini`", "TrackEval, CVAT (zip `gt`)"),
         Format("mots", MotsWriter, "masks without overlaps, ids", "`instances_txt`, `instances`", "TrackEval, tools of KITTI MOTS"),

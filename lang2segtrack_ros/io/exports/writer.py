@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import replace
@@ -72,11 +71,3 @@ def write_bytes(path: Path, data: bytes) -> None:
 def one_line(text: str) -> str:
     """Return a text with each run of white space as one space, for formats whose names end at the line end."""
     return " ".join(text.split())
-
-
-def sync(folder: Path) -> None:
-    """Write the files of a folder to disk (fsync), before the folder gets its final name."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """YouTube-VIS (https://youtube-vos.org/dataset/vis/): one annotation for each object, with a mask or null for each image.
 
-instances.json            videos, categories and annotations
-JPEGImages/<sequence>/    the images, if they are placed
+annotations/instances.json    videos, categories and annotations; the runs of the masks are lists, as in the published ground truth
+results/results.json          the same masks as results, whose runs are compressed
+JPEGImages/<sequence>/        the images, if they are placed
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 from lang2segtrack_ros.io.exports.spool import JsonArray, Spool, Write
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
 from lang2segtrack_ros.io.exports.writer import LabelWriter, dump
+from lang2segtrack_ros.types.rle import decode_counts
 
 _FILES = 0  # "track" of the file names; ids of tracks are above 0
 _LISTS = ("segmentations", "bboxes", "areas")
+_RESULTS = ("compressed",)
 
 
 class YoutubeVisWriter(LabelWriter):
@@ -22,7 +25,9 @@ class YoutubeVisWriter(LabelWriter):
     def begin(self, info: TraceInfo) -> None:
         """Start the spools."""
         super().begin(info)
-        self._spools = {name: Spool(self.folder / f"{name}.part") for name in (*_LISTS, "names")}
+        for name in ("annotations", "results"):
+            (self.folder / name).mkdir()
+        self._spools = {name: Spool(self.folder / f"{name}.part") for name in (*_LISTS, *_RESULTS, "names")}
         self._scores: dict[int, tuple[float, int]] = {}
 
     def write(self, frame: LabeledFrame) -> None:
@@ -32,8 +37,10 @@ class YoutubeVisWriter(LabelWriter):
         self._spools["names"].put(_FILES, frame.index, dump(f"{self.info.name}/{name}"))
         for item in frame.objects:
             x1, y1, x2, y2 = item.box
-            mask = {"size": [item.rle.height, item.rle.width], "counts": item.rle.counts}
-            for key, value in zip(_LISTS, (mask, [x1, y1, x2 - x1, y2 - y1], item.area)):
+            size = [item.rle.height, item.rle.width]
+            mask = {"size": size, "counts": decode_counts(item.rle.counts)}
+            compressed = {"size": size, "counts": item.rle.counts}
+            for key, value in zip((*_LISTS, *_RESULTS), (mask, [x1, y1, x2 - x1, y2 - y1], item.area, compressed)):
                 self._spools[key].put(item.id, frame.index, dump(value))
             total, count = self._scores.get(item.id, (0.0, 0))
             self._scores[item.id] = total + item.score, count + 1
@@ -42,7 +49,7 @@ class YoutubeVisWriter(LabelWriter):
         """Write the file."""
         info = self.info
         size = {"width": info.width, "height": info.height, "length": info.length}
-        with (self.folder / "instances.json").open("w", encoding="ascii") as file:
+        with (self.folder / "annotations" / "instances.json").open("w", encoding="ascii") as file:
             about = {"description": f"tracked by lang2segtrack: {info.name}"}
             categories = [{"id": number, "name": label, "supercategory": ""} for label, number in info.categories.items()]
             file.write(f'{{"info":{dump(about)},\n"licenses":[],\n"categories":{dump(categories)},\n')
@@ -58,6 +65,15 @@ class YoutubeVisWriter(LabelWriter):
                     self._write_list(file.write, name, track_id)
                 file.write("}")
             file.write("]}\n")
+        with (self.folder / "results" / "results.json").open("w", encoding="ascii") as file:
+            file.write("[")
+            for count, (track_id, (total, seen)) in enumerate(sorted(self._scores.items())):
+                category = self.info.categories[info.labels[track_id]]
+                head = {"video_id": 1, "category_id": category, "score": round(total / seen, 4)}
+                file.write(f'{"," if count else ""}\n{dump(head)[:-1]},"segmentations":')
+                self._write_list(file.write, "compressed", track_id)
+                file.write("}")
+            file.write("]\n")
         for spool in self._spools.values():
             spool.close()
 

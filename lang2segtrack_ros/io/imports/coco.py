@@ -75,13 +75,13 @@ def read_coco(path: Path, video: str) -> LabeledVideo:
     """Read a data set.
 
     Args:
-        path: the JSON file, or a folder with instances.json or annotations/*.json.
+        path: the JSON file, or a folder with annotations/*.json or instances.json.
         video: `video_id` of the images to read; empty if there is only one.
 
     Raises:
         LabelError: the file is not a data set of COCO, or a value is wrong.
     """
-    file = find_file(path, ("instances.json", "annotations/*.json", "*.json"))
+    file = find_file(path, ("annotations/*.json", "instances.json", "*.json"))
     data = read_json(file, _Data)
     videos = sorted({str(image.video_id) for image in data.images if image.video_id is not None})
     if video or len(videos) > 1:
@@ -91,9 +91,7 @@ def read_coco(path: Path, video: str) -> LabeledVideo:
     if not data.images:
         raise LabelError(f"{file}: images is empty: export the labels with their images listed")
     left_out: Counter[str] = Counter()
-    return LabeledVideo(
-        file.parent.name if file.stem == "instances" else file.stem, _frames(file, data, bool(videos), left_out), left_out=left_out
-    )
+    return LabeledVideo((path if path.is_dir() else file).resolve().stem, _frames(file, data, bool(videos), left_out), left_out=left_out)
 
 
 def _frames(file: Path, data: _Data, of_one_video: bool, left_out: Counter[str]) -> Iterator[LabeledFrame]:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from lang2segtrack_ros.io.exports.trace import DEFAULT_FPS, UNNAMED, LabeledFrame, LabeledObject
 from lang2segtrack_ros.types.prompts import MAX_TEXT_LENGTH
-from lang2segtrack_ros.types.rle import Box, Rle, mask_box
+from lang2segtrack_ros.types.rle import Box, Rle, decode_counts, mask_box
 
 MAX_SIDE = 32768
 """Largest width and height of an image, in pixels. Larger sizes are errors in the file in all likelihood."""
@@ -184,22 +184,10 @@ def _decode_rle(value: Mapping[str, Any], height: int, width: int, place: str) -
 
 
 def _runs(text: str) -> list[int] | None:
-    """Return the runs of pycocotools' string: signed numbers in groups of 5 bits, from the third on relative to the one two before."""
-    runs: list[int] = []
-    number = shift = 0
-    for letter in text:
-        code = ord(letter) - 48
-        if not 0 <= code < 64:
-            return None
-        number |= (code & 31) << shift
-        shift += 5
-        if code & 32:
-            continue
-        if code & 16:
-            number -= 1 << shift
-        runs.append(number + (runs[-2] if len(runs) > 2 else 0))
-        number = shift = 0
-    return None if shift else runs
+    try:
+        return decode_counts(text)
+    except ValueError:
+        return None
 
 
 def unique_objects(objects: Iterable[LabeledObject], place: str) -> tuple[LabeledObject, ...]:

@@ -57,13 +57,13 @@ def read_youtube_vis(path: Path, video: str) -> LabeledVideo:
     """Read the labels of one video.
 
     Args:
-        path: the JSON file, or a folder with instances.json or another single JSON file.
+        path: the JSON file, or a folder with it, or with annotations/*.json.
         video: id of the video; empty if there is only one.
 
     Raises:
         LabelError: the file is not of YouTube-VIS, or a value is wrong.
     """
-    file = find_file(path, ("instances.json", "*.json"))
+    file = find_file(path, ("annotations/*.json", "instances.json", "*.json"))
     data = read_json(file, _Data)
     found = [item for item in data.videos if not video or str(item.id) == video]
     if len(found) != 1:
