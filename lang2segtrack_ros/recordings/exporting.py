@@ -13,7 +13,7 @@ from lang2segtrack_ros.history.records import dumps
 from lang2segtrack_ros.io.exports.pictures import Picture, Pictures
 from lang2segtrack_ros.io.exports.registry import Format
 from lang2segtrack_ros.io.exports.trace import Trace, TraceError
-from lang2segtrack_ros.io.exports.writer import write_bytes
+from lang2segtrack_ros.io.exports.writer import write_file
 from lang2segtrack_ros.io.sources import FolderSource, ImageSource, open_source
 from lang2segtrack_ros.recordings.bags.images import BagImages
 from lang2segtrack_ros.recordings.bags.messages import MessageCodec
@@ -157,6 +157,6 @@ def write_exports(trace: Trace, formats: Sequence[Format], folders: Sequence[Pat
         writer.end()
         own = [f"{item.name}: {count} {what}" for what, count in sorted(writer.left_out.items()) if count]
         text = "\n".join((f"lang2segtrack export, format {item.name}", *lines, *own, ""))
-        write_bytes(writer.folder / "README.txt", text.encode())
+        write_file(writer.folder, "README.txt", text.encode())
         left_out += own
     return [*lines, *left_out]

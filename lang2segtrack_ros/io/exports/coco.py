@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from lang2segtrack_ros.io.exports.spool import JsonArray
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
-from lang2segtrack_ros.io.exports.writer import LabelWriter, dump
+from lang2segtrack_ros.io.exports.writer import LabelWriter, dump, make_folder
 
 
 class CocoWriter(LabelWriter):
@@ -24,11 +24,12 @@ class CocoWriter(LabelWriter):
     def begin(self, info: TraceInfo) -> None:
         """Start the file."""
         super().begin(info)
-        (self.folder / "annotations").mkdir()
+        target = make_folder(self.folder / "annotations") / "instances.json"
+        self._images_folder = self.folder / "images"
         self._waiting = self.folder / "annotations.part"
         self._count = 0
         self._stack = ExitStack()
-        self._file = self._stack.enter_context((self.folder / "annotations" / "instances.json").open("w", encoding="ascii"))
+        self._file = self._stack.enter_context(target.open("w", encoding="ascii"))
         self._rest = self._stack.enter_context(self._waiting.open("w", encoding="ascii"))
         categories = [{"id": number, "name": label, "supercategory": ""} for label, number in info.categories.items()]
         about = {"description": f"tracked by lang2segtrack: {info.name}"}
@@ -39,7 +40,7 @@ class CocoWriter(LabelWriter):
     def write(self, frame: LabeledFrame) -> None:
         """Write an image and its annotations."""
         stem = f"{frame.index:06d}"
-        placed = self.pictures.put(self.folder / "images" / stem)
+        placed = self.pictures.put(self._images_folder, stem)
         image_id = frame.index + 1
         image = {"id": image_id, "file_name": placed if self.pictures.placed else self.pictures.name(placed)}
         size = {"width": frame.width, "height": frame.height}

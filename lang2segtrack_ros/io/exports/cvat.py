@@ -47,11 +47,12 @@ class CvatWriter(LabelWriter):
     def begin(self, info: TraceInfo) -> None:
         """Start the spool."""
         super().begin(info)
+        self._images_folder = self.folder / "images"
         self._spool = Spool(self.folder / "shapes.part")
 
     def write(self, frame: LabeledFrame) -> None:
         """Put the shapes of an image into the spool."""
-        self.pictures.put(self.folder / "images" / f"{frame.index:06d}")
+        self.pictures.put(self._images_folder, f"{frame.index:06d}")
         for item in frame.objects:
             shape = self.shape(item)
             if shape:

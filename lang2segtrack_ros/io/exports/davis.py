@@ -15,7 +15,7 @@ import numpy as np
 from lang2segtrack_ros.io.exports.id_image import compact_ids, davis_palette, id_image, indexed_png
 from lang2segtrack_ros.io.exports.pictures import JPEG
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
-from lang2segtrack_ros.io.exports.writer import LabelWriter, one_line, write_bytes
+from lang2segtrack_ros.io.exports.writer import LabelWriter, make_folder, one_line, write_file
 
 RESOLUTION = "Full-Resolution"
 MAX_NUMBER = 254  # 255 marks pixels that an evaluation ignores
@@ -32,14 +32,16 @@ class DavisWriter(LabelWriter):
         super().begin(info)
         self._numbers = compact_ids(info.labels, MAX_NUMBER)
         self._palette = davis_palette()
+        self._masks_folder = make_folder(self.folder / "Annotations" / RESOLUTION / info.name)
+        self._images_folder = self.folder / "JPEGImages" / RESOLUTION / info.name
         lines = [f"{number} {track_id} {one_line(info.labels[track_id])}\n" for track_id, number in self._numbers.items()]
-        write_bytes(self.folder / "labels.txt", "".join(lines).encode())
-        write_bytes(self.folder / "ImageSets" / "2017" / "val.txt", f"{info.name}\n".encode())
+        write_file(self.folder, "labels.txt", "".join(lines).encode())
+        write_file(make_folder(self.folder / "ImageSets" / "2017"), "val.txt", f"{info.name}\n".encode())
 
     def write(self, frame: LabeledFrame) -> None:
         """Write the picture of an image."""
         name = f"{frame.index:05d}"
-        self.pictures.put(self.folder / "JPEGImages" / RESOLUTION / self.info.name / name, (JPEG,))
+        self.pictures.put(self._images_folder, name, (JPEG,))
         ids, objects = id_image(frame, self.left_out)
         pixels = np.zeros(ids.shape, np.uint8)
         for item in objects:
@@ -47,7 +49,7 @@ class DavisWriter(LabelWriter):
                 pixels[ids == item.id] = self._numbers[item.id]
             else:
                 self.left_out[BEYOND] += 1
-        write_bytes(self.folder / "Annotations" / RESOLUTION / self.info.name / f"{name}.png", indexed_png(pixels, self._palette))
+        write_file(self._masks_folder, f"{name}.png", indexed_png(pixels, self._palette))
 
     def end(self) -> None:
         """Do nothing; each picture is a file of its own."""

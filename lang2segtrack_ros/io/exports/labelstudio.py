@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 from lang2segtrack_ros.io.exports.cvat import xml_text
 from lang2segtrack_ros.io.exports.spool import JsonArray, Spool
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
-from lang2segtrack_ros.io.exports.writer import LabelWriter, dump, write_bytes
+from lang2segtrack_ros.io.exports.writer import LabelWriter, dump, write_file
 
 MASKS = "masks, because regions of a video are boxes; the boxes are written"
 
@@ -31,7 +31,7 @@ class LabelStudioWriter(LabelWriter):
             f'<View>\n  <Labels name="labels" toName="video">\n{labels}  </Labels>\n'
             f'  <Video name="video" value="$video" framerate="{info.fps:g}"/>\n  <VideoRectangle name="box" toName="video"/>\n</View>\n'
         )
-        write_bytes(self.folder / "labeling_config.xml", config.encode())
+        write_file(self.folder, "labeling_config.xml", config.encode())
 
     def write(self, frame: LabeledFrame) -> None:
         """Put the boxes of an image into the spool, in percent of the image."""

@@ -12,11 +12,10 @@ img1/            the images, if they are placed
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 
 from lang2segtrack_ros.io.exports.pictures import JPEG, PNG
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
-from lang2segtrack_ros.io.exports.writer import LabelWriter, one_line, write_bytes
+from lang2segtrack_ros.io.exports.writer import LabelWriter, make_folder, one_line, write_file
 
 
 class MotWriter(LabelWriter):
@@ -26,17 +25,18 @@ class MotWriter(LabelWriter):
         """Start the files."""
         super().begin(info)
         names = "".join(f"{one_line(label)}\n" for label in info.categories)
-        write_bytes(self.folder / "gt" / "labels.txt", names.encode())
-        (self.folder / "det").mkdir()
+        truth, detections = make_folder(self.folder / "gt"), make_folder(self.folder / "det")
+        write_file(truth, "labels.txt", names.encode())
         self._stack = ExitStack()
-        self._truth = self._stack.enter_context((self.folder / "gt" / "gt.txt").open("w", encoding="ascii"))
-        self._detections = self._stack.enter_context((self.folder / "det" / "det.txt").open("w", encoding="ascii"))
+        self._truth = self._stack.enter_context((truth / "gt.txt").open("w", encoding="ascii"))
+        self._detections = self._stack.enter_context((detections / "det.txt").open("w", encoding="ascii"))
+        self._images_folder = self.folder / "img1"
         self._suffixes: tuple[str, ...] = (JPEG, PNG)
 
     def write(self, frame: LabeledFrame) -> None:
         """Write the boxes of an image."""
-        name = self.pictures.put(self.folder / "img1" / f"{frame.index + 1:06d}", self._suffixes)
-        self._suffixes = (Path(name).suffix,)  # seqinfo.ini names one type for all images
+        name = self.pictures.put(self._images_folder, f"{frame.index + 1:06d}", self._suffixes)
+        self._suffixes = (name[name.rindex(".") :],)  # seqinfo.ini names one type for all images
         for item in frame.objects:
             x1, y1, x2, y2 = item.box
             box = f"{x1 + 1:g},{y1 + 1:g},{x2 - x1:g},{y2 - y1:g}"
@@ -57,4 +57,4 @@ class MotWriter(LabelWriter):
             f"imHeight={info.height}",
             f"imExt={self._suffixes[0]}",
         )
-        write_bytes(self.folder / "seqinfo.ini", ("\n".join(lines) + "\n").encode())
+        write_file(self.folder, "seqinfo.ini", ("\n".join(lines) + "\n").encode())

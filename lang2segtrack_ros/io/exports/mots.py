@@ -18,7 +18,7 @@ import numpy as np
 from lang2segtrack_ros.io.exports.id_image import compact_ids, id_image
 from lang2segtrack_ros.io.exports.pictures import PNG
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
-from lang2segtrack_ros.io.exports.writer import LabelWriter, one_line, write_bytes
+from lang2segtrack_ros.io.exports.writer import LabelWriter, make_folder, one_line, write_file
 from lang2segtrack_ros.types.rle import Rle
 
 CLASSES = {"car": 1, "pedestrian": 2}
@@ -47,15 +47,15 @@ class MotsWriter(LabelWriter):
             self._values |= {track_id: number * FACTOR + value for track_id, value in compact_ids(ids, MAX_NUMBER).items()}
         rows = sorted((value, track_id) for track_id, value in self._values.items())
         lines = [f"{value // FACTOR} {value % FACTOR} {track_id} {one_line(info.labels[track_id])}\n" for value, track_id in rows]
-        write_bytes(self.folder / "labels.txt", "".join(lines).encode())
-        (self.folder / "instances_txt").mkdir()
-        (self.folder / "instances" / SEQUENCE).mkdir(parents=True)
-        self._text = (self.folder / "instances_txt" / f"{SEQUENCE}.txt").open("w", encoding="ascii")
+        write_file(self.folder, "labels.txt", "".join(lines).encode())
+        self._masks_folder = make_folder(self.folder / "instances" / SEQUENCE)
+        self._images_folder = self.folder / "image_02" / SEQUENCE
+        self._text = (make_folder(self.folder / "instances_txt") / f"{SEQUENCE}.txt").open("w", encoding="ascii")
 
     def write(self, frame: LabeledFrame) -> None:
         """Write the masks of an image."""
         name = f"{frame.index:06d}"
-        self.pictures.put(self.folder / "image_02" / SEQUENCE / name, (PNG,))
+        self.pictures.put(self._images_folder, name, (PNG,))
         ids, objects = id_image(frame, self.left_out)
         pixels = np.zeros(ids.shape, np.uint16)
         for item in objects:
@@ -66,7 +66,7 @@ class MotsWriter(LabelWriter):
             mask = ids == item.id
             pixels[mask] = value
             self._text.write(f"{frame.index} {value} {value // FACTOR} {frame.height} {frame.width} {Rle.encode(mask).counts}\n")
-        write_bytes(self.folder / "instances" / SEQUENCE / f"{name}.png", cv2.imencode(".png", pixels)[1].tobytes())
+        write_file(self._masks_folder, f"{name}.png", cv2.imencode(".png", pixels)[1].tobytes())
 
     def end(self) -> None:
         """Finish the files."""

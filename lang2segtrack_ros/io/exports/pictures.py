@@ -80,14 +80,15 @@ class Pictures:
         """Return the name of the current image's own file, else the default."""
         return self._current.file.name if self._current is not None and self._current.file is not None else default
 
-    def put(self, stem: Path, suffixes: tuple[str, ...] = (JPEG, PNG)) -> str:
+    def put(self, folder: Path, stem: str, suffixes: tuple[str, ...] = (JPEG, PNG)) -> str:
         """Put the current image into the export, if images are to be placed.
 
         A file of a suitable type gets a hard link, or a copy where the file system has no hard links. Other images are encoded: as JPEG
         of quality 95 where the format allows it, else as PNG.
 
         Args:
-            stem: the file without its suffix.
+            folder: the folder; created if it does not exist.
+            stem: name of the file without its suffix.
             suffixes: file types that the format allows.
 
         Returns:
@@ -100,10 +101,10 @@ class Pictures:
         suffix = file.suffix.lower().replace(".jpeg", JPEG) if file is not None else ""
         if suffix not in suffixes or (file is not None and not _is_upright(file)):
             file, suffix = None, suffixes[0]
-        target = stem.with_name(stem.name + suffix)
         if not self.placed or self._current is None:
-            return target.name
-        target.parent.mkdir(parents=True, exist_ok=True)
+            return stem + suffix
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{stem}{suffix}"
         if file is not None:
             link(file, target)
         else:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import replace
@@ -62,10 +63,19 @@ def dump(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file, and create its folder. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+def make_folder(folder: Path) -> Path:
+    """Create a folder with its parents, and return it. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_file(folder: Path, name: str, data: bytes) -> None:
+    """Write a file into an existing folder. Raises OSError.
+
+    pathlib interns each part of a path, which would add up over the images of a long recording.
+    """
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(data)
 
 
 def one_line(text: str) -> str:

@@ -14,7 +14,7 @@ import yaml
 from lang2segtrack_ros.io.exports.id_image import EMPTY
 from lang2segtrack_ros.io.exports.polygons import outline
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
-from lang2segtrack_ros.io.exports.writer import LabelWriter, write_bytes
+from lang2segtrack_ros.io.exports.writer import LabelWriter, make_folder, write_file
 
 IDS = "track ids, for which the format has no field"
 
@@ -29,13 +29,15 @@ class YoloWriter(LabelWriter):
         super().begin(info)
         names = {number - 1: label for label, number in info.categories.items()}
         content = {"path": ".", "train": "images/train", "val": "images/train", "names": names}
-        write_bytes(self.folder / "data.yaml", yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
+        write_file(self.folder, "data.yaml", yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode())
+        self._labels_folder = make_folder(self.folder / "labels" / "train")
+        self._images_folder = self.folder / "images" / "train"
         self.left_out[IDS] = len(info.labels)
 
     def write(self, frame: LabeledFrame) -> None:
         """Write the polygons of an image; an image without objects gets an empty file, and counts as background."""
         name = f"{frame.index:06d}"
-        self.pictures.put(self.folder / "images" / "train" / name)
+        self.pictures.put(self._images_folder, name)
         lines = []
         for item in frame.objects:
             if not item.area:
@@ -44,7 +46,7 @@ class YoloWriter(LabelWriter):
             points = outline(item, self.left_out) + 0.5  # centers of pixels; a reader that truncates gets the pixels
             places = (f"{x / frame.width:.6f} {y / frame.height:.6f}" for x, y in points.tolist())
             lines.append(f"{self.info.categories[item.label] - 1} {' '.join(places)}\n")
-        write_bytes(self.folder / "labels" / "train" / f"{name}.txt", "".join(lines).encode())
+        write_file(self._labels_folder, f"{name}.txt", "".join(lines).encode())
 
     def end(self) -> None:
         """Do nothing; each image has a file of its own."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from lang2segtrack_ros.io.exports.spool import JsonArray, Spool, Write
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
-from lang2segtrack_ros.io.exports.writer import LabelWriter, dump
+from lang2segtrack_ros.io.exports.writer import LabelWriter, dump, make_folder
 from lang2segtrack_ros.types.rle import decode_counts
 
 _FILES = 0  # "track" of the file names; ids of tracks are above 0
@@ -26,13 +26,14 @@ class YoutubeVisWriter(LabelWriter):
         """Start the spools."""
         super().begin(info)
         for name in ("annotations", "results"):
-            (self.folder / name).mkdir()
+            make_folder(self.folder / name)
+        self._images_folder = self.folder / "JPEGImages" / info.name
         self._spools = {name: Spool(self.folder / f"{name}.part") for name in (*_LISTS, *_RESULTS, "names")}
         self._scores: dict[int, tuple[float, int]] = {}
 
     def write(self, frame: LabeledFrame) -> None:
         """Put the objects of an image into the spools."""
-        name = self.pictures.put(self.folder / "JPEGImages" / self.info.name / f"{frame.index:06d}")
+        name = self.pictures.put(self._images_folder, f"{frame.index:06d}")
         name = name if self.pictures.placed else self.pictures.name(name)
         self._spools["names"].put(_FILES, frame.index, dump(f"{self.info.name}/{name}"))
         for item in frame.objects:

@@ -83,6 +83,7 @@ def read_coco(path: Path, video: str) -> LabeledVideo:
     """
     file = find_file(path, ("annotations/*.json", "instances.json", "*.json"))
     data = read_json(file, _Data)
+    known = {image.id for image in data.images}
     videos = sorted({str(image.video_id) for image in data.images if image.video_id is not None})
     if video or len(videos) > 1:
         if video not in videos:
@@ -91,15 +92,14 @@ def read_coco(path: Path, video: str) -> LabeledVideo:
     if not data.images:
         raise LabelError(f"{file}: images is empty: export the labels with their images listed")
     left_out: Counter[str] = Counter()
-    return LabeledVideo((path if path.is_dir() else file).resolve().stem, _frames(file, data, bool(videos), left_out), left_out=left_out)
+    return LabeledVideo((path if path.is_dir() else file).resolve().stem, _frames(file, data, known, left_out), left_out=left_out)
 
 
-def _frames(file: Path, data: _Data, of_one_video: bool, left_out: Counter[str]) -> Iterator[LabeledFrame]:
+def _frames(file: Path, data: _Data, known: set[int], left_out: Counter[str]) -> Iterator[LabeledFrame]:
     names = {item.id: check_label(item.name, f"{file}: the category {item.id}") for item in data.categories}
     by_image: dict[int, list[int]] = defaultdict(list)
-    known = {image.id for image in data.images}
     for number, item in enumerate(data.annotations):
-        if item.image_id not in known and not of_one_video:
+        if item.image_id not in known:
             raise LabelError(f"{file}: annotations[{number}].image_id is {item.image_id}, but no image has this id")
         if item.category_id not in names:
             raise LabelError(f"{file}: annotations[{number}].category_id is {item.category_id}, but no category has this id")

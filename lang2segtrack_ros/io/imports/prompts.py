@@ -18,7 +18,7 @@ import yaml
 
 from lang2segtrack_ros.history.records import Record, dumps
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, LabeledObject
-from lang2segtrack_ros.io.exports.writer import write_bytes
+from lang2segtrack_ros.io.exports.writer import make_folder, write_file
 from lang2segtrack_ros.io.imports.labels import LabeledVideo, LabelError
 from lang2segtrack_ros.types.results import Source, TrackStatus
 
@@ -46,7 +46,7 @@ def write_prompts(video: LabeledVideo, folder: Path) -> list[str]:
             images, shown = images + 1, shown + len(frame.objects)
     if not seen:
         raise LabelError(f"{video.name} has no object on its {images} images, so there is nothing to import")
-    write_bytes(folder / "prompts.yaml", "".join(lines).encode())
+    write_file(folder, "prompts.yaml", "".join(lines).encode())
     left_out = [f"{count} {what}" for what, count in sorted(video.left_out.items()) if count]
     return [f"{len(seen)} objects, {shown} times visible on {images} images of {video.name}", *left_out]
 
@@ -56,7 +56,7 @@ def _prompt(item: LabeledObject, frame: int, folder: Path) -> str:
     shape: dict[str, object] = {"box": list(item.box)}
     if item.area:
         name = f"masks/{item.id}.png"
-        write_bytes(folder / name, cv2.imencode(".png", item.mask.astype(np.uint8) * 255)[1].tobytes())
+        write_file(make_folder(folder / "masks"), f"{item.id}.png", cv2.imencode(".png", item.mask.astype(np.uint8) * 255)[1].tobytes())
         shape = {"mask": name}
     entry = {"at": frame, **shape, "label": item.label}
     return str(yaml.safe_dump([entry], default_flow_style=None, allow_unicode=True, sort_keys=False, width=math.inf))

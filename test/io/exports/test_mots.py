@@ -13,8 +13,7 @@ import pytest
 
 from lang2segtrack_ros.io.exports.mots import class_numbers
 from lang2segtrack_ros.types.results import FrameResult
-from lang2segtrack_ros.types.rle import Rle
-from test.io.exports.traces import LABELS, Truth, check_equal, export, rectangle, track, without_overlaps, write_trace
+from test.io.exports.traces import LABELS, Truth, check_equal, decoded, export, rectangle, track, without_overlaps, write_trace
 
 pytest.importorskip("trackeval", reason="the format's reader")
 from trackeval.datasets import KittiMOTS
@@ -36,8 +35,7 @@ def test_trackeval_reads_masks_without_overlaps(tmp_path: Path, trace: Path) -> 
     }
     raw = KittiMOTS(config)._load_raw_file("ours", "0000", is_gt=False)
     found: Truth = [
-        {int(key) % 1000: Rle(*item["size"], item["counts"].decode()).decode() for key, item in zip(ids, masks)}
-        for ids, masks in zip(raw["tracker_ids"], raw["tracker_dets"])
+        {int(key) % 1000: decoded(item) for key, item in zip(ids, masks)} for ids, masks in zip(raw["tracker_ids"], raw["tracker_dets"])
     ]
     check_equal(found, expected)
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lang2segtrack_ros.types.rle import Rle
-from test.io.exports.traces import Truth, check_equal, export, truth_of
+from test.io.exports.traces import Truth, check_equal, decoded, export, truth_of
 
 pytest.importorskip("trackeval", reason="the format's reader")
 from trackeval.datasets import YouTubeVIS
@@ -39,10 +38,7 @@ def test_trackeval_reads_masks_and_ids(tmp_path: Path, trace: Path) -> None:
     data = reader(tmp_path / "out", tmp_path / "trackeval")
     assert data.seq_list == ["my_clip"]
     raw = data._load_raw_file("ours", "my_clip", is_gt=True)
-    found: Truth = [
-        {int(key): Rle(*item["size"], item["counts"].decode()).decode() for key, item in zip(ids, masks)}
-        for ids, masks in zip(raw["gt_ids"], raw["gt_dets"])
-    ]
+    found: Truth = [{int(key): decoded(item) for key, item in zip(ids, masks)} for ids, masks in zip(raw["gt_ids"], raw["gt_dets"])]
     check_equal(found, truth_of(trace))
     for name in data.class_list:
         seen = data.get_preprocessed_seq_data(data.get_raw_seq_data("ours", "my_clip"), name)

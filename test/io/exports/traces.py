@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from lang2segtrack_ros.io.exports.registry import FORMATS
 from lang2segtrack_ros.io.exports.trace import Trace
 from lang2segtrack_ros.recordings.exporting import write_exports
 from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
-from lang2segtrack_ros.types.rle import mask_box
+from lang2segtrack_ros.types.rle import Rle, mask_box
 
 Mask = NDArray[np.bool_]
 Truth = list[dict[int, Mask]]
@@ -103,6 +104,12 @@ def without_overlaps(path: Path) -> Truth:
 def export(trace: Path, name: str, folder: Path, pictures: Pictures | None = None) -> list[str]:
     """Export a trace in one format, and return the sentences."""
     return write_exports(Trace(trace, "my clip"), [FORMATS[name]], [folder], pictures or Pictures(), lambda *_: None)
+
+
+def decoded(item: Any) -> Mask:
+    """Return a mask in the form that pycocotools and TrackEval hand around."""
+    height, width = item["size"]
+    return Rle(height, width, item["counts"].decode()).decode()
 
 
 def check_equal(found: Truth, expected: Truth) -> None:
