@@ -141,7 +141,8 @@ def _float(attributes: Attributes, name: str, place: str) -> float:
 
 def _expand(track: _Track, start: int, length: int, left_out: Counter[str]) -> Iterator[tuple[int, str, Attributes]]:
     """Yield the shape of each image that shows the object. CVAT shows an object until a shape with outside=1."""
-    keys = sorted((_whole(values, "frame", track.place) - start, kind, dict(values)) for kind, values in track.shapes)
+    shapes = ((_whole(values, "frame", track.place) - start, kind, values) for kind, values in track.shapes)
+    keys = sorted(shapes, key=lambda item: item[0])
     for position, (frame, kind, values) in enumerate(keys):
         if not 0 <= frame < length:
             raise LabelError(f"{track.place}: frame {frame + start} is not among the {length} images from {start} on")
