@@ -15,6 +15,7 @@ import pytest
 from lang2segtrack_ros.cli.main import _parser
 from lang2segtrack_ros.ros.support.parameters import PARAMETERS
 from lang2segtrack_ros.ros.support.web_parameters import PARAMETERS as PAGE
+from tools import write_export_docs as export_docs
 from tools import write_instruction_docs as instruction_docs
 from tools import write_interface_docs as interface_docs
 from tools import write_model_docs as model_docs
@@ -72,6 +73,11 @@ def test_services_named_in_commands_exist() -> None:
 
 def test_interface_tables_are_those_of_the_code() -> None:
     assert (ROOT / "docs" / "interfaces.md").read_text(encoding="utf-8") == interface_docs.markdown(), "run make docs"
+
+
+def test_export_table_is_that_of_the_code() -> None:
+    path = ROOT / "docs" / "exports.md"
+    assert export_docs.with_table(TEXT[path]) == TEXT[path], "run make docs"
 
 
 def test_model_table_is_that_of_the_code() -> None:

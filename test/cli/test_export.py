@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 from pycocotools.coco import COCO
 
+from lang2segtrack_ros.cli import export, import_labels
 from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.evaluation.real_clips import davis_sequences
+from lang2segtrack_ros.io.exports.registry import FORMATS
 from lang2segtrack_ros.io.exports.trace import Trace
+from lang2segtrack_ros.io.imports.registry import READERS
 from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from test.conftest import body_box, iou
@@ -108,6 +111,12 @@ def test_errors_are_sentences(tmp_path: Path, odd: Path, capsys: pytest.CaptureF
     assert main(["export", *given, "--out", str(tmp_path / "out")]) == 1
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_help_names_the_formats() -> None:
+    """The parser lists them without loading them."""
+    assert export._FORMATS.split(", ") == list(FORMATS)
+    assert tuple(READERS) == import_labels.FORMATS
 
 
 def test_other_files_are_never_replaced(tmp_path: Path, odd: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ class YoloWriter(LabelWriter):
             if not item.area:
                 self.left_out[EMPTY] += 1
                 continue
-            points = outline(item, self.left_out) + 0.5  # centers of pixels; a reader that truncates gets the pixels
+            points = outline(item, self.left_out) + 0.25  # readers that truncate and readers that round get the same pixels
             places = (f"{x / frame.width:.6f} {y / frame.height:.6f}" for x, y in points.tolist())
             lines.append(f"{self.info.categories[item.label] - 1} {' '.join(places)}\n")
         write_file(self._labels_folder, f"{name}.txt", "".join(lines).encode())

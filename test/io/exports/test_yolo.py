@@ -8,13 +8,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import yaml
 
 from test.io.exports.traces import LABELS, export, truth_of
 
 
-def test_polygons_cover_the_masks(tmp_path: Path, trace: Path) -> None:
-    """Training tools scale the fractions, truncate them to pixels, and fill the polygon."""
+@pytest.mark.parametrize("to_pixels", [np.trunc, np.round])
+def test_polygons_cover_the_masks(tmp_path: Path, trace: Path, to_pixels: np.ufunc) -> None:
+    """Tools scale the fractions, get pixels from them, and fill the polygon: Ultralytics truncates, supervision rounds."""
     sentences = export(trace, "yolo-seg", tmp_path)
     added = 0
     files = sorted((tmp_path / "labels" / "train").glob("*.txt"))
@@ -25,7 +27,7 @@ def test_polygons_cover_the_masks(tmp_path: Path, trace: Path) -> None:
             numbers = [float(word) for word in line.split()[1:]]
             assert len(numbers) >= 6
             assert 0 <= min(numbers) <= max(numbers) <= 1
-            points = (np.array(numbers).reshape(-1, 2) * mask.shape[::-1]).astype(np.int32)
+            points = to_pixels(np.array(numbers).reshape(-1, 2) * mask.shape[::-1]).astype(np.int32)
             drawn = np.zeros(mask.shape, np.uint8)
             cv2.fillPoly(drawn, [points], 1)
             assert not (mask & (drawn == 0)).any()
