@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lang2segtrack_ros.io.exports.id_image import compact_ids, davis_palette, id_image, indexed_png
+from lang2segtrack_ros.io.exports.id_image import compact_ids, davis_palette, id_image, indexed_png, window
 from lang2segtrack_ros.io.exports.pictures import JPEG
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
 from lang2segtrack_ros.io.exports.writer import LabelWriter, make_folder, one_line, write_file
@@ -46,7 +46,8 @@ class DavisWriter(LabelWriter):
         pixels = np.zeros(ids.shape, np.uint8)
         for item in objects:
             if item.id in self._numbers:
-                pixels[ids == item.id] = self._numbers[item.id]
+                place = window(item)
+                pixels[place][ids[place] == item.id] = self._numbers[item.id]
             else:
                 self.left_out[BEYOND] += 1
         write_file(self._masks_folder, f"{name}.png", indexed_png(pixels, self._palette))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections import Counter
@@ -21,7 +22,7 @@ COVERED = "masks that other masks cover entirely"
 EMPTY = "objects with a box but without a mask"
 
 
-def id_image(frame: LabeledFrame, left_out: Counter[str]) -> tuple[NDArray[np.int64], list[LabeledObject]]:
+def id_image(frame: LabeledFrame, left_out: Counter[str]) -> tuple[NDArray[np.uint32], list[LabeledObject]]:
     """Paint the masks of a frame into one image. The object with the highest score wins a pixel, and of equal scores the highest id.
 
     `instance_masks` of the node follows the same rule.
@@ -31,22 +32,31 @@ def id_image(frame: LabeledFrame, left_out: Counter[str]) -> tuple[NDArray[np.in
         left_out: the counters to increase.
 
     Returns:
-        int64 [H, W] with the track id of each pixel, 0 for none, and the objects that still have a pixel, in the order of their ids.
+        uint32 [H, W] with the track id of each pixel, 0 for none, and the objects that still have a pixel, in the order of their ids.
     """
-    image = np.zeros((frame.height, frame.width), np.int64)
+    image = np.zeros((frame.height, frame.width), np.uint32)
     contested = np.zeros((frame.height, frame.width), bool)
     for item in sorted(frame.objects, key=lambda item: (item.score, item.id)):
         if not item.area:
             left_out[EMPTY] += 1
             continue
-        contested |= item.mask & (image > 0)
-        image[item.mask] = item.id
+        place = window(item)
+        mask = item.mask[place]
+        contested[place] |= mask & (image[place] > 0)
+        image[place][mask] = item.id
+    shown = [item for item in frame.objects if item.area]
     if contested.any():
         left_out[OVERLAPS] += int(np.count_nonzero(contested))
-        shown = set(np.unique(image).tolist())
-        left_out[COVERED] += sum(item.area > 0 and item.id not in shown for item in frame.objects)
-        return image, [item for item in frame.objects if item.id in shown]
-    return image, [item for item in frame.objects if item.area]
+        still = [item for item in shown if (image[window(item)] == item.id).any()]
+        left_out[COVERED] += len(shown) - len(still)
+        return image, still
+    return image, shown
+
+
+def window(item: LabeledObject) -> tuple[slice, slice]:
+    """Return the rows and columns around an object. Its mask has no pixel outside, and the rest of the image need not be read."""
+    x1, y1, x2, y2 = item.box
+    return slice(math.floor(y1), math.ceil(y2)), slice(math.floor(x1), math.ceil(x2))
 
 
 def compact_ids(ids: Iterable[int], limit: int) -> dict[int, int]:

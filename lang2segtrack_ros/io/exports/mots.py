@@ -15,7 +15,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lang2segtrack_ros.io.exports.id_image import compact_ids, id_image
+from lang2segtrack_ros.io.exports.id_image import compact_ids, id_image, window
 from lang2segtrack_ros.io.exports.pictures import PNG
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
 from lang2segtrack_ros.io.exports.writer import LabelWriter, make_folder, one_line, write_file
@@ -63,8 +63,10 @@ class MotsWriter(LabelWriter):
             if value is None:
                 self.left_out[BEYOND] += 1
                 continue
-            mask = ids == item.id
-            pixels[mask] = value
+            place = window(item)
+            mask = np.zeros(ids.shape, bool)
+            mask[place] = ids[place] == item.id
+            pixels[place][mask[place]] = value
             self._text.write(f"{frame.index} {value} {value // FACTOR} {frame.height} {frame.width} {Rle.encode(mask).counts}\n")
         write_file(self._masks_folder, f"{name}.png", cv2.imencode(".png", pixels)[1].tobytes())
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from lang2segtrack_ros.types.results import TrackStatus
-from lang2segtrack_ros.types.rle import Box, Rle
+from lang2segtrack_ros.types.rle import Box, Rle, decode_counts
 
 UNNAMED = "object"
 """Category of the objects without a label. No format accepts an empty name."""
@@ -50,8 +50,22 @@ class LabeledObject:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """The mask, bool [H, W]."""
-        return self.rle.decode()
+        """The mask, bool [H, W]. Raises TraceError if its runs are damaged."""
+        try:
+            return self.rle.decode()
+        except ValueError as error:
+            raise self._damaged(error) from error
+
+    @property
+    def runs(self) -> list[int]:
+        """The runs of the mask in column-major order; they begin with background. Raises TraceError if they are damaged."""
+        try:
+            return decode_counts(self.rle.counts)
+        except ValueError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: ValueError) -> TraceError:
+        return TraceError(f"a mask of object {self.id} cannot be decoded ({error}): track again, or remove it from the trace")
 
     @cached_property
     def area(self) -> int:
@@ -185,7 +199,10 @@ class Trace:
         height, width = track["rle"]["size"]
         x1, y1, x2, y2 = map(float, track["box"])
         score, occluded = float(track["score"] or 0.0), track["state"] == _OCCLUDED
-        rle = Rle(int(height), int(width), track["rle"]["counts"])
+        counts = track["rle"]["counts"]
+        if not counts or not counts.isascii():
+            raise ValueError(f"the mask of object {track['id']} has the counts {counts!r}")
+        rle = Rle(int(height), int(width), counts)
         return LabeledObject(track["id"], self.info.labels[track["id"]], score, (x1, y1, x2, y2), rle, occluded)
 
     @staticmethod

@@ -12,7 +12,6 @@ from __future__ import annotations
 from lang2segtrack_ros.io.exports.spool import JsonArray, Spool, Write
 from lang2segtrack_ros.io.exports.trace import LabeledFrame, TraceInfo
 from lang2segtrack_ros.io.exports.writer import LabelWriter, dump, make_folder
-from lang2segtrack_ros.types.rle import decode_counts
 
 _FILES = 0  # "track" of the file names; ids of tracks are above 0
 _LISTS = ("segmentations", "bboxes", "areas")
@@ -39,7 +38,7 @@ class YoutubeVisWriter(LabelWriter):
         for item in frame.objects:
             x1, y1, x2, y2 = item.box
             size = [item.rle.height, item.rle.width]
-            mask = {"size": size, "counts": decode_counts(item.rle.counts)}
+            mask = {"size": size, "counts": item.runs}
             compressed = {"size": size, "counts": item.rle.counts}
             for key, value in zip((*_LISTS, *_RESULTS), (mask, [x1, y1, x2 - x1, y2 - y1], item.area, compressed)):
                 self._spools[key].put(item.id, frame.index, dump(value))

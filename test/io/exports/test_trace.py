@@ -64,6 +64,7 @@ def track_of(number: int, **values: object) -> dict[str, object]:
             "line 2 .*the mask of object 1 has 4 x 5 pixels, the image 4 x 4",
         ),
         (broken(1, tracks=[track_of(1, box="left")]), "line 2 .*could not convert string to float"),
+        (broken(1, tracks=[track_of(1, rle={"size": [4, 4], "counts": ""})]), "line 2 .*the mask of object 1 has the counts ''"),
         (broken(1, tracks=None), "line 2 .* is not a record"),
         (broken(1, tracks=[track_of(1, label=None)]), "line 2 .* is not a record"),
         ("[1]\n", "line 1 .* is not a record"),
@@ -76,6 +77,15 @@ def test_faults_are_named(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(TraceError, match=message):
         list(Trace(path, "clip").frames())
+
+
+@pytest.mark.parametrize("name", ["davis", "ytvis"])
+def test_damaged_masks_are_named(tmp_path: Path, name: str) -> None:
+    """A mask is decoded only where a format needs its pixels or runs."""
+    path = tmp_path / "tracks.jsonl"
+    path.write_text(broken(1, tracks=[track_of(1, rle={"size": [4, 4], "counts": "zzzz"})]))
+    with pytest.raises(TraceError, match=r"a mask of object 1 cannot be decoded .*: track again, or remove it from the trace"):
+        export(path, name, tmp_path / "out")
 
 
 def test_unknown_format_is_named() -> None:
