@@ -94,7 +94,7 @@ def indexed_png(values: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
         values: uint8 [H, W], an index of the palette for each pixel.
         palette: uint8 [256, 3], RGB.
     """
-    data = cv2.imencode(".png", values, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
+    data = cv2.imencode(".png", values)[1].tobytes()
     head_end = len(PNG_START) + 25  # length, type, 13 bytes and checksum of IHDR
     head = bytearray(data[len(PNG_START) + 8 : head_end - 4])
     head[9] = 3  # color type

@@ -67,7 +67,9 @@ class MotsWriter(LabelWriter):
             mask = np.zeros(ids.shape, bool)
             mask[place] = ids[place] == item.id
             pixels[place][mask[place]] = value
-            self._text.write(f"{frame.index} {value} {value // FACTOR} {frame.height} {frame.width} {Rle.encode(mask).counts}\n")
+            rows, columns = place
+            runs = Rle.encode(mask, (columns.start, rows.start, columns.stop, rows.stop)).counts
+            self._text.write(f"{frame.index} {value} {value // FACTOR} {frame.height} {frame.width} {runs}\n")
         write_file(self._masks_folder, f"{name}.png", cv2.imencode(".png", pixels)[1].tobytes())
 
     def end(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from lang2segtrack_ros.io.exports.id_image import window
 from lang2segtrack_ros.io.exports.trace import LabeledObject
 
 ADDED = "pixels added by polygons, which fill holes and join regions by lines"
@@ -29,17 +30,19 @@ def outline(item: LabeledObject, left_out: Counter[str]) -> Points:
     Returns:
         int32 [N, 2], (x, y) of pixels, N >= 3.
     """
-    contours, _ = cv2.findContours(item.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    place = window(item)
+    inside = np.ascontiguousarray(item.mask[place]).view(np.uint8)
+    contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     regions = sorted((np.asarray(contour, np.int32).reshape(-1, 2) for contour in contours), key=_order)
     polygon = regions[0]
     for region in regions[1:]:
         polygon = _join(polygon, region)
     while len(polygon) < 3:  # a region of one or two pixels
         polygon = np.vstack((polygon, polygon[-1:]))
-    added = int(np.count_nonzero(fill(polygon, item.rle.height, item.rle.width))) - item.area
+    added = int(np.count_nonzero(fill(polygon, *inside.shape))) - item.area
     if added:
         left_out[ADDED] += added
-    return polygon
+    return polygon + np.array([place[1].start, place[0].start], np.int32)
 
 
 def _order(region: Points) -> tuple[float, int, int]:
