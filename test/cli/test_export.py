@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
@@ -152,6 +154,24 @@ def test_a_killed_export_leaves_no_output(tmp_path: Path, odd: Path) -> None:
     assert main(command) == 0
     assert len(list((tmp_path / "out" / "Annotations" / "Full-Resolution" / "long").iterdir())) == len(lines)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.jsonl", "out"]
+
+
+def test_images_come_from_a_video(tmp_path: Path, frames: list[SceneFrame]) -> None:
+    """The image of each label is the one that was tracked, also if the run ended before the video."""
+    video = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), 15.0, (320, 240))
+    for number in range(COUNT + 3):
+        writer.write(np.ascontiguousarray(frames[5 * number].color[..., ::-1]))
+    writer.release()
+    arguments = ["--frames", str(COUNT), "--export", "yolo-seg", "--export-images", "--out", str(tmp_path / "out")]
+    assert main(["track", str(video), *boxes(frames), *TOY, *arguments]) == 0
+    files = sorted((tmp_path / "out" / "exports" / "yolo-seg" / "images" / "train").iterdir())
+    assert len(files) == COUNT
+    for number, file in enumerate(files):
+        image = cv2.imread(str(file))
+        assert image is not None
+        distances = [np.abs(image[..., ::-1].astype(int) - frames[5 * other].color).mean() for other in range(COUNT + 3)]
+        assert np.argmin(distances) == number
 
 
 def test_labels_of_another_tool_start_a_run(tmp_path: Path, tracked: Path, images: Path, frames: list[SceneFrame]) -> None:

@@ -15,6 +15,7 @@ from lang2segtrack_ros.io.exports.trace import DEFAULT_FPS, LabeledFrame, Labele
 from lang2segtrack_ros.io.imports.labels import (
     LabeledVideo,
     LabelError,
+    Score,
     check_id,
     check_label,
     check_size,
@@ -54,7 +55,7 @@ class _Annotation(BaseModel):
     bbox: list[float] | None = Field(default=None, min_length=4, max_length=4)
     segmentation: Any = None
     iscrowd: int = 0
-    score: float = 1.0
+    score: Score = 1.0
     track_id: int | None = None
     instance_id: int | None = None
     attributes: dict[str, Any] = {}

@@ -80,7 +80,7 @@ def _read(file: Path, left_out: Counter[str]) -> tuple[ElementTree.Element, list
     """Return the root, with the metadata, and the tracks."""
     try:
         root = ElementTree.parse(file).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # also for unknown encodings
         raise LabelError(f"{file} is not valid XML ({error}): is the file cut, or of another format?") from error
     if root.tag != "annotations":
         raise LabelError(f"{file} begins with <{root.tag}>, not with <annotations>: export the task as CVAT for video 1.1")

@@ -58,7 +58,7 @@ def _objects(file: Path) -> dict[int, tuple[int, str]]:
     objects: dict[int, tuple[int, str]] = {}
     if not file.is_file():
         return objects
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         parts = line.split(maxsplit=2)
         try:
             objects[int(parts[0])] = check_id(int(parts[1]), f"line {number} of {file}"), check_label(" ".join(parts[2:]), str(file))

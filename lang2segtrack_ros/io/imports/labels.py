@@ -11,19 +11,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from lang2segtrack_ros.io.exports.trace import DEFAULT_FPS, UNNAMED, LabeledFrame, LabeledObject
+from lang2segtrack_ros.io.image_messages import MAX_PIXELS
 from lang2segtrack_ros.types.prompts import MAX_TEXT_LENGTH
 from lang2segtrack_ros.types.rle import Box, Rle, decode_counts, mask_box
 
 MAX_SIDE = 32768
 """Largest width and height of an image, in pixels. Larger sizes are errors in the file in all likelihood."""
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+"""Confidence of a label."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -93,7 +96,7 @@ def find_file(path: Path, patterns: Sequence[str]) -> Path:
 
 def check_size(width: int, height: int, place: str) -> None:
     """Raise LabelError for an impossible size of an image."""
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or width * height > MAX_PIXELS:
         raise LabelError(f"{place}: the image has {width} x {height} pixels: give its real width and height")
 
 

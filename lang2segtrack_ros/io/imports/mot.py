@@ -67,7 +67,7 @@ def read_mot(path: Path, video: str) -> LabeledVideo:
     file = find_file(path, ("gt/gt.txt", "gt.txt"))
     sequence = _sequence(file)
     labels = file.with_name("labels.txt")
-    names = labels.read_text(encoding="utf-8").splitlines() if labels.is_file() else _CLASSES
+    names = labels.read_text(encoding="utf-8", errors="replace").splitlines() if labels.is_file() else _CLASSES
     left_out: Counter[str] = Counter()
     objects: dict[int, list[LabeledObject]] = defaultdict(list)
     with file.open(encoding="ascii", errors="replace") as lines:

@@ -16,6 +16,7 @@ from lang2segtrack_ros.io.imports.coco import OUTSIDE
 from lang2segtrack_ros.io.imports.labels import (
     LabeledVideo,
     LabelError,
+    Score,
     check_id,
     check_label,
     check_size,
@@ -44,7 +45,7 @@ class _Annotation(BaseModel):
     video_id: int
     category_id: int
     segmentations: list[Any]
-    score: float = 1.0
+    score: Score = 1.0
 
 
 class _Data(BaseModel):

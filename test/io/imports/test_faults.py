@@ -66,6 +66,7 @@ def edited(odd: Path, tmp_path: Path, name: str, edit: Edit) -> Path:
         (lambda data: data["annotations"][0].update(segmentation=None, bbox=None), "has neither segmentation nor bbox"),
         (lambda data: data["images"][0].update(width=0), "the image has 0 x 37 pixels"),
         (lambda data: data["images"][0].update(width=10**9), "the image has 1000000000 x 37 pixels"),
+        (lambda data: data["annotations"][0].update(score=float("nan")), r"annotations\[0\]\.score: input should be a finite number"),
         (lambda data: data.pop("images"), "images: field required"),
         (lambda data: data.update(images=[]), "no image has this id|images is empty"),
         (lambda data: data.update(annotations=[]), "has no object on its 10 images"),
@@ -285,3 +286,32 @@ def test_other_shapes_of_cvat_are_counted(tmp_path: Path) -> None:
     points = '<points frame="10" keyframe="1" outside="0" occluded="0" points="1,1"/>'
     file.write_text(TASK.format(BOX.format(10, 0, 1, 5) + BOX.format(11, 1, 1, 5) + points))
     assert read("cvat", file)[1:] == ["1 shapes that are no boxes, polygons or masks"]
+
+
+FILES = {
+    "coco": "annotations/instances.json",
+    "ytvis": "annotations/instances.json",
+    "mot": "gt/gt.txt",
+    "davis": "Annotations/Full-Resolution/my_clip/00003.png",
+    "cvat": "annotations.xml",
+}
+
+
+@pytest.mark.parametrize("name", [*FILES, "cvat-box", "cvat-mask"])
+def test_damaged_files_never_crash(tmp_path: Path, odd: Path, name: str) -> None:
+    """Changed, missing and repeated bytes give labels or a sentence, no other exception and no crash of the process."""
+    export(odd, name, tmp_path / "out")
+    kind = name.partition("-")[0]
+    file = tmp_path / "out" / FILES[kind]
+    whole = file.read_bytes()
+    generator = np.random.default_rng(len(name))
+    failed = 0
+    for _ in range(60):
+        begin, length = int(generator.integers(len(whole))), int(generator.integers(1, 9))
+        middle = [b"", generator.bytes(length), whole[begin : begin + length] * 2, b"9" * length, b"-"][int(generator.integers(5))]
+        file.write_bytes(whole[:begin] + middle + whole[begin + length :])
+        try:
+            read(kind, tmp_path / "out")
+        except LabelError:
+            failed += 1
+    assert failed, "no damage was noticed"
