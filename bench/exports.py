@@ -89,9 +89,9 @@ def _measure(trace: Path, name: str, folder: Path) -> Cost:
     before = _peak()
     began = time.perf_counter()
     write_exports(Trace(trace, "clip"), [FORMATS[name]], [folder], Pictures(), lambda *_: None)
-    seconds = time.perf_counter() - began
+    seconds, growth = time.perf_counter() - began, _peak() - before  # the list of files would add to the peak
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    return Cost(seconds, _peak() - before, sum(sizes) / 1e6, len(sizes))
+    return Cost(seconds, growth, sum(sizes) / 1e6, len(sizes))
 
 
 def _peak() -> float:
