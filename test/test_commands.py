@@ -90,6 +90,7 @@ TESTED = {
     r"lang2segtrack bench suites .*": ("evaluation/test_report.py", "suites"),
     r"lang2segtrack bench (davis|lasot) .*": ("evaluation/test_real_clips.py", r"\1"),
     r"ros2 run lang2segtrack (track_node) --ros-args --params-file extended.yaml": ("test_extend.py", r"\1"),
+    r"lang2segtrack (lerobot) .*": ("recordings/lerobot/test_dataset.py", r"\1"),
     r"ros2 run lang2segtrack (toy_camera) .*": ("toyworld/test_camera_node.py", r"\1"),
     r"ros2 run lang2segtrack (component_container)": ("ros/nodes/test_component_container.py", r"\1"),
     r"ros2 component load .*": ("ros/nodes/test_component_container.py", "LoadNode"),

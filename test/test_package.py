@@ -24,10 +24,12 @@ PLAIN = {name: value for name, value in os.environ.items() if not name.startswit
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
 OPTIONAL = {
     "PIL": "real clips of the accuracy bench",
+    "av": "videos of LeRobot datasets",
     "backports": "zstd of bags before Python 3.14; rosbags brings it",
     "compression": "zstd of bags from Python 3.14 on",
     "cv_bridge": "further image encodings",
     "matplotlib": "pictures of the accuracy bench",
+    "pyarrow": "tables of LeRobot datasets",
     "ray": "many bags at once",
     "timm": "EdgeTAM",
     "torchvision": "only its version is checked",
