@@ -87,7 +87,8 @@ class InstructionAssociation(DetectionAssociation):
         for index, detection in enumerate(self.answer.detections):
             track_id = found.get(index)
             if track_id is None:
-                track_id = self._start(detection, {key: mask for key, mask in masks.items() if key not in found.values()})
+                taken = {*found.values(), *self.found.values()}
+                track_id = self._start(detection, {key: mask for key, mask in masks.items() if key not in taken})
             if track_id is not None:
                 self.found[index] = track_id
                 self._name(track_id, detection.label)
