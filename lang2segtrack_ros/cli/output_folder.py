@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class OutputFolder:
         overwrite: True replaces a folder that a command wrote before.
         sources: files and folders of the input. The output must not contain them.
         key: text that differs for commands with different outputs. A command may complete an unfinished output of the same key.
+        settings: settings of the run for later commands, such as its source; see `read_settings`. None writes none.
 
     Attributes:
         path: absolute path of the folder.
@@ -43,12 +44,13 @@ class OutputFolder:
         OfflineError: the folder exists, is a file, contains a source, or holds files that no command wrote.
     """
 
-    def __init__(self, path: Path, overwrite: bool, sources: Sequence[Path], key: str) -> None:
+    def __init__(self, path: Path, overwrite: bool, sources: Sequence[Path], key: str, settings: Mapping[str, Any] | None = None) -> None:
         self.path = path.expanduser().resolve()
         self.work = self.path.with_name(self.path.name + ".work")
         self.partial = self.work / "output"
         self._overwrite = overwrite
         self._key = key
+        self._settings = dict(settings or {})
         for source in (item.resolve() for item in sources if item.exists()):
             if self.path in (source, *source.parents):
                 raise OfflineError(f"{self.path} contains the source: choose another folder")
@@ -82,7 +84,7 @@ class OutputFolder:
         if unfinished:
             (self.partial / UNFINISHED).write_text(f"{unfinished}\nThe same command goes on from there.\n", encoding="utf-8")
         files = sorted(str(item.relative_to(self.partial)) for item in self.partial.rglob("*") if item.is_file())
-        content = {"files": [*files, MARKER], "key": self._key, "complete": not unfinished}
+        content = {"files": [*files, MARKER], "key": self._key, "complete": not unfinished, "settings": self._settings}
         (self.partial / MARKER).write_text(json.dumps(content) + "\n", encoding="utf-8")
         self._check()
         if self.path.exists():
@@ -108,16 +110,31 @@ class OutputFolder:
 
     def _content(self) -> dict[str, Any]:
         """Return the content of the marker; empty if there is none."""
-        try:
-            content = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
-            return content if isinstance(content, dict) and isinstance(content.get("files"), list) else {}
-        except (OSError, ValueError):
-            return {}
+        content = _read_marker(self.path)
+        return content if isinstance(content.get("files"), list) else {}
 
     def _foreign_files(self, content: dict[str, Any]) -> list[str]:
         """Return the names of the files in the folder that are not in its list."""
         names = (str(item.relative_to(self.path)) for item in self.path.rglob("*") if not item.is_dir())
         return sorted(set(names) - set(content.get("files", ())))
+
+
+def _read_marker(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((path / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings of the run that wrote an output folder; empty if there are none.
+
+    Args:
+        path: the folder.
+    """
+    settings = _read_marker(path).get("settings")
+    return settings if isinstance(settings, dict) else {}
 
 
 def _link(source: str, target: str) -> None:

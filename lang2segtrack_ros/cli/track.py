@@ -130,7 +130,8 @@ def _track(options: argparse.Namespace) -> int:
     is_repeatable = source.stored and not options.window
     key = run_key(path, run_options, options.fps, options.frames) if is_repeatable else secrets.token_hex()
     exports = (formats, options.export_images) if formats else ()
-    output = OutputFolder(options.out, options.overwrite, [path], digest(key, options.backward, options.keep_unconfirmed, *exports))
+    output_key = digest(key, options.backward, options.keep_unconfirmed, *exports)
+    output = OutputFolder(options.out, options.overwrite, [path], output_key, _settings(options, source))
     if output.already_done:
         print(f"already done: {output.path}")
         return 0
@@ -138,6 +139,12 @@ def _track(options: argparse.Namespace) -> int:
         unfinished, sentences = _passes(options, source, run_options, key, output)
     print("\n".join([*sentences, *_skipped(source), *([unfinished] if unfinished else []), f"written: {output.path}"]))
     return INTERRUPTED if unfinished else 0
+
+
+def _settings(options: argparse.Namespace, source: ImageSource) -> dict[str, Any]:
+    """Return what `lang2segtrack review` needs to track an object again."""
+    stored = {"source": str(Path(options.source).resolve())} if source.stored else {}
+    return {**stored, "segmenter": options.segmenter, "image_size": options.image_size, "policy": options.policy}
 
 
 def _passes(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lang2segtrack_ros.history.records import Record
+from lang2segtrack_ros.io.sources import DEFAULT_FPS
 from lang2segtrack_ros.recordings.review.edits import MAX_ID, EditError
 from lang2segtrack_ros.recordings.review.json_lines import JsonLines
 from lang2segtrack_ros.recordings.review.timeline import Timeline, state_code
@@ -72,6 +73,12 @@ class StoredTrace:
     def images(self) -> int:
         """Return the number of images."""
         return self.timeline.images
+
+    @property
+    def fps(self) -> float:
+        """Return the images per second, from the stamps; 30 if they do not tell."""
+        first, last = (self.record(image)["stamp_ns"] for image in (0, self.images - 1))
+        return float((self.images - 1) * 1e9 / (last - first)) if last > first else DEFAULT_FPS
 
     def record(self, image: int) -> Record:
         """Return the record of an image. Raises LineError if the file has changed, and IndexError if there is no such image."""

@@ -21,7 +21,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from lang2segtrack_ros.viewers.web.access import Access
-from lang2segtrack_ros.viewers.web.requests import WORK_S, PageRequests, Robot
+from lang2segtrack_ros.viewers.web.guarded import WORK_S, GuardedRequests
+from lang2segtrack_ros.viewers.web.requests import PageRequests, Robot
 
 log = logging.getLogger(__name__)
 IDLE_S = 15.0
@@ -58,13 +59,13 @@ def listen(address: str, ports: Sequence[int]) -> socket.socket:
     raise ValueError("no port is given")
 
 
-class PageServer:
-    """The HTTP server. From `start` until `close`, it serves all connections on the event loop of its own thread.
+class HttpServer:
+    """An HTTP server of a page. From `start` until `close`, it serves all connections on the event loop of its own thread.
 
     Args:
         ports: TCP ports; the server takes the first free one. 0 selects any free one. See `url`.
         access: access rules and IP address.
-        robot: interface to the tracker.
+        requests: what handles the requests.
         max_connections: maximum number of open connections; the server refuses further ones.
         tls: TLS settings, or None for plain HTTP.
 
@@ -75,9 +76,11 @@ class PageServer:
         OSError: the address or every port is not available.
     """
 
-    def __init__(self, ports: Sequence[int], access: Access, robot: Robot, max_connections: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, ports: Sequence[int], access: Access, requests: GuardedRequests, max_connections: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.access = access
-        self._requests = PageRequests(access, robot)
+        self._requests = requests
         self.counters = self._requests.counters
         self._max_connections = max_connections
         self._tls = tls
@@ -182,3 +185,18 @@ class PageServer:
                 deadlines[key] = math.inf
                 self._transports[key].abort()  # type: ignore[attr-defined]
             await asyncio.sleep(POLL_S)
+
+
+class PageServer(HttpServer):
+    """The HTTP server of the page of the tracker.
+
+    Args:
+        ports: see `HttpServer`.
+        access: access rules and IP address.
+        robot: interface to the tracker.
+        max_connections: see `HttpServer`.
+        tls: see `HttpServer`.
+    """
+
+    def __init__(self, ports: Sequence[int], access: Access, robot: Robot, max_connections: int, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(ports, access, PageRequests(access, robot), max_connections, tls)

@@ -23,7 +23,7 @@ from std_msgs.msg import Header
 
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
 from lang2segtrack_ros.toyworld.graph import Processes, executable, isolated_environment
-from lang2segtrack_ros.viewers.web.requests import LINGER_BYTES
+from lang2segtrack_ros.viewers.web.guarded import LINGER_BYTES
 from test.ros.nodes.page_client import TOKEN, Page, PageGraph, page_graph, page_of
 
 CONNECTIONS = 256  # the parameter's default

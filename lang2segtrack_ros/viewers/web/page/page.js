@@ -2,66 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
 
-const MIN_DRAG = 8; // movement in CSS pixels that makes a box; a shorter movement is a tap
 const STATE_MS = 700;
 const RETRY_MS = 1000;
-const MESSAGE_MS = 6000;
 const TOKEN_REFUSED = 1008; // close code of the WebSocket
 
-const find = (id) => document.getElementById(id);
-const canvas = find("picture");
-const context = canvas.getContext("2d");
 let bitmap = null;      // newest image
 let source = "";        // source of the image: "overlay" or "camera"
 let drag = null;        // {from, to, pointer} in image pixels, while the pointer is down
 let selected = 0;       // id of the track that the next prompt corrects, 0 for none
-let token = sessionStorage.getItem("token") || "";
-
-function takeToken() {
-  if (!location.hash.startsWith("#token=")) return;
-  token = location.hash.slice(7);
-  try {
-    token = decodeURIComponent(token);
-  } catch {
-    // the token contains a % that is not an escape
-  }
-  sessionStorage.setItem("token", token);
-  history.replaceState(null, "", location.pathname);
-  find("login").hidden = true;
-}
-
-takeToken();
-addEventListener("hashchange", takeToken);
 
 // Requests to the robot
-
-async function request(path, body) {
-  const headers = token ? { Authorization: "Bearer " + token } : {};
-  const options = { headers, cache: "no-store" };
-  if (body !== undefined) {
-    options.method = "POST";
-    options.body = JSON.stringify(body);
-    headers["Content-Type"] = "application/json";
-  }
-  const response = await fetch(path, options);
-  if (response.status === 401) {
-    askForToken();
-    throw new Error("a token is needed");
-  }
-  if (!response.ok) {
-    const content = await response.json().catch(() => ({}));
-    throw new Error(content.error || "the robot responded with status " + response.status);
-  }
-  return response;
-}
-
-function askForToken() {
-  if (token && find("login").hidden) showMessage("the token is wrong", true);
-  find("login").hidden = false;
-}
-
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-const isActive = () => !document.hidden && find("login").hidden;
 
 const untilActive = async () => { while (!isActive()) await sleep(300); };
 
@@ -109,35 +59,14 @@ async function watchState() {
         else if (source === "camera") showStatus("warn", "no overlay arrives: this is the camera image");
         else showStatus("good", bitmap ? `live, ${bitmap.width} × ${bitmap.height}` : "connected, no image yet");
       } catch (error) {
-        showStatus("bad", error instanceof TypeError ? "no connection to the robot" : error.message);
+        showStatus("bad", error instanceof TypeError ? "no connection to the " + peer : error.message);
       }
     }
     await sleep(STATE_MS);
   }
 }
 
-async function send(path, body, describe) {
-  try {
-    const response = await (await request(path, body)).json();
-    showMessage(response.message || describe(response.track_ids), false);
-    return true;
-  } catch (error) {
-    showMessage(error instanceof TypeError ? "no connection to the robot" : error.message, true);
-    return false;
-  }
-}
-
 // Display
-
-let messageTimer = 0;
-function showMessage(text, isError) {
-  const box = find("message");
-  box.textContent = text;
-  box.classList.toggle("bad", isError);
-  box.hidden = false;
-  clearTimeout(messageTimer);
-  messageTimer = setTimeout(() => { box.hidden = true; }, MESSAGE_MS);
-}
 
 function showStatus(level, text) {
   find("dot").className = "dot " + level;
@@ -175,13 +104,6 @@ function showTracks(tracks) {
   }
   find("count").textContent = tracks.length ? `(${tracks.length})` : "";
   if (selected && !ids.has(selected)) select(0);
-}
-
-function make(kind, name, text = "") {
-  const element = document.createElement(kind);
-  element.className = name;
-  element.textContent = text;
-  return element;
 }
 
 function makeRemove(label, body, message) {
@@ -232,26 +154,6 @@ function select(id) {
 }
 
 // Taps and boxes
-
-const frame = () => {  // scale and position of the image inside the canvas element
-  const outer = canvas.getBoundingClientRect();
-  const size = Math.min(outer.width / canvas.width, outer.height / canvas.height);
-  return { size, left: outer.left + (outer.width - size * canvas.width) / 2, top: outer.top + (outer.height - size * canvas.height) / 2 };
-};
-const scale = () => frame().size;
-
-function toImage(event) {
-  const { size, left, top } = frame();
-  return [(event.clientX - left) / size, (event.clientY - top) / size];
-}
-
-const isInside = ([x, y]) => x >= 0 && x < canvas.width && y >= 0 && y < canvas.height;
-const clamp = ([x, y]) => [Math.min(Math.max(x, 0), canvas.width), Math.min(Math.max(y, 0), canvas.height)];
-const isBox = ({ from, to }) => Math.max(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1])) * scale() >= MIN_DRAG;
-const edges = (gesture) => { // of the part inside the image
-  const [from, to] = [clamp(gesture.from), clamp(gesture.to)];
-  return [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])];
-};
 
 canvas.addEventListener("pointerdown", (event) => {
   if (!bitmap || event.button !== 0 || drag) return;
@@ -305,13 +207,5 @@ find("sentence").addEventListener("submit", (event) => {
   const mode = find("again").checked ? "continuous" : "once";
   send("api/prompt", { instruction, mode }, (ids) => (ids.length ? `chosen: ${ids.join(", ")}` : "no object fits"));
 });
-find("login").addEventListener("submit", (event) => {
-  event.preventDefault();
-  token = find("token").value.trim();
-  sessionStorage.setItem("token", token);
-  find("token").value = "";
-  find("login").hidden = true;
-});
-
 watchPictures();
 watchState();

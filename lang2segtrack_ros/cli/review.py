@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: 2026 The lang2segtrack authors
+# SPDX-License-Identifier: Apache-2.0
+"""`lang2segtrack review`: a page in the browser on which a person corrects a tracked recording."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lang2segtrack_ros.cli.engine_options import add_license_option
+from lang2segtrack_ros.cli.interruption import stop_on_signals
+from lang2segtrack_ros.cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from lang2segtrack_ros.recordings.review.images import RecordingImages
+    from lang2segtrack_ros.recordings.review.review import Review
+    from lang2segtrack_ros.session.session import Session
+
+EXAMPLES = """
+examples:
+  lang2segtrack review out/cups                           review the output of `lang2segtrack track` in the browser
+  lang2segtrack review out/cups --apply out/cups_edited   write the edited trace, and leave out/cups as it is
+"""
+TOKEN_VARIABLE = "LANG2SEGTRACK_WEB_TOKEN"
+PORTS = range(8100, 8120)
+MAX_CONNECTIONS = 64
+POLL_S = 0.2
+DEFAULTS = {"segmenter": "sam2.1-tiny", "image_size": None, "policy": "samurai"}
+"""Settings of the tracker for recordings without settings, as of `lang2segtrack track`."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the subparsers of `lang2segtrack`.
+
+    Args:
+        commands: the subparsers.
+    """
+    parser = commands.add_parser(
+        "review",
+        help="correct a tracked recording in the browser, or write the corrected trace",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("tracked", type=Path, metavar="TRACKED", help="output folder of `lang2segtrack track`")
+    parser.add_argument(
+        "--video",
+        type=Path,
+        metavar="FILE",
+        help="the recording: a video, a folder of images, or a bag (default: the source that `lang2segtrack track` noted)",
+    )
+    parser.add_argument("--apply", type=Path, metavar="FOLDER", help="write the edited trace to a new folder, and end; opens no page")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder of --apply")
+    parser.add_argument("--address", default="127.0.0.1", help=f"IP address of the page; others than this one need {TOKEN_VARIABLE}")
+    parser.add_argument("--port", type=int, help=f"TCP port of the page (default: the first free one from {PORTS[0]} to {PORTS[-1]})")
+    parser.add_argument("--allowed-host", action="append", default=[], metavar="NAME", help="a further name of this machine in browsers")
+    parser.add_argument("--segmenter", "--model", help="segmenter that tracks corrected objects (default: that of the trace)")
+    parser.add_argument("--image-size", type=int, metavar="N", help="side of its square input in pixels (default: that of the trace)")
+    parser.add_argument("--policy", metavar="POLICY", help="its memory policy (default: that of the trace)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
+    add_license_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        options: parsed options.
+
+    Returns:
+        0 after the end of the page by Ctrl-C, or if the edited trace is written. 1 after an error.
+    """
+    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.review.images import IMAGE_ERRORS
+
+    try:
+        return _apply(options) if options.apply is not None else _serve(options)
+    except (OfflineError, ValueError, OSError, *IMAGE_ERRORS) as error:
+        print(f"lang2segtrack review: {error}", file=sys.stderr)
+        return 1
+
+
+def _open_images(options: argparse.Namespace, settings: dict[str, Any]) -> RecordingImages | None:
+    """Open the recording. Return None, with a warning, if it is not at hand. Raises SourceError or BagError if --video is wrong."""
+    from lang2segtrack_ros.recordings.review.images import RecordingImages
+
+    noted = settings.get("source")
+    path = options.video or (Path(noted) if isinstance(noted, str) else None)
+    if path is None or (options.video is None and not path.exists()):
+        reason = f"{path} does not exist" if path is not None else "the trace does not name its recording"
+        print(f"warning: {reason}, so the masks are shown on black images: give the recording with --video", file=sys.stderr)
+        return None
+    with ProgressLine() as line:
+        return RecordingImages(path, line)
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.cli.output_folder import OutputFolder, read_settings
+    from lang2segtrack_ros.io.trace_files import TraceFiles
+    from lang2segtrack_ros.recordings.resumable import digest
+    from lang2segtrack_ros.recordings.review.review import Review
+    from lang2segtrack_ros.recordings.review.writing import write_edited
+
+    review = Review(options.tracked, read_only=True)
+    settings = read_settings(options.tracked)
+    key = digest("review", review.stored.digest, repr(review.edited.edits), str(options.video))
+    output = OutputFolder(options.apply, options.overwrite, [options.tracked], key, settings)
+    if output.already_done:
+        print(f"already done: {output.path}")
+        return 0
+    images = _open_images(options, settings)
+    output.clear_partial()
+    files = TraceFiles(output.partial, review.stored.fps, keep_unconfirmed=True)
+    with ProgressLine() as line:
+        write_edited(review.edited, images, files, line)
+    output.finish()
+    count = len(review.edited.edits)
+    torn = ["a torn line at the end of the journal does not count"] if review.journal.torn else []
+    edits = f"{count} edit{'' if count == 1 else 's'} applied"
+    print("\n".join([*files.sentences(False), *torn, edits, f"written: {output.path}"]))
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from lang2segtrack_ros.cli.output_folder import read_settings
+    from lang2segtrack_ros.recordings.review.review import Review
+    from lang2segtrack_ros.viewers.web.access import Access
+
+    access = Access(options.address, os.environ.get(TOKEN_VARIABLE, ""), frozenset(name.lower() for name in options.allowed_host))
+    review = Review(options.tracked)
+    try:
+        settings = read_settings(options.tracked)
+        _run_page(options, access, review, _open_images(options, settings), _session_maker(options, settings))
+    finally:
+        review.close()
+    return 0
+
+
+def _run_page(
+    options: argparse.Namespace, access: Any, review: Review, images: RecordingImages | None, make_session: Callable[[], Session]
+) -> None:
+    """Serve the page until Ctrl-C."""
+    from lang2segtrack_ros.recordings.review.correction_job import CorrectionJobs
+    from lang2segtrack_ros.viewers.review.requests import ReviewRequests
+    from lang2segtrack_ros.viewers.review.service import ReviewService
+    from lang2segtrack_ros.viewers.web.server import HttpServer
+
+    jobs = None if images is None else CorrectionJobs(review, images, make_session)
+    ports = [options.port] if options.port is not None else list(PORTS)
+    server = HttpServer(ports, access, ReviewRequests(access, ReviewService(review, images, jobs)), MAX_CONNECTIONS)
+    ended = threading.Event()
+    with stop_on_signals(ended.set) as stop:
+        server.start()
+        hint = f"#token=... with the token in {TOKEN_VARIABLE}" if access.token else ""
+        print(f"review: {server.url}{hint}\nedits are kept in {review.journal.path}; Ctrl-C ends", flush=True)
+        while not ended.wait(POLL_S) and not stop():
+            pass
+    if jobs is not None:
+        jobs.cancel()
+        jobs.wait()
+    server.close()
+
+
+def _session_maker(options: argparse.Namespace, settings: dict[str, Any]) -> Callable[[], Session]:
+    """Return a function that makes a session for one object. Its first call loads the segmenter."""
+    given = {name: getattr(options, name) for name in DEFAULTS if getattr(options, name) is not None}
+    noted = {name: settings[name] for name in DEFAULTS if name in settings}
+    chosen: dict[str, Any] = {**DEFAULTS, **noted, **given}
+
+    @functools.cache
+    def segmenter() -> Any:
+        from lang2segtrack_ros.models.loading import load_segmenter
+
+        return load_segmenter(chosen["segmenter"], options.device, chosen["image_size"], accept_license=options.accept_license)
+
+    def make() -> Session:
+        from lang2segtrack_ros.session.session import Session
+        from lang2segtrack_ros.tracking.policies.registry import make_policy
+
+        return Session(segmenter(), None, make_policy(chosen["policy"]))
+
+    return make
