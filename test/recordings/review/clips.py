@@ -73,7 +73,7 @@ def make_clip(folder: Path, frames: Sequence[SceneFrame]) -> Clip:
             body = 2 if image in WRONG else 1
             tracks = [_track(1, "red circle", frame.instances == body)]
             tracks.append(_track(2 if image < 10 else 3, "star" if image < 10 else "blue star", frame.instances == 2))
-            tracks.append(_track(4, "green square", frame.instances == 3))
+            tracks.append(_track(4, "yellow square", frame.instances == 3))
             height, width = frame.instances.shape
             stamp_ns = round(image * 1e9 / 30)
             file.write(dumps(frame_record(FrameResult(stamp_ns, image, height, width, tuple(tracks), prompted=(1,) if image == 0 else ()))))

@@ -76,7 +76,7 @@ def test_box_starts_a_new_track(clip: Clip, review: Review, images: RecordingIma
     box = (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
     assert box[0] < x < box[2]
     assert box[1] < y < box[3]
-    corrected(review, images, segmenter, Correction(review.new_id(), "green square", CLICKED, box=box))
+    corrected(review, images, segmenter, Correction(review.new_id(), "yellow square", CLICKED, box=box))
     _, edit = review.edited.edits[-1]
     assert isinstance(edit, Correct)
     assert (edit.track, edit.first, edit.last) == (5, 0, COUNT - 1)

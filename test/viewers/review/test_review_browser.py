@@ -91,7 +91,7 @@ def test_edits_and_their_undo(clip: Clip, browser: Any, screenshots: Path) -> No
     with serving(clip.tracked) as served:
         tab = open_page(browser.new_context(**DESKTOP), served)
         before = names(tab)
-        assert before == ["1 red circle", "2 star", "3 blue star", "4 green square"]
+        assert before == ["1 red circle", "2 star", "3 blue star", "4 yellow square"]
         pick(tab, 2, 4)
         tab.fill("#label", "bright star")
         tab.locator("#rename button").click()
@@ -121,7 +121,7 @@ def test_edits_and_their_undo(clip: Clip, browser: Any, screenshots: Path) -> No
         tab.reload()
         tab.locator("#waiting").wait_for(state="hidden")
         assert edits(tab) == expected
-        assert names(tab) == ["1 red circle", "3 blue star", "4 green square", "5 red circle"]
+        assert names(tab) == ["1 red circle", "3 blue star", "4 yellow square", "5 red circle"]
         for left in range(3, -1, -1):
             tab.locator("#undo").click()
             tab.locator("#edits li").nth(left).wait_for(state="detached")
