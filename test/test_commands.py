@@ -81,6 +81,7 @@ TESTED = {
     r"lang2segtrack demo --real .*": ("cli/test_demo_real.py", "demo"),
     r"lang2segtrack (track|image) .*--vlm-model .*": ("cli/test_instruct.py", "--vlm-model"),
     r"lang2segtrack (track) .*": ("cli/test_track.py", r'"\1"'),
+    r"lang2segtrack (review) .*": ("cli/test_review.py", r'"\1"'),
     r"lang2segtrack bench instructions .*--vlm-model .*": ("cli/test_instruct.py", "--vlm-model"),
     r"lang2segtrack (image) .*": ("cli/test_image.py", r'"\1"'),
     r"lang2segtrack (export|import) .*": ("cli/test_export.py", r'"\1"'),

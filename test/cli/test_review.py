@@ -16,8 +16,8 @@ from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.recordings.review.edits import Delete, Rename
 from lang2segtrack_ros.recordings.review.review import Review
 from lang2segtrack_ros.toyworld.scene import SceneFrame
+from test.cli.serving import serving
 from test.conftest import body_box
-from test.viewers.review.serving import serving
 
 COUNT = 6
 TOY = ["--segmenter", "toy", "--detector", "toy", "--device", "cpu"]

@@ -142,7 +142,7 @@ def test_wrong_segments_are_refused(folder: Path) -> None:
         with pytest.raises((EditError, LineError), match=message):
             EditedTrace(StoredTrace(folder), [(1, edit)])
     path.unlink()
-    with pytest.raises(EditError, match="edit 1 of the journal does not fit .* restore"):
+    with pytest.raises(EditError, match=r"edit 1 of the journal does not fit .* restore"):
         EditedTrace(StoredTrace(folder), [(1, edit)])
     with pytest.raises(EditError, match="shows track 9 on no image"):
         EditedTrace(StoredTrace(folder)).check(correction(folder, 9, 2, ".."))
@@ -166,7 +166,7 @@ def test_damaged_trace_is_refused(folder: Path, line: bytes, message: str) -> No
 
 
 def test_folder_without_trace_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EditError, match="holds no tracks.jsonl"):
+    with pytest.raises(EditError, match=r"holds no tracks\.jsonl"):
         StoredTrace(tmp_path)
     (tmp_path / "tracks.jsonl").touch()
     with pytest.raises(EditError, match="holds no image"):

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.toyworld.scene import SceneFrame
+from test.cli.serving import Served, serving, start
 from test.recordings.review.clips import COUNT, Clip, make_clip
-from test.viewers.review.serving import Served, serving, start
 
 TOKEN = "a-token-nobody-guesses"
 
@@ -37,8 +37,10 @@ def rename(label: str) -> dict[str, Any]:
 
 def test_image_shows_the_masks(served: Served, frames: list[SceneFrame]) -> None:
     status, jpeg = served.request("api/image?number=3")
-    shown = cv2.cvtColor(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert status == 200
+    assert decoded is not None
+    shown = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
     assert shown.shape == frames[3].color.shape
     change = np.abs(shown.astype(int) - frames[3].color).mean(axis=2)
     assert change[frames[3].instances == 1].mean() > 5 * change[frames[3].instances == 0][:1000].mean()

@@ -17,8 +17,8 @@ import pytest
 from lang2segtrack_ros.recordings.review.review import Review
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
 from test.browser import chromium
+from test.cli.serving import Served, serving, start
 from test.recordings.review.clips import COUNT, Clip, make_clip
-from test.viewers.review.serving import Served, serving, start
 
 # Position and scale of the image on the screen: the canvas keeps the image's aspect ratio inside its box.
 FRAME = """canvas => {
