@@ -47,7 +47,8 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EXAMPLES,
     )
-    parser.add_argument("tracked", type=Path, metavar="TRACKED", help="output folder of `lang2segtrack track`")
+    parser.add_argument("tracked", type=Path, metavar="TRACKED", help="output folder of `lang2segtrack track`, or a bag with tracks")
+    parser.add_argument("--topic", default="", help="topic of the tracks in a bag (default: the only or the most complete one)")
     parser.add_argument(
         "--video",
         type=Path,
@@ -80,17 +81,33 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.recordings.review.images import IMAGE_ERRORS
 
     try:
-        return _apply(options) if options.apply is not None else _serve(options)
+        folder = _trace_folder(options)
+        return _apply(options, folder) if options.apply is not None else _serve(options, folder)
     except (OfflineError, ValueError, OSError, *IMAGE_ERRORS) as error:
         print(f"lang2segtrack review: {error}", file=sys.stderr)
         return 1
+
+
+def _trace_folder(options: argparse.Namespace) -> Path:
+    """Return the folder with the trace and its edits: beside a bag, or the output folder itself. Raises TraceError, BagError or OSError."""
+    from lang2segtrack_ros.recordings.exporting import is_bag
+    from lang2segtrack_ros.recordings.review.bag_trace import write_bag_trace
+
+    tracked: Path = options.tracked
+    options.is_bag = is_bag(tracked)
+    if not options.is_bag:
+        return tracked
+    folder, sentences = write_bag_trace(tracked, options.topic)
+    for sentence in sentences:
+        print(f"warning: {sentence}", file=sys.stderr)
+    return folder
 
 
 def _open_images(options: argparse.Namespace, settings: dict[str, Any]) -> RecordingImages | None:
     """Open the recording. Return None, with a warning, if it is not at hand. Raises SourceError or BagError if --video is wrong."""
     from lang2segtrack_ros.recordings.review.images import RecordingImages
 
-    noted = settings.get("source")
+    noted = str(options.tracked) if options.is_bag else settings.get("source")
     path = options.video or (Path(noted) if isinstance(noted, str) else None)
     if path is None or (options.video is None and not path.exists()):
         reason = f"{path} does not exist" if path is not None else "the trace does not name its recording"
@@ -100,17 +117,17 @@ def _open_images(options: argparse.Namespace, settings: dict[str, Any]) -> Recor
         return RecordingImages(path, line)
 
 
-def _apply(options: argparse.Namespace) -> int:
+def _apply(options: argparse.Namespace, folder: Path) -> int:
     from lang2segtrack_ros.cli.output_folder import OutputFolder, read_settings
     from lang2segtrack_ros.io.trace_files import TraceFiles
     from lang2segtrack_ros.recordings.resumable import digest
     from lang2segtrack_ros.recordings.review.review import Review
     from lang2segtrack_ros.recordings.review.writing import write_edited
 
-    review = Review(options.tracked, read_only=True)
-    settings = read_settings(options.tracked)
+    review = Review(folder, read_only=True)
+    settings = read_settings(folder)
     key = digest("review", review.stored.digest, repr(review.edited.edits), str(options.video))
-    output = OutputFolder(options.apply, options.overwrite, [options.tracked], key, settings)
+    output = OutputFolder(options.apply, options.overwrite, [options.tracked, folder], key, settings)
     if output.already_done:
         print(f"already done: {output.path}")
         return 0
@@ -127,15 +144,15 @@ def _apply(options: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _serve(options: argparse.Namespace, folder: Path) -> int:
     from lang2segtrack_ros.cli.output_folder import read_settings
     from lang2segtrack_ros.recordings.review.review import Review
     from lang2segtrack_ros.viewers.web.access import Access
 
     access = Access(options.address, os.environ.get(TOKEN_VARIABLE, ""), frozenset(name.lower() for name in options.allowed_host))
-    review = Review(options.tracked)
+    review = Review(folder)
     try:
-        settings = read_settings(options.tracked)
+        settings = read_settings(folder)
         _run_page(options, access, review, _open_images(options, settings), _session_maker(options, settings))
     finally:
         review.close()

@@ -17,6 +17,7 @@ from lang2segtrack_ros.recordings.bag_types import BagError
 from lang2segtrack_ros.recordings.bags.images import BagImages
 from lang2segtrack_ros.recordings.bags.messages import MessageCodec
 from lang2segtrack_ros.recordings.bags.reading import BagInput
+from lang2segtrack_ros.recordings.exporting import is_bag
 from lang2segtrack_ros.recordings.forward import Report
 from lang2segtrack_ros.types.frame import Frame
 
@@ -34,12 +35,6 @@ class _Reader(Protocol):
     def frames(self) -> Iterator[Frame]: ...
 
     def read(self, number: int) -> Frame: ...
-
-
-def is_bag(path: Path) -> bool:
-    """Return True for a bag: one of its files, or a folder of them."""
-    names = [path.name] if path.is_file() else [item.name for item in path.iterdir()] if path.is_dir() else []
-    return any(".mcap" in name or ".db3" in name for name in names)
 
 
 def _open(path: Path) -> _Reader:
