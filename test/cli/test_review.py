@@ -61,6 +61,20 @@ def test_edits_are_applied_to_a_new_folder(tracked: Path, tmp_path: Path, capsys
     assert "already done" in capsys.readouterr().out
 
 
+def test_edited_folder_can_be_exported(tracked: Path, tmp_path: Path) -> None:
+    """`lang2segtrack export` reads the edits, because the new folder is one of `track`."""
+    review = Review(tracked)
+    review.add(Rename(1, "cup"))
+    review.add(Delete(2, 3, 5))
+    review.close()
+    assert main(["review", str(tracked), "--apply", str(tmp_path / "edited")]) == 0
+    assert main(["export", str(tmp_path / "edited"), "--format", "mot", "--out", str(tmp_path / "mot")]) == 0
+    (file,) = (tmp_path / "mot").rglob("gt.txt")
+    rows = [line.split(",") for line in file.read_text().splitlines()]
+    shown = sorted((int(row[0]), int(row[1])) for row in rows)
+    assert shown == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (5, 1), (6, 1)]
+
+
 def test_no_edit_gives_the_same_trace(tracked: Path, tmp_path: Path) -> None:
     """Without edits the files are those of `track`, except the videos, which have no note of the rate."""
     assert main(["review", str(tracked), "--apply", str(tmp_path / "same")]) == 0

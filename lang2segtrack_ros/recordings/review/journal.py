@@ -81,7 +81,7 @@ class Journal:
         self.entries: list[Entry] = []
         self.torn = 0
         self._trace = trace
-        self._end = 0
+        self._end = self._size = 0  # end of the last whole line, and of the file
         self._file: FileIO | None = None
         self._read()
 
@@ -93,7 +93,7 @@ class Journal:
         *lines, rest = data.split(b"\n")
         self.entries = [self._entry(number, line) for number, line in enumerate(lines, 1)]
         self.torn = int(bool(rest))
-        self._end = len(data) - len(rest)
+        self._size, self._end = len(data), len(data) - len(rest)
         try:
             active_edits(self.entries)
         except EditError as error:
@@ -131,8 +131,9 @@ class Journal:
         except OSError as error:
             file.close()
             raise JournalError(f"another process reviews {self.path.parent}: end it first") from error
-        if os.fstat(file.fileno()).st_size != self._end:  # the torn line, or edits since the file was read
+        if os.fstat(file.fileno()).st_size != self._size:  # another process has added edits since the file was read
             self._read()
+        if self._size != self._end:
             file.truncate(self._end)
         self._file = file
 

@@ -127,6 +127,19 @@ def test_wrong_points_are_refused(points: Any) -> None:
         Correct(3, "", 5, 2, 9, "segment_000001.jsonl", points=points)
 
 
+def test_edits_of_another_process_are_read_again(path: Path) -> None:
+    """Between reading and opening, another review may have ended with one more edit."""
+    late = Journal(path, TRACE)
+    other = Journal(path, TRACE)
+    other.open()
+    other.append(Rename(5, "other"))
+    other.close()
+    late.open()
+    assert late.append(Rename(6, "late")) == len(ENTRIES) + 2
+    late.close()
+    assert Journal(path, TRACE).entries == [*ENTRIES, Rename(5, "other"), Rename(6, "late")]
+
+
 def test_second_process_is_refused(path: Path) -> None:
     """Two reviews of one folder would write edits that do not know of each other."""
     journal = Journal(path, TRACE)
