@@ -14,6 +14,7 @@ let correction = null;  // {track, image, points, box} while the user corrects; 
 let drag = null;        // {from, to, pointer} in image pixels, while the pointer is down
 let shownJob = 0;       // number of the latest correction whose outcome the page has shown
 let isFirst = true;
+let isLost = false;     // true while the server does not answer
 
 // Images: only the latest requested one is fetched, so that a slow server does not fall behind the scrub bar.
 
@@ -96,6 +97,7 @@ async function refresh() {
   const hasChanged = next.revision !== state.revision;
   state = { ...state, ...next };
   showJob();
+  if (isLost) { isLost = false; showPlace(); fetchImage(); }
   if (!hasChanged) return;
   document.title = `${state.name} – review`;
   find("scrub").max = Math.max(0, state.images - 1);
@@ -116,6 +118,7 @@ async function watch() {
       try {
         await refresh();
       } catch (error) {
+        isLost = true;
         showStatus("bad", error instanceof TypeError ? "no connection to the " + peer : error.message);
       }
     }
