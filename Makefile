@@ -103,6 +103,7 @@ docs: setup
 	@$(IN_ENVIRONMENT) python tools/write_model_docs.py
 	@$(IN_ENVIRONMENT) python tools/write_instruction_docs.py
 	@$(IN_ENVIRONMENT) python tools/write_export_docs.py
+	@$(IN_ENVIRONMENT) python tools/write_report_docs.py
 
 site:
 	@$(PYTHON) tools/setup_environment.py --test

@@ -85,6 +85,7 @@ TESTED = {
     r"lang2segtrack bench instructions .*--vlm-model .*": ("cli/test_instruct.py", "--vlm-model"),
     r"lang2segtrack (image) .*": ("cli/test_image.py", r'"\1"'),
     r"lang2segtrack (export|import) .*": ("cli/test_export.py", r'"\1"'),
+    r"lang2segtrack (report) .*": ("cli/test_report.py", r'"\1"'),
     r"lang2segtrack (bag) recording/ .*": ("recordings/bags/test_job.py", r"\1"),
     r"lang2segtrack bag .* --workers 2": ("recordings/bags/test_many.py", "workers"),
     r"lang2segtrack toy-bag (crossing|demo) .*": ("toyworld/test_bag_writer.py", "toy-bag"),

@@ -19,6 +19,7 @@ from tools import write_export_docs as export_docs
 from tools import write_instruction_docs as instruction_docs
 from tools import write_interface_docs as interface_docs
 from tools import write_model_docs as model_docs
+from tools import write_report_docs as report_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -78,6 +79,11 @@ def test_interface_tables_are_those_of_the_code() -> None:
 def test_export_table_is_that_of_the_code() -> None:
     path = ROOT / "docs" / "exports.md"
     assert export_docs.with_table(TEXT[path]) == TEXT[path], "run make docs"
+
+
+def test_report_fields_are_those_of_the_code() -> None:
+    path = ROOT / "docs" / "report.md"
+    assert report_docs.with_table(TEXT[path]) == TEXT[path], "run make docs"
 
 
 def test_model_table_is_that_of_the_code() -> None:

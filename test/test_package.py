@@ -40,6 +40,7 @@ ROSDEP_KEYS = {
     "aiohttp": "python3-aiohttp",
     "tqdm": "python3-tqdm",
     "cv2": "python3-opencv",
+    "jinja2": "python3-jinja2",
     "lark": "python3-lark-parser",
     "numpy": "python3-numpy",
     "scipy": "python3-scipy",

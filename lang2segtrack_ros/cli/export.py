@@ -154,7 +154,7 @@ def export_folder(
 
     names = [item.name for item in formats]
     inputs = [path for path in (tracked, images) if path is not None]
-    output = OutputFolder(out, overwrite, inputs, digest(__version__, names, trace_options, image_options, *map(_stats, inputs)))
+    output = OutputFolder(out, overwrite, inputs, digest(__version__, names, trace_options, image_options, *map(file_stats, inputs)))
     if output.already_done:
         print(f"already done: {output.path}")
         return 0
@@ -185,7 +185,7 @@ def export_trace(
         return [*write_exports(trace, formats, folders, pictures, report), *(f"warning: {sentence}" for sentence in sentences)]
 
 
-def _stats(path: Path) -> list[tuple[str, int, int]]:
+def file_stats(path: Path) -> list[tuple[str, int, int]]:
     """Return name, size and time of each file of an input, which tell a changed input."""
     files = [path] if path.is_file() else sorted(item for item in path.iterdir() if item.is_file())
     return [(item.name, item.stat().st_size, item.stat().st_mtime_ns) for item in files]

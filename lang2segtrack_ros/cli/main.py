@@ -10,7 +10,21 @@ import sys
 from pathlib import Path
 
 from lang2segtrack_ros import __version__
-from lang2segtrack_ros.cli import bag, bench, demo_real, doctor, export, image, import_labels, lerobot, models, review, toy_bag, track
+from lang2segtrack_ros.cli import (
+    bag,
+    bench,
+    demo_real,
+    doctor,
+    export,
+    image,
+    import_labels,
+    lerobot,
+    models,
+    report,
+    review,
+    toy_bag,
+    track,
+)
 from lang2segtrack_ros.cli.engine_options import add_license_option
 from lang2segtrack_ros.cli.streams import safe_output
 from lang2segtrack_ros.runtime.cpu_threads import configure_cpu_threads
@@ -136,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_parser(commands)
     import_labels.add_parser(commands)
     lerobot.add_parser(commands)
+    report.add_parser(commands)
     review.add_parser(commands)
     return parser
 

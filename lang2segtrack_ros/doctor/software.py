@@ -27,6 +27,7 @@ REQUIREMENTS = {  # the dependencies of pyproject.toml, and the module of each
     "rosbags>=0.11,<0.12": "rosbags",
     "aiohttp>=3.8,<4": "aiohttp",
     "lark-parser>=0.12": "lark",
+    "jinja2>=3.0": "jinja2",
     "tqdm>=4.60": "tqdm",
 }
 

@@ -47,12 +47,12 @@ def is_bag(path: Path) -> bool:
 
 
 @contextmanager
-def open_trace(tracked: Path, options: TraceOptions, folder: Path) -> Iterator[tuple[Trace, list[str]]]:
-    """Open a trace. Yield it with sentences on what was left out.
+def open_records(tracked: Path, topic: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the file with the records of a tracked recording, and sentences on what was left out.
 
     Args:
         tracked: folder with tracks.jsonl, a file of such records, or a bag with a topic of tracks.
-        options: the options.
+        topic: topic of the tracks in a bag; empty chooses one.
         folder: folder for the records of a bag, which are removed at the end.
 
     Raises:
@@ -60,19 +60,29 @@ def open_trace(tracked: Path, options: TraceOptions, folder: Path) -> Iterator[t
         BagError: the bag cannot be read.
         OSError: a file cannot be read or written.
     """
-    name = options.name or (tracked.parent if tracked.name == RECORDS else tracked).resolve().name.split(".")[0]
     if is_bag(tracked):
         spool = folder / _SPOOL
         try:
-            sentences = _write_records(tracked, options.topic, spool)
-            yield Trace(spool, name, options.keep_unconfirmed), sentences
+            yield spool, _write_records(tracked, topic, spool)
         finally:
             spool.unlink(missing_ok=True)
         return
     file = tracked / RECORDS if tracked.is_dir() else tracked
     if not file.is_file():
         raise TraceError(f"{tracked} holds no {RECORDS} and is no bag: give the output of lang2segtrack track, bag or import")
-    yield Trace(file, name, options.keep_unconfirmed), []
+    yield file, []
+
+
+def trace_name(tracked: Path) -> str:
+    """Return the name of a tracked recording: that of its folder, file or bag."""
+    return (tracked.parent if tracked.name == RECORDS else tracked).resolve().name.split(".")[0]
+
+
+@contextmanager
+def open_trace(tracked: Path, options: TraceOptions, folder: Path) -> Iterator[tuple[Trace, list[str]]]:
+    """Open a trace. Yield it with sentences on what was left out. See `open_records` for arguments and errors."""
+    with open_records(tracked, options.topic, folder) as (file, sentences):
+        yield Trace(file, options.name or trace_name(tracked), options.keep_unconfirmed), sentences
 
 
 def _write_records(tracked: Path, topic: str, target: Path) -> list[str]:

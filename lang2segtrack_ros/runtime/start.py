@@ -24,6 +24,7 @@ PYTHON_PACKAGES = {
     "rosbags": "rosbags",
     "aiohttp": "aiohttp",
     "lark": "lark-parser",
+    "jinja2": "jinja2",
     "tqdm": "tqdm",
 }
 """Required module -> its package on PyPI. ROS's rosdep brings only some of them."""

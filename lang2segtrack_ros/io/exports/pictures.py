@@ -76,6 +76,13 @@ class Pictures:
             )
         self._current = picture
 
+    @property
+    def color(self) -> NDArray[np.uint8]:
+        """The current image, RGB uint8 [H, W, 3]. Raises TraceError before the first `seek`, or if the images are not at hand."""
+        if self._current is None:
+            raise TraceError("the images of the trace are not at hand: give the recording that was tracked")
+        return self._current.color
+
     def name(self, default: str) -> str:
         """Return the name of the current image's own file, else the default."""
         return self._current.file.name if self._current is not None and self._current.file is not None else default

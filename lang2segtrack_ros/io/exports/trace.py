@@ -150,7 +150,7 @@ class Trace:
         first = last = 0
         labels: dict[int, str] = {}
         left_out: set[int] = set()
-        for line, record in self._records():
+        for line, record in stored_records(self._path):
             try:
                 first, last = (record["stamp_ns"] if not info.length else first), record["stamp_ns"]
                 info.length += 1
@@ -164,7 +164,7 @@ class Trace:
                     elif track["state"] != _REMOVED:
                         info.hidden += 1
             except (KeyError, TypeError, AttributeError) as error:
-                raise self._no_record(line, error) from error
+                raise not_a_record(self._path, line, error) from error
         if not info.length:
             raise TraceError(f"{self._path} holds no record: give the output folder of a run that tracked at least one image")
         if not labels:
@@ -178,7 +178,7 @@ class Trace:
     def frames(self) -> Iterator[LabeledFrame]:
         """Yield all images in order. Raises TraceError for a line that is not a record."""
         info = self.info
-        for index, (line, record) in enumerate(self._records()):
+        for index, (line, record) in enumerate(stored_records(self._path)):
             try:
                 tracks = [track for track in record["tracks"] if self._is_visible(track)]
                 objects = [self._object(track) for track in sorted(tracks, key=lambda track: int(track["id"]))]
@@ -186,7 +186,7 @@ class Trace:
                 self._check_sizes(objects, height, width)
                 frame = LabeledFrame(index, record["frame"], record["stamp_ns"], height, width, tuple(objects))
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise self._no_record(line, error) from error
+                raise not_a_record(self._path, line, error) from error
             yield frame
 
     def _is_left_out(self, track: dict[str, Any]) -> bool:
@@ -213,19 +213,27 @@ class Trace:
                     f"the mask of object {item.id} has {item.rle.width} x {item.rle.height} pixels, the image {width} x {height}"
                 )
 
-    def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the number of each line, from 1, with its content."""
-        with self._path.open("rb") as file:
-            for line, text in enumerate(file, 1):
-                try:
-                    record = json.loads(text)
-                except ValueError as error:
-                    raise self._no_record(line, error) from error
-                yield line, record
 
-    def _no_record(self, line: int, error: Exception) -> TraceError:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        return TraceError(f"line {line} of {self._path} is not a record of a trace ({reason}): track again, or repair the line")
+def stored_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of each line of a trace, from 1, with its content.
+
+    Raises:
+        TraceError: a line is not JSON.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        for line, text in enumerate(file, 1):
+            try:
+                record = json.loads(text)
+            except ValueError as error:
+                raise not_a_record(path, line, error) from error
+            yield line, record
+
+
+def not_a_record(path: Path, line: int, error: Exception) -> TraceError:
+    """Return the error for a line that is not a record."""
+    reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return TraceError(f"line {line} of {path} is not a record of a trace ({reason}): track again, or repair the line")
 
 
 _TENTATIVE, _OCCLUDED, _REMOVED = (state.name.lower() for state in (TrackStatus.TENTATIVE, TrackStatus.OCCLUDED, TrackStatus.REMOVED))
