@@ -130,13 +130,16 @@ def _named(option: str, texts: list[str]) -> dict[str, str]:
 
 def _write(options: argparse.Namespace, inputs: list[EpisodeInput]) -> int:
     from lang2segtrack_ros import __version__
+    from lang2segtrack_ros.cli.export import file_stats
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.recordings.lerobot.dataset import DatasetWriter
     from lang2segtrack_ros.recordings.lerobot.episode import open_episode
     from lang2segtrack_ros.recordings.resumable import digest, working_folder
 
     sources = [path for parts in inputs for path in (parts.bag, *parts.tracks.values())]
-    output = OutputFolder(options.out, options.overwrite, sources, digest(__version__, inputs, options.task, options.robot))
+    output = OutputFolder(
+        options.out, options.overwrite, sources, digest(__version__, inputs, options.task, options.robot, *map(file_stats, sources))
+    )
     if output.already_done:
         print(f"already done: {output.path}")
         return 0

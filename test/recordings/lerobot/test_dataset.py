@@ -224,3 +224,15 @@ def test_bags_of_different_robots_are_refused(folder: Path, capsys: pytest.Captu
     assert main(command(folder, folder / "run1", folder / "run3", out="mixed")) == 1
     assert "observation.state is [4], and [3] in the first episode" in capsys.readouterr().err
     assert not (folder / "mixed").exists()
+
+
+def test_finished_dataset_is_made_again_only_for_other_inputs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Changed tracks under the same path are another input: "already done" would keep the old objects."""
+    record(folder, "run4")
+    assert main(command(folder, folder / "run4", out="kept")) == 0
+    assert main(command(folder, folder / "run4", out="kept")) == 0
+    assert "already done" in capsys.readouterr().out
+    trace = folder / "run4_front/tracks.jsonl"
+    trace.write_bytes(trace.read_bytes().replace(b"red circle", b"red ball"))
+    assert main(command(folder, folder / "run4", out="kept")) != 0
+    assert "already done" not in capsys.readouterr().out
