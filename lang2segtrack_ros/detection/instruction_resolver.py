@@ -16,6 +16,9 @@ from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.results import Track
 from lang2segtrack_ros.types.rle import Box
 
+SAME_OBJECT_IOU = 0.5
+"""IoU from which a box of an answer or of a detection, and the box of a track, are one object."""
+
 
 @dataclass(frozen=True, eq=False)
 class InstructionRequest:

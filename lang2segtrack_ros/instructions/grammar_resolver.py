@@ -8,16 +8,13 @@ import threading
 from dataclasses import replace
 
 from lang2segtrack_ros.detection.detector import Detection, Detector
-from lang2segtrack_ros.detection.instruction_resolver import InstructionRequest, InstructionResult
+from lang2segtrack_ros.detection.instruction_resolver import SAME_OBJECT_IOU, InstructionRequest, InstructionResult
 from lang2segtrack_ros.instructions.chain import answer_in_scene, phrases_of, read, search
 from lang2segtrack_ros.instructions.scene import box_iou, make_scene
 from lang2segtrack_ros.runtime.streams import own_stream
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import PromptError
 from lang2segtrack_ros.types.results import Track
-
-SAME_BOX_IOU = 0.5
-"""IoU from which a detection and a track are one object."""
 
 
 class GrammarResolver:
@@ -95,7 +92,7 @@ class GrammarResolver:
 
 
 def _same(detection: Detection, track: Track) -> bool:
-    return track.box is not None and box_iou(detection.box, track.box) >= SAME_BOX_IOU
+    return track.box is not None and box_iou(detection.box, track.box) >= SAME_OBJECT_IOU
 
 
 def _preferred(detection: Detection, request: InstructionRequest) -> Detection:

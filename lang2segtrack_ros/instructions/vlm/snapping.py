@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.detection.detector import Detection, Detector, detect, unknown_words
+from lang2segtrack_ros.detection.instruction_resolver import SAME_OBJECT_IOU
 from lang2segtrack_ros.instructions.scene import box_iou
 from lang2segtrack_ros.types.prompts import PromptError, plain_name
 from lang2segtrack_ros.types.results import Track
 
-SAME_OBJECT_IOU = 0.5
-"""IoU above which a box of an answer is the object of a visible track."""
 SCORE = 1.0
 """Score of an object by its box, because vision-language models give none."""
 NAMELESS = "object"

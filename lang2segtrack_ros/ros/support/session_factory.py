@@ -13,7 +13,6 @@ from lang2segtrack_ros.detection.detector import Detector
 from lang2segtrack_ros.detection.instruction_resolver import InstructionResolver
 from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.instructions.grammar_resolver import GrammarResolver
-from lang2segtrack_ros.instructions.vlm.factory import make_vlm_resolver
 from lang2segtrack_ros.instructions.vlm.options import VlmOptions
 from lang2segtrack_ros.models.cache import shared_detector, shared_segmenter
 from lang2segtrack_ros.models.loading import find_folders
@@ -68,6 +67,8 @@ def _make_resolver(value: Callable[[str], Any], detector: Detector | None) -> In
     try:
         options = VlmOptions(**{item.name: value(item.name) for item in fields(VlmOptions)})
         if options.is_in_use:
+            from lang2segtrack_ros.instructions.vlm.factory import make_vlm_resolver  # loads aiohttp, which other nodes do not need
+
             return make_vlm_resolver(options, detector, value("device"), value("dtype"))
     except OptionError as error:
         raise PromptError(str(error)) from error

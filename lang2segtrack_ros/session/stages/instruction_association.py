@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.detection.instruction_resolver import InstructionResult
+from lang2segtrack_ros.detection.instruction_resolver import SAME_OBJECT_IOU, InstructionResult
 from lang2segtrack_ros.detection.worker import DetectionRequest, DetectionResult
 from lang2segtrack_ros.identity.association import box_iou, find_duplicate
 from lang2segtrack_ros.identity.track_state import Origin
@@ -28,8 +28,6 @@ from lang2segtrack_ros.types.events import EventKind, InstructionEvent
 from lang2segtrack_ros.types.prompt_handle import PromptOutcome
 from lang2segtrack_ros.types.results import Track
 
-SAME_BOX_IOU = 0.5
-"""IoU from which the box of a chosen object and the box of a track are one object."""
 MAX_MISFITS = 2
 """Number of answers in a row that judge a track and do not choose it, after which the instruction lets it go."""
 
@@ -99,7 +97,7 @@ class InstructionAssociation(DetectionAssociation):
             return {}
         ious = box_iou(np.array([item.box for item in self.answer.detections]), np.array([track.box for track in tracks]))
         pairs = zip(*linear_sum_assignment(-ious))
-        return {int(index): tracks[column].id for index, column in pairs if ious[index, column] >= SAME_BOX_IOU}
+        return {int(index): tracks[column].id for index, column in pairs if ious[index, column] >= SAME_OBJECT_IOU}
 
     def _start(self, detection: Detection, masks: dict[int, NDArray[np.bool_]]) -> int | None:
         """Start an object and return its id. Return the track that has its mask, or None if the network predicts no mask."""
@@ -152,7 +150,7 @@ class InstructionAssociation(DetectionAssociation):
         track = self.context.visible.get(track_id)
         if track is None or track.box is None or not self.answer.judged:
             return False
-        return bool((box_iou(np.array([track.box]), np.array(self.answer.judged)) >= SAME_BOX_IOU).any())
+        return bool((box_iou(np.array([track.box]), np.array(self.answer.judged)) >= SAME_OBJECT_IOU).any())
 
     def _reason(self, track_id: int) -> str:
         return next(self.answer.reasons[index] for index, key in self.found.items() if key == track_id)
