@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -97,6 +99,24 @@ DEVICE = os.environ.get("L2ST_TEST_DEVICE", "cpu")
 """Device of the networks in the tests of the engine. Tests that compare with the CPU name it themselves."""
 if DEVICE != "cpu":  # products in TensorFloat-32 differ from those of the CPU by more than the tests allow
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Fail in the module that leaves a thread, because tests of other modules count the threads of their node."""
+    before = set(threading.enumerate())
+    yield
+    if left_threads(before):
+        gc.collect()  # a thread of an object that is no longer used ends with the object
+    limit = time.monotonic() + 10
+    while (left := left_threads(before)) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert left == []
+
+
+def left_threads(before: set[threading.Thread]) -> list[str]:
+    """Return the names of the threads of this package that run and did not before."""
+    return sorted(thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("lang2segtrack"))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError, Future
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -68,6 +69,7 @@ class HttpModel:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._stop: weakref.finalize[..., HttpModel] | None = None
         self._running: Future[str] | None = None
         self._requests = self._bytes_sent = self._bytes_received = 0
         self._seconds = 0.0
@@ -99,11 +101,11 @@ class HttpModel:
         """End a running request within a second, and refuse further ones."""
         with self._lock:
             self._closed.set()
-            running, loop, thread = self._running, self._loop, self._thread
+            running, stop, thread = self._running, self._stop, self._thread
         if running is not None:
             running.cancel()
-        if loop is not None and thread is not None and thread.is_alive():
-            loop.call_soon_threadsafe(loop.stop)
+        if stop is not None and thread is not None:
+            stop()
             thread.join(CLOSE_S)
 
     def metrics(self) -> dict[str, object]:
@@ -127,6 +129,7 @@ class HttpModel:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="lang2segtrack-vlm", daemon=True)
                 self._thread.start()
+                self._stop = weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)  # a model without `close`, too
             self._requests += 1
             self._bytes_sent += len(body)
             self._running = asyncio.run_coroutine_threadsafe(self._answer(body), self._loop)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import socket
@@ -295,6 +296,18 @@ def test_rate_is_kept(serve: Serve) -> None:
         model.generate(IMAGE, "hello")
     assert min(two.time - one.time for one, two in pairwise(server.seen)) > 0.15
     model.close()
+
+
+def test_model_without_close_leaves_no_thread(serve: Serve) -> None:
+    """A program that drops a model, say after an error, must not collect threads."""
+    before = set(threading.enumerate())
+    model = HttpModel(serve("yes").options())
+    assert model.generate(IMAGE, "hello") == "yes"
+    (thread,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "lang2segtrack-vlm")
+    del model
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_close_ends_a_request(serve: Serve) -> None:
