@@ -15,7 +15,8 @@ EXAMPLES = """examples:
   lang2segtrack report out/cups
   lang2segtrack report out/cups --video cups.mp4 --out out/cups_check
 """
-_SUFFIX = "_report"
+SUFFIX = "_report"
+"""End of the name of the default output folder."""
 
 
 def add_parser(commands: Any) -> None:
@@ -34,7 +35,7 @@ def add_parser(commands: Any) -> None:
         "tracked", type=Path, metavar="TRACKED", help="output of lang2segtrack track, bag or import, or a saved backward pass"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help=f"output folder; it must not exist, see --overwrite (default: TRACKED{_SUFFIX})"
+        "--out", type=Path, metavar="DIR", help=f"output folder; it must not exist, see --overwrite (default: TRACKED{SUFFIX})"
     )
     parser.add_argument("--video", type=Path, metavar="PATH", help="video, folder or bag of the images, to compare colors, too")
     parser.add_argument("--image-topic", default="", metavar="TOPIC", help="topic of the images, if --video is a bag with several")
@@ -69,6 +70,12 @@ def run(options: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
+def default_folder(tracked: Path) -> Path:
+    """Return the output folder of a report if none is given: beside the tracked recording."""
+    path = tracked.resolve()
+    return path.with_name((path.name if path.is_dir() else path.stem) + SUFFIX)
+
+
 def _report(options: argparse.Namespace) -> int:
     from lang2segtrack_ros import __version__
     from lang2segtrack_ros.cli.export import file_stats
@@ -83,9 +90,8 @@ def _report(options: argparse.Namespace) -> int:
         if not path.exists():
             raise TraceError(f"there is no file or folder {path}")
     chosen = ReportOptions(options.name, options.topic, options.video, options.image_topic, options.keep_unconfirmed)
-    tracked = options.tracked.resolve()
-    out = options.out or tracked.with_name((tracked.name if tracked.is_dir() else tracked.stem) + _SUFFIX)
-    output = OutputFolder(out, options.overwrite, inputs, digest(__version__, "report", chosen, *map(file_stats, inputs)))
+    key = digest(__version__, "report", chosen, *map(file_stats, inputs))
+    output = OutputFolder(options.out or default_folder(options.tracked), options.overwrite, inputs, key)
     if output.already_done:
         print(f"already done: {output.path}")
         return 0

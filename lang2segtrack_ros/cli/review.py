@@ -16,19 +16,25 @@ from typing import TYPE_CHECKING, Any
 from lang2segtrack_ros.cli.engine_options import add_license_option
 from lang2segtrack_ros.cli.interruption import stop_on_signals
 from lang2segtrack_ros.cli.progress import ProgressLine
+from lang2segtrack_ros.cli.report import SUFFIX
+from lang2segtrack_ros.recordings.quality import REVIEW_PORT
 
 if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.review.images import RecordingImages
+    from lang2segtrack_ros.recordings.review.places import Place
     from lang2segtrack_ros.recordings.review.review import Review
     from lang2segtrack_ros.session.session import Session
+    from lang2segtrack_ros.viewers.review.requests import ReviewRequests
+    from lang2segtrack_ros.viewers.web.access import Access
 
 EXAMPLES = """
 examples:
   lang2segtrack review out/cups                           review the output of `lang2segtrack track` in the browser
+  lang2segtrack review out/cups --image 140               show image 140 first
   lang2segtrack review out/cups --apply out/cups_edited   write the edited trace, and leave out/cups as it is
 """
 TOKEN_VARIABLE = "LANG2SEGTRACK_WEB_TOKEN"
-PORTS = range(8100, 8120)
+PORTS = range(REVIEW_PORT, REVIEW_PORT + 20)
 MAX_CONNECTIONS = 64
 POLL_S = 0.2
 DEFAULTS = {"segmenter": "sam2.1-tiny", "image_size": None, "policy": "samurai"}
@@ -55,6 +61,13 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="the recording: a video, a folder of images, or a bag (default: the source that `lang2segtrack track` noted)",
     )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help=f"output of `lang2segtrack report`, to list its findings (default: TRACKED{SUFFIX}, if any)",
+    )
+    parser.add_argument("--image", type=int, metavar="N", help="number of the image to show first, as in reports and tracks.jsonl")
     parser.add_argument("--apply", type=Path, metavar="FOLDER", help="write the edited trace to a new folder, and end; opens no page")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder of --apply")
     parser.add_argument("--address", default="127.0.0.1", help=f"IP address of the page; others than this one need {TOKEN_VARIABLE}")
@@ -146,31 +159,53 @@ def _apply(options: argparse.Namespace, folder: Path) -> int:
 
 def _serve(options: argparse.Namespace, folder: Path) -> int:
     from lang2segtrack_ros.cli.output_folder import read_settings
+    from lang2segtrack_ros.recordings.review.correction_job import CorrectionJobs
+    from lang2segtrack_ros.recordings.review.places import position_of
     from lang2segtrack_ros.recordings.review.review import Review
+    from lang2segtrack_ros.viewers.review.requests import ReviewRequests
+    from lang2segtrack_ros.viewers.review.service import ReviewService
     from lang2segtrack_ros.viewers.web.access import Access
 
     access = Access(options.address, os.environ.get(TOKEN_VARIABLE, ""), frozenset(name.lower() for name in options.allowed_host))
     review = Review(folder)
     try:
         settings = read_settings(folder)
-        _run_page(options, access, review, _open_images(options, settings), _session_maker(options, settings))
+        places = _places(options, review)
+        start = position_of(options.image, review.stored) if options.image is not None else 0
+        images = _open_images(options, settings)
+        jobs = None if images is None else CorrectionJobs(review, images, _session_maker(options, settings))
+        _run_page(options, access, ReviewRequests(access, ReviewService(review, images, jobs, places, start)), review)
+        if jobs is not None:
+            jobs.cancel()
+            jobs.wait()
     finally:
         review.close()
     return 0
 
 
-def _run_page(
-    options: argparse.Namespace, access: Any, review: Review, images: RecordingImages | None, make_session: Callable[[], Session]
-) -> None:
+def _places(options: argparse.Namespace, review: Review) -> list[Place]:
+    """Return the findings of the report. A report that was found and not given only warns if it cannot be used. Raises PlaceError."""
+    from lang2segtrack_ros.cli.report import default_folder
+    from lang2segtrack_ros.recordings.review.places import PlaceError, read_places
+
+    if options.report is not None:
+        return read_places(options.report, review.stored)
+    folder = default_folder(options.tracked)
+    if not folder.is_dir():
+        return []
+    try:
+        return read_places(folder, review.stored)
+    except PlaceError as error:
+        print(f"warning: the report is not shown: {error}", file=sys.stderr)
+        return []
+
+
+def _run_page(options: argparse.Namespace, access: Access, requests: ReviewRequests, review: Review) -> None:
     """Serve the page until Ctrl-C."""
-    from lang2segtrack_ros.recordings.review.correction_job import CorrectionJobs
-    from lang2segtrack_ros.viewers.review.requests import ReviewRequests
-    from lang2segtrack_ros.viewers.review.service import ReviewService
     from lang2segtrack_ros.viewers.web.server import HttpServer
 
-    jobs = None if images is None else CorrectionJobs(review, images, make_session)
     ports = [options.port] if options.port is not None else list(PORTS)
-    server = HttpServer(ports, access, ReviewRequests(access, ReviewService(review, images, jobs)), MAX_CONNECTIONS)
+    server = HttpServer(ports, access, requests, MAX_CONNECTIONS)
     ended = threading.Event()
     with stop_on_signals(ended.set) as stop:
         server.start()
@@ -178,9 +213,6 @@ def _run_page(
         print(f"review: {server.url}{hint}\nedits are kept in {review.journal.path}; Ctrl-C ends", flush=True)
         while not ended.wait(POLL_S) and not stop():
             pass
-    if jobs is not None:
-        jobs.cancel()
-        jobs.wait()
     server.close()
 
 

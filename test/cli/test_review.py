@@ -122,6 +122,8 @@ def test_errors_are_explained(tracked: Path, tmp_path: Path, capsys: pytest.Capt
         ([str(tracked), "--apply", str(tmp_path / "empty")], "exists already"),
         ([str(tracked), "--video", str(tmp_path / "nothing")], "no file, folder or camera"),
         ([str(tracked), "--apply", str(tmp_path / "out"), "--video", str(tmp_path / "small")], "give the recording that was tracked"),
+        ([str(tracked), "--image", "6"], "the trace has no image 6: it has 6 images from 0 to 5"),
+        ([str(tracked), "--report", str(tmp_path / "empty")], "holds no report.json"),
         ([str(tracked), "--address", "0.0.0.0"], "a token is needed"),
         ([str(tracked), "--address", "localhost"], "must be an IP address"),
     ]

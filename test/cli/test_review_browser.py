@@ -7,6 +7,7 @@ LANG2SEGTRACK_SCREENSHOTS names a folder that keeps the screenshots.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.recordings.review.review import Review
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame, demo_scene
 from test.browser import chromium
@@ -168,6 +170,36 @@ def test_click_corrects_the_masks(clip: Clip, browser: Any, screenshots: Path) -
     review.close()
     assert before < 0.1
     assert after > 0.85
+
+
+def test_report_leads_to_its_images(clip: Clip, browser: Any, screenshots: Path) -> None:
+    """The findings of the report stand on the review page, and the links of the report open it at their images."""
+    assert main(["report", str(clip.tracked)]) == 0
+    report = clip.tracked.with_name(f"{clip.tracked.name}_report")
+    html = report / "report.html"
+    with serving(clip.tracked, "--image", "7") as served:
+        html.write_text(html.read_text().replace("http://127.0.0.1:8100/", served.url))  # the port of this test is another one
+        context = browser.new_context(**DESKTOP)
+        tab = open_page(context, served)
+        tab.locator("#status", has_text="image 7 of").wait_for()
+        places = tab.locator("#places li")
+        findings = json.loads((report / "report.json").read_text())["findings"]
+        assert places.count() == len(findings) > 0
+        first = findings[0]
+        places.first.locator("button").click()
+        tab.locator("#status", has_text=f"image {first['image']} of").wait_for()
+        tab.locator("#chosen", has_text=f"Track {first['track']} ").wait_for()
+        tab.wait_for_timeout(500)
+        tab.screenshot(path=screenshots / "review_places.png", full_page=True)
+        page = context.new_page()
+        page.goto(html.as_uri())
+        page.screenshot(path=screenshots / "report.png")
+        with context.expect_page() as opened:
+            page.locator(".where a").last.click()
+        linked = opened.value
+        linked.locator("#status", has_text=f"image {findings[-1]['image']} of").wait_for()
+        linked.goto(f"{served.url}#image=999")
+        linked.locator("#message", has_text="the trace has no image 999").wait_for()
 
 
 def test_phone_adds_an_object_with_a_box(clip: Clip, browser: Any, screenshots: Path) -> None:

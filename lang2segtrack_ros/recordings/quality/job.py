@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lang2segtrack_ros.io.exports.trace import TraceError
 from lang2segtrack_ros.io.exports.writer import write_file
-from lang2segtrack_ros.recordings.exporting import open_pictures, open_records, trace_name
+from lang2segtrack_ros.recordings.exporting import RECORDS, is_bag, open_pictures, open_records, trace_name
 from lang2segtrack_ros.recordings.forward import Report
 from lang2segtrack_ros.recordings.quality.colors import compare_colors
 from lang2segtrack_ros.recordings.quality.document import ReportDocument, document
@@ -66,8 +66,13 @@ def write_report(tracked: Path, folder: Path, options: ReportOptions, progress: 
             _compare_colors(file, report, options.video, options.image_topic)
     result = document(report, options.video is not None)
     write_file(folder, JSON, (result.model_dump_json(indent=1) + "\n").encode())
-    write_file(folder, HTML, render(result).encode())
+    write_file(folder, HTML, render(result, str(tracked) if is_reviewable(tracked) else "").encode())
     return result
+
+
+def is_reviewable(tracked: Path) -> bool:
+    """Return True if `lang2segtrack review` takes a tracked recording: an output folder, or a bag."""
+    return is_bag(tracked) or (tracked / RECORDS).is_file()
 
 
 def _compare_colors(file: Path, report: QualityReport, video: Path, topic: str) -> None:

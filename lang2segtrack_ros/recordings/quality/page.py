@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
+from lang2segtrack_ros.recordings.quality import REVIEW_PORT
 from lang2segtrack_ros.recordings.quality.document import MINUTES, SECONDS_PER_FINDING, FindingEntry, ReportDocument, TrackEntry
 
 MAX_FINDINGS = 500
@@ -46,12 +48,12 @@ class Drawing:
     marks: list[tuple[float, float, str, str]]
 
 
-def render(document: ReportDocument, command: str = "") -> str:
+def render(document: ReportDocument, tracked: str = "") -> str:
     """Return the page as HTML.
 
     Args:
         document: the report.
-        command: command that opens an image, with the text "IMAGE" for its number; empty for none.
+        tracked: the tracked recording as `lang2segtrack review` takes it; empty if it does not take it.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["seconds"] = lambda stamp_ns: f"{stamp_ns / 1e9:.3f}"
@@ -65,7 +67,8 @@ def render(document: ReportDocument, command: str = "") -> str:
         kinds=KIND_NAMES,
         drawings=[_drawing(item, document) for item in sorted(chosen, key=lambda item: item.id)],
         drawn={item.id for item in chosen},
-        command=command,
+        command=f"lang2segtrack review {shlex.quote(tracked)}" if tracked else "",
+        review=f"http://127.0.0.1:{REVIEW_PORT}/#image=" if tracked else "",
         width=WIDTH,
         height=HEIGHT,
         minutes=MINUTES,

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ class StoredTrace:
     Attributes:
         folder: the folder.
         timeline: the states of the tracks.
+        numbers: number of each image in the recording, as in the trace.
 
     Raises:
         EditError: the folder holds no trace, or an empty one.
@@ -41,6 +44,7 @@ class StoredTrace:
         if not path.is_file():
             raise EditError(f"{folder} holds no {TRACE}: give the output folder of lang2segtrack track")
         self._lines = JsonLines(path)
+        self.numbers: array[int] = array("q")
         self.timeline = self._scan()
         if not self.timeline.images:
             raise EditError(f"{path} holds no image: give the output of a run that tracked at least one")
@@ -52,6 +56,7 @@ class StoredTrace:
         for number, record in enumerate(self._lines.scan(), 1):
             try:
                 _check_record(record)
+                self.numbers.append(record["frame"])
                 for track in record["tracks"]:
                     states = codes.setdefault(track["id"], bytearray())
                     if len(states) == number:
@@ -79,6 +84,11 @@ class StoredTrace:
         """Return the images per second, from the stamps; 30 if they do not tell."""
         first, last = (self.record(image)["stamp_ns"] for image in (0, self.images - 1))
         return float((self.images - 1) * 1e9 / (last - first)) if last > first else DEFAULT_FPS
+
+    def position(self, number: int) -> int | None:
+        """Return the position of an image, given its number in the recording. None if the trace leaves this image out."""
+        position = bisect_left(self.numbers, number)
+        return position if position < len(self.numbers) and self.numbers[position] == number else None
 
     def record(self, image: int) -> Record:
         """Return the record of an image. Raises LineError if the file has changed, and IndexError if there is no such image."""

@@ -39,6 +39,8 @@ class ReviewRequests(GuardedRequests):
         routes: dict[str, tuple[str, Handler]] = {
             "/api/state": ("GET", self._state),
             "/api/image": ("GET", self._image),
+            "/api/places": ("GET", self._places),
+            "/api/position": ("GET", self._position),
             "/api/edit": ("POST", self._edit),
             "/api/undo": ("POST", self._undo),
             "/api/correct": ("POST", self._correct),
@@ -55,6 +57,12 @@ class ReviewRequests(GuardedRequests):
         image = read_number(request.query.get("number"), "number")
         jpeg = await asyncio.to_thread(self._service.picture, image)
         return web.Response(body=jpeg, content_type="image/jpeg", headers=HEADERS)
+
+    async def _places(self, request: web.BaseRequest) -> web.Response:
+        return json_response(await asyncio.to_thread(self._service.places))
+
+    async def _position(self, request: web.BaseRequest) -> web.Response:
+        return json_response(self._service.position(read_number(request.query.get("number"), "number")))
 
     async def _edit(self, request: web.BaseRequest) -> web.Response:
         edit = read_edit(await read_body(request))

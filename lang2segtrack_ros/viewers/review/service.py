@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,7 @@ from lang2segtrack_ros.recordings.review.correction import Correction
 from lang2segtrack_ros.recordings.review.correction_job import CorrectionJobs
 from lang2segtrack_ros.recordings.review.edits import Delete, EditError, Merge, Rename, sentence
 from lang2segtrack_ros.recordings.review.images import RecordingImages, image_of
+from lang2segtrack_ros.recordings.review.places import Place, PlaceError, position_of
 from lang2segtrack_ros.recordings.review.review import Review
 from lang2segtrack_ros.recordings.review.timeline import STATE_NAMES, VISIBLE
 from lang2segtrack_ros.viewers.review.bodies import CorrectRequest, SplitRequest
@@ -33,12 +35,23 @@ class ReviewService:
         review: the review.
         images: the recording; None shows the masks on black images, and allows no correction.
         jobs: the corrections; None refuses them.
+        places: places to check, the worst first.
+        start: position of the image that the page shows first.
     """
 
-    def __init__(self, review: Review, images: RecordingImages | None, jobs: CorrectionJobs | None) -> None:
+    def __init__(
+        self,
+        review: Review,
+        images: RecordingImages | None,
+        jobs: CorrectionJobs | None,
+        places: Sequence[Place] = (),
+        start: int = 0,
+    ) -> None:
         self._review = review
         self._images = images
         self._jobs = jobs
+        self._places = places
+        self._start = start
         self._lock = threading.Lock()
 
     def state(self, revision: int = -1) -> dict[str, Any]:
@@ -68,7 +81,19 @@ class ReviewService:
             "tracks": tracks,
             "edits": edits,
             "torn": review.journal.torn,
+            "start": self._start,
         }
+
+    def places(self) -> dict[str, Any]:
+        """Return the places to check, for JSON."""
+        return {"places": [asdict(place) for place in self._places]}
+
+    def position(self, number: int) -> dict[str, Any]:
+        """Return the position of an image, for JSON. Raises RefusedError if the trace has no image of this number."""
+        try:
+            return {"position": position_of(number, self._review.stored)}
+        except PlaceError as error:
+            raise RefusedError(HTTPStatus.NOT_FOUND, "not_found", str(error)) from error
 
     def picture(self, image: int) -> bytes:
         """Return an image with its masks as JPEG. Raises RefusedError if there is no such image, or if it cannot be read."""

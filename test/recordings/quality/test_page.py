@@ -98,11 +98,13 @@ def test_page_shows_each_finding_with_its_image(tmp_path: Path) -> None:
     assert set(KIND_NAMES) == {kind.value for kind in Kind}
 
 
-def test_command_is_shown_on_request(tmp_path: Path) -> None:
-    """The page names a command with the number of the image, escaped."""
+def test_review_is_named_and_linked(tmp_path: Path) -> None:
+    """The page names the command of the review, quoted for a shell, and each finding links to its image there."""
     report = many(tmp_path)
-    page = Page(render(report, "view 'a<b' --image IMAGE"))
-    assert f"view 'a<b' --image {report.findings[0].image}" in page.text
+    html = render(report, "out/my cups<b>")
+    assert "lang2segtrack review 'out/my cups<b>'" in Page(html).text
+    assert f'href="http://127.0.0.1:8100/#image={report.findings[0].image}"' in html
+    assert "8100" not in render(report), "a trace without a folder has no review"
 
 
 def test_page_of_many_findings_is_bounded(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ async function refresh() {
   if (!hasChanged) return;
   document.title = `${state.name} – review`;
   find("scrub").max = Math.max(0, state.images - 1);
+  if (isFirst) image = state.start;
+  find("scrub").value = image;
   if (!trackOf(selected)) selected = 0;
   showTimeline(state.tracks, state.images, (id, at) => { select(id, at); });
   showSelection();
@@ -109,6 +111,7 @@ async function refresh() {
   fetchImage();
   if (isFirst && !state.has_images) showMessage("the images are not at hand, so the masks are shown on black: start with --video", true);
   if (isFirst && state.torn) showMessage("the journal ended in a torn line: this edit does not count", true);
+  if (isFirst) { showPlaces().catch(() => undefined); followLink(); } // `watch` shows a lost connection
   isFirst = false;
 }
 
@@ -187,6 +190,39 @@ function showJob() {
     if (!job.has_failed && trackOf(job.track)) select(job.track, null);
   }
 }
+
+// Places to check, from the report
+
+async function showPlaces() {
+  const { places } = await (await request("api/places")).json();
+  find("check").hidden = !places.length;
+  find("place-count").textContent = `(${places.length})`;
+  find("places").replaceChildren(...places.map((place) => {
+    const item = make("li", place.severity), button = make("button", "place");
+    button.type = "button";
+    button.append(make("b", "", `image ${place.image}: ${place.kind}, track ${place.track}${place.other === null ? "" : ` and ${place.other}`}`), make("span", "", place.reason));
+    button.addEventListener("click", () => {
+      item.classList.add("seen");
+      if (trackOf(place.track)) select(place.track, place.image);
+      else goTo(place.image); // an edit has merged the track into another one, or deleted it
+    });
+    item.append(button);
+    return item;
+  }));
+}
+
+async function followLink() { // #image=N of a link in the report; N is the number in the recording
+  const number = /^#image=(\d+)$/.exec(location.hash);
+  if (!number) return;
+  try {
+    const { position } = await (await request(`api/position?number=${number[1]}`)).json();
+    goTo(position);
+  } catch (error) {
+    showMessage(error.message, true);
+  }
+  history.replaceState(null, "", location.pathname); // a second click on the same link is a change again
+}
+addEventListener("hashchange", followLink);
 
 // Corrections
 
