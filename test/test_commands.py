@@ -87,7 +87,7 @@ TESTED = {
     r"lang2segtrack (export|import) .*": ("cli/test_export.py", r'"\1"'),
     r"lang2segtrack (report) .*": ("cli/test_report.py", r'"\1"'),
     r"lang2segtrack (bag) recording/ .*": ("recordings/bags/test_job.py", r"\1"),
-    r"lang2segtrack bag .* --workers 2": ("recordings/bags/test_many.py", "workers"),
+    r"lang2segtrack bag .* --jobs 2 --export coco": ("recordings/bags/test_many.py", "jobs"),
     r"lang2segtrack toy-bag (crossing|demo) .*": ("toyworld/test_bag_writer.py", "toy-bag"),
     r"lang2segtrack bench suites .*": ("evaluation/test_report.py", "suites"),
     r"lang2segtrack bench (davis|lasot) .*": ("evaluation/test_real_clips.py", r"\1"),

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,16 @@ from lang2segtrack_ros.cli.interruption import INTERRUPTED, stop_on_signals
 from lang2segtrack_ros.cli.prompt_options import add_prompt_options, parse_prompts
 
 if TYPE_CHECKING:
+    from lang2segtrack_ros.recordings.bags.collection import RecordingEntry
     from lang2segtrack_ros.recordings.bags.job import BagSummary
+    from lang2segtrack_ros.recordings.bags.many import BagOutcome
     from lang2segtrack_ros.recordings.forward import Report
 
 DESCRIPTION = """Reads a rosbag2 recording (MCAP or SQLite, also split, compressed or unfinished) and tracks objects on one image topic,
 forward and backward. The new bag holds all input messages unchanged, and /detections, /tracks, /instance_masks, /label_info and
 /tracks_refined with the headers and times of the images. No ROS installation is needed. After an interruption, the same command resumes.
-Several bags are processed one after the other, or in parallel on Ray. The command skips bags that are done and prints a table at the
-end."""
+A folder of bags stands for all its bags. Several bags are processed one after the other, or in parallel. The command skips bags that are
+done, prints a table at the end, and writes recordings.json with the objects of each bag."""
 
 
 def add_parser(commands: Any) -> None:
@@ -35,7 +37,9 @@ def add_parser(commands: Any) -> None:
         commands: the subparsers.
     """
     parser = commands.add_parser("bag", help="track objects through ROS 2 bags and write new bags", description=DESCRIPTION)
-    parser.add_argument("sources", type=Path, nargs="+", metavar="IN", help="folders of bags, or one .mcap or .db3 file of each")
+    parser.add_argument(
+        "sources", type=Path, nargs="+", metavar="IN", help="bags: a folder, or one .mcap or .db3 file of each; or a folder of bags"
+    )
     parser.add_argument("--topic", default="", help="image topic; required if the bag has several color topics")
     add_prompt_options(parser)
     parser.add_argument("--no-backward", dest="backward", action="store_false", help="skip the backward pass and tracks_refined")
@@ -53,8 +57,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT", help="folder of the new bag; for several bags, their parent folder"
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="number of bags in parallel, on Ray (default: %(default)s)")
-    parser.add_argument("--ray", default="", metavar="ADDRESS", help="address of a running Ray cluster; auto finds the one of this machine")
+    parser.add_argument("--jobs", "--workers", type=int, default=1, metavar="N", help="number of bags in parallel (default: %(default)s)")
+    parser.add_argument(
+        "--ray", default="", metavar="ADDRESS", help="use Ray: address of a cluster, auto for that of this machine, local to start one"
+    )
     add_export_options(parser, "OUT_exports/F beside the new bag")
     add_engine_options(parser)
     parser.set_defaults(run=run)
@@ -113,12 +119,14 @@ def _work(options: argparse.Namespace, report: Report, source: Path, target: Pat
 def _bag(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.cli.progress import ProgressLine
     from lang2segtrack_ros.io.exports.registry import parse_formats
+    from lang2segtrack_ros.recordings.exporting import bags_of
 
     options.out = options.out.resolve()
     parse_formats(options.exports)
     parse_prompts(options)  # report invalid prompts before any bag is opened
-    if len(options.sources) > 1:
-        return _bags(options)
+    sources = [bag for source in options.sources for bag in bags_of(source)]
+    if len(options.sources) > 1 or sources != options.sources:
+        return _bags(options, sources)
     with ProgressLine() as line, stop_on_signals() as stop:
         summary = _work(options, line, options.sources[0], options.out, stop)
     if summary.already_done:
@@ -139,6 +147,11 @@ def _bag(options: argparse.Namespace) -> int:
     return _export(options, options.out, summary.topic)
 
 
+def _tracks_topic(options: argparse.Namespace) -> str:
+    """Return the topic of the tracks in a new bag."""
+    return "/".join(["", *filter(None, options.namespace.split("/")), "tracks_refined" if options.backward else "tracks"])
+
+
 def _export(options: argparse.Namespace, bag: Path, images: str) -> int:
     """Export a new bag, each format into a folder of its own beside it. Return the exit code 0.
 
@@ -150,7 +163,7 @@ def _export(options: argparse.Namespace, bag: Path, images: str) -> int:
     from lang2segtrack_ros.io.exports.registry import parse_formats
     from lang2segtrack_ros.recordings.exporting import TraceOptions
 
-    topic = "/".join(["", *filter(None, options.namespace.split("/")), "tracks_refined" if options.backward else "tracks"])
+    topic = _tracks_topic(options)
     image_options = (options.export_images, images.partition(" ")[0])
     for item in parse_formats(options.exports):
         out = bag.with_name(f"{bag.name}_exports") / item.name
@@ -158,31 +171,67 @@ def _export(options: argparse.Namespace, bag: Path, images: str) -> int:
     return 0
 
 
-def _bags(options: argparse.Namespace) -> int:
+def _bags(options: argparse.Namespace, sources: list[Path]) -> int:
     """Process several bags. Return 1 if one of them failed, else 0."""
     from lang2segtrack_ros.recordings.bag_types import BagError
-    from lang2segtrack_ros.recordings.bags import many
+    from lang2segtrack_ros.recordings.bags import collection, many
 
-    if options.workers < 1:
-        raise BagError(f"--workers is {options.workers}; it must be at least 1")
-    pairs = many.pair_up(options.sources, options.out)
+    if options.jobs < 1:
+        raise BagError(f"--jobs is {options.jobs}; it must be at least 1")
+    pairs = many.pair_up(sources, options.out)
+    targets = dict(pairs)
     options.out.mkdir(parents=True, exist_ok=True)
-    work = partial(_work, options, _silent)
-    is_parallel = options.workers > 1 or options.ray
+    earlier = collection.read_entries(options.out)  # also of other bags with the same --out
+    entries: dict[str, collection.RecordingEntry] = {}
     rows: list[many.BagOutcome] = []
-    failed_exports = 0
-    with nullcontext(_never) if is_parallel else stop_on_signals() as stop:
-        outcomes = (
-            many.on_ray(work, pairs, options.workers, options.ray) if is_parallel else many.one_by_one(partial(work, stop=stop), pairs)
-        )
+    failed = 0
+    with _outcomes(options, pairs) as outcomes:
         for row in outcomes:
             rows.append(row)
             state = "done before" if row.already_done else f"failed: {row.error}" if row.error else f"done in {row.seconds:.0f} s"
             print(f"[{len(rows)}/{len(pairs)}] {row.source}: {state}", flush=True)
-            if row.summary is not None and not row.error:
-                failed_exports += _try_export(options, dict(pairs)[row.source], row.summary.topic)
+            target = targets[row.source]
+            known = earlier.get(target.name) if row.already_done else None
+            entries[target.name] = known if known is not None and known.state == "done" else _entry(options, row, target)
+            collection.write_collection(options.out, collection.collect({**earlier, **entries}.values()))
+            if row.summary is not None:
+                failed += _try_export(options, target, row.summary.topic)
+    summary = collection.collect({**earlier, **entries}.values())
     print(many.table(sorted(rows, key=lambda row: row.source)))
-    return 1 if failed_exports or any(row.error for row in rows) else 0
+    print("\n".join(collection.sentences(summary)))
+    print(f"written: {options.out}: {collection.FILE} and the new bags")
+    return 1 if failed or any(entry.state == "failed" for entry in entries.values()) else 0
+
+
+@contextmanager
+def _outcomes(options: argparse.Namespace, pairs: Sequence[tuple[Path, Path]]) -> Iterator[Iterator[BagOutcome]]:
+    """Yield the outcomes of the jobs on several bags: one after another, in processes, or on Ray."""
+    from lang2segtrack_ros.recordings.bags import many
+
+    work = partial(_work, options, _silent)
+    if options.ray:
+        yield many.on_ray(work, pairs, options.jobs, options.ray)
+    elif options.jobs > 1:
+        processes = many.Processes(work, options.jobs)
+        with stop_on_signals(processes.stop):
+            yield processes.run(pairs)
+    else:
+        with stop_on_signals() as stop:
+            yield many.one_by_one(work, pairs, stop)
+
+
+def _entry(options: argparse.Namespace, row: BagOutcome, target: Path) -> RecordingEntry:
+    """Return the entry of a bag for the summary of all bags."""
+    from lang2segtrack_ros.io.exports.trace import TraceError
+    from lang2segtrack_ros.recordings.bag_types import BagError
+    from lang2segtrack_ros.recordings.bags.collection import failure, summarize
+
+    if row.error:
+        return failure(target.name, str(row.source), row.error)
+    try:
+        return summarize(target, _tracks_topic(options), str(row.source))
+    except (BagError, TraceError, OSError) as error:
+        return failure(target.name, str(row.source), f"the new bag cannot be read: {error}")
 
 
 def _try_export(options: argparse.Namespace, bag: Path, images: str) -> int:

@@ -46,6 +46,13 @@ def is_bag(path: Path) -> bool:
     return any(".mcap" in name or ".db3" in name for name in names)
 
 
+def bags_of(path: Path) -> list[Path]:
+    """Return the bags of a folder that is no bag itself, in the order of their names; else the path alone, whatever it is."""
+    if is_bag(path) or not path.is_dir():
+        return [path]
+    return sorted(item for item in path.iterdir() if item.is_dir() and item.suffix != ".work" and is_bag(item)) or [path]
+
+
 @contextmanager
 def open_records(tracked: Path, topic: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield the file with the records of a tracked recording, and sentences on what was left out.

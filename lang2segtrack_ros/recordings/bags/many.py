@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs on many bags, one after another or in parallel on Ray (https://docs.ray.io).
-
-Ray is an engine for parallel work on one computer or on a cluster.
-"""
+"""Jobs on many bags: one after another, in parallel processes, or on Ray (https://docs.ray.io), an engine for work on a cluster."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from lang2segtrack_ros.recordings.bag_types import BagError
 from lang2segtrack_ros.recordings.bags.job import BagSummary
 from lang2segtrack_ros.recordings.resumable import InterruptedRunError
 
-Work = Callable[[Path, Path], BagSummary]
-"""Function that tracks through a bag. Arguments: the bag and the new bag's folder. Ray requires that it can be pickled."""
+Work = Callable[..., BagSummary]
+"""Function that tracks through a bag: `work(source, target)`, with the bag and the new bag's folder. Without Ray it also gets `stop=`, a
+function that returns True to interrupt the job. Other processes require that it can be pickled."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def pair_up(sources: Sequence[Path], folder: Path) -> list[tuple[Path, Path]]:
     return [(source, target) for target, source in targets.items()]
 
 
-def attempt(work: Work, source: Path, target: Path) -> BagOutcome:
+def attempt(work: Callable[[Path, Path], BagSummary], source: Path, target: Path) -> BagOutcome:
     """Run the job on one bag, and return its errors as part of the outcome.
 
     Args:
@@ -88,13 +91,71 @@ def attempt(work: Work, source: Path, target: Path) -> BagOutcome:
     return BagOutcome(source, summary, seconds=time.monotonic() - began)
 
 
-def one_by_one(work: Work, pairs: Sequence[tuple[Path, Path]]) -> Iterator[BagOutcome]:
+def one_by_one(work: Work, pairs: Sequence[tuple[Path, Path]], stop: Callable[[], bool]) -> Iterator[BagOutcome]:
     """Run the job on one bag after another, in this process, and yield the outcomes."""
     for source, target in pairs:
-        yield attempt(work, source, target)
+        yield attempt(partial(work, stop=stop), source, target)
 
 
-def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address: str = "") -> Iterator[BagOutcome]:
+class Processes:
+    """Jobs on several bags in parallel, each in a process of its own, so that a process that dies costs one bag.
+
+    Args:
+        work: the job.
+        jobs: number of parallel jobs. Each gets an equal part of the CPU cores; all share the GPU.
+    """
+
+    def __init__(self, work: Work, jobs: int) -> None:
+        self._work = work
+        self._jobs = jobs
+        self._context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks of torch
+        self._stop = self._context.Event()
+        self.stop = self._stop.set
+
+    def run(self, pairs: Sequence[tuple[Path, Path]]) -> Iterator[BagOutcome]:
+        """Run the job on all bags, and yield the outcomes as the jobs finish.
+
+        Args:
+            pairs: bags and their outputs.
+
+        Raises:
+            InterruptedRunError: `stop` was called. Every running job has written its checkpoint.
+        """
+        threads = ThreadPoolExecutor(self._jobs)
+        try:
+            for done in as_completed([threads.submit(self._attempt, source, target) for source, target in pairs]):
+                yield done.result()
+        finally:
+            self._stop.set()
+            threads.shutdown(cancel_futures=True)
+
+    def _attempt(self, source: Path, target: Path) -> BagOutcome:
+        cores = max(1, (os.cpu_count() or 1) // self._jobs)
+        with ProcessPoolExecutor(1, self._context, _start_process, (cores, self._stop)) as process:
+            try:
+                return process.submit(_in_process, self._work, source, target).result()
+            except BrokenProcessPool:
+                return BagOutcome(source, error="its process died: run the same command again, with fewer --jobs if memory is short")
+
+
+_stop_event: Any = None  # of the parent process; set in a process of `Processes`
+
+
+def _start_process(cores: int, stop: Any) -> None:
+    """Prepare a process. Signals go to the parent, which sets `stop`; a terminal sends Ctrl-C to all."""
+    global _stop_event
+    import torch
+
+    _stop_event = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(cores)
+
+
+def _in_process(work: Work, source: Path, target: Path) -> BagOutcome:
+    return attempt(partial(work, stop=_stop_event.is_set), source, target)
+
+
+def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address: str) -> Iterator[BagOutcome]:
     """Run the job on several bags in parallel on Ray, and yield the outcomes as the jobs finish.
 
     Every worker must be able to access the files under the same paths.
@@ -103,7 +164,7 @@ def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address
         work: the job.
         pairs: bags and their outputs.
         workers: number of parallel jobs. Each gets an equal part of the CPU cores and of the GPUs, but at most one GPU.
-        address: of a running Ray cluster; "auto" for the cluster of this computer. If it is empty, Ray runs only during this call.
+        address: of a running Ray cluster; "auto" for the cluster of this computer; "local" to run Ray during this call only.
 
     Raises:
         BagError: Ray is not installed, or does not answer.
@@ -111,12 +172,12 @@ def on_ray(work: Work, pairs: Sequence[tuple[Path, Path]], workers: int, address
     try:
         import ray
     except ImportError as error:
-        raise BagError(f"parallel jobs need Ray ({error}): pip install 'ray>=2.30', or set --workers to 1") from error
+        raise BagError(f"parallel jobs need Ray ({error}): pip install 'ray>=2.30', or leave out --ray") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default Ray sends usage statistics to its developers
     try:
-        ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BagError(f"Ray does not answer at {address or 'this computer'}: {error}") from error
+        raise BagError(f"Ray does not answer at {address}: {error}") from error
     try:
         total: dict[str, float] = ray.cluster_resources()
         gpus = min(1.0, total.get("GPU", 0) / workers)  # a request of 0 would hide an existing GPU from the job
