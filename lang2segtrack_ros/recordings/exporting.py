@@ -166,7 +166,8 @@ def write_exports(trace: Trace, formats: Sequence[Format], folders: Sequence[Pat
         shown += len(frame.objects)
         report("exporting", frame.index + 1, trace.info.length)
     info = trace.info
-    lines = [f"{len(info.labels)} objects, {shown} times visible and {info.hidden} times hidden, on {info.length} images of {info.name}"]
+    count = "1 object" if len(info.labels) == 1 else f"{len(info.labels)} objects"
+    lines = [f"{count}, {shown} times visible and {info.hidden} times hidden, on {info.length} images of {info.name}"]
     if info.unconfirmed:
         lines.append(f"{info.unconfirmed} objects were detected but never confirmed, and left out: --keep-unconfirmed keeps them")
     left_out = []

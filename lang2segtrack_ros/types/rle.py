@@ -61,7 +61,14 @@ class Rle:
         return Rle(int(height), int(width), encoded["counts"].decode("ascii"))
 
     def decode(self) -> NDArray[np.bool_]:
-        """Return the mask as a bool array [H, W]."""
+        """Return the mask as a bool array [H, W].
+
+        Raises:
+            ValueError: the runs do not cover the image. pycocotools would return uninitialized memory for missing runs.
+        """
+        covered = sum(decode_counts(self.counts))
+        if covered != self.height * self.width:
+            raise ValueError(f"the runs of a mask cover {covered} of {self.height} x {self.width} pixels")
         pixels: NDArray[np.uint8] = coco_mask.decode({"size": [self.height, self.width], "counts": self.counts.encode("ascii")})
         return pixels.astype(bool)
 

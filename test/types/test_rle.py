@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -36,3 +39,13 @@ def test_mask_box_has_exclusive_maxima() -> None:
     mask[2:5, 3] = mask[8, 11] = True
     assert mask_box(mask) == (3.0, 2.0, 12.0, 9.0)
     assert mask_box(np.asfortranarray(mask)) == (3.0, 2.0, 12.0, 9.0)
+
+
+@pytest.mark.parametrize("change", [lambda text: "", lambda text: text[:-5], lambda text: text + "1"], ids=["none", "cut", "longer"])
+def test_runs_of_another_size_are_refused(change: Callable[[str], str]) -> None:
+    """A damaged file must not become a mask with uninitialized pixels."""
+    mask = np.zeros((480, 640), bool)
+    mask[100:300, 200:400] = True
+    damaged = Rle(480, 640, change(Rle.encode(mask).counts))
+    with pytest.raises(ValueError, match=r"of 480 x 640 pixels|run-length counts"):
+        damaged.decode()
