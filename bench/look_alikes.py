@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.toyworld.scene import Body, Scene
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene
 from lang2segtrack_ros.toyworld.shapes import SHAPES
 from lang2segtrack_ros.toyworld.suites import Clip, make_clip
 

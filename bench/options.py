@@ -21,7 +21,8 @@ import torch
 from bench.numbers_file import numbers_file, write
 from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
-from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker
 from lang2segtrack_ros.types.prompts import BoxPrompt

@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 from lang2segtrack_ros.detection.detector import Detection
 from lang2segtrack_ros.models.loading import load_segmenter
 from lang2segtrack_ros.session.session import Session
-from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import TextPrompt
 

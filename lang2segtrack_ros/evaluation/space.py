@@ -9,7 +9,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from lang2segtrack_ros.geometry.surface import measure
-from lang2segtrack_ros.toyworld.scene import BodyTruth, Scene, SceneFrame
+from lang2segtrack_ros.toyworld.body import BodyTruth
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.types.results import Track
 
 MIN_VISIBLE_PIXELS = 150

@@ -11,9 +11,11 @@ from functools import cached_property
 
 import numpy as np
 
-from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame, SceneStyle
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES, outline
 from lang2segtrack_ros.toyworld.suites import Kind
+from lang2segtrack_ros.toyworld.walls import SceneStyle
 
 WIDTH, HEIGHT = 320, 240
 _ASPECT = WIDTH / HEIGHT

@@ -16,101 +16,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lang2segtrack_ros.toyworld.body import Body, BodyTruth, back_and_forth
 from lang2segtrack_ros.toyworld.shapes import COLORS, PILLAR, outline
+from lang2segtrack_ros.toyworld.walls import SceneStyle, make_wall
 from lang2segtrack_ros.types.frame import CameraModel
 
 WALL_M = 4.0
 _SUBPIXEL = 4  # fractional bits of cv2's polygon coordinates
 _FILL_MARGIN = 0.55  # pixels by which cv2's filled polygons exceed their corners on each side, since cv2 also fills the outline
 _NOISE_MARGIN = 64  # pixels by which the noise images exceed the picture; each frame uses another part of them
-
-
-def _back_and_forth(index: int, length: int) -> int:
-    last = max(length - 1, 1)
-    offset = index % (2 * last)
-    return min(offset, 2 * last - offset, length - 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Body:
-    """Shape that moves along a path, or periodically around a point.
-
-    Attributes:
-        color, shape: names; together they form the label. A pillar has no label and only occludes.
-        center: (x, y) of the middle of the periodic motion, as a fraction of image width and height.
-        amplitude: (x, y) amplitudes of the periodic motion, in the same units.
-        period: (x, y) periods in frames.
-        phase: (x, y) phases in radians at frame 0.
-        radius_m: half the size in meters.
-        depth_m: distance from the camera in meters.
-        spin: rotation speed in radians per frame.
-        path: float64 [T, 3] instead of the periodic motion: x and y as in `center`, and the distance in meters, of each frame.
-        rotation: rotation in radians at frame 0.
-        aspect_ratio: width over height.
-        relief_m: height of the bulge in the middle of the surface, towards the camera, in meters.
-        color_gain: factor of each color channel; None draws one from the scene's seed.
-        texture: standard deviation of the texture noise, on a scale of 255.
-        shade: brightness of the right side minus that of the middle, on a scale of 255.
-        first, last: range of frames on which the body exists; `last` is exclusive, None for no end.
-    """
-
-    color: str
-    shape: str
-    center: tuple[float, float] = (0.5, 0.5)
-    amplitude: tuple[float, float] = (0.0, 0.0)
-    period: tuple[float, float] = (90.0, 70.0)
-    phase: tuple[float, float] = (0.0, 0.0)
-    radius_m: float = 0.22
-    depth_m: float = 2.0
-    spin: float = 0.0
-    path: NDArray[np.float64] | None = None
-    rotation: float = 0.0
-    aspect_ratio: float = 1.0
-    relief_m: float = 0.0
-    color_gain: tuple[float, float, float] | None = None
-    texture: float = 6.0
-    shade: float = 0.0
-    first: int = 0
-    last: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Return the label, such as "red circle"; empty for a pillar."""
-        return f"{self.color} {self.shape}" if self.shape != PILLAR else ""
-
-    def position(self, index: int) -> tuple[float, float, float]:
-        """Return x and y as fractions of the image and the distance in meters on a frame.
-
-        A path is followed to its end and back again.
-        """
-        if self.path is not None:
-            x, y, z = self.path[_back_and_forth(index, len(self.path))]
-            return float(x), float(y), float(z)
-        x, y = (self.center[a] + self.amplitude[a] * np.sin(2 * np.pi * index / self.period[a] + self.phase[a]) for a in (0, 1))
-        return float(x), float(y), self.depth_m
-
-
-@dataclass(frozen=True)
-class BodyTruth:
-    """Ground truth of one labeled body on one frame.
-
-    Attributes:
-        number: 1 + index of the body; its value in `SceneFrame.instances`.
-        label: label such as "red circle".
-        visible: number of visible pixels.
-        fraction: visible fraction of the whole silhouette, 0..1; the part outside the image counts as hidden.
-        box: (x_min, y_min, x_max, y_max) of the visible pixels, maxima exclusive; None when the body is hidden.
-        center: (x, y, z) center of the surface's bounding box in the optical frame, in meters.
-        extent: (x, y, z) size of that bounding box in meters.
-    """
-
-    number: int
-    label: str
-    visible: int
-    fraction: float
-    box: tuple[int, int, int, int] | None
-    center: tuple[float, float, float]
-    extent: tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,32 +50,6 @@ class SceneFrame:
         meters *= 0.001
         meters[self.depth_mm == 0] = np.nan
         return meters
-
-
-@dataclass(frozen=True, eq=False)
-class SceneStyle:
-    """Lighting, wall and camera effects of a scene.
-
-    Attributes:
-        noise: standard deviation of the color noise, on a scale of 255.
-        coarse_noise: True for noise with a grain of two pixels.
-        gain: [T] brightness factor of each frame, followed to its end and back again; None for 1.
-        blur: standard deviation of a Gaussian blur in pixels at an image height of 192; 0 disables it.
-        wall: brightness of the wall, on a scale of 255; None draws it from the seed.
-        clutter: number of gray lines and blobs on the wall.
-        stripes: contrast of the wall's stripes, on a scale of 255.
-        camera_path: float64 [T, 3], shift as a fraction of image width and height, and roll in radians, of each frame. The path is
-            followed to its end and back again.
-    """
-
-    noise: float = 6.0
-    coarse_noise: bool = False
-    gain: NDArray[np.float64] | None = None
-    blur: float = 0.0
-    wall: float | None = None
-    clutter: int = 6
-    stripes: float = 0.0
-    camera_path: NDArray[np.float64] | None = None
 
 
 @lru_cache(maxsize=16)
@@ -205,7 +93,7 @@ class Scene:
         center = ((self.width - 1) / 2, (self.height - 1) / 2)
         self.camera = CameraModel(focal, focal, *center, self.width, self.height, "camera_color_optical_frame")
         rng = np.random.default_rng(self.seed)
-        self._walls = [self._make_wall(rng) for _ in range(1 + len(self.cuts))]
+        self._walls = [make_wall(rng, self.width, self.height, self.style) for _ in range(1 + len(self.cuts))]
         tilt = np.linspace(-0.15, 0.15, self.width, dtype=np.float32)
         self._wall_depth = np.broadcast_to(WALL_M + tilt, (self.height, self.width))
         self._body_colors = [self._draw_body_color(body, rng) for body in self.bodies]
@@ -224,38 +112,12 @@ class Scene:
         )
         return paint
 
-    def _make_wall(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        size = (self.width, self.height)
-        bright = rng.uniform(90, 150) if self.style.wall is None else self.style.wall
-        wall = np.full((self.height, self.width, 3), bright + rng.uniform(-14, 14, 3), np.float32)
-        grid = int(rng.integers(3, 14))
-        coarse = cv2.resize(rng.normal(0, 1, (grid, grid, 3)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-        wall += coarse.mean(axis=2, keepdims=True) * rng.uniform(6, 30) + coarse * rng.uniform(0, 7)
-        slope = rng.uniform(-25, 25, 2)
-        wall += np.linspace(-1, 1, self.width, dtype=np.float32)[None, :, None] * np.float32(slope[0])
-        wall += np.linspace(-1, 1, self.height, dtype=np.float32)[:, None, None] * np.float32(slope[1])
-        for _ in range(self.style.clutter):
-            ends = rng.integers(0, size, (2, 2))
-            gray = float(rng.uniform(30, 215))
-            paint = tuple(float(np.clip(gray + rng.uniform(-10, 10), 0, 255)) for _ in range(3))
-            if rng.random() < 0.6:
-                cv2.line(wall, ends[0].tolist(), ends[1].tolist(), paint, max(1, int(self.height * rng.uniform(0.004, 0.02))), cv2.LINE_AA)
-            else:
-                axes = (self.height * rng.uniform(0.02, 0.12, 2)).astype(int) + 1
-                cv2.ellipse(wall, ends[0].tolist(), axes.tolist(), float(rng.uniform(0, 180)), 0, 360, paint, -1, cv2.LINE_AA)
-        if self.style.stripes:
-            pitch = max(2, int(self.height * rng.uniform(0.03, 0.12)))
-            rows, columns = np.arange(self.height)[:, None] // pitch, np.arange(self.width)[None] // pitch
-            wall += (((columns + (rows if rng.random() < 0.5 else 0)) % 2) * np.float32(self.style.stripes))[..., None]
-        clipped: NDArray[np.float32] = np.clip(wall, 0, 255).astype(np.float32, copy=False)
-        return clipped
-
     def _camera_motion(self, index: int) -> NDArray[np.float64] | None:
         """Return the affine transform [2, 3] from pixels of a still picture to those of this frame; None for a still camera."""
         path = self.style.camera_path
         if path is None:
             return None
-        dx, dy, roll = path[_back_and_forth(index, len(path))]
+        dx, dy, roll = path[back_and_forth(index, len(path))]
         motion = cv2.getRotationMatrix2D((self.camera.cx, self.camera.cy), float(np.degrees(roll)), 1.0)
         motion[:, 2] += dx * self.width, dy * self.height
         return np.asarray(motion, np.float64)
@@ -292,7 +154,7 @@ class Scene:
         if style.blur:
             color = cv2.GaussianBlur(color, (0, 0), style.blur * self.height / 192).astype(np.float32, copy=False)
         if style.gain is not None:
-            color *= np.float32(style.gain[_back_and_forth(index, len(style.gain))])
+            color *= np.float32(style.gain[back_and_forth(index, len(style.gain))])
         if style.coarse_noise:
             noise = cv2.resize(noise[: self.height // 2, : self.width // 2], (self.width, self.height)).astype(np.float32, copy=False)
         return np.clip(color + noise * np.float32(style.noise), 0, 255).astype(np.uint8)

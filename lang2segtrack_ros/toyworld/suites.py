@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneStyle
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene
 from lang2segtrack_ros.toyworld.shapes import COLORS, PILLAR, SHAPES
+from lang2segtrack_ros.toyworld.walls import SceneStyle
 
 Kind = tuple[str, str]
 Path = NDArray[np.float64]

@@ -16,7 +16,8 @@ from lang2segtrack_ros.history.frame_history import FrameHistory
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
-from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from lang2segtrack_ros.types.results import FrameResult, Source, TrackStatus

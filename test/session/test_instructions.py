@@ -19,7 +19,8 @@ from lang2segtrack_ros.session.instruction_state import MAX_INSTRUCTIONS
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.prompt_queue import MAX_ATTEMPTS
 from lang2segtrack_ros.session.session import Session
-from lang2segtrack_ros.toyworld.scene import Body, Scene
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene
 from lang2segtrack_ros.tracking.tracker import Tracker
 from lang2segtrack_ros.types.events import EventKind
 from lang2segtrack_ros.types.frame import Frame

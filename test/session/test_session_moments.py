@@ -22,7 +22,8 @@ from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.prompt_queue import MAX_ATTEMPTS
 from lang2segtrack_ros.session.prompting import MAX_WAITING
 from lang2segtrack_ros.session.session import Session
-from lang2segtrack_ros.toyworld.scene import Body, Scene, SceneFrame
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.tracking.memory_bank import MemoryBank
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PromptError, TextPrompt

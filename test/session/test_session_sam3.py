@@ -13,7 +13,8 @@ from lang2segtrack_ros.identity.sam3_rules import Sam3State
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session
-from lang2segtrack_ros.toyworld.scene import Body, Scene
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.prompts import BoxPrompt, TextPrompt
 from test.session.test_session_identity import FRAME_NS, ScriptedDetector, play, truth

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.toyworld.scene import WALL_M, Body, Scene, SceneFrame, SceneStyle, demo_scene
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import WALL_M, Scene, SceneFrame, demo_scene
 from lang2segtrack_ros.toyworld.shapes import COLORS, PILLAR, SHAPES, outline
 from lang2segtrack_ros.toyworld.suites import make_clip
+from lang2segtrack_ros.toyworld.walls import SceneStyle
 
 
 def test_frame_depends_on_seed_and_index_alone() -> None:

@@ -15,7 +15,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.io.result_messages import IMAGE
 from lang2segtrack_ros.recordings.bag_types import BagMessages
-from lang2segtrack_ros.toyworld.scene import Body, Scene
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.scene import Scene
 from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
 from lang2segtrack_ros.types.rle import Rle, mask_box
 from test.io.exports.traces import write_trace
