@@ -39,7 +39,7 @@ help:
 	@echo "  make fuzz            20,000 random requests and images, 3,000 random sources, and 20 kills of each command"
 	@echo
 	@echo "Train"
-	@echo "  make train-toy       train the built-in checkpoints from scratch (hours on two cores); results in out/train"
+	@echo "  make train-toy       train the built-in checkpoints (hours on two cores): FAMILY=shapes or things; results in out/train-FAMILY"
 
 setup:
 	@$(PYTHON) tools/setup_environment.py
@@ -96,7 +96,7 @@ bench-gpu: setup
 
 train-toy:
 	@$(PYTHON) tools/setup_environment.py --test
-	@$(IN_ENVIRONMENT) python -m training all --out out/train
+	@$(IN_ENVIRONMENT) python -m training all --family $(or $(FAMILY),shapes) --out out/train-$(or $(FAMILY),shapes)
 
 docs: setup
 	@$(IN_ENVIRONMENT) python tools/write_interface_docs.py

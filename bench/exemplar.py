@@ -27,8 +27,10 @@ from lang2segtrack_ros.detection.exemplar import ExemplarFinder
 from lang2segtrack_ros.identity.association import box_iou
 from lang2segtrack_ros.identity.exemplar_features import FeatureMatcher
 from lang2segtrack_ros.models.loading import load_segmenter
+from lang2segtrack_ros.toyworld.draft import Kind
+from lang2segtrack_ros.toyworld.families import SHAPE_KINDS
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
-from lang2segtrack_ros.toyworld.suites import ALL_KINDS, Kind, make_clip
+from lang2segtrack_ros.toyworld.suites import make_clip
 from lang2segtrack_ros.types.prompts import ExemplarPrompt
 
 SETS = ("later", "elsewhere", "similar")
@@ -70,9 +72,9 @@ def make_pair(name: str, seed: int) -> Pair:
     first, crowd = make_clip("easy", seed).scene, make_clip("crowd", seed).scene
     color, shape = first.bodies[0].color, first.bodies[0].shape
     if name == "similar":
-        others = [kind for kind in ALL_KINDS if (kind[0] == color) != (kind[1] == shape)]
+        others = [kind for kind in SHAPE_KINDS if (kind[0] == color) != (kind[1] == shape)]
     else:
-        others = [kind for kind in ALL_KINDS if kind[0] != color and kind[1] != shape]
+        others = [kind for kind in SHAPE_KINDS if kind[0] != color and kind[1] != shape]
     count = int(rng.integers(2, 5))
     drawn = [others[index] for index in rng.integers(len(others), size=len(crowd.bodies) - count)]
     second = with_kinds(crowd, [(color, shape)] * count + drawn)

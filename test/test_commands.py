@@ -88,7 +88,7 @@ TESTED = {
     r"lang2segtrack (report) .*": ("cli/test_report.py", r'"\1"'),
     r"lang2segtrack (bag) recording/ .*": ("recordings/bags/test_job.py", r"\1"),
     r"lang2segtrack bag .* --jobs 2 --export coco": ("recordings/bags/test_many.py", "jobs"),
-    r"lang2segtrack toy-bag (crossing|demo) .*": ("toyworld/test_bag_writer.py", "toy-bag"),
+    r"lang2segtrack toy-bag (crossing|demo|crowd) .*": ("toyworld/test_bag_writer.py", "toy-bag"),
     r"lang2segtrack bench suites .*": ("evaluation/test_report.py", "suites"),
     r"lang2segtrack bench (davis|lasot) .*": ("evaluation/test_real_clips.py", r"\1"),
     r"ros2 run lang2segtrack (track_node) --ros-args --params-file extended.yaml": ("test_extend.py", r"\1"),

@@ -12,18 +12,28 @@ from pathlib import Path
 
 import torch
 
+from lang2segtrack_ros.models.catalogue import TOY_FOLDER
+from lang2segtrack_ros.toyworld.families import FAMILIES, KNOWN_THINGS, SHAPES_FAMILY, THINGS_FAMILY
 from training.packaging import draw_curves, package_detector, package_segmenter
 
 
-def _train(network: str, folder: Path, seed: int, device: str) -> None:
+def _train(network: str, family: str, folder: Path, seed: int, device: str) -> None:
     if network == "segmenter":
-        from training.segmenter import train_segmenter
+        from training import segmenter
 
-        package_segmenter(train_segmenter(folder, seed=seed, device=device), folder / "checkpoint")
+        if family == "things":
+            model = segmenter.train_segmenter(folder, segmenter.THINGS_PHASES, seed, device, KNOWN_THINGS, TOY_FOLDER / "segmenter")
+        else:
+            model = segmenter.train_segmenter(folder, seed=seed, device=device)
+        package_segmenter(model, folder / "checkpoint")
     else:
-        from training.detector import train_detector
+        from training import detector
 
-        package_detector(train_detector(folder, seed=seed, device=device), folder / "checkpoint")
+        if family == "things":
+            model = detector.train_detector(folder, THINGS_FAMILY, detector.THINGS_PHASES, seed, device, TOY_FOLDER / "detector")
+        else:
+            model = detector.train_detector(folder, SHAPES_FAMILY, seed=seed, device=device)
+        package_detector(model, folder / "checkpoint", FAMILIES[family])
     print(f"written: {folder / 'checkpoint'}")
 
 
@@ -35,6 +45,7 @@ def main() -> int:
         choices=("all", "segmenter", "detector"),
         help="network to train; all trains both, in parallel on a CPU of two cores or more",
     )
+    parser.add_argument("--family", choices=tuple(FAMILIES), default="shapes", help="objects to learn (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("out/train"), help="folder for states, logs and checkpoints (default: %(default)s)"
     )
@@ -47,10 +58,10 @@ def main() -> int:
     if options.network != "all":
         torch.set_num_threads(options.threads)
         torch.set_flush_denormal(True)  # denormal numbers cost a CPU a hundred times as much as others
-        _train(options.network, options.out / options.network, options.seed, options.device)
+        _train(options.network, options.family, options.out / options.network, options.seed, options.device)
     else:
         options.out.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "training"]
+        command = [sys.executable, "-m", "training", "--family", options.family]
         arguments = ["--out", str(options.out), "--seed", str(options.seed), "--device", options.device, "--threads", str(options.threads)]
         networks = ("segmenter", "detector")
         in_parallel = options.device == "cpu" and (os.cpu_count() or 1) > 1

@@ -23,13 +23,17 @@ from transformers.loss.loss_grounding_dino import GroundingDinoHungarianMatcher,
 from transformers.models.grounding_dino import modeling_grounding_dino as grounding_dino
 
 from lang2segtrack_ros.segmentation.preprocessing import normalize
+from lang2segtrack_ros.toyworld.families import Family
 from training.detector_data import make_batch
-from training.detector_network import new_detector, write_tokenizer
+from training.detector_network import load_weights, new_detector, write_tokenizer
 from training.loop import Loop
 
 PICTURES = 10
 PHASES = ((4000, 1.2e-3), (1000, 8e-4), (1500, 7e-4), (1400, 6e-4), (4200, 7e-4))
 """Steps and highest learning rate of each phase. The network learns positions first, then colors; shapes need the later phases."""
+
+THINGS_PHASES = ((3000, 1.2e-3), (3000, 9e-4), (4000, 7e-4))
+"""The same for the everyday things, from the checkpoint of the shapes."""
 
 
 class _Criterion(GroundingDinoImageLoss):  # type: ignore[misc]
@@ -86,15 +90,15 @@ def _fast_deformable_attention() -> Iterator[None]:
 class DetectorTraining:
     """Loss function of one phase."""
 
-    def __init__(self, model: Any, tokenizer: Any, seed: int, phase: int) -> None:
-        self.model, self.tokenizer, self.seed = model, tokenizer, seed + 1000 * phase
+    def __init__(self, model: Any, tokenizer: Any, seed: int, phase: int, family: Family) -> None:
+        self.model, self.tokenizer, self.seed, self.family = model, tokenizer, seed + 1000 * phase, family
         self.device: torch.device = model.device
         matcher = GroundingDinoHungarianMatcher(class_cost=2.0, bbox_cost=5.0, giou_cost=2.0)
         self.criterion = _Criterion(matcher, 0.25, ["labels", "boxes"])
 
     def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a step's batch and the numbers to log."""
-        colors, pictures, targets = make_batch((self.seed, step), PICTURES)
+        colors, pictures, targets = make_batch((self.seed, step), PICTURES, self.family)
         pixels = normalize(colors.to(self.device).permute(0, 3, 1, 2))
         captions = [". ".join(phrase.text for phrase in picture.phrases) + "." for picture in pictures]
         text = self.tokenizer(captions, padding=True, return_tensors="pt", return_token_type_ids=True).to(self.device)
@@ -124,23 +128,34 @@ class DetectorTraining:
         yield "proposals", output.enc_outputs_class, output.enc_outputs_coord_logits.sigmoid()
 
 
-def train_detector(folder: Path, phases: Sequence[tuple[int, float]] = PHASES, seed: int = 0, device: str = "cpu") -> Any:
-    """Train from scratch, or resume an interrupted training.
+def train_detector(
+    folder: Path,
+    family: Family,
+    phases: Sequence[tuple[int, float]] = PHASES,
+    seed: int = 0,
+    device: str = "cpu",
+    start: Path | None = None,
+) -> Any:
+    """Train from scratch or from a checkpoint, or resume an interrupted training.
 
     Args:
         folder: folder for the state and log of each phase.
+        family: family of the objects.
         phases: steps and highest learning rate of each phase.
         seed: seed of weights and batches.
         device: device of the training.
+        start: checkpoint whose weights the training starts from; None for new ones. Words that it does not know start anew.
 
     Returns:
         The model with averaged weights.
     """
     model: Any = new_detector(seed).to(device).train()
-    tokenizer = write_tokenizer(folder / "checkpoint")
+    tokenizer = write_tokenizer(folder / "checkpoint", family)
+    if start is not None:
+        load_weights(model, tokenizer, start)
     with _fast_deformable_attention():
         for number, (steps, rate) in enumerate(phases):
             loop = Loop(folder / f"phase{number}", model, nn.Module(), steps, rate)
-            loop.run(DetectorTraining(model, tokenizer, seed, number))
+            loop.run(DetectorTraining(model, tokenizer, seed, number, family))
             loop.averaged()
     return model.eval()

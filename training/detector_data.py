@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lang2segtrack_ros.toyworld.families import SHAPES_FAMILY, Family
 from lang2segtrack_ros.toyworld.pictures import Picture, draw_picture
 from training.segmenter_data import TRAINING_SEEDS
 
@@ -16,12 +17,13 @@ CROWDED_RATIO = 0.25
 """Fraction of pictures from crowded clips, with up to twelve phrases. Captions of that length are a harder task than five phrases."""
 
 
-def make_batch(seed: tuple[int, int], count: int) -> tuple[Tensor, list[Picture], list[dict[str, Tensor]]]:
+def make_batch(seed: tuple[int, int], count: int, family: Family = SHAPES_FAMILY) -> tuple[Tensor, list[Picture], list[dict[str, Tensor]]]:
     """Return the batch of a seed.
 
     Args:
         seed: seed of the training and step.
         count: number of pictures.
+        family: family of the objects.
 
     Returns:
         Images uint8 [N, H, W, 3] of one size, their pictures, and DETR targets: boxes (cx, cy, w, h, normalized) and phrase indices.
@@ -31,7 +33,8 @@ def make_batch(seed: tuple[int, int], count: int) -> tuple[Tensor, list[Picture]
     start = TRAINING_SEEDS + int(rng.integers(1 << 30))
     is_crowded = rng.random(count) < CROWDED_RATIO
     pictures = [
-        draw_picture(start + i, (width, height), not crowded, max_phrases=12 if crowded else 5) for i, crowded in enumerate(is_crowded)
+        draw_picture(start + i, (width, height), not crowded, max_phrases=12 if crowded else 5, family=family)
+        for i, crowded in enumerate(is_crowded)
     ]
     targets = []
     for picture in pictures:

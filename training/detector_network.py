@@ -11,29 +11,29 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertTokenizer, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
 
-from lang2segtrack_ros.toyworld.pictures import GENERIC_WORDS
-from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
+from lang2segtrack_ros.toyworld.families import Family
+from lang2segtrack_ros.toyworld.phrases import words_of
 
 SHORTEST_EDGE, LONGEST_EDGE = 192, 256
-WORDS = (*COLORS, *SHAPES, *GENERIC_WORDS, "a", "the", "and")
 _SPECIAL = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1010: ",", 1012: ".", 1029: "?"}
 _VOCABULARY = 1032
 _FIRST_WORD = 200
 _MAX_TOKENS = 64
 
 
-def write_tokenizer(folder: Path) -> Any:
-    """Write a BERT tokenizer with the words of the toy world. Special tokens keep BERT's ids, which the network relies on.
+def write_tokenizer(folder: Path, family: Family) -> Any:
+    """Write a BERT tokenizer with the words of a family. Special tokens keep BERT's ids, which the network relies on.
 
     Args:
         folder: folder for the tokenizer's files.
+        family: the family.
 
     Returns:
         The tokenizer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = {index: f"[unused{index}]" for index in range(_VOCABULARY)} | _SPECIAL
-    table |= {_FIRST_WORD + index: word for index, word in enumerate(WORDS)}
+    table |= {_FIRST_WORD + index: word for index, word in enumerate((*words_of(family), "a", "the", "and"))}
     vocabulary = folder / "vocab.txt"
     vocabulary.write_text("".join(f"{table[index]}\n" for index in range(_VOCABULARY)))
     tokenizer = BertTokenizer(vocab=str(vocabulary), do_lower_case=True, model_max_length=_MAX_TOKENS)
@@ -105,3 +105,24 @@ def new_detector(seed: int = 0) -> GroundingDinoForObjectDetection:
         norm.bias.copy_(-2 * direction)
     nn.init.normal_(model.model.text_backbone.embeddings.word_embeddings.weight, std=0.3)
     return model
+
+
+@torch.no_grad()
+def load_weights(model: GroundingDinoForObjectDetection, tokenizer: Any, folder: Path) -> None:
+    """Copy the weights of a checkpoint of the same architecture. A word has the embedding of the checkpoint if that knows it.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer.
+        folder: folder of the checkpoint.
+    """
+    embeddings = model.model.text_backbone.embeddings.word_embeddings.weight
+    new = embeddings.clone()
+    other: Any = GroundingDinoForObjectDetection.from_pretrained(folder, dtype=torch.float32)
+    model.load_state_dict(other.state_dict())
+    known = BertTokenizer.from_pretrained(folder).get_vocab()
+    for word, index in tokenizer.get_vocab().items():
+        if word not in known and not word.startswith("["):
+            embeddings[index] = new[index]
+        elif not word.startswith("["):
+            embeddings[index] = other.model.text_backbone.embeddings.word_embeddings.weight[known[word]]

@@ -10,6 +10,7 @@ from typing import Any
 
 from lang2segtrack_ros.models.store import write_checksums
 from lang2segtrack_ros.segmentation.preprocessing import IMAGE_MEAN, IMAGE_STD
+from lang2segtrack_ros.toyworld.families import Family
 from training.detector_network import LONGEST_EDGE, SHORTEST_EDGE, write_tokenizer
 from training.segmenter_network import IMAGE_SIZE
 
@@ -45,9 +46,9 @@ def package_segmenter(model: Any, folder: Path) -> None:
     _write(model, folder, processor)
 
 
-def package_detector(model: Any, folder: Path) -> None:
+def package_detector(model: Any, folder: Path, family: Family) -> None:
     """Write a detector in half precision, with its tokenizer and the configuration of transformers' `GroundingDinoProcessor`."""
-    write_tokenizer(folder)
+    write_tokenizer(folder, family)
     size = {"shortest_edge": SHORTEST_EDGE, "longest_edge": LONGEST_EDGE}
     images = {**_IMAGES, "do_pad": True, "format": "coco_detection", "image_processor_type": "GroundingDinoImageProcessor", "size": size}
     _write(model, folder, {"image_processor": images, "processor_class": "GroundingDinoProcessor"})

@@ -21,9 +21,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import Sam2VideoModel
 
 from lang2segtrack_ros.segmentation.preprocessing import normalize
 from lang2segtrack_ros.segmentation.sam2 import NO_OBJECT_LOGIT
+from lang2segtrack_ros.toyworld.families import SHAPES_FAMILY, Family
 from training.loop import Loop
 from training.segmenter_data import (
     CROSSINGS,
@@ -144,14 +146,14 @@ class _Decoded:
 class SegmenterTraining:
     """Loss function of one phase."""
 
-    def __init__(self, model: Any, driver: Driver, phase: Phase, seed: int, number: int) -> None:
-        self.model, self.driver, self.phase, self.seed, self.number = model, driver, phase, seed, number
+    def __init__(self, model: Any, driver: Driver, phase: Phase, seed: int, number: int, family: Family = SHAPES_FAMILY) -> None:
+        self.model, self.driver, self.phase, self.seed, self.number, self.family = model, driver, phase, seed, number, family
         self.device: torch.device = model.device
 
     def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a step's batch and the numbers to log."""
         phase = self.phase
-        batch = make_batch((self.seed, self.number, step), phase.frames, phase.objects, phase.per_clip, phase.mixture)
+        batch = make_batch((self.seed, self.number, step), phase.frames, phase.objects, phase.per_clip, phase.mixture, self.family)
         rng = np.random.default_rng([self.seed, self.number, step, 1])
         return self._loss(batch, rng, phase.true_memory_ratio * max(0.0, 1 - 1.5 * step / phase.steps))
 
@@ -341,23 +343,44 @@ def soften(training: SegmenterTraining) -> None:
         query.bias.div_(excess)
 
 
-def train_segmenter(folder: Path, phases: tuple[Phase, ...] = PHASES, seed: int = 0, device: str = "cpu") -> Any:
-    """Train from scratch, or resume an interrupted training.
+THINGS_PHASES = (
+    Phase(500, 1, 20, 3, 8e-4, coarse=0.1),
+    Phase(800, 4, 14, 4, 6e-4, true_memory_ratio=0.5, coarse=0.1, identity=0.3),
+    Phase(700, 7, 12, 3, 4e-4, true_memory_ratio=0.3, coarse=0.1, identity=0.3, mixture=CROSSINGS),
+    Phase(1200, 7, 12, 3, 4e-4, true_memory_ratio=0.2, coarse=0.1, identity=0.3, mixture=FINISH, side=IMAGE_SIZE, dice=2.0),
+)
+"""Phases for the everyday things, from the checkpoint of the shapes: first the look of things, then their memory and crossings."""
+
+
+def train_segmenter(
+    folder: Path,
+    phases: tuple[Phase, ...] = PHASES,
+    seed: int = 0,
+    device: str = "cpu",
+    family: Family = SHAPES_FAMILY,
+    start: Path | None = None,
+) -> Any:
+    """Train from scratch or from a checkpoint, or resume an interrupted training.
 
     Args:
         folder: folder for the state and log of each phase.
         phases: phases to run.
         seed: seed of weights and batches.
         device: device of the training.
+        family: family of the objects.
+        start: checkpoint of the same architecture whose weights the training starts from; None for new ones.
 
     Returns:
         The model with averaged weights.
     """
     model: Any = new_segmenter(seed).to(device).eval()
+    if start is not None:
+        other: Any = Sam2VideoModel.from_pretrained(start, dtype=torch.float32)
+        model.load_state_dict(other.state_dict())
     driver = Driver(model)
     helpers = nn.ModuleDict({"coarse": driver.coarse})
     for number, phase in enumerate(phases):
-        training = SegmenterTraining(model, driver, phase, seed, number)
+        training = SegmenterTraining(model, driver, phase, seed, number, family)
         if phase.soften:
             soften(training)
         loop = Loop(folder / f"phase{number}", model, helpers, phase.steps, phase.rate)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lang2segtrack_ros.toyworld.families import SHAPES_FAMILY, Family
 from lang2segtrack_ros.toyworld.suites import Clip, make_clip
 from training.segmenter_network import IMAGE_SIZE
 
@@ -146,12 +147,19 @@ def _times(rng: np.random.Generator, count: int, clip: Clip, mixture: Mixture) -
     return [start, *(start + np.cumsum(steps)).tolist()]
 
 
-def _draw(rng: np.random.Generator, mixture: Mixture) -> Clip:
+def _draw(rng: np.random.Generator, mixture: Mixture, family: Family) -> Clip:
     suite = str(rng.choice(list(mixture.suites), p=list(mixture.suites.values())))
-    return make_clip(suite, TRAINING_SEEDS + int(rng.integers(1 << 30)), *SIZES[rng.integers(len(SIZES))])
+    return make_clip(suite, TRAINING_SEEDS + int(rng.integers(1 << 30)), *SIZES[rng.integers(len(SIZES))], family)
 
 
-def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int, mixture: Mixture = EVERYTHING) -> Batch:
+def make_batch(
+    seed: tuple[int, ...],
+    frames: int,
+    objects: int,
+    per_clip: int,
+    mixture: Mixture = EVERYTHING,
+    family: Family = SHAPES_FAMILY,
+) -> Batch:
     """Return the batch of a seed.
 
     Args:
@@ -160,6 +168,7 @@ def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int, 
         objects: number of objects of the batch.
         per_clip: largest number of objects of one clip.
         mixture: distribution of suites and windows.
+        family: family of the objects.
     """
     rng = np.random.default_rng(list(seed))
     size = (IMAGE_SIZE, IMAGE_SIZE)
@@ -169,7 +178,7 @@ def make_batch(seed: tuple[int, ...], frames: int, objects: int, per_clip: int, 
     clip_of: list[int] = []
     fractions: list[NDArray[np.float64]] = []
     while len(masks) < objects:
-        clip = _draw(rng, mixture)
+        clip = _draw(rng, mixture, family)
         times = _times(rng, frames, clip, mixture)
         shots = [clip.scene.render(time) for time in times]
         numbers = [n for n, body in shots[0].bodies.items() if body.fraction > 0.55]

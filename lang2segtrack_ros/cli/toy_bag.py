@@ -21,6 +21,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("toy-bag", help="write a clip of the toy world with its ground truth as a rosbag2 recording")
     parser.add_argument("suite", metavar="SUITE", help="demo, or a suite of docs/toyworld.md; an unknown name lists all suites")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the bag; it must not exist")
+    parser.add_argument("--family", default="shapes", help="shapes, or things: everyday things on tables (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="seed of the clip (default: 4)")
     parser.add_argument("--frames", type=int, help="number of images (default: the whole clip)")
     parser.add_argument("--storage", default="mcap", help="mcap or sqlite3 (default: %(default)s)")
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
 
     width, height = options.size or (None, None)
-    values = {"seed": options.seed, "width": width, "height": height, "fps": options.fps}
+    values = {"family": options.family, "seed": options.seed, "width": width, "height": height, "fps": options.fps}
     try:
         stream = StreamOptions(options.suite, **{name: value for name, value in values.items() if value is not None})
         frames = write_bag(options.out, stream, options.frames, options.storage, options.compressed)

@@ -27,7 +27,7 @@ from lang2segtrack_ros.io.rendering import contact_sheet
 from lang2segtrack_ros.io.writers import write_png
 from lang2segtrack_ros.toyworld.arrangements import Arrangement, make_arrangement
 from lang2segtrack_ros.toyworld.metrics import MATCH_IOU
-from lang2segtrack_ros.toyworld.pictures import GENERIC_WORDS
+from lang2segtrack_ros.toyworld.phrases import GENERIC_WORDS
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import PromptError

@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 
 from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.draft import Kind
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES, outline
-from lang2segtrack_ros.toyworld.suites import Kind
 from lang2segtrack_ros.toyworld.walls import SceneStyle
 
 WIDTH, HEIGHT = 320, 240

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.toyworld.shapes import PILLAR
+from lang2segtrack_ros.toyworld.shapes import OCCLUDERS
 
 
 def back_and_forth(index: int, length: int) -> int:
@@ -24,7 +24,8 @@ class Body:
     """Shape that moves along a path, or periodically around a point.
 
     Attributes:
-        color, shape: names; together they form the label. A pillar has no label and only occludes.
+        color, shape: names; together they form the label. A thing has an empty color, and its name as shape. A pillar or a hand has no
+            label and only occludes.
         center: (x, y) of the middle of the periodic motion, as a fraction of image width and height.
         amplitude: (x, y) amplitudes of the periodic motion, in the same units.
         period: (x, y) periods in frames.
@@ -39,6 +40,7 @@ class Body:
         color_gain: factor of each color channel; None draws one from the scene's seed.
         texture: standard deviation of the texture noise, on a scale of 255.
         shade: brightness of the right side minus that of the middle, on a scale of 255.
+        tilt: rotation of a thing about the vertical and about the horizontal axis in radians.
         first, last: range of frames on which the body exists; `last` is exclusive, None for no end.
     """
 
@@ -58,13 +60,14 @@ class Body:
     color_gain: tuple[float, float, float] | None = None
     texture: float = 6.0
     shade: float = 0.0
+    tilt: tuple[float, float] = (0.0, 0.0)
     first: int = 0
     last: int | None = None
 
     @property
     def label(self) -> str:
-        """Return the label, such as "red circle"; empty for a pillar."""
-        return f"{self.color} {self.shape}" if self.shape != PILLAR else ""
+        """Return the label, such as "red circle"; empty for a pillar or a hand."""
+        return f"{self.color} {self.shape}".strip() if self.shape not in OCCLUDERS else ""
 
     def position(self, index: int) -> tuple[float, float, float]:
         """Return x and y as fractions of the image and the distance in meters on a frame.

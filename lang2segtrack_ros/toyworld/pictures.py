@@ -1,40 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Single pictures of the toy world with phrases; some phrases name an object of the picture, others do not."""
+"""Single pictures of the toy world with phrases."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lang2segtrack_ros.toyworld.shapes import COLORS, SHAPES
-from lang2segtrack_ros.toyworld.suites import Kind, make_clip, make_still
-
-GENERIC_WORDS = ("shape", "object", "thing")
-_COLORS = tuple(COLORS)
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """Phrase that names a color, a shape, both, or neither ("object").
-
-    Attributes:
-        color, shape: None matches any.
-        text: wording of the phrase.
-        unknown: True for a word outside the vocabulary; the phrase matches no object.
-    """
-
-    color: str | None
-    shape: str | None
-    text: str
-    unknown: bool = False
-
-    def fits(self, kind: Kind) -> bool:
-        """Return True when the phrase names an object of this color and shape."""
-        return not self.unknown and self.color in (None, kind[0]) and self.shape in (None, kind[1])
+from lang2segtrack_ros.toyworld.draft import Kind
+from lang2segtrack_ros.toyworld.families import SHAPES_FAMILY, Family
+from lang2segtrack_ros.toyworld.phrases import Phrase, draw_phrases
+from lang2segtrack_ros.toyworld.suites import make_clip, make_still
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,57 +37,14 @@ class Picture:
         return [(i, k) for i, kind in enumerate(self.kinds) for k, phrase in enumerate(self.phrases) if phrase.fits(kind)]
 
 
-def _random_phrase(rng: np.random.Generator, kind: Kind, full_ratio: float) -> Phrase:
-    color, shape = kind
-    draw = rng.random()
-    if draw < full_ratio:
-        return Phrase(color, shape, f"{color} {shape}")
-    if draw < full_ratio + (1 - full_ratio) * 0.45:
-        return Phrase(None, shape, shape)
-    word = str(rng.choice(["", *GENERIC_WORDS]))
-    return Phrase(color, None, f"{color} {word}".strip())
-
-
-def draw_phrases(rng: np.random.Generator, kinds: Sequence[Kind], full_ratio: float = 0.72, max_phrases: int = 5) -> tuple[Phrase, ...]:
-    """Draw phrases for a picture. About half of them match no object, and most of those differ from an object by one word.
-
-    Args:
-        rng: random generator.
-        kinds: color and shape of each object.
-        full_ratio: fraction of phrases with both color and shape.
-        max_phrases: largest number of phrases.
-
-    Returns:
-        1 to `max_phrases` phrases; no object matches two of them.
-    """
-    if rng.random() < 0.02:
-        return (Phrase(None, None, str(rng.choice(GENERIC_WORDS))),)
-    count = int(rng.integers(1, max_phrases + 1))
-    chosen: list[Phrase] = []
-    for _ in range(8 * max_phrases):
-        if len(chosen) == count:
-            break
-        color, shape = kinds[int(rng.integers(len(kinds)))]
-        draw = rng.random()
-        if draw >= 0.42:  # a phrase that probably matches no object
-            if draw < 0.60:
-                color = _COLORS[rng.integers(len(_COLORS))]
-            elif draw < 0.85:
-                shape = SHAPES[rng.integers(len(SHAPES))]
-            else:
-                color, shape = _COLORS[rng.integers(len(_COLORS))], SHAPES[rng.integers(len(SHAPES))]
-        if draw > 0.98:
-            chosen.append(Phrase(None, None, str(rng.choice(["[UNK]", f"{color} [UNK]", f"[UNK] {shape}"])), unknown=True))
-            continue
-        phrase = _random_phrase(rng, (color, shape), full_ratio)
-        candidates = [*chosen, phrase]
-        if any(phrase.text == other.text for other in chosen) or any(sum(p.fits(kind) for p in candidates) > 1 for kind in kinds):
-            continue
-        chosen.append(phrase)
-    return tuple(chosen[i] for i in rng.permutation(len(chosen)))
-
-
-def draw_picture(seed: int, size: tuple[int, int], still: bool = True, full_ratio: float = 0.72, max_phrases: int = 5) -> Picture:
+def draw_picture(
+    seed: int,
+    size: tuple[int, int],
+    still: bool = True,
+    full_ratio: float = 0.72,
+    max_phrases: int = 5,
+    family: Family = SHAPES_FAMILY,
+) -> Picture:
     """Draw the picture of a seed: a still, or a frame of a crowded clip. Each object is either clearly visible or absent.
 
     Args:
@@ -118,11 +53,15 @@ def draw_picture(seed: int, size: tuple[int, int], still: bool = True, full_rati
         still: False selects a frame of a crowded clip.
         full_ratio: fraction of phrases with both color and shape.
         max_phrases: largest number of phrases.
+        family: family of the objects.
     """
-    rng = np.random.default_rng([seed, 5])
+    rng = np.random.default_rng([seed, 5, *family.seed])
     while True:
         seed += 100_000_000
-        clip = make_still(seed, *size) if still else make_clip(str(rng.choice(["crowd", "distractors", "small_fast"])), seed, *size)
+        if still:
+            clip = make_still(seed, *size, family=family)
+        else:
+            clip = make_clip(str(rng.choice(["crowd", "distractors", "small_fast"])), seed, *size, family)
         shot = clip.scene.render(int(rng.integers(clip.length)))
         bodies = [body for body in shot.bodies.values() if body.visible]
         all_visible = all(body.fraction > 0.35 and body.visible > 30 for body in bodies)
@@ -130,4 +69,4 @@ def draw_picture(seed: int, size: tuple[int, int], still: bool = True, full_rati
             break
     kinds = tuple((clip.scene.bodies[b.number - 1].color, clip.scene.bodies[b.number - 1].shape) for b in bodies)
     boxes = np.array([body.box for body in bodies], np.float32)
-    return Picture(shot.color, kinds, boxes, draw_phrases(rng, kinds, full_ratio, max_phrases))
+    return Picture(shot.color, kinds, boxes, draw_phrases(rng, kinds, family, full_ratio, max_phrases))

@@ -20,6 +20,10 @@ COLORS: dict[str, tuple[int, int, int]] = {
 SHAPES = ("circle", "square", "triangle", "star", "cross", "heart")
 PILLAR = "pillar"
 """Outline of half width 1, higher than any image. It has no label and occludes bodies behind it."""
+HAND = "hand"
+"""Outline of a fist and its forearm, which reaches from the fist to the right beyond any image. It has no label, as a pillar."""
+OCCLUDERS = {PILLAR: (128, 128, 128), HAND: (206, 150, 120)}
+"""Color of each outline without a label."""
 
 
 def outline(shape: str) -> NDArray[np.float64]:
@@ -54,4 +58,8 @@ def outline(shape: str) -> NDArray[np.float64]:
         return centered
     if shape == PILLAR:
         return np.array([[-1, -60], [1, -60], [1, 60], [-1, 60]], float)
+    if shape == HAND:
+        fist = np.radians(np.linspace(35, 325, 24))
+        arm = np.array([[60.0, -1.4], [60.0, 1.4]])
+        return np.concatenate([np.stack([np.cos(fist), np.sin(fist) * 0.9], axis=1), arm])
     raise KeyError(f"unknown shape {shape}; the shapes are {', '.join(SHAPES)}")

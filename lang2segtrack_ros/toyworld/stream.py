@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lang2segtrack_ros.toyworld.scene import Scene, demo_scene
+from lang2segtrack_ros.toyworld.families import FAMILIES, SHAPES_FAMILY
+from lang2segtrack_ros.toyworld.scene import Scene, demo_scene, tabletop_scene
 from lang2segtrack_ros.toyworld.suites import SUITES, make_clip
 
 DEMO = "demo"
@@ -51,6 +52,7 @@ class StreamOptions:
         0.0,
         1000.0,
     )
+    family: str = _option("shapes", "Objects: colored shapes, or everyday things on tables.", choices=tuple(FAMILIES))
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -70,8 +72,9 @@ class StreamOptions:
     def scene(self) -> Scene:
         """Return the scene. After the end of a clip its paths are followed back and forth."""
         if self.suite == DEMO:
-            return demo_scene(self.width, self.height, self.seed)
-        return make_clip(self.suite, self.seed, self.width, self.height).scene
+            make = demo_scene if self.family == SHAPES_FAMILY.name else tabletop_scene
+            return make(self.width, self.height, self.seed)
+        return make_clip(self.suite, self.seed, self.width, self.height, FAMILIES[self.family]).scene
 
     @property
     def period_ns(self) -> int:

@@ -7,20 +7,15 @@ Lengths are in image heights, speeds in image heights per frame. A suite looks t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.draft import Draft, Path
+from lang2segtrack_ros.toyworld.families import SHAPES_FAMILY, Family
 from lang2segtrack_ros.toyworld.scene import Scene
-from lang2segtrack_ros.toyworld.shapes import COLORS, PILLAR, SHAPES
-from lang2segtrack_ros.toyworld.walls import SceneStyle
-
-Kind = tuple[str, str]
-Path = NDArray[np.float64]
-ALL_KINDS: tuple[Kind, ...] = tuple((color, shape) for color in COLORS for shape in SHAPES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,150 +36,18 @@ class Clip:
     prompts: dict[int, int]
 
 
-@dataclass
-class _Draft:
-    """Clip under construction."""
-
-    rng: np.random.Generator
-    aspect: float
-    length: int = 60
-    bodies: list[Body] = field(default_factory=list)
-    prompts: dict[int, int] = field(default_factory=dict)
-    style: SceneStyle = field(default_factory=SceneStyle)
-    cuts: tuple[int, ...] = ()
-
-    def uniform(self, low: float, high: float) -> float:
-        return float(self.rng.uniform(low, high))
-
-    def kinds(self, count: int) -> list[Kind]:
-        """Draw different combinations of color and shape."""
-        return [ALL_KINDS[i] for i in self.rng.choice(len(ALL_KINDS), count, replace=False)]
-
-    def bounce(self, start: ArrayLike, velocity: ArrayLike, radius: float) -> Path:
-        """Return a straight path [T, 2] that reflects at the image's edges."""
-        time = np.arange(self.length)[:, None]
-        low = np.full(2, 0.7 * radius)
-        room = np.array([self.aspect, 1.0]) - 2 * low
-        travel = np.mod(np.asarray(start) - low + np.asarray(velocity) * time, 2 * room)
-        path: Path = np.minimum(travel, 2 * room - travel) + low
-        return path
-
-    def random_path(self, radius: float, slow: float = 0.004, fast: float = 0.02) -> Path:
-        """Draw a bouncing path with a random start and direction."""
-        speed, heading = self.uniform(slow, fast), self.uniform(0, 2 * np.pi)
-        start = self.rng.uniform([radius, radius], [self.aspect - radius, 1 - radius])
-        return self.bounce(start, (speed * np.cos(heading), speed * np.sin(heading)), radius)
-
-    def random_clear_path(self, radius: float, others: Sequence[tuple[Path, float]], slow: float = 0.004, fast: float = 0.02) -> Path:
-        """Draw a path that begins clear of other objects and then moves freely.
-
-        Args:
-            radius: radius of the object.
-            others: path and radius of each other object.
-            slow: lowest speed.
-            fast: highest speed.
-
-        Returns:
-            The first of 30 random paths that begins clear, else the last. 30 attempts nearly always suffice.
-        """
-        for _ in range(30):
-            path = self.random_path(radius, slow, fast)
-            if all(np.linalg.norm(path[0] - other[0]) > radius + other_radius for other, other_radius in others):
-                break
-        return path
-
-    def separate_paths(self, radii: Sequence[float], draw_path: Callable[[float], Path], attempts: int = 40) -> list[Path]:
-        """Draw paths that keep clear of each other.
-
-        Args:
-            radii: radius of each object.
-            draw_path: draws a path for a radius.
-            attempts: largest number of draws per object.
-
-        Returns:
-            One path per object: the first that keeps clear of all earlier ones, else the one with the largest gap.
-        """
-        paths: list[Path] = []
-        for number, radius in enumerate(radii):
-            best: tuple[float, Path] | None = None
-            for _ in range(attempts):
-                path = draw_path(radius)
-                gaps = [np.linalg.norm(path - other, axis=1).min() - 1.15 * (radius + radii[i]) for i, other in enumerate(paths[:number])]
-                room = float(min(gaps, default=1.0))
-                if best is None or room > best[0]:
-                    best = (room, path)
-                if room > 0:
-                    break
-            assert best is not None
-            paths.append(best[1])
-        return paths
-
-    def add(
-        self, kind: Kind, path: Path, radius: float, depth: float | None = None, depth_varies: bool = True, prompt: int | None = 0
-    ) -> None:
-        """Add a body.
-
-        Args:
-            kind: color and shape.
-            path: [T, 2], positions in image heights.
-            radius: apparent radius in image heights.
-            depth: distance in meters; None draws one.
-            depth_varies: True lets the distance vary over time.
-            prompt: frame on which the body is prompted; None for a body without a prompt.
-        """
-        rng = self.rng
-        depth = self.uniform(1.3, 3.2) if depth is None else depth
-        depths = depth * (1 + (self.uniform(0, 0.15) * np.sin(np.arange(self.length) * self.uniform(0.02, 0.08)) if depth_varies else 0.0))
-        radius_m = radius * depth / (0.95 * self.aspect)
-        full_path = np.column_stack([path[:, 0] / self.aspect, path[:, 1], np.broadcast_to(depths, self.length)])
-        color_gain = np.clip(self.uniform(0.74, 1.12) + rng.normal(0, 0.035, 3), 0.6, 1.2)
-        rotates = rng.random() < 0.7
-        self.bodies.append(
-            Body(
-                *kind,
-                path=full_path,
-                radius_m=radius_m,
-                spin=float(rng.normal(0, 0.05)) if rotates else 0.0,
-                rotation=self.uniform(-np.pi, np.pi) if rotates else 0.0,
-                aspect_ratio=self.uniform(0.85, 1.18),
-                relief_m=0.3 * radius_m,
-                color_gain=(float(color_gain[0]), float(color_gain[1]), float(color_gain[2])),
-                texture=self.uniform(0, 14),
-                shade=self.uniform(-22, 22),
-            )
-        )
-        if prompt is not None:
-            self.prompts[len(self.bodies)] = prompt
-
-    def pillar(self, x: float, half_width: float, depth: float = 1.0) -> None:
-        """Add a gray vertical bar in front of all objects."""
-        path = np.tile([x / self.aspect, 0.5, depth], (self.length, 1))
-        gray = self.uniform(0.25, 1.4)
-        color_gain = tuple(float(gray + shift) for shift in self.rng.normal(0, 0.05, 3))
-        self.bodies.append(
-            Body(
-                "",
-                PILLAR,
-                path=path,
-                radius_m=half_width * depth / (0.95 * self.aspect),
-                color_gain=(color_gain[0], color_gain[1], color_gain[2]),
-                texture=8.0,
-            )
-        )
-
-
-def _random_radius(d: _Draft) -> float:
+def _random_radius(d: Draft) -> float:
     return d.uniform(0.07, 0.165)
 
 
-def _easy(d: _Draft, count: int | None = None) -> None:
+def _easy(d: Draft, count: int | None = None) -> None:
     """Add one to three different objects that keep clear of each other."""
     radii = [_random_radius(d) for _ in range(count or int(d.rng.integers(1, 4)))]
     for kind, path, radius in zip(d.kinds(len(radii)), d.separate_paths(radii, d.random_path), radii):
         d.add(kind, path, radius)
 
 
-def _crossing_paths(d: _Draft, radius: float) -> tuple[Path, Path]:
+def _crossing_paths(d: Draft, radius: float) -> tuple[Path, Path]:
     """Draw two paths that cross near the middle of the clip."""
     crossing_time = d.length * d.uniform(0.35, 0.65)
     point = d.rng.uniform([0.35 * d.aspect, 0.3], [0.65 * d.aspect, 0.7])
@@ -201,7 +64,7 @@ def _crossing_paths(d: _Draft, radius: float) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-def _crossing(d: _Draft, depths: tuple[float, float] = (2.0, 2.08)) -> None:
+def _crossing(d: Draft, depths: tuple[float, float] = (2.0, 2.08)) -> None:
     """Add look-alikes that pass in front of each other."""
     kind, other = d.kinds(2)
     radius = d.uniform(0.08, 0.14)
@@ -217,12 +80,12 @@ def _crossing(d: _Draft, depths: tuple[float, float] = (2.0, 2.08)) -> None:
         d.add(other, path, third, d.uniform(2.5, 3.2))
 
 
-def _depth_only_difference(d: _Draft) -> None:
+def _depth_only_difference(d: Draft) -> None:
     """Add look-alikes of the same apparent size that cross at very different distances."""
     _crossing(d, (1.3, 2.9))
 
 
-def _occlusion(d: _Draft) -> None:
+def _occlusion(d: Draft) -> None:
     """Add objects that pass behind a pillar and are fully occluded for 5 to 30 frames."""
     lanes = d.rng.permutation([0.2, 0.5, 0.8])[: int(d.rng.integers(1, 3))]
     while True:
@@ -246,7 +109,7 @@ def _occlusion(d: _Draft) -> None:
     d.pillar(d.aspect - middle if mirrored else middle, half)
 
 
-def _exit_return(d: _Draft) -> None:
+def _exit_return(d: Draft) -> None:
     """Add an object that leaves the image for two to four seconds at 15 Hz and returns at another place, and one that stays."""
     d.length = 120
     radius, other_radius = _random_radius(d), _random_radius(d)
@@ -272,7 +135,7 @@ def _exit_return(d: _Draft) -> None:
     d.add(other, d.random_clear_path(other_radius, [(path, radius)], 0.002, 0.01), other_radius)
 
 
-def _crowd(d: _Draft) -> None:
+def _crowd(d: Draft) -> None:
     """Add eight to twelve different objects that start apart and cross freely."""
     placed: list[tuple[Path, float]] = []
     for _ in range(int(d.rng.integers(8, 13))):
@@ -282,7 +145,7 @@ def _crowd(d: _Draft) -> None:
         d.add(kind, path, radius, d.uniform(1.3, 3.2))
 
 
-def _distractors(d: _Draft) -> None:
+def _distractors(d: Draft) -> None:
     """Add one prompted object among two to four others of the same label."""
     kind = d.kinds(1)[0]
     radii = [d.uniform(0.07, 0.12) for _ in range(int(d.rng.integers(3, 6)))]
@@ -290,20 +153,20 @@ def _distractors(d: _Draft) -> None:
         d.add(kind, path, radius, prompt=0 if number == 0 else None)
 
 
-def _small_fast(d: _Draft) -> None:
+def _small_fast(d: Draft) -> None:
     """Add one or two small objects that move by their own size in two frames."""
     radii = [d.uniform(0.035, 0.05) for _ in range(int(d.rng.integers(1, 3)))]
     for kind, path, radius in zip(d.kinds(len(radii)), d.separate_paths(radii, lambda r: d.random_path(r, 0.025, 0.05)), radii):
         d.add(kind, path, radius)
 
 
-def _late_prompt(d: _Draft) -> None:
+def _late_prompt(d: Draft) -> None:
     """Add objects that are prompted in the middle of the clip."""
     _easy(d, int(d.rng.integers(1, 4)))
     d.prompts = dict.fromkeys(d.prompts, d.length // 2)
 
 
-def _scene_cut(d: _Draft) -> None:
+def _scene_cut(d: Draft) -> None:
     """Add a scene cut: afterwards other objects move in front of another wall."""
     d.length = 80
     cut = int(d.rng.integers(30, 50))
@@ -316,7 +179,7 @@ def _scene_cut(d: _Draft) -> None:
     d.cuts = (cut,)
 
 
-def _camera_shake(d: _Draft) -> None:
+def _camera_shake(d: Draft) -> None:
     """Add a camera that trembles and gets knocked."""
     _easy(d, int(d.rng.integers(1, 4)))
     steps = d.rng.normal(0, [0.012, 0.012, 0.012], (d.length, 3))
@@ -327,7 +190,7 @@ def _camera_shake(d: _Draft) -> None:
     d.style = replace(d.style, camera_path=path)
 
 
-SUITES: dict[str, Callable[[_Draft], None]] = {
+SUITES: dict[str, Callable[[Draft], None]] = {
     "easy": _easy,
     "crossing": _crossing,
     "occlusion": _occlusion,
@@ -342,19 +205,7 @@ SUITES: dict[str, Callable[[_Draft], None]] = {
 }
 
 
-def _random_style(rng: np.random.Generator, length: int) -> SceneStyle:
-    return SceneStyle(
-        noise=float(rng.uniform(1, 9)),
-        coarse_noise=bool(rng.random() < 0.5),
-        gain=rng.uniform(0.75, 1.2) * (1 + rng.normal(0, rng.uniform(0, 0.03), length)),
-        blur=float(rng.choice([0.0, 0.6])),
-        wall=float(rng.uniform(40, 200)),
-        clutter=int(rng.integers(0, 6)),
-        stripes=float(rng.uniform(8, 30)) if rng.random() < 0.35 else 0.0,
-    )
-
-
-def make_clip(suite: str, seed: int, width: int = 320, height: int = 240) -> Clip:
+def make_clip(suite: str, seed: int, width: int = 320, height: int = 240, family: Family = SHAPES_FAMILY) -> Clip:
     """Return the clip of a suite and seed.
 
     Args:
@@ -362,38 +213,46 @@ def make_clip(suite: str, seed: int, width: int = 320, height: int = 240) -> Cli
         seed: seed of the clip.
         width: image width in pixels.
         height: image height in pixels.
+        family: family of its objects.
 
     Raises:
         KeyError: The suite is unknown.
     """
     if suite not in SUITES:
         raise KeyError(f"unknown suite {suite}; the suites are {', '.join(SUITES)}")
-    rng = np.random.default_rng([list(SUITES).index(suite), seed])
-    draft = _Draft(rng, width / height)
-    draft.style = _random_style(rng, 120)
+    rng = np.random.default_rng([list(SUITES).index(suite), seed, *family.seed])
+    draft = Draft(rng, width / height, family.kinds)
+    draft.style = family.style(rng, 120)
     SUITES[suite](draft)
+    family.finish(draft)
     scene = Scene(tuple(draft.bodies), width, height, int(rng.integers(1 << 31)), draft.style, draft.length, draft.cuts)
     return Clip(suite, seed, scene, draft.length, draft.prompts)
 
 
-def make_still(seed: int, width: int = 256, height: int = 192, max_objects: int = 5) -> Clip:
-    """Return a scene of one frame with 1 to `max_objects` objects; width and height are in pixels.
+def make_still(seed: int, width: int = 256, height: int = 192, max_objects: int = 5, family: Family = SHAPES_FAMILY) -> Clip:
+    """Return a scene of one frame with 1 to `max_objects` objects.
 
-    In half of the scenes several objects share a color or a shape. In some a pillar occludes objects.
+    In half of the scenes of shapes, several objects share a color or a shape. In some scenes a pillar occludes objects.
+
+    Args:
+        seed: seed of the scene.
+        width: image width in pixels.
+        height: image height in pixels.
+        max_objects: largest number of objects.
+        family: family of its objects.
     """
-    rng = np.random.default_rng([len(SUITES), seed])
-    draft = _Draft(rng, width / height, length=1)
-    draft.style = _random_style(rng, 1)
-    kinds = [ALL_KINDS[i] for i in rng.integers(len(ALL_KINDS), size=int(rng.integers(1, max_objects + 1)))]
+    rng = np.random.default_rng([len(SUITES), seed, *family.seed])
+    draft = Draft(rng, width / height, family.kinds, length=1)
+    draft.style = family.style(rng, 1)
+    kinds = [family.kinds[i] for i in rng.integers(len(family.kinds), size=int(rng.integers(1, max_objects + 1)))]
     if rng.random() < 0.5:
         for index in range(1, len(kinds)):
-            color, shape = kinds[int(rng.integers(index))]
-            other_color, other_shape = ALL_KINDS[rng.integers(len(ALL_KINDS))]
-            kinds[index] = (color, other_shape) if rng.random() < 0.65 else (other_color, shape)
+            kinds[index] = family.alike(rng, kinds[int(rng.integers(index))])
     radii = [draft.uniform(0.045, 0.17) for _ in kinds]
     for kind, path, radius in zip(kinds, draft.separate_paths(radii, draft.random_path, attempts=12), radii):
         draft.add(kind, path, radius)
     if rng.random() < 0.2:
         draft.pillar(draft.uniform(0.1, 0.9) * draft.aspect, draft.uniform(0.04, 0.12))
+    family.finish(draft)
     scene = Scene(tuple(draft.bodies), width, height, int(rng.integers(1 << 31)), draft.style, 1)
     return Clip("still", seed, scene, 1, draft.prompts)

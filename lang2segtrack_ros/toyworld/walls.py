@@ -25,6 +25,10 @@ class SceneStyle:
         stripes: contrast of the wall's stripes, on a scale of 255.
         camera_path: float64 [T, 3], shift as a fraction of image width and height, and roll in radians, of each frame. The path is
             followed to its end and back again.
+        surface: True for a table or a wall of `things.surfaces` instead of the gray wall.
+        shadow: darkness of the shadows of things, 0..1.
+        light: (x, y) shift of these shadows in radii.
+        exposure: part of the time between two frames in which things blur by their motion, 0..1.
     """
 
     noise: float = 6.0
@@ -35,6 +39,10 @@ class SceneStyle:
     clutter: int = 6
     stripes: float = 0.0
     camera_path: NDArray[np.float64] | None = None
+    surface: bool = False
+    shadow: float = 0.0
+    light: tuple[float, float] = (0.0, 0.0)
+    exposure: float = 0.0
 
 
 def make_wall(rng: np.random.Generator, width: int, height: int, style: SceneStyle) -> NDArray[np.float32]:
