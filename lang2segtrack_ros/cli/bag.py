@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lang2segtrack_ros.recordings.bags.collection import RecordingEntry
     from lang2segtrack_ros.recordings.bags.job import BagSummary
     from lang2segtrack_ros.recordings.bags.many import BagOutcome
-    from lang2segtrack_ros.recordings.forward import Report
+    from lang2segtrack_ros.recordings.runs import Report
 
 DESCRIPTION = """Reads a rosbag2 recording (MCAP or SQLite, also split, compressed or unfinished) and tracks objects on one image topic,
 forward and backward. The new bag holds all input messages unchanged, and /detections, /tracks, /instance_masks, /label_info and
@@ -77,8 +77,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.models.catalogue import WeightsError
     from lang2segtrack_ros.recordings.bag_types import BagError
-    from lang2segtrack_ros.recordings.forward import OfflineError
-    from lang2segtrack_ros.recordings.resumable import InterruptedRunError
+    from lang2segtrack_ros.recordings.runs import InterruptedRunError, OfflineError
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:
@@ -238,7 +237,7 @@ def _try_export(options: argparse.Namespace, bag: Path, images: str) -> int:
     """Export one of several new bags. A failure is printed, so that the other bags go on. Return 1 for a failure, else 0."""
     from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.recordings.bag_types import BagError
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.runs import OfflineError
 
     try:
         return _export(options, bag, images)

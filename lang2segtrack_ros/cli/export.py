@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # modules that the parser does not need are imported on use
     from lang2segtrack_ros.io.exports.registry import Format
     from lang2segtrack_ros.io.sources import ImageSource
     from lang2segtrack_ros.recordings.exporting import TraceOptions
-    from lang2segtrack_ros.recordings.forward import Report
+    from lang2segtrack_ros.recordings.runs import Report
 
 EXAMPLES = """examples:
   lang2segtrack export out/cups --format coco --out out/cups_coco
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.recordings.bag_types import BagError
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.runs import OfflineError
 
     try:
         return _export(options)
@@ -150,7 +150,7 @@ def export_folder(
     from lang2segtrack_ros import __version__
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.cli.progress import ProgressLine
-    from lang2segtrack_ros.recordings.resumable import digest, working_folder
+    from lang2segtrack_ros.recordings.runs import digest, working_folder
 
     names = [item.name for item in formats]
     inputs = [path for path in (tracked, images) if path is not None]

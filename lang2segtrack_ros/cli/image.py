@@ -122,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.detection.detector import DetectorError
     from lang2segtrack_ros.instructions.vlm.model import VlmError
     from lang2segtrack_ros.models.catalogue import WeightsError
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.runs import OfflineError
     from lang2segtrack_ros.types.prompts import PromptError
 
     try:
@@ -168,7 +168,8 @@ def _segment(
 ) -> int:
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.io.coco import CocoWriter
-    from lang2segtrack_ros.recordings.resumable import CHECKPOINT, digest, full_repr, working_folder
+    from lang2segtrack_ros.recordings.resumable import full_repr
+    from lang2segtrack_ros.recordings.runs import CHECKPOINT, digest, working_folder
 
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     engine = ("segmenter", "detector", "device", "image_size", "batch", "exemplar_by")

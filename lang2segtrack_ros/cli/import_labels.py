@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         0 if the output is whole, also if an earlier run wrote it. 1 after an error. 130 after an interruption.
     """
     from lang2segtrack_ros.io.imports.labels import LabelError
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.runs import OfflineError
 
     try:
         return _import(options)
@@ -66,7 +66,7 @@ def _import(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.io.imports.labels import LabelError
     from lang2segtrack_ros.io.imports.prompts import write_prompts
     from lang2segtrack_ros.io.imports.registry import READERS
-    from lang2segtrack_ros.recordings.resumable import digest, working_folder
+    from lang2segtrack_ros.recordings.runs import digest, working_folder
 
     labels: Path = options.labels
     if not labels.exists():

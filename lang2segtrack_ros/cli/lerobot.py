@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.recordings.bag_types import BagError
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.runs import OfflineError
 
     try:
         inputs = _inputs(options)
@@ -134,7 +134,7 @@ def _write(options: argparse.Namespace, inputs: list[EpisodeInput]) -> int:
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.recordings.lerobot.dataset import DatasetWriter
     from lang2segtrack_ros.recordings.lerobot.episode import open_episode
-    from lang2segtrack_ros.recordings.resumable import digest, working_folder
+    from lang2segtrack_ros.recordings.runs import digest, working_folder
 
     sources = [path for parts in inputs for path in (parts.bag, *parts.tracks.values())]
     output = OutputFolder(

@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lang2segtrack_ros.recordings.forward import OfflineError
-from lang2segtrack_ros.recordings.resumable import remove_leftovers
+from lang2segtrack_ros.recordings.runs import OfflineError, remove_leftovers
 
 MARKER = ".lang2segtrack.json"
 """File with the list of all files that a command wrote into an output folder."""

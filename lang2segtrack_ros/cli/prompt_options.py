@@ -108,7 +108,8 @@ def parse_prompts(options: argparse.Namespace, allow_empty: bool = False) -> lis
     """
     from lang2segtrack_ros.cli.prompt_files import read_prompts
     from lang2segtrack_ros.io.mask_files import read_mask
-    from lang2segtrack_ros.recordings.forward import OfflineError, Scheduled
+    from lang2segtrack_ros.recordings.forward import Scheduled
+    from lang2segtrack_ros.recordings.runs import OfflineError
     from lang2segtrack_ros.types.prompts import BoxPrompt, MaskPrompt, PointPrompt, PromptError, TextPrompt
 
     if options.at < 0:

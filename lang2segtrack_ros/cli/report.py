@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.recordings.bag_types import BagError
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.runs import OfflineError
 
     try:
         return _report(options)
@@ -83,7 +83,7 @@ def _report(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.cli.progress import ProgressLine
     from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.recordings.quality.job import HTML, JSON, ReportOptions, write_report
-    from lang2segtrack_ros.recordings.resumable import digest, working_folder
+    from lang2segtrack_ros.recordings.runs import digest, working_folder
 
     inputs = [path for path in (options.tracked, options.video) if path is not None]
     for path in inputs:

@@ -90,8 +90,8 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         0 after the end of the page by Ctrl-C, or if the edited trace is written. 1 after an error.
     """
-    from lang2segtrack_ros.recordings.forward import OfflineError
     from lang2segtrack_ros.recordings.review.images import IMAGE_ERRORS
+    from lang2segtrack_ros.recordings.runs import OfflineError
 
     try:
         folder = _trace_folder(options)
@@ -133,9 +133,9 @@ def _open_images(options: argparse.Namespace, settings: dict[str, Any]) -> Recor
 def _apply(options: argparse.Namespace, folder: Path) -> int:
     from lang2segtrack_ros.cli.output_folder import OutputFolder, read_settings
     from lang2segtrack_ros.io.trace_files import TraceFiles
-    from lang2segtrack_ros.recordings.resumable import digest
     from lang2segtrack_ros.recordings.review.review import Review
     from lang2segtrack_ros.recordings.review.writing import write_edited
+    from lang2segtrack_ros.recordings.runs import digest
 
     review = Review(folder, read_only=True)
     settings = read_settings(folder)

@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.io.exports.trace import TraceError
     from lang2segtrack_ros.io.sources import SourceError
     from lang2segtrack_ros.models.catalogue import WeightsError
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.runs import OfflineError
     from lang2segtrack_ros.tracking.policies.base import PolicyError
     from lang2segtrack_ros.types.prompts import PromptError
 
@@ -117,7 +117,8 @@ def _track(options: argparse.Namespace) -> int:
     from lang2segtrack_ros.cli.output_folder import OutputFolder
     from lang2segtrack_ros.io.exports.registry import parse_formats
     from lang2segtrack_ros.io.sources import open_source
-    from lang2segtrack_ros.recordings.resumable import RunOptions, digest, run_key, working_folder
+    from lang2segtrack_ros.recordings.resumable import RunOptions, run_key
+    from lang2segtrack_ros.recordings.runs import digest, working_folder
 
     prompts = parse_prompts(options, allow_empty=options.window)
     formats = [item.name for item in parse_formats(options.exports)]
@@ -158,7 +159,8 @@ def _passes(
     from lang2segtrack_ros.io.sources import CameraSource
     from lang2segtrack_ros.io.trace_files import TraceFiles
     from lang2segtrack_ros.recordings.offline import SourceImages, write_traces
-    from lang2segtrack_ros.recordings.resumable import InterruptedRunError, ResumableRun
+    from lang2segtrack_ros.recordings.resumable import ResumableRun
+    from lang2segtrack_ros.recordings.runs import InterruptedRunError
 
     output.clear_partial()
     files = TraceFiles(output.partial, source.fps, options.keep_unconfirmed)
@@ -234,7 +236,7 @@ def _track_camera(
 
 def _check_window() -> None:
     """Raise OfflineError without Tk or a display, before the networks are loaded."""
-    from lang2segtrack_ros.recordings.forward import OfflineError
+    from lang2segtrack_ros.recordings.runs import OfflineError
 
     try:
         from lang2segtrack_ros.cli.track_window import open_screen

@@ -10,7 +10,7 @@ import tkinter as tk
 from collections.abc import Callable
 from typing import TypeVar
 
-from lang2segtrack_ros.recordings.forward import OfflineError
+from lang2segtrack_ros.recordings.runs import OfflineError
 from lang2segtrack_ros.viewers.player import Player
 from lang2segtrack_ros.viewers.window import BACKGROUND, PANEL, TEXT, PromptWindow
 

@@ -22,7 +22,8 @@ from lang2segtrack_ros.io.rendering import contact_sheet, draw_note, draw_overla
 from lang2segtrack_ros.io.sources import ImageSource
 from lang2segtrack_ros.io.writers import VideoWriter, write_png
 from lang2segtrack_ros.recordings.fill_back import fill_back
-from lang2segtrack_ros.recordings.forward import ForwardState, PromptSchedule, Report, Scheduled, track_forward
+from lang2segtrack_ros.recordings.forward import ForwardState, PromptSchedule, Scheduled, track_forward
+from lang2segtrack_ros.recordings.runs import Report
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.tracking.stream_tracker import StreamTracker

@@ -19,7 +19,7 @@ from lang2segtrack_ros.recordings.bags.images import BagImages
 from lang2segtrack_ros.recordings.bags.messages import MessageCodec
 from lang2segtrack_ros.recordings.bags.reading import BagInput
 from lang2segtrack_ros.recordings.bags.tracks import bag_records
-from lang2segtrack_ros.recordings.forward import Report
+from lang2segtrack_ros.recordings.runs import Report
 
 RECORDS = "tracks.jsonl"
 _SPOOL = "records.part"

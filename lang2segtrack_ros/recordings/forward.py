@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from lang2segtrack_ros.recordings.instructions import InstructionQueue
+from lang2segtrack_ros.recordings.runs import OfflineError
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.instruction import InstructionPrompt
@@ -19,12 +20,6 @@ from lang2segtrack_ros.types.prompts import ExemplarPrompt, Prompt, PromptError,
 from lang2segtrack_ros.types.results import FrameResult, TrackStatus
 
 log = logging.getLogger(__name__)
-Report = Callable[[str, int, "int | None"], None]
-"""Progress callback. Arguments: name of the stage, number of images done, total number of images or None if it is unknown."""
-
-
-class OfflineError(RuntimeError):
-    """Error of a run over a recording that gives no output; the message gives the reason."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any
 from lang2segtrack_ros.io.sources import ImageSource
 from lang2segtrack_ros.io.trace_files import TraceFiles
 from lang2segtrack_ros.recordings.fill_back import fill_back
-from lang2segtrack_ros.recordings.forward import ForwardState, PromptSchedule, Report, Scheduled, Watcher, track_forward
+from lang2segtrack_ros.recordings.forward import ForwardState, PromptSchedule, Scheduled, Watcher, track_forward
 from lang2segtrack_ros.recordings.resumable import ResumableRun
+from lang2segtrack_ros.recordings.runs import Report
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.results import FrameResult

@@ -9,13 +9,10 @@ length of the recording.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import shutil
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,29 +25,13 @@ from lang2segtrack_ros.io.sources import SourceError
 from lang2segtrack_ros.recordings import checkpoint
 from lang2segtrack_ros.recordings.bag_types import BagError
 from lang2segtrack_ros.recordings.fill_back import fill_back
-from lang2segtrack_ros.recordings.forward import (
-    ForwardState,
-    OfflineError,
-    PromptSchedule,
-    Report,
-    Scheduled,
-    Watcher,
-    track_forward,
-)
+from lang2segtrack_ros.recordings.forward import ForwardState, PromptSchedule, Scheduled, Watcher, track_forward
+from lang2segtrack_ros.recordings.runs import CHECKPOINT, InterruptedRunError, OfflineError, Report, digest
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import ExemplarPrompt, MaskPrompt, Prompt
 from lang2segtrack_ros.types.results import FrameResult
-
-CHECKPOINT = "checkpoint"
-"""Name of the checkpoint in a working folder."""
-_WORKING_FILES = frozenset({"lock", CHECKPOINT, f"{CHECKPOINT}.half", "forward.jsonl", "backward.jsonl", "output", "bag", "history"})
-"""Names of everything in a working folder."""
-
-
-class InterruptedRunError(RuntimeError):
-    """A run that was asked to stop. Its checkpoint is written, and the message says how far it came."""
 
 
 class Images(Protocol):
@@ -110,45 +91,6 @@ class _State:
     backward_done: bool = False
 
 
-@contextmanager
-def working_folder(work: Path, target: Path) -> Iterator[None]:
-    """Create the working folder of a run, and lock it against other runs.
-
-    The operating system releases the lock when the process ends. At the end, a folder without a checkpoint is removed.
-
-    Args:
-        work: the working folder.
-        target: the output, for the message.
-
-    Raises:
-        OfflineError: another run holds the lock, or the folder holds files that no run wrote.
-    """
-    foreign = _foreign_files(work)
-    if foreign:
-        raise OfflineError(f"the working folder {work} holds other files ({foreign[0]}), so it stays: choose another name for the output")
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OfflineError(f"another run is working on {target}: wait for it, or choose another name") from error
-        try:
-            yield
-        finally:
-            if not (work / CHECKPOINT).exists():
-                shutil.rmtree(work, ignore_errors=True)
-
-
-def remove_leftovers(work: Path) -> None:
-    """Remove the working folder of a run that was killed after it had put its output in place. Other folders of that name stay."""
-    if not _foreign_files(work):
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _foreign_files(work: Path) -> list[str]:
-    return sorted({item.name for item in work.iterdir()} - _WORKING_FILES) if work.is_dir() else []
-
-
 def run_key(source: Path, options: RunOptions, *more: object) -> str:
     """Return a short text that differs for runs with different results of the forward pass.
 
@@ -161,11 +103,6 @@ def run_key(source: Path, options: RunOptions, *more: object) -> str:
     stats = [(item.name, item.stat().st_size, item.stat().st_mtime_ns) for item in files]
     prompts = [(item.at, full_repr(item.prompt)) for item in options.prompts]
     return digest(__version__, stats, prompts, options.identity, *more)
-
-
-def digest(*parts: object) -> str:
-    """Return a short text that differs if one of the parts differs."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 def full_repr(prompt: Prompt | InstructionPrompt) -> str:

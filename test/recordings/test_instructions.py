@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from lang2segtrack_ros.detection.detector import Detection
-from lang2segtrack_ros.recordings.forward import ForwardState, OfflineError, PromptSchedule, Scheduled, track_forward
+from lang2segtrack_ros.recordings.forward import ForwardState, PromptSchedule, Scheduled, track_forward
+from lang2segtrack_ros.recordings.runs import OfflineError
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.options import SessionOptions
 from lang2segtrack_ros.session.session import Session

@@ -30,8 +30,8 @@ from lang2segtrack_ros.recordings.bag_types import BagError, offered_qos
 from lang2segtrack_ros.recordings.bags.images import BagImages
 from lang2segtrack_ros.recordings.bags.messages import TYPES, MessageCodec, definition
 from lang2segtrack_ros.recordings.bags.reading import BagInput
-from lang2segtrack_ros.recordings.forward import OfflineError, Report
-from lang2segtrack_ros.recordings.resumable import ResumableRun, RunOptions, digest, remove_leftovers, run_key, working_folder
+from lang2segtrack_ros.recordings.resumable import ResumableRun, RunOptions, run_key
+from lang2segtrack_ros.recordings.runs import OfflineError, Report, digest, remove_leftovers, working_folder
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.results import FrameResult

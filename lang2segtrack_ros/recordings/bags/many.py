@@ -14,13 +14,15 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lang2segtrack_ros.recordings.bag_types import BagError
-from lang2segtrack_ros.recordings.bags.job import BagSummary
-from lang2segtrack_ros.recordings.resumable import InterruptedRunError
+from lang2segtrack_ros.recordings.runs import InterruptedRunError
 
-Work = Callable[..., BagSummary]
+if TYPE_CHECKING:
+    from lang2segtrack_ros.recordings.bags.job import BagSummary
+
+Work = Callable[..., "BagSummary"]
 """Function that tracks through a bag: `work(source, target)`, with the bag and the new bag's folder. Without Ray it also gets `stop=`, a
 function that returns True to interrupt the job. Other processes require that it can be pickled."""
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from lang2segtrack_ros.io.exports.trace import TraceError
 from lang2segtrack_ros.io.exports.writer import write_file
 from lang2segtrack_ros.recordings.exporting import RECORDS, is_bag, open_pictures, open_records, trace_name
-from lang2segtrack_ros.recordings.forward import Report
 from lang2segtrack_ros.recordings.quality.colors import compare_colors
 from lang2segtrack_ros.recordings.quality.document import ReportDocument, document
 from lang2segtrack_ros.recordings.quality.page import render
 from lang2segtrack_ros.recordings.quality.report import QualityReport, analyze, rank
 from lang2segtrack_ros.recordings.quality.samples import ImageSample, read_samples
+from lang2segtrack_ros.recordings.runs import Report
 
 HTML, JSON = "report.html", "report.json"
 

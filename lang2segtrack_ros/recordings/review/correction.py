@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pycocotools import mask as coco_mask
 
@@ -13,9 +14,11 @@ from lang2segtrack_ros.history.records import Record, track_record
 from lang2segtrack_ros.recordings.review.apply import EditedTrace
 from lang2segtrack_ros.recordings.review.edits import Correct, EditError
 from lang2segtrack_ros.recordings.review.images import RecordingImages
-from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, PromptError
 from lang2segtrack_ros.types.results import Track, TrackStatus
+
+if TYPE_CHECKING:
+    from lang2segtrack_ros.session.session import Session
 
 AGREEMENT = 0.9
 """IoU from which the new mask and that of the trace agree."""

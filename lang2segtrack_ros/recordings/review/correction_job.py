@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lang2segtrack_ros.models.catalogue import WeightsError
 from lang2segtrack_ros.recordings.review.correction import CanceledError, Correction, Retracker
@@ -15,7 +16,9 @@ from lang2segtrack_ros.recordings.review.edits import Correct, EditError
 from lang2segtrack_ros.recordings.review.images import RecordingImages
 from lang2segtrack_ros.recordings.review.review import Review
 from lang2segtrack_ros.recordings.review.segments import new_segment_name, write_segment
-from lang2segtrack_ros.session.session import Session
+
+if TYPE_CHECKING:
+    from lang2segtrack_ros.session.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from lang2segtrack_ros.recordings.bags.images import BagImages
 from lang2segtrack_ros.recordings.bags.messages import MessageCodec
 from lang2segtrack_ros.recordings.bags.reading import BagInput
 from lang2segtrack_ros.recordings.exporting import is_bag
-from lang2segtrack_ros.recordings.forward import Report
+from lang2segtrack_ros.recordings.runs import Report
 from lang2segtrack_ros.types.frame import Frame
 
 _BLOCK = 4  # images that a forward read decodes together; the readers decode as many before an image, if they are not large

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from lang2segtrack_ros.history.records import read_frame
 from lang2segtrack_ros.io.trace_files import TraceFiles
-from lang2segtrack_ros.recordings.forward import Report
 from lang2segtrack_ros.recordings.review.apply import EditedTrace
 from lang2segtrack_ros.recordings.review.images import RecordingImages, image_of
+from lang2segtrack_ros.recordings.runs import Report
 
 
 def write_edited(edited: EditedTrace, images: RecordingImages | None, files: TraceFiles, report: Report) -> None:

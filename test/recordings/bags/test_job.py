@@ -19,8 +19,8 @@ from lang2segtrack_ros.recordings.bag_types import BagError, BagMessages
 from lang2segtrack_ros.recordings.bags.job import BagJob, BagOptions, BagSummary
 from lang2segtrack_ros.recordings.bags.messages import TYPES
 from lang2segtrack_ros.recordings.bags.reading import BagInput, zstd
-from lang2segtrack_ros.recordings.forward import OfflineError, Scheduled
-from lang2segtrack_ros.recordings.resumable import InterruptedRunError
+from lang2segtrack_ros.recordings.forward import Scheduled
+from lang2segtrack_ros.recordings.runs import InterruptedRunError, OfflineError
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame

@@ -17,7 +17,7 @@ from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.recordings.bags.collection import Collection
 from lang2segtrack_ros.recordings.bags.job import BagSummary
 from lang2segtrack_ros.recordings.bags.many import Processes, pair_up
-from lang2segtrack_ros.recordings.resumable import InterruptedRunError
+from lang2segtrack_ros.recordings.runs import InterruptedRunError
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from test.conftest import body_box
 from test.recordings.bags.making import contents, record

@@ -16,7 +16,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from lang2segtrack_ros.io.result_messages import IMAGE, ResultMessages
 from lang2segtrack_ros.recordings.bag_types import BagMessages
 from lang2segtrack_ros.recordings.bags.reading import BagInput
-from lang2segtrack_ros.recordings.forward import OfflineError, Scheduled
+from lang2segtrack_ros.recordings.forward import Scheduled
+from lang2segtrack_ros.recordings.runs import OfflineError
 from lang2segtrack_ros.segmentation.sam2 import Sam2Segmenter
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 from lang2segtrack_ros.types.prompts import BoxPrompt
