@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,11 @@ def test_node_handles_jumps_of_simulated_time(tmp_path: Path) -> None:
     assert outcome.prompts_kept, "services and diagnostics must work while the clock stands still"
 
 
-@pytest.mark.parametrize("sent_signal", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", moments(3))
-def test_signal_ends_the_process_at_any_moment(tmp_path: Path, sent_signal: signal.Signals, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "sent_signal"),
+    list(zip(moments(3), cycle([signal.SIGTERM, signal.SIGINT]))),  # `make faults` sends both at each
+)
+def test_signal_ends_the_process_at_any_moment(tmp_path: Path, moment: str, sent_signal: signal.Signals) -> None:
     """Moments: during imports, while networks load, and during an image and a detection that never end."""
     with isolated_environment() as environment:
         ended = stop(environment, tmp_path, moment, sent_signal)

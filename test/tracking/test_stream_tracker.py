@@ -67,7 +67,7 @@ def exact() -> Sam2Segmenter:
     return CachedSegmenter(Sam2Segmenter(model, dtype=torch.float64, memory_dtype=torch.float64))
 
 
-@pytest.mark.parametrize(("count", "policy", "length"), [(2, "sam2", 40), (2, "distractor", 40), (5, "samurai", 40), (16, "samurai", 40)])
+@pytest.mark.parametrize(("count", "policy", "length"), [(2, "sam2", 40), (2, "distractor", 40), (5, "samurai", 30), (16, "samurai", 20)])
 def test_objects_do_not_influence_each_other(exact: Sam2Segmenter, frames: list[SceneFrame], count: int, policy: str, length: int) -> None:
     """The result of each object equals its result alone, while other objects are added, removed and lost."""
     corners = np.random.default_rng(count).integers(0, 180, (count, 2)).tolist()
