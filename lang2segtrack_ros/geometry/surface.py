@@ -61,6 +61,7 @@ class Surface:
         points: float32 [N, 3], measured points without flying pixels.
         pixels: int64 [N, 2], row and column in the color image for each point.
         coverage: fraction of the mask that has depth of the object.
+        footprint: half the side of the area that one sample covers, meters.
     """
 
     center: Vector
@@ -69,6 +70,7 @@ class Surface:
     points: NDArray[np.float32]
     pixels: NDArray[np.int64]
     coverage: float
+    footprint: float
 
     @property
     def size(self) -> Vector:
@@ -135,6 +137,7 @@ def measure(
     depth: NDArray[np.float32],
     camera: CameraModel,
     others: Iterable[NDArray[np.bool_]] = (),
+    max_samples: float = MAX_SAMPLES,
 ) -> Surface | None:
     """Measure the visible surface of one object.
 
@@ -144,11 +147,12 @@ def measure(
         depth: float32 [h, w], meters, NaN where unknown. It shows the same view as the mask, possibly at another size.
         camera: camera of the same size as the mask.
         others: bool [H, W] masks of other objects. The measurement never adds them to this object.
+        max_samples: maximum number of samples in the box of the mask. Infinity uses every pixel of the depth image.
 
     Returns:
         The surface, or None if the mask has too little depth.
     """
-    grid = _make_grid(box, mask.shape, depth.shape)
+    grid = _make_grid(box, mask.shape, depth.shape, max_samples)
     inside = grid.sample(mask)
     z = grid.sample_depth(depth, mask.shape)
     samples = _Samples(inside, z, *_classify(inside, z))
@@ -160,14 +164,16 @@ def measure(
     return _measure_samples(samples, nearby, grid, camera, coverage)
 
 
-def _make_grid(box: tuple[float, float, float, float], mask_shape: tuple[int, ...], depth_shape: tuple[int, ...]) -> _Grid:
+def _make_grid(
+    box: tuple[float, float, float, float], mask_shape: tuple[int, ...], depth_shape: tuple[int, ...], max_samples: float
+) -> _Grid:
     """Return the samples of the window around a box.
 
-    The grid is no finer than the depth image and has at most MAX_SAMPLES in the box. A margin around the box leaves room for missed parts.
+    The grid is no finer than the depth image and has at most `max_samples` in the box. A margin around the box leaves room for missed parts.
     """
     x1, y1, x2, y2 = (int(value) for value in box)
     depth_step = round(max(mask_shape[0] / depth_shape[0], mask_shape[1] / depth_shape[1]))
-    step = max(1, min(depth_step, x2 - x1, y2 - y1), math.ceil(math.sqrt((x2 - x1) * (y2 - y1) / MAX_SAMPLES)))
+    step = max(1, min(depth_step, x2 - x1, y2 - y1), math.ceil(math.sqrt((x2 - x1) * (y2 - y1) / max_samples)))
     margin = max(2, round(MARGIN_RATIO * min(x2 - x1, y2 - y1)))
     ranges = ((max(0, y1 - margin), min(mask_shape[0], y2 + margin)), (max(0, x1 - margin), min(mask_shape[1], x2 + margin)))
     # The samples are centered in the window, so that the remainder of the division splits between both sides.
@@ -236,6 +242,7 @@ def _measure_samples(samples: _Samples, others: Sequence[_OtherObject], grid: _G
         points=np.concatenate((rays(camera)[pixels[:, 0], pixels[:, 1]] * measured, measured), axis=1),
         pixels=pixels,
         coverage=coverage,
+        footprint=float(np.median(half_x)),
     )
 
 

@@ -22,7 +22,7 @@ COLOR = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 def track_surface(track_id: int, points: int = 2) -> TrackSurface:
     xyz = np.arange(points * 3, dtype=np.float32).reshape(points, 3) + track_id
     pixels = np.array([[1, 2], [3, 5]])[:points]
-    surface = Surface((0.1, 0.2, 1.0), (0.0, 0.1, 0.9), (0.3, 0.5, 1.0), xyz, pixels, 0.9)
+    surface = Surface((0.1, 0.2, 1.0), (0.0, 0.1, 0.9), (0.3, 0.5, 1.0), xyz, pixels, 0.9, 0.001)
     return TrackSurface(make_track(np.ones((4, 6), bool), track_id), surface)
 
 
