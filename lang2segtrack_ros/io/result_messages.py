@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lang2segtrack_ros.io.image_messages import MAX_INSTANCE_ID, paint_instances
+from lang2segtrack_ros.io.semantic_mask import paint
 from lang2segtrack_ros.types.results import FrameResult, Source, Track
 from lang2segtrack_ros.types.rle import Box, Rle
 
@@ -139,6 +140,12 @@ class ResultMessages:
         data, pixels = self._zeros((result.height, result.width), "<u2")
         paint_instances(pixels, result.announced)
         return self._image(pixels, data, "mono16", header)
+
+    def painted_masks(self, result: FrameResult, value: Callable[[Track], int], header: Any) -> Any:
+        """Return the mono8 image that holds a value of each announced track, 0 to 255, on its mask."""
+        data, pixels = self._zeros((result.height, result.width), "u1")
+        paint(pixels, result.announced, value)
+        return self._image(pixels, data, "mono8", header)
 
     def label_info(self, labels: dict[int, str], header: Any) -> Any:
         """Return the meaning of the values in the instance image as vision_msgs/LabelInfo: class_id = track id, class_name = label."""

@@ -33,8 +33,10 @@ from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.services.image_requests import ImageRequests
 from lang2segtrack_ros.ros.services.prompt_services import Services
 from lang2segtrack_ros.ros.services.refinement import Refinement
+from lang2segtrack_ros.ros.services.tracking_goals import TrackingGoals
 from lang2segtrack_ros.ros.support import parameters, qos_overrides
 from lang2segtrack_ros.ros.support.command_line import check_command_line
+from lang2segtrack_ros.ros.support.output_options import OutputOptions, find_problem
 from lang2segtrack_ros.ros.support.parameter_table import TableNode
 from lang2segtrack_ros.ros.support.process import Wait, configure_process, poll, run_node
 from lang2segtrack_ros.ros.support.repeated_warnings import RepeatedWarnings
@@ -94,6 +96,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
             raise
         self._node_services = Services(self, self)
         self._refinement = Refinement(self, self, self._node_services)
+        self._goals = TrackingGoals(self, self, self._node_services, lambda: self._outputs)
         self._status = NodeStatus(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still or jump
         self._watch = self.create_timer(WATCHDOG_PERIOD_S, self._on_watchdog, callback_group=MutuallyExclusiveCallbackGroup(), clock=steady)
@@ -121,7 +124,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
     @log_transition_errors
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start to load the networks, and wait `configure_wait_s` for them. `_finish_loading` does the rest."""
-        problem = parameters.TABLE.check({parameter.name: self._value(parameter.name) for parameter in parameters.PARAMETERS})
+        problem = find_problem({parameter.name: self._value(parameter.name) for parameter in parameters.PARAMETERS})
         if problem:
             return self._failed(problem)
         self.get_logger().info(f"loading segmenter {self._value('segmenter')}, detector {self._value('detector') or 'none'}")
@@ -167,7 +170,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         self.engine = EngineThread(session, self._on_result, self._node_services.wake)  # first: it closes the session if the rest fails
         self._status.begin(describe_session(session, self._value("policy")), str(session.tracker.segmenter.device))
         self._uses_depth = session.tracker.policy.uses_depth
-        self._outputs = Outputs(self, self._value("publish_tf"), self._value("tf_prefix"), self._warn)
+        self._outputs = Outputs(self, OutputOptions.read(self._value), self._warn)
         self.image_requests = ImageRequests(session.tracker.segmenter, session.detector)
         self._color = ColorImages(self, self._offer, self._pass_over, partial(self._value, "image_bits"), self.skipped, self._warn)
         self._apply({name: self._value(name) for name in ("detection_threshold", "everything", "overlay_opacity", "depth_wait_s")})
@@ -229,6 +232,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
     def _unsubscribe(self) -> None:
         if self._outputs is not None:
             self._outputs.depth_source = None
+            self._outputs.spatial.match_transforms(None)
         for source in (self._color, self._depth, self._clicks):
             if source is not None:
                 source.close()
@@ -257,6 +261,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
     def destroy_node(self) -> None:
         """End the threads, then destroy the node."""
         self._refinement.close()
+        self._goals.close()
         self._stop()
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()  # rclpy forgets it: the node would stay in the graph, its memory in /dev/shm
@@ -293,6 +298,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         self._status.latency.measure(self.get_clock().now().nanoseconds, frame.stamp_ns)
         if self._outputs is not None:
             self._outputs.put(header, frame, result)
+        self._goals.update(result)
 
     # Interfaces of `ServiceNode` and `RefinementNode`
 
@@ -338,6 +344,8 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         for source in (color, self._depth, self._clicks):
             if source is not None:
                 source.match_publishers()
+        if self._outputs is not None:
+            self._outputs.spatial.match_transforms(self._receiver)
         silence = self._color.report_silence(self._value("no_image_warn_s")) if self._color is not None else ""
         self._watchdog_ticks += 1
         if self._watchdog_ticks % REPORT_EVERY == 0:
@@ -355,6 +363,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
             **({"color_topic": color.topic, "depth_topic": depth_topic, "camera_info_topic": info_topic} if color is not None else {}),
             **(self.image_requests.metrics if self.image_requests is not None else {}),
             **self._node_services.metrics,
+            **self._goals.metrics,
             "depth_images_received": self._depth.received if self._depth is not None else "off",
             "refinement": self._refinement.state,
             **{f"skipped_{reason}": count for reason, count in sorted(self.skipped.items())},

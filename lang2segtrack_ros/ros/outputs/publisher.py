@@ -21,6 +21,7 @@ from std_msgs.msg import Header
 from lang2segtrack.msg import InstructionEvent as InstructionEventMsg
 from lang2segtrack_ros.io.rendering import draw_overlay
 from lang2segtrack_ros.io.result_messages import LabelBook
+from lang2segtrack_ros.io.semantic_mask import ClassBook, confidence
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
 from lang2segtrack_ros.ros.outputs.annotations import annotations_message
 from lang2segtrack_ros.ros.outputs.spatial_outputs import SpatialOutputs
@@ -33,14 +34,18 @@ from lang2segtrack_ros.ros.support.interfaces import (
     INSTANCE_MASKS,
     LABEL_INFO,
     OVERLAY,
+    SEMANTIC_CONFIDENCE,
+    SEMANTIC_LABEL_INFO,
+    SEMANTIC_MASK,
     TRACKS,
     Topic,
 )
+from lang2segtrack_ros.ros.support.output_options import OutputOptions
 from lang2segtrack_ros.runtime.metrics import Durations
 from lang2segtrack_ros.runtime.supervised import SupervisedThread
 from lang2segtrack_ros.types.events import InstructionEvent
 from lang2segtrack_ros.types.frame import Frame
-from lang2segtrack_ros.types.results import FrameResult
+from lang2segtrack_ros.types.results import FrameResult, Track
 
 log = logging.getLogger(__name__)
 QUEUE = 2
@@ -48,6 +53,7 @@ QUEUE = 2
 WAITING_FOR_DEPTH = 8
 """Maximum number of results that wait for their depth image. Further results drop the oldest, which is counted."""
 
+SEMANTIC = (SEMANTIC_MASK, SEMANTIC_CONFIDENCE, SEMANTIC_LABEL_INFO)
 Item = tuple[Header, Frame, FrameResult]
 """Header of an image, the image, and its result."""
 
@@ -57,8 +63,7 @@ class Outputs:
 
     Args:
         node: node that owns the publishers.
-        publish_tf: see `SpatialOutputs`.
-        tf_prefix: see `SpatialOutputs`.
+        options: see the class.
         warn: see `SpatialOutputs`.
 
     Attributes:
@@ -69,31 +74,33 @@ class Outputs:
         failed_at: time.monotonic of the last result that could not be published.
     """
 
-    def __init__(self, node: Node, publish_tf: bool, tf_prefix: str, warn: Callable[[str, str], None]) -> None:
+    def __init__(self, node: Node, options: OutputOptions, warn: Callable[[str, str], None]) -> None:
         self._node = node
-        topics = (DETECTIONS, INSTANCE_MASKS, LABEL_INFO, TRACKS, OVERLAY, ANNOTATIONS, EVENTS)
+        topics = (DETECTIONS, INSTANCE_MASKS, LABEL_INFO, TRACKS, OVERLAY, ANNOTATIONS, EVENTS, *SEMANTIC)
         self._publishers: dict[Topic, Any] = {topic: topic.advertise(node) for topic in topics}
         self.overlay_opacity = 0.5
         self.depth_wait_s = 0.05
         self.depth_source: DepthSource | None = None
         self.published: Counter[str] = Counter()
+        self._condition = threading.Condition()
         self._dropped = 0
         self._dropped_spatial = 0
         self._wait_durations, self._publish_durations, self._spatial_durations = Durations(), Durations(), Durations()
-        self.spatial = SpatialOutputs(node, publish_tf, tf_prefix, warn, self._count)
+        self.spatial = SpatialOutputs(node, options, warn, self._count, self.wake)
         self._track_log = TrackLog(node.get_logger())
         self._last_error = ""
-        self._labels = LabelBook()
-        self._condition = threading.Condition()
+        self._labels, self._classes = LabelBook(), ClassBook(options.semantic_classes)
         self._queue: deque[tuple[float, Item]] = deque()  # (time of arrival, item)
         self._waiting: deque[tuple[float, Item]] = deque()  # (deadline, item)
         self.failed_at = float("-inf")
         self._closed = False
+        self._send_classes(Header())  # a costmap layer discards masks until it knows the classes
         self._thread = SupervisedThread("lang2segtrack-publisher", self._run)
 
     def put(self, header: Header, frame: Frame, result: FrameResult) -> None:
         """Queue a result for publishing, log the tracks that begin and end, and publish and log events at once. Never blocks."""
         self._track_log.update(result)
+        self.spatial.planner.forget_ended(result, header)
         for event in result.events:  # the queue may drop results, and events come only once
             self._node.get_logger().info(f'instruction "{event.instruction}": {event.kind.value}: {event.message}')
             self._send(EVENTS, event_message(event, header))
@@ -135,7 +142,7 @@ class Outputs:
         return any(item.get_subscription_count() for item in self._publishers.values() if item is not None) or self.spatial.are_watched
 
     def wake(self) -> None:
-        """Wake the thread after a depth image has arrived."""
+        """Wake the thread after a depth image or a transform has arrived."""
         with self._condition:
             self._condition.notify()
 
@@ -181,7 +188,7 @@ class Outputs:
         if not self._waiting:
             return False
         (deadline, (header, _, _)), source = self._waiting[0], self.depth_source
-        return source is None or time.monotonic() >= deadline or source.is_settled(header)
+        return source is None or time.monotonic() >= deadline or (source.is_settled(header) and self.spatial.is_settled(header))
 
     def _wait_for_depth(self, item: Item) -> None:
         if self.depth_source is None or not self.spatial.is_needed:
@@ -195,17 +202,28 @@ class Outputs:
         tracks = result.announced
         if self._labels.update(result):
             self._send(LABEL_INFO, MESSAGES.label_info(self._labels.labels, header))
+        if self._classes.update(tracks):
+            self._send_classes(header)
         messages: tuple[tuple[Topic, Callable[[], Any]], ...] = (
             (DETECTIONS, lambda: MESSAGES.detections(tracks, header)),
             (TRACKS, lambda: MESSAGES.tracks(result.tracks, header)),
             (INSTANCE_MASKS, lambda: MESSAGES.instance_masks(result, header)),
             (OVERLAY, lambda: MESSAGES.image(draw_overlay(frame.color, tracks, self.overlay_opacity), "rgb8", header)),
             (ANNOTATIONS, lambda: annotations_message(result, header)),
+            (SEMANTIC_MASK, lambda: MESSAGES.painted_masks(result, self._classes.class_id, header)),
+            (SEMANTIC_CONFIDENCE, lambda: MESSAGES.painted_masks(result, self._confidence, header)),
         )
         for topic, make in messages:
             publisher = self._publishers[topic]
             if publisher is not None and publisher.get_subscription_count():
                 self._send(topic, make())
+
+    def _send_classes(self, header: Header) -> None:
+        self._send(SEMANTIC_LABEL_INFO, MESSAGES.label_info(self._classes.names, header))
+
+    def _confidence(self, track: Track) -> int:
+        """Return the confidence of a track with a class. Others are background."""
+        return confidence(track) if self._classes.class_id(track) else 0
 
     def _send(self, topic: Topic, message: Any) -> None:
         self._publishers[topic].publish(message)

@@ -4,23 +4,27 @@
 
 from __future__ import annotations
 
-import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, TransformStamped
+from geometry_msgs.msg import Point, Pose, Quaternion, TransformStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesisWithPose
 from visualization_msgs.msg import Marker, MarkerArray
 
+from lang2segtrack_ros.geometry.oriented_box import OrientedBox, camera_box
 from lang2segtrack_ros.geometry.surface import Surface
 from lang2segtrack_ros.io.rendering import palette
+from lang2segtrack_ros.ros.support.conversions import RosMessages
 from lang2segtrack_ros.types.results import Track
 
+LIBRARY = RosMessages()
 FIELDS = ("x", "y", "z", "rgb", "id")
 POINT = np.dtype([(name, "<u4" if name in ("rgb", "id") else "<f4") for name in FIELDS])
 LABEL_GAP_M = 0.03
@@ -36,17 +40,34 @@ class TrackSurface:
     Attributes:
         track: the track.
         surface: visible surface of the object, measured from depth in the color camera's optical frame, meters.
+        orient: returns the oriented box of a surface.
     """
 
     track: Track
     surface: Surface
+    orient: Callable[[Surface], OrientedBox] = camera_box
+
+    @cached_property
+    def box(self) -> OrientedBox:
+        """Oriented box around the surface, in the color camera's optical frame."""
+        return self.orient(self.surface)
 
 
-def _pose(position: tuple[float, float, float]) -> Pose:
+def make_pose(
+    position: tuple[float, float, float], orientation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
+) -> Pose:
+    """Return a position in meters and an orientation (x, y, z, w) as geometry_msgs/Pose."""
     pose = Pose()
     pose.position = Point(x=position[0], y=position[1], z=position[2])
-    pose.orientation.w = 1.0
+    pose.orientation = Quaternion(x=orientation[0], y=orientation[1], z=orientation[2], w=orientation[3])
     return pose
+
+
+def box_message(box: OrientedBox) -> BoundingBox3D:
+    """Return a box as vision_msgs/BoundingBox3D."""
+    message = BoundingBox3D(center=make_pose(box.center, box.quaternion))
+    message.size.x, message.size.y, message.size.z = box.size
+    return message
 
 
 def detections_3d_message(objects: Sequence[TrackSurface], header: Header) -> Detection3DArray:
@@ -55,11 +76,8 @@ def detections_3d_message(objects: Sequence[TrackSurface], header: Header) -> De
     for item in objects:
         result = ObjectHypothesisWithPose()
         result.hypothesis.class_id, result.hypothesis.score = item.track.label, item.track.score
-        result.pose.pose = _pose(item.surface.center)
-        detection = Detection3D(header=header, results=[result], id=str(item.track.id))
-        detection.bbox.center = _pose(item.surface.box_center)
-        detection.bbox.size.x, detection.bbox.size.y, detection.bbox.size.z = item.surface.size
-        message.detections.append(detection)
+        result.pose.pose = make_pose(item.surface.center)
+        message.detections.append(Detection3D(header=header, results=[result], id=str(item.track.id), bbox=box_message(item.box)))
     return message
 
 
@@ -68,11 +86,12 @@ def markers_message(objects: Sequence[TrackSurface], header: Header) -> MarkerAr
     message = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
     for item in objects:
         red, green, blue = (value / 255 for value in palette(item.track.id))
-        box = Marker(header=header, ns="boxes", id=item.track.id, type=Marker.CUBE, action=Marker.ADD, pose=_pose(item.surface.box_center))
-        box.scale.x, box.scale.y, box.scale.z = (max(side, MIN_SIDE_M) for side in item.surface.size)
+        pose = make_pose(item.box.center, item.box.quaternion)
+        box = Marker(header=header, ns="boxes", id=item.track.id, type=Marker.CUBE, action=Marker.ADD, pose=pose)
+        box.scale.x, box.scale.y, box.scale.z = (max(side, MIN_SIDE_M) for side in item.box.size)
         box.color = ColorRGBA(r=red, g=green, b=blue, a=0.35)
         x, _, z = item.surface.box_center
-        above = _pose((x, item.surface.box_min[1] - LABEL_GAP_M, z))  # y points down in an optical frame
+        above = make_pose((x, item.surface.box_min[1] - LABEL_GAP_M, z))  # y points down in an optical frame
         text = Marker(header=header, ns="labels", id=item.track.id, type=Marker.TEXT_VIEW_FACING, action=Marker.ADD, pose=above)
         text.scale.z = LABEL_M
         text.scale.x = LABEL_M / 2  # width of a space, from RViz 14.2 on; the default fits letters of one meter
@@ -80,6 +99,42 @@ def markers_message(objects: Sequence[TrackSurface], header: Header) -> MarkerAr
         text.text = f"{item.track.id} {item.track.label}".strip()
         message.markers += [box, text]
     return message
+
+
+def pack_color(color: NDArray[np.uint8], pixels: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the colors of pixels (row, column) [N, 2] as PCL packs them: uint32 [N], 0x00rrggbb."""
+    red, green, blue = color[pixels[:, 0], pixels[:, 1]].astype(np.uint32).T
+    packed: NDArray[np.uint32] = red << 16 | green << 8 | blue
+    return packed
+
+
+def point_cloud(data: Any, shape: tuple[int, int], kind: np.dtype[Any], header: Header, is_dense: bool = True) -> PointCloud2:
+    """Return points as sensor_msgs/PointCloud2.
+
+    Args:
+        data: array.array of the bytes of all points.
+        shape: height and width; the height of a cloud that is not organized is 1.
+        kind: structured type of a point with fields of 4 bytes. All are float32, except `id`.
+        header: header of the cloud.
+        is_dense: False if points may be NaN.
+    """
+    # RViz and PCL read packed color as a float with the same bits.
+    fields = [
+        PointField(name=name, offset=4 * index, datatype=PointField.UINT32 if name == "id" else PointField.FLOAT32, count=1)
+        for index, name in enumerate(kind.names or ())
+    ]
+    return LIBRARY.make(
+        "sensor_msgs/msg/PointCloud2",
+        header=header,
+        height=shape[0],
+        width=shape[1],
+        fields=fields,
+        is_bigendian=False,
+        point_step=kind.itemsize,
+        row_step=kind.itemsize * shape[1],
+        data=data,
+        is_dense=is_dense,
+    )
 
 
 def cloud_message(objects: Sequence[TrackSurface], color: NDArray[np.uint8], header: Header) -> PointCloud2:
@@ -96,18 +151,9 @@ def cloud_message(objects: Sequence[TrackSurface], color: NDArray[np.uint8], hea
         part = points[start : start + len(item.surface.points)]
         start += len(part)
         part["x"], part["y"], part["z"] = item.surface.points.T
-        red, green, blue = color[item.surface.pixels[:, 0], item.surface.pixels[:, 1]].astype(np.uint32).T
-        part["rgb"] = red << 16 | green << 8 | blue
+        part["rgb"] = pack_color(color, item.surface.pixels)
         part["id"] = item.track.id
-    # RViz and PCL read packed color as a float with the same bits.
-    fields = [
-        PointField(name=name, offset=4 * index, datatype=PointField.UINT32 if name == "id" else PointField.FLOAT32, count=1)
-        for index, name in enumerate(FIELDS)
-    ]
-    message = PointCloud2(header=header, height=1, width=len(points), fields=fields, is_bigendian=False, is_dense=True)
-    message.point_step, message.row_step = POINT.itemsize, POINT.itemsize * len(points)
-    message.data = array.array("B", points.tobytes())
-    return message
+    return point_cloud(LIBRARY.to_field(points.view(np.uint8)), (1, len(points)), POINT, header)
 
 
 def transforms_message(objects: Sequence[TrackSurface], header: Header, prefix: str) -> TFMessage:

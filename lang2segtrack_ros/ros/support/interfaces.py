@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PointStamped
+from geometry_msgs.msg import PointStamped, PoseStamped
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -24,7 +24,8 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
 
 from lang2segtrack.action import RefineBackward as RefineBackwardAction
-from lang2segtrack.msg import InstructionEvent, TrackArray
+from lang2segtrack.action import TrackObject
+from lang2segtrack.msg import InstructionEvent, ObjectClouds, TrackArray
 from lang2segtrack.srv import (
     AddBoxPrompt,
     AddExemplarPrompt,
@@ -37,6 +38,7 @@ from lang2segtrack.srv import (
     RemoveTextPrompt,
     RemoveTrack,
     SegmentImage,
+    SetTarget,
 )
 from lang2segtrack_ros.ros.support import qos_overrides
 from lang2segtrack_ros.ros.support.conversions import RosMessages
@@ -48,6 +50,8 @@ TF_QOS = QoSProfile(depth=100)
 DIAGNOSTICS_QOS = QoSProfile(depth=10)
 CLICK_QOS = QoSProfile(depth=10)
 EVENT_QOS = QoSProfile(depth=100)
+SCENE_QOS = QoSProfile(depth=100)
+"""A change of the planning scene is sent once and must not be lost: one message per object."""
 REFINED_QOS = QoSProfile(depth=1000)
 """Refined results arrive faster than those of a stream, so the queue is deep."""
 REQUEST_QOS = QoSProfile(depth=1000)
@@ -168,10 +172,11 @@ DEPTH_INFO = Topic("depth/camera_info", CameraInfo, "Intrinsics of the depth cam
 TF_STATIC = Topic(
     "/tf_static",
     TFMessage,
-    "Transform between depth and color camera. Needed only for depth that is not aligned to color, and for clicked points.",
+    "Transform between depth and color camera. Needed only for depth that is not aligned to color, for clicked points and for "
+    "`target_frame`.",
     STATIC_TF_QOS,
 )
-TF_INPUT = Topic("/tf", TFMessage, "Moving transforms. Subscribed only while a clicked point waits for its transform.", TF_QOS)
+TF_INPUT = Topic("/tf", TFMessage, "Moving transforms. Subscribed only while a clicked point waits for its transform, or while an output in `target_frame` is needed.", TF_QOS)
 CLICKED_POINT = Topic(
     "clicked_point",
     PointStamped,
@@ -204,12 +209,42 @@ ANNOTATIONS = Topic(
 DETECTIONS_3D = Topic(
     "detections_3d",
     Detection3DArray,
-    "Visible objects with depth: `results[0].pose` is the center of the visible surface, `bbox` the box around it.",
+    "Visible objects with depth: `results[0].pose` is the center of the visible surface, `bbox` the box around it, oriented as "
+    "`box_orientation` says.",
     RESULT_QOS,
 )
 MARKERS = Topic("markers", MarkerArray, "Box, id and label of each object with depth, for RViz.", RESULT_QOS)
 OBJECTS_CLOUD = Topic("objects_cloud", PointCloud2, "Points of the objects: x, y, z, rgb, id. At most 12,000 per object.", RESULT_QOS)
 OBJECT_FRAMES = Topic("/tf", TFMessage, "Frame at the center of each object. Published only with `publish_tf`.", TF_QOS)
+SEMANTIC_MASK = Topic("semantic_mask", Image, "mono8 image: class id of the visible object at each pixel, 0 for background.", RESULT_QOS)
+SEMANTIC_CONFIDENCE = Topic(
+    "semantic_confidence", Image, "mono8 image: score of the object at each pixel, from 1 to 255; 0 for background.", RESULT_QOS
+)
+SEMANTIC_LABEL_INFO = Topic(
+    "semantic_label_info", LabelInfo, "Name of each class id in `semantic_mask`. Latched. An id keeps its name.", LATCHED_QOS
+)
+SEMANTIC_CLOUD = Topic(
+    "semantic_cloud",
+    PointCloud2,
+    "Organized cloud of the whole image, pixel-aligned with `semantic_mask`: x, y, z; NaN where there is no depth.",
+    RESULT_QOS,
+)
+TARGET_POSE = Topic(
+    "target_pose",
+    PoseStamped,
+    "Center of the visible surface of the track that `set_target` chose, in `target_frame`. Nothing while it is hidden or has no depth.",
+    RESULT_QOS,
+)
+OBJECT_CLOUDS = Topic(
+    "object_clouds", ObjectClouds, "One cloud for each visible object with depth, with id, label and oriented box, in `target_frame`.", RESULT_QOS
+)
+COLLISION_OBJECTS = Topic(
+    "collision_objects",
+    "moveit_msgs/msg/CollisionObject",
+    "Boxes for MoveIt, one message per object: ADD when a box appears or changes, REMOVE when its track ends. Published only if "
+    "moveit_msgs is installed.",
+    SCENE_QOS,
+)
 TRACKS_REFINED = Topic(
     "tracks_refined", TrackArray, "Whole traces from `refine_backward`, with the stamps of the original images.", REFINED_QOS
 )
@@ -237,6 +272,13 @@ PUBLISHED = (
     MARKERS,
     OBJECTS_CLOUD,
     OBJECT_FRAMES,
+    SEMANTIC_MASK,
+    SEMANTIC_CONFIDENCE,
+    SEMANTIC_LABEL_INFO,
+    SEMANTIC_CLOUD,
+    TARGET_POSE,
+    OBJECT_CLOUDS,
+    COLLISION_OBJECTS,
     TRACKS_REFINED,
     EVENTS,
     DIAGNOSTICS,
@@ -279,6 +321,7 @@ REFINE_BACKWARD = Service(
     RefineBackward,
     "Track objects backward through the frame history and publish their whole traces. See also the action of this name.",
 )
+SET_TARGET = Service("set_target", SetTarget, "Choose the track whose pose `target_pose` publishes. 0 for none.")
 RESET = Service("reset", Trigger, "Remove all tracks and prompts.")
 SERVICES = (
     ADD_TEXT_PROMPT,
@@ -292,9 +335,15 @@ SERVICES = (
     LIST_TRACKS,
     SEGMENT_IMAGE,
     REFINE_BACKWARD,
+    SET_TARGET,
     RESET,
 )
 REFINE_BACKWARD_ACTION = Action(
     "refine_backward", RefineBackwardAction, "Same as the service of this name. Reports progress and can be canceled."
 )
-ACTIONS = (REFINE_BACKWARD_ACTION,)
+TRACK_OBJECT = Action(
+    "track_object",
+    TrackObject,
+    "Find an object by name. Succeeds when a track of it is confirmed, with id, label and pose. For behavior trees; see [robots.md](robots.md).",
+)
+ACTIONS = (REFINE_BACKWARD_ACTION, TRACK_OBJECT)

@@ -123,13 +123,38 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "depth_wait_s",
         0.05,
-        "Maximum time in seconds that 3-D outputs wait for a late depth image. Masks wait only with policy depth.",
+        "Maximum time in seconds that 3-D outputs wait for a late depth image or transform. Masks wait only with policy depth.",
         0.0,
         1.0,
         dynamic=True,
     ),
     Parameter("publish_tf", False, "Publish a TF frame at the center of each object, oriented like the camera's optical frame."),
     Parameter("tf_prefix", "object_", "Prefix of these frames' names, before the track id. It must differ between nodes on one robot."),
+    Parameter(
+        "target_frame",
+        "",
+        "Frame of target_pose, collision_objects, object_clouds and the poses of track_object, such as base_link or map. Its z axis must "
+        "point up for box_orientation: gravity. Set to an empty text for the camera's frame, which needs no /tf.",
+    ),
+    Parameter(
+        "box_orientation",
+        "camera",
+        "Orientation of the 3-D boxes. camera: along the axes of the camera's optical frame. gravity: upright in target_frame, turned around "
+        "the vertical as the surface is. free: along the flat parts and principal axes of the surface.",
+        choices=("camera", "gravity", "free"),
+    ),
+    Parameter(
+        "object_clouds_resolution",
+        "sampled",
+        "Resolution of object_clouds. sampled: at most 12,000 points per object. full: every pixel of the depth image on the object.",
+        choices=("sampled", "full"),
+    ),
+    Parameter(
+        "semantic_classes",
+        "",
+        "Names of the classes 1, 2, 3, ... in semantic_mask, such as 'person. chair.' Other labels stay background. An empty text gives each "
+        "new label the next class id.",
+    ),
     Parameter(
         "history_s",
         30.0,
