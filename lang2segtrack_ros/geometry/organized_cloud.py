@@ -15,8 +15,8 @@ def organize(depth: NDArray[np.float32], camera: CameraModel, points: NDArray[np
     """Fill in the point of each pixel.
 
     Args:
-        depth: float32 [h, w], meters, NaN where unknown. It shows the view of the camera, possibly at another size; each pixel then takes the
-            nearest depth pixel.
+        depth: float32 [h, w], meters, NaN where unknown. It shows the view of the camera, possibly at another size. Then each pixel takes
+            the nearest depth pixel.
         camera: camera with the size of the image.
         points: float32 [H, W, 3], filled in place with x, y, z in meters in the camera's optical frame; NaN where there is no depth.
     """

@@ -169,7 +169,8 @@ def _make_grid(
 ) -> _Grid:
     """Return the samples of the window around a box.
 
-    The grid is no finer than the depth image and has at most `max_samples` in the box. A margin around the box leaves room for missed parts.
+    The grid is no finer than the depth image and has at most `max_samples` in the box. A margin around the box leaves room for missed
+    parts.
     """
     x1, y1, x2, y2 = (int(value) for value in box)
     depth_step = round(max(mask_shape[0] / depth_shape[0], mask_shape[1] / depth_shape[1]))

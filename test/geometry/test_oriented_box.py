@@ -119,7 +119,9 @@ def test_box_in_another_frame_encloses_the_same_points() -> None:
     found = gravity_box(surface_of(render(box((0.0, 0.0, 1.0), SIZE, upright(20)))), UP)
     moved = found.moved(motion)
     corner = np.array(found.center) + found.rotation @ (np.array(found.size) / 2)
-    assert np.array(moved.center) + moved.rotation @ (np.array(moved.size) / 2) == pytest.approx(motion.rotation @ corner + motion.translation)
+    assert np.array(moved.center) + moved.rotation @ (np.array(moved.size) / 2) == pytest.approx(
+        motion.rotation @ corner + motion.translation
+    )
     back = moved.moved(motion.inverse())
     assert back.center == pytest.approx(found.center)
     assert back.quaternion == pytest.approx(found.quaternion)

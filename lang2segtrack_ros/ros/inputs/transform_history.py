@@ -104,13 +104,13 @@ class TransformHistory:
                     behind = (at_ns - pose.newest_ns) / 1e6
                     raise ConversionError(
                         LATE,
-                        f"the last transform of {name} in {parent} is {behind:.0f} ms older than the image: raise depth_wait_s, or check the "
-                        "publisher's rate and clock",
+                        f"the last transform of {name} in {parent} is {behind:.0f} ms older than the image: raise depth_wait_s, or check "
+                        "the publisher's rate and clock",
                     )
                 if at_ns < pose.oldest_ns:
                     ahead = (pose.oldest_ns - at_ns) / 1e6
                     raise ConversionError(
-                        TOO_OLD, f"the first known transform of {name} in {parent} is {ahead:.0f} ms newer than the image: check the clocks"
+                        TOO_OLD, f"the oldest transform of {name} in {parent} is {ahead:.0f} ms newer than the image: check the clocks"
                     )
                 pose = pose.at(at_ns)
             motion, name = pose.after(motion), parent

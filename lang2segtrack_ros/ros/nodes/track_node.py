@@ -197,7 +197,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
             registration, transport = self._value("depth_registration"), self._value("depth_transport")
             slop_s = partial(self._value, "depth_slop_s")
             self._depth = DepthSource(self, receiver, qos, registration, slop_s, self._outputs.wake, transport)
-            self._outputs.depth_source = self._depth
+            self._outputs.resume(self._depth, receiver)
         self._clicks = ClickedPoints(self, receiver, self._view, lambda: self.engine, self.skipped, self._warn)
         for name in qos_overrides.unused(self):
             self._warn(name, f"parameter {name} has no effect: the node has no such publisher or subscription")
@@ -231,8 +231,7 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
 
     def _unsubscribe(self) -> None:
         if self._outputs is not None:
-            self._outputs.depth_source = None
-            self._outputs.spatial.match_transforms(None)
+            self._outputs.pause()
         for source in (self._color, self._depth, self._clicks):
             if source is not None:
                 source.close()
@@ -341,11 +340,9 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         if not self._finish_loading() and self.loading is not None and self.loading.seconds > LONG_LOAD_S:
             self._warn("loading", f"the networks are still loading after {self.loading.seconds:.0f} s")
         color = self._color.subscription if self._color is not None else None
-        for source in (color, self._depth, self._clicks):
+        for source in (color, self._depth, self._clicks, self._outputs):
             if source is not None:
                 source.match_publishers()
-        if self._outputs is not None:
-            self._outputs.spatial.match_transforms(self._receiver)
         silence = self._color.report_silence(self._value("no_image_warn_s")) if self._color is not None else ""
         self._watchdog_ticks += 1
         if self._watchdog_ticks % REPORT_EVERY == 0:
@@ -387,12 +384,10 @@ class TrackNode(TableNode, CheckedTransitions, LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _apply(self, values: dict[str, Any]) -> None:
-        for name in ("detection_threshold", "everything"):
-            if name in values:
-                setattr(self, name, values[name])
-        for name in ("overlay_opacity", "depth_wait_s"):
-            if name in values and self._outputs is not None:
-                setattr(self._outputs, name, values[name])
+        for name in values.keys() & {"detection_threshold", "everything"}:
+            setattr(self, name, values[name])
+        for name in values.keys() & {"overlay_opacity", "depth_wait_s"} if self._outputs is not None else ():
+            setattr(self._outputs, name, values[name])
         if self.engine is not None:
             self.engine.call(lambda session: change_session(session, values))
 

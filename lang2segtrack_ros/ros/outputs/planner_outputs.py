@@ -148,9 +148,7 @@ class PlannerOutputs:
             boxes = {item.track.id: item.box.moved(placement.motion) for item in objects}
             for track_id in self._scene.changed(boxes):
                 name, label = f"{self._options.tf_prefix}{track_id}", tracks[track_id].label
-                self._send(
-                    COLLISION_OBJECTS, planner_messages.collision_object_message(name, boxes[track_id], placement.header, label)
-                )
+                self._send(COLLISION_OBJECTS, planner_messages.collision_object_message(name, boxes[track_id], placement.header, label))
 
     def _remove_boxes(self, existing: Collection[int], header: Header) -> None:
         with self._scene_lock:

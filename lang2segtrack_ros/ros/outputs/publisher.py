@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from std_msgs.msg import Header
 
@@ -81,6 +82,7 @@ class Outputs:
         self.overlay_opacity = 0.5
         self.depth_wait_s = 0.05
         self.depth_source: DepthSource | None = None
+        self._group: CallbackGroup | None = None
         self.published: Counter[str] = Counter()
         self._condition = threading.Condition()
         self._dropped = 0
@@ -140,6 +142,24 @@ class Outputs:
     def are_watched(self) -> bool:
         """True if any topic has a subscriber. /tf does not count, because many nodes subscribe it and objects alone fill it."""
         return any(item.get_subscription_count() for item in self._publishers.values() if item is not None) or self.spatial.are_watched
+
+    def resume(self, depth_source: DepthSource, group: CallbackGroup) -> None:
+        """Begin to publish 3-D output.
+
+        Args:
+            depth_source: source of depth.
+            group: callback group for subscriptions of transforms.
+        """
+        self.depth_source, self._group = depth_source, group
+
+    def pause(self) -> None:
+        """Stop publishing 3-D output, and close the subscriptions of transforms."""
+        self.depth_source = self._group = None
+        self.match_publishers()
+
+    def match_publishers(self) -> None:
+        """Subscribe or unsubscribe transforms as the outputs need them. Call this periodically."""
+        self.spatial.match_transforms(self._group)
 
     def wake(self) -> None:
         """Wake the thread after a depth image or a transform has arrived."""

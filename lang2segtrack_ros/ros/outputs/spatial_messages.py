@@ -53,9 +53,7 @@ class TrackSurface:
         return self.orient(self.surface)
 
 
-def make_pose(
-    position: tuple[float, float, float], orientation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
-) -> Pose:
+def make_pose(position: tuple[float, float, float], orientation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)) -> Pose:
     """Return a position in meters and an orientation (x, y, z, w) as geometry_msgs/Pose."""
     pose = Pose()
     pose.position = Point(x=position[0], y=position[1], z=position[2])

@@ -166,7 +166,9 @@ class TrackingGoals:
                 self._count("aborted")
         finally:
             self._accepted -= 1
-        self._log.info(f'{TRACK_OBJECT.name} "{server_goal.request.text}": {result.error_msg or f"track {result.track_id} ({result.label})"}')
+        self._log.info(
+            f'{TRACK_OBJECT.name} "{server_goal.request.text}": {result.error_msg or f"track {result.track_id} ({result.label})"}'
+        )
         return result
 
     async def _run(self, server_goal: Any) -> Any:
@@ -217,7 +219,9 @@ class TrackingGoals:
             elapsed_s = time.monotonic() - goal.started
             if 0 < goal.request.timeout_s < elapsed_s:
                 sentence = f'no track of "{goal.request.text}" was confirmed within {goal.request.timeout_s:g} s'
-                return Result(error_code=Result.TIMEOUT, error_msg=f"{sentence}: {self._host.explain_waiting()}" if not self._last else sentence)
+                return Result(
+                    error_code=Result.TIMEOUT, error_msg=f"{sentence}: {self._host.explain_waiting()}" if not self._last else sentence
+                )
             self._feed_back(goal, server_goal, candidate, elapsed_s)
             await self._services.finished(changed, POLL_S)
 

@@ -176,7 +176,12 @@ TF_STATIC = Topic(
     "`target_frame`.",
     STATIC_TF_QOS,
 )
-TF_INPUT = Topic("/tf", TFMessage, "Moving transforms. Subscribed only while a clicked point waits for its transform, or while an output in `target_frame` is needed.", TF_QOS)
+TF_INPUT = Topic(
+    "/tf",
+    TFMessage,
+    "Moving transforms. Subscribed only while a clicked point waits for its transform, or while an output in `target_frame` is needed.",
+    TF_QOS,
+)
 CLICKED_POINT = Topic(
     "clicked_point",
     PointStamped,
@@ -236,7 +241,10 @@ TARGET_POSE = Topic(
     RESULT_QOS,
 )
 OBJECT_CLOUDS = Topic(
-    "object_clouds", ObjectClouds, "One cloud for each visible object with depth, with id, label and oriented box, in `target_frame`.", RESULT_QOS
+    "object_clouds",
+    ObjectClouds,
+    "One cloud for each visible object with depth, with id, label and oriented box, in `target_frame`.",
+    RESULT_QOS,
 )
 COLLISION_OBJECTS = Topic(
     "collision_objects",
@@ -344,6 +352,7 @@ REFINE_BACKWARD_ACTION = Action(
 TRACK_OBJECT = Action(
     "track_object",
     TrackObject,
-    "Find an object by name. Succeeds when a track of it is confirmed, with id, label and pose. For behavior trees; see [robots.md](robots.md).",
+    "Find an object by name. Succeeds when a track of it is confirmed, with id, label and pose, for behavior trees. See "
+    "[robots.md](robots.md).",
 )
 ACTIONS = (REFINE_BACKWARD_ACTION, TRACK_OBJECT)

@@ -59,8 +59,8 @@ def find_problem(values: Mapping[str, Any]) -> str:
     problem = TABLE.check(dict(values))
     if not problem and values["box_orientation"] == "gravity" and not values["target_frame"]:
         problem = (
-            "box_orientation: gravity needs target_frame, a frame whose z axis points up, such as base_link, odom or map: set target_frame, "
-            "or choose camera or free"
+            "box_orientation: gravity needs target_frame, a frame whose z axis points up, such as base_link, odom or map: set it, or "
+            "choose camera or free"
         )
     if not problem and len(split_phrases(values["semantic_classes"])) > MAX_CLASS_ID:
         problem = f"semantic_classes names more than {MAX_CLASS_ID} classes: a mono8 image cannot hold more"

@@ -139,8 +139,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "box_orientation",
         "camera",
-        "Orientation of the 3-D boxes. camera: along the axes of the camera's optical frame. gravity: upright in target_frame, turned around "
-        "the vertical as the surface is. free: along the flat parts and principal axes of the surface.",
+        "Orientation of the 3-D boxes. camera: along the axes of the camera's optical frame. gravity: upright in target_frame, turned "
+        "around the vertical as the surface is. free: along the flat parts and principal axes of the surface.",
         choices=("camera", "gravity", "free"),
     ),
     Parameter(
@@ -152,8 +152,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "semantic_classes",
         "",
-        "Names of the classes 1, 2, 3, ... in semantic_mask, such as 'person. chair.' Other labels stay background. An empty text gives each "
-        "new label the next class id.",
+        "Names of the classes 1, 2, 3, ... in semantic_mask, such as 'person. chair.' Other labels stay background. An empty text gives "
+        "each new label the next class id.",
     ),
     Parameter(
         "history_s",
