@@ -29,7 +29,8 @@ def test_each_pixel_has_its_point(camera: CameraModel) -> None:
     assert np.array_equal(np.isnan(points).all(axis=2), np.isnan(depth))
     assert np.array_equal(np.isnan(points).any(axis=2), np.isnan(depth))
     rows, columns = np.nonzero(np.isfinite(depth))
-    column, row = project(*points[rows, columns].T, camera)
+    x, y, z = points[rows, columns].T
+    column, row = project(x, y, z, camera)
     assert np.abs(column - columns).max() < 0.05
     assert np.abs(row - rows).max() < 0.05
 

@@ -25,6 +25,7 @@ from lang2segtrack_ros.io.result_messages import LabelBook
 from lang2segtrack_ros.io.semantic_mask import ClassBook, confidence
 from lang2segtrack_ros.ros.inputs.depth import DepthSource
 from lang2segtrack_ros.ros.outputs.annotations import annotations_message
+from lang2segtrack_ros.ros.outputs.planner_outputs import PlannerOutputs
 from lang2segtrack_ros.ros.outputs.spatial_outputs import SpatialOutputs
 from lang2segtrack_ros.ros.outputs.track_log import TrackLog
 from lang2segtrack_ros.ros.support.conversions import MESSAGES
@@ -102,7 +103,7 @@ class Outputs:
     def put(self, header: Header, frame: Frame, result: FrameResult) -> None:
         """Queue a result for publishing, log the tracks that begin and end, and publish and log events at once. Never blocks."""
         self._track_log.update(result)
-        self.spatial.planner.forget_ended(result, header)
+        self.planner.forget_ended(result, header)
         for event in result.events:  # the queue may drop results, and events come only once
             self._node.get_logger().info(f'instruction "{event.instruction}": {event.kind.value}: {event.message}')
             self._send(EVENTS, event_message(event, header))
@@ -142,6 +143,16 @@ class Outputs:
     def are_watched(self) -> bool:
         """True if any topic has a subscriber. /tf does not count, because many nodes subscribe it and objects alone fill it."""
         return any(item.get_subscription_count() for item in self._publishers.values() if item is not None) or self.spatial.are_watched
+
+    @property
+    def planner(self) -> PlannerOutputs:
+        """Publishers of what planners take."""
+        return self.spatial.planner
+
+    @property
+    def has_depth(self) -> bool:
+        """True if depth is subscribed."""
+        return self.depth_source is not None
 
     def resume(self, depth_source: DepthSource, group: CallbackGroup) -> None:
         """Begin to publish 3-D output.

@@ -11,7 +11,7 @@ import concurrent.futures
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -21,9 +21,9 @@ from rclpy.node import Node
 from lang2segtrack.action import TrackObject
 from lang2segtrack.srv import SetTarget
 from lang2segtrack_ros.io.image_messages import stamp_ns
-from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.services.service_base import ServiceBase, ServiceNode, track_name
 from lang2segtrack_ros.ros.support.interfaces import SET_TARGET, TARGET_POSE, TRACK_OBJECT
+from lang2segtrack_ros.session.engine_thread import EngineThread
 from lang2segtrack_ros.session.session import Session
 from lang2segtrack_ros.types.prompt_handle import PromptHandle
 from lang2segtrack_ros.types.prompts import PromptError, TextPrompt, plain_name
@@ -39,6 +39,28 @@ FEEDBACK_S = 0.1
 """Minimum period of the feedback of a goal."""
 Result = TrackObject.Result
 SEARCHING, TENTATIVE, MEASURING = "searching", "tentative", "measuring"
+
+
+class PoseOutputs(Protocol):
+    """The attributes of the planner outputs that goals use; see `PlannerOutputs`."""
+
+    target: int
+    wanted: frozenset[int]
+    poses: dict[int, PoseStamped]
+
+
+class GoalOutputs(Protocol):
+    """The attributes of a node's outputs that goals use."""
+
+    @property
+    def planner(self) -> PoseOutputs:
+        """Planner outputs."""
+        ...
+
+    @property
+    def has_depth(self) -> bool:
+        """True if depth is subscribed."""
+        ...
 
 
 @dataclass
@@ -81,7 +103,7 @@ class TrackingGoals:
         ended: number of ended goals by outcome, for diagnostics.
     """
 
-    def __init__(self, node: Node, host: ServiceNode, services: ServiceBase, outputs: Callable[[], Outputs | None]) -> None:
+    def __init__(self, node: Node, host: ServiceNode, services: ServiceBase, outputs: Callable[[], GoalOutputs | None]) -> None:
         self._host, self._services, self._outputs = host, services, outputs
         self._log = node.get_logger()
         self._last: FrameResult | None = None
@@ -135,7 +157,7 @@ class TrackingGoals:
     def _choose(self, track_id: int) -> None:
         outputs = self._outputs()
         if outputs is not None:
-            outputs.spatial.planner.target = track_id
+            outputs.planner.target = track_id
 
     # track_object
 
@@ -187,7 +209,7 @@ class TrackingGoals:
         self._running.append(goal)
         keeps_prompt = False
         try:
-            result = await self._seek(goal, server_goal)
+            result = await self._seek(goal, server_goal, engine)
             keeps_prompt = result is not None and result.error_code == Result.NONE and bool(request.keep_prompt)
             if keeps_prompt:
                 result.prompt_id = handle.prompt_id
@@ -198,8 +220,7 @@ class TrackingGoals:
             if not keeps_prompt:
                 engine.call(lambda session: _remove_prompt(session, goal))
 
-    async def _seek(self, goal: _Goal, server_goal: Any) -> Any:
-        engine = self._host.engine
+    async def _seek(self, goal: _Goal, server_goal: Any, engine: EngineThread[Any]) -> Any:
         while True:
             changed = self._changed  # before the result is read, so that no result is missed
             if server_goal.is_cancel_requested:
@@ -225,9 +246,9 @@ class TrackingGoals:
             self._feed_back(goal, server_goal, candidate, elapsed_s)
             await self._services.finished(changed, POLL_S)
 
-    async def _problem(self, goal: _Goal, engine: Any) -> Any:
+    async def _problem(self, goal: _Goal, engine: EngineThread[Any]) -> Any:
         """Return the result of a goal that cannot succeed any more, otherwise None."""
-        if engine is None or self._host.engine is not engine:
+        if self._host.engine is not engine:
             return Result(error_code=Result.NOT_READY, error_msg=self._host.explain_no_engine())
         if goal.handle.done and goal.handle.error:
             return Result(error_code=Result.REFUSED, error_msg=goal.handle.error)
@@ -265,18 +286,18 @@ class TrackingGoals:
         """Let the outputs measure the poses of the confirmed tracks of all goals."""
         outputs = self._outputs()
         if outputs is not None:
-            outputs.spatial.planner.wanted = frozenset(goal.found.id for goal in self._running if goal.found is not None)
+            outputs.planner.wanted = frozenset(goal.found.id for goal in self._running if goal.found is not None)
 
     def _may_get_pose(self, goal: _Goal) -> bool:
         outputs = self._outputs()
-        return outputs is not None and outputs.depth_source is not None and time.monotonic() - goal.found_at < POSE_WAIT_S
+        return outputs is not None and outputs.has_depth and time.monotonic() - goal.found_at < POSE_WAIT_S
 
     def _pose(self, goal: _Goal) -> PoseStamped | None:
         """Return the pose of the confirmed track, on the image of its confirmation or later."""
         outputs = self._outputs()
         if goal.found is None or outputs is None:
             return None
-        pose = outputs.spatial.planner.poses.get(goal.found.id)
+        pose = outputs.planner.poses.get(goal.found.id)
         return pose if pose is not None and stamp_ns(pose.header.stamp) >= goal.found_ns else None
 
     def _feed_back(self, goal: _Goal, server_goal: Any, candidate: Track | None, elapsed_s: float) -> None:
@@ -288,7 +309,7 @@ class TrackingGoals:
         if candidate is not None:
             feedback.track_id, feedback.label = candidate.id, candidate.label
             outputs = self._outputs()
-            pose = outputs.spatial.planner.poses.get(candidate.id) if outputs is not None else None
+            pose = outputs.planner.poses.get(candidate.id) if outputs is not None else None
             if pose is not None:
                 feedback.has_pose, feedback.pose = True, pose
         server_goal.publish_feedback(feedback)

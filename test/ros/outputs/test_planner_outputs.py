@@ -58,7 +58,7 @@ def ids(tester: PlannerTester, frames: list[SceneFrame]) -> dict[int, int]:
 
 
 def in_base(point: np.ndarray) -> np.ndarray:
-    return CAMERA_IN_BASE.rotation @ point + CAMERA_IN_BASE.translation
+    return np.asarray(CAMERA_IN_BASE.rotation @ point + CAMERA_IN_BASE.translation)
 
 
 def counter(tester: PlannerTester, name: str) -> int:
