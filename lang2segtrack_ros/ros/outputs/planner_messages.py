@@ -25,6 +25,8 @@ XYZ = np.dtype([(name, "<f4") for name in ("x", "y", "z")])
 COLORED = np.dtype([*((name, "<f4") for name in ("x", "y", "z")), ("rgb", "<u4")])
 ADD, REMOVE = bytes([0]), bytes([1])
 """Operations of moveit_msgs/CollisionObject, whose field is of type byte."""
+MIN_SIDE_M = 0.01
+"""A flat visible surface has no depth, but a collision needs a volume."""
 BOX = 1
 """Type of shape_msgs/SolidPrimitive."""
 
@@ -91,6 +93,8 @@ def collision_object_message(name: str, box: OrientedBox | None, header: Header,
     if box is not None:
         message.type.key = label
         message.pose = make_pose(box.center, box.quaternion)
-        message.primitives = [LIBRARY.make("shape_msgs/msg/SolidPrimitive", type=BOX, dimensions=list(box.size))]
+        message.primitives = [
+            LIBRARY.make("shape_msgs/msg/SolidPrimitive", type=BOX, dimensions=[max(side, MIN_SIDE_M) for side in box.size])
+        ]
         message.primitive_poses = [make_pose((0.0, 0.0, 0.0))]
     return message

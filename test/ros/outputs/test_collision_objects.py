@@ -50,7 +50,7 @@ def test_boxes_come_change_and_go(tmp_path: Path, frames: list[SceneFrame]) -> N
                 (primitive,), (offset,) = message.primitives, message.primitive_poses
                 assert primitive.type == primitive.BOX
                 assert len(primitive.dimensions) == 3
-                assert min(primitive.dimensions) > 0, "MoveIt refuses a box without extent"
+                assert min(primitive.dimensions) > 0, "nothing collides with a box without volume"
                 assert (offset.position.x, offset.orientation.w) == (0.0, 1.0)
                 center, size = truth(frames[0], body)
                 at = message.pose.position
