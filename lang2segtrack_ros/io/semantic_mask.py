@@ -31,8 +31,9 @@ class ClassBook:
 
     def __init__(self, classes: str = "") -> None:
         listed = split_phrases(classes) if classes.strip() else ()
-        self._ids = {plain_name(name): number for number, name in enumerate(listed[:MAX_CLASS_ID], start=1)}
-        self.names = {0: BACKGROUND, **{number: name for name, number in self._ids.items()}}
+        names = dict.fromkeys((BACKGROUND, *listed))  # also a list that names the background has it once, as 0
+        self._ids = {name: number for number, name in enumerate(names) if number <= MAX_CLASS_ID}
+        self.names = {number: name for name, number in self._ids.items()}
         self._is_open = not listed
 
     def update(self, tracks: Iterable[Track]) -> bool:

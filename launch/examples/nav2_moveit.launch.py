@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The lang2segtrack authors
 # SPDX-License-Identifier: Apache-2.0
-"""Track beside Nav2 and MoveIt: the points of the tracked objects become obstacles of the local costmap and of the planning scene.
+"""Track beside Nav2 and MoveIt: the tracked objects become costs of the local costmap and objects of the planning scene.
 
     ros2 launch lang2segtrack nav2_moveit.launch.py text:='box. chair.' nav2_params:=nav2.yaml moveit_package:=my_robot_moveit_config
 
-Copy the entries of `config/examples/nav2_objects.yaml` into the parameters of Nav2, and `config/examples/moveit_sensors.yaml` into the
-sensors file of the MoveIt configuration. Both read the topic `objects_cloud`.
+Copy the entries of `config/examples/nav2_objects.yaml` or `nav2_semantic.yaml` into the parameters of Nav2. MoveIt gets a box for each object
+if moveit_msgs is installed, and the points with the entries of `config/examples/moveit_sensors.yaml` in its sensors file. docs/robots.md has
+the details.
 """
 
 from launch import LaunchDescription
@@ -13,6 +14,7 @@ from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDesc
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch_ros.actions import SetRemap
 from launch_ros.substitutions import FindPackageShare
 
 
@@ -20,15 +22,23 @@ def generate_launch_description() -> LaunchDescription:
     arguments = [
         DeclareLaunchArgument("text", description="Text prompt, such as 'box. chair.'"),
         DeclareLaunchArgument("camera", default_value="true", description="camera of track.launch.py."),
+        DeclareLaunchArgument("target_frame", default_value="base_link", description="Frame of poses and boxes, with z up."),
         DeclareLaunchArgument("nav2_params", default_value="", description="Parameter file of Nav2. Empty leaves Nav2 out."),
         DeclareLaunchArgument("moveit_package", default_value="", description="Package of the MoveIt configuration. Empty leaves it out."),
     ]
-    track = {"text": LaunchConfiguration("text"), "camera": LaunchConfiguration("camera")}
+    track = {name: LaunchConfiguration(name) for name in ("text", "camera", "target_frame")}
+    # The classes of the costmap are those of the text prompt, known before the first object.
+    track |= {"semantic_classes": LaunchConfiguration("text"), "box_orientation": "gravity"}
     return LaunchDescription(
         [
             *arguments,
-            # The name of the nodes and topics is /perception/..., so that none meets those of Nav2 and MoveIt.
-            include("lang2segtrack", "track.launch.py", {**track, "namespace": "perception"}),
+            # The name of the nodes and topics is /perception/..., so that none meets those of Nav2 and MoveIt, except for this one of MoveIt.
+            GroupAction(
+                [
+                    SetRemap("collision_objects", "/collision_object"),
+                    include("lang2segtrack", "track.launch.py", {**track, "namespace": "perception"}),
+                ]
+            ),
             include("nav2_bringup", "navigation_launch.py", {"params_file": LaunchConfiguration("nav2_params")}, "nav2_params"),
             include(LaunchConfiguration("moveit_package"), "move_group.launch.py", {}, "moveit_package"),
         ]

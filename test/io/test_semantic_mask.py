@@ -32,7 +32,7 @@ def test_ids_follow_the_order_of_appearance_and_stay() -> None:
 
 def test_listed_classes_are_fixed() -> None:
     """With a list, a reader knows all classes before the first object, and others stay background."""
-    book = ClassBook("person. Chair.")
+    book = ClassBook("background. person. Chair.")
     assert book.names == {0: "background", 1: "person", 2: "chair"}
     assert not book.update([named("dog")])
     assert (book.class_id(named("dog")), book.class_id(named("chair"))) == (0, 2)
