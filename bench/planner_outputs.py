@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processor time of each output for planners, with and without a subscriber.
 
-The toy camera and track_node run as processes on a real graph, with three objects prompted by box and depth. One topic after the other gets a
-subscriber. The processor time of the node's process per image is compared with that of the same node without a subscriber, before and after.
-Receiving depth is part of both: the node subscribes it in either case. Writes a table and out/bench/planner_outputs.json.
+The toy camera and track_node run as processes on a real graph, with three objects prompted by box and depth. One topic after the other
+gets a subscriber. The processor time of the node's process per image is compared with that of the same node without a subscriber, before
+and after. Receiving depth is part of both, because the node subscribes it in either case. Writes a table and
+out/bench/planner_outputs.json.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
 
     ros2 launch lang2segtrack nav2_moveit.launch.py text:='box. chair.' nav2_params:=nav2.yaml moveit_package:=my_robot_moveit_config
 
-Copy the entries of `config/examples/nav2_objects.yaml` or `nav2_semantic.yaml` into the parameters of Nav2. MoveIt gets a box for each object
-if moveit_msgs is installed, and the points with the entries of `config/examples/moveit_sensors.yaml` in its sensors file. docs/robots.md has
-the details.
+Copy the entries of `config/examples/nav2_objects.yaml` or `nav2_semantic.yaml` into the parameters of Nav2. MoveIt gets a box for each
+object if moveit_msgs is installed. With the entries of `config/examples/moveit_sensors.yaml` in its sensors file it gets points instead.
+docs/robots.md has the details.
 """
 
 from launch import LaunchDescription
@@ -32,7 +32,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments,
-            # The name of the nodes and topics is /perception/..., so that none meets those of Nav2 and MoveIt, except for this one of MoveIt.
+            # The name of the nodes and topics is /perception/..., so that none meets those of Nav2 and MoveIt. One topic is MoveIt's.
             GroupAction(
                 [
                     SetRemap("collision_objects", "/collision_object"),

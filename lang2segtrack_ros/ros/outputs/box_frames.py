@@ -22,7 +22,7 @@ from lang2segtrack_ros.ros.support.output_options import OutputOptions
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
+class TargetFrame:
     """The target frame at the time of an image.
 
     Attributes:
@@ -66,7 +66,7 @@ class BoxFrames:
             self._transforms.close()
             self._transforms = None
 
-    def placement(self, header: Header) -> Placement:
+    def find(self, header: Header) -> TargetFrame:
         """Return the target frame at the time of an image.
 
         Args:
@@ -77,31 +77,31 @@ class BoxFrames:
         """
         target = self._options.target_frame
         if not target or target == header.frame_id.lstrip("/"):
-            return Placement(RigidTransform.identity(), header)
+            return TargetFrame(RigidTransform.identity(), header)
         transforms = self._transforms
         if transforms is None:
             raise ConversionError(NO_TRANSFORM, "the node has only just subscribed /tf for this output")
         motion = transforms.motion(header.frame_id, target, stamp_ns(header.stamp))
-        return Placement(motion, Header(stamp=header.stamp, frame_id=target))
+        return TargetFrame(motion, Header(stamp=header.stamp, frame_id=target))
 
     def is_settled(self, header: Header) -> bool:
         """Return False if the transform of an image has not arrived, but is expected."""
         try:
-            self.placement(header)
+            self.find(header)
         except ConversionError as error:
             return error.reason != LATE
         return True
 
-    def orientation(self, placement: Placement | None) -> Callable[[Surface], OrientedBox] | None:
+    def orientation(self, target_frame: TargetFrame | None) -> Callable[[Surface], OrientedBox] | None:
         """Return the function that fits boxes, or None if it needs a target frame that is not known.
 
         Args:
-            placement: the target frame, None if its transform is missing.
+            target_frame: the target frame, None if its transform is missing.
         """
         if self._options.box_orientation == "free":
             return free_box
         if not self.has_upright_boxes:
             return camera_box
-        if placement is None:
+        if target_frame is None:
             return None
-        return partial(gravity_box, up=placement.motion.rotation.T @ np.array([0.0, 0.0, 1.0]))
+        return partial(gravity_box, up=target_frame.motion.rotation.T @ np.array([0.0, 0.0, 1.0]))

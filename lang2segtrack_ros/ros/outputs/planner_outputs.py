@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 from lang2segtrack_ros.geometry.surface import Surface
 from lang2segtrack_ros.ros.inputs.depth import RegisteredDepth
 from lang2segtrack_ros.ros.outputs import planner_messages
-from lang2segtrack_ros.ros.outputs.box_frames import Placement
+from lang2segtrack_ros.ros.outputs.box_frames import TargetFrame
 from lang2segtrack_ros.ros.outputs.collision_scene import CollisionScene
 from lang2segtrack_ros.ros.outputs.spatial_messages import TrackSurface
 from lang2segtrack_ros.ros.support.interfaces import COLLISION_OBJECTS, OBJECT_CLOUDS, SEMANTIC_CLOUD, TARGET_POSE, Topic
@@ -112,17 +112,21 @@ class PlannerOutputs:
             self._send(SEMANTIC_CLOUD, planner_messages.organized_cloud_message(registered, header))
 
     def publish(
-        self, objects: Sequence[TrackSurface], frame: Frame, placement: Placement, measure_fully: Callable[[TrackSurface], Surface | None]
+        self,
+        objects: Sequence[TrackSurface],
+        frame: Frame,
+        target_frame: TargetFrame,
+        measure_fully: Callable[[TrackSurface], Surface | None],
     ) -> None:
         """Publish poses, object clouds and collision objects.
 
         Args:
             objects: measured objects of the image.
             frame: the image.
-            placement: target frame at the time of the image.
+            target_frame: target frame at the time of the image.
             measure_fully: measures an object once more, with each pixel of the depth image.
         """
-        motion, header = placement.motion, placement.header
+        motion, header = target_frame.motion, target_frame.header
         for item in objects:
             if item.track.id in self.tracks_with_pose:
                 self.poses[item.track.id] = pose = planner_messages.pose_message(item, motion, header)
@@ -133,9 +137,9 @@ class PlannerOutputs:
             if self._options.object_clouds_resolution == "full":
                 detailed = [TrackSurface(item.track, measure_fully(item) or item.surface, item.orient) for item in objects]
             self._send(OBJECT_CLOUDS, planner_messages.object_clouds_message(detailed, frame.color, motion, header))
-        self._publish_scene(objects, placement)
+        self._publish_scene(objects, target_frame)
 
-    def _publish_scene(self, objects: Sequence[TrackSurface], placement: Placement) -> None:
+    def _publish_scene(self, objects: Sequence[TrackSurface], target_frame: TargetFrame) -> None:
         publisher = self._publishers[COLLISION_OBJECTS]
         readers = publisher.get_subscription_count() if publisher is not None else 0
         with self._scene_lock:
@@ -145,10 +149,10 @@ class PlannerOutputs:
             if not readers:
                 return
             tracks = {item.track.id: item.track for item in objects}
-            boxes = {item.track.id: item.box.moved(placement.motion) for item in objects}
+            boxes = {item.track.id: item.box.moved(target_frame.motion) for item in objects}
             for track_id in self._scene.changed(boxes):
                 name, label = f"{self._options.tf_prefix}{track_id}", tracks[track_id].label
-                self._send(COLLISION_OBJECTS, planner_messages.collision_object_message(name, boxes[track_id], placement.header, label))
+                self._send(COLLISION_OBJECTS, planner_messages.collision_object_message(name, boxes[track_id], target_frame.header, label))
 
     def _remove_boxes(self, existing: Collection[int], header: Header) -> None:
         with self._scene_lock:

@@ -17,7 +17,7 @@ from lang2segtrack_ros.geometry.surface import MAX_SAMPLES, Surface, measure
 from lang2segtrack_ros.io.image_messages import ConversionError
 from lang2segtrack_ros.ros.inputs.depth import DepthSource, RegisteredDepth
 from lang2segtrack_ros.ros.outputs import spatial_messages
-from lang2segtrack_ros.ros.outputs.box_frames import BoxFrames, Placement
+from lang2segtrack_ros.ros.outputs.box_frames import BoxFrames, TargetFrame
 from lang2segtrack_ros.ros.outputs.planner_outputs import PlannerOutputs
 from lang2segtrack_ros.ros.outputs.spatial_messages import TrackSurface
 from lang2segtrack_ros.ros.support.interfaces import DETECTIONS_3D, MARKERS, OBJECT_FRAMES, OBJECTS_CLOUD, Topic
@@ -75,7 +75,7 @@ class SpatialOutputs:
         return any(item.get_subscription_count() for topic, item in self._publishers.items() if topic is not OBJECT_FRAMES)
 
     @property
-    def _needs_placement(self) -> bool:
+    def _needs_target_frame(self) -> bool:
         """True if any output needs the target frame, or its vertical."""
         return self.planner.needs_target_frame or (self._frames.has_upright_boxes and self._is_watched(DETECTIONS_3D, MARKERS))
 
@@ -93,12 +93,12 @@ class SpatialOutputs:
         Args:
             group: callback group of the subscriptions. None while the node is paused.
         """
-        self._frames.match(self._needs_placement, group)
+        self._frames.match(self._needs_target_frame, group)
         self.planner.warn_missing_package()
 
     def is_settled(self, header: Header) -> bool:
         """Return False if the transform for an image is needed and expected, but has not arrived."""
-        return not self._needs_placement or self._frames.is_settled(header)
+        return not self._needs_target_frame or self._frames.is_settled(header)
 
     def publish(self, header: Header, frame: Frame, result: FrameResult, source: DepthSource) -> None:
         """Measure the objects of a result and publish them. Without depth, count and warn instead.
@@ -120,8 +120,8 @@ class SpatialOutputs:
                 self._send_markers([], header)  # RViz would show the last markers forever
             return
         self.planner.publish_cloud(registered, header)
-        placement = self._placement(header)
-        orient = self._frames.orientation(placement)
+        target_frame = self._find_target_frame(header)
+        orient = self._frames.orientation(target_frame)
         objects = []
         for track in self._tracks_to_measure(result):
             surface = _measured(track, result, registered)
@@ -130,8 +130,8 @@ class SpatialOutputs:
             else:
                 objects.append(TrackSurface(track, surface, orient) if orient is not None else TrackSurface(track, surface))
         self._send_all(header, frame, objects, has_boxes=orient is not None)
-        if placement is not None:
-            self.planner.publish(objects, frame, placement, lambda item: _measured(item.track, result, registered, float("inf")))
+        if target_frame is not None:
+            self.planner.publish(objects, frame, target_frame, lambda item: _measured(item.track, result, registered, float("inf")))
 
     def _tracks_to_measure(self, result: FrameResult) -> list[Track]:
         """Return the visible tracks that an output needs. A pose alone needs its own track only."""
@@ -141,12 +141,12 @@ class SpatialOutputs:
         ids = self.planner.tracks_with_pose
         return [track for track in visible if track.id in ids]
 
-    def _placement(self, header: Header) -> Placement | None:
+    def _find_target_frame(self, header: Header) -> TargetFrame | None:
         """Return the target frame at the time of an image. Without its transform, count and warn, and return None."""
-        if not self._needs_placement:
+        if not self._needs_target_frame:
             return None
         try:
-            return self._frames.placement(header)
+            return self._frames.find(header)
         except ConversionError as error:
             self._skip(error)
             return None

@@ -139,8 +139,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "box_orientation",
         "camera",
-        "Orientation of the 3-D boxes. camera: along the axes of the camera's optical frame. gravity: upright in target_frame, turned "
-        "around the vertical as the surface is. free: along the flat parts and principal axes of the surface.",
+        "Orientation of the 3-D boxes. Choose camera for the axes of the camera's optical frame. Choose gravity for boxes that stand "
+        "upright in target_frame. Choose free for boxes along the flat parts of the surface.",
         choices=("camera", "gravity", "free"),
     ),
     Parameter(

@@ -221,7 +221,7 @@ def test_target_ends_with_its_track(tester: PlannerTester, ids: dict[int, int], 
     assert tester.spin(5.0, lambda: f"track {ids[2]}, the target of target_pose, has ended" in processes.log("track_node"))
 
 
-def test_missing_package_is_told_once_it_is_asked_for(tester: PlannerTester, processes: Processes) -> None:
+def test_missing_package_is_named_once_it_is_asked_for(tester: PlannerTester, processes: Processes) -> None:
     """Without moveit_msgs, a subscriber would wait for ever. Nothing is logged before there is one."""
     if COLLISION_OBJECTS.message_class is not None:
         pytest.skip("moveit_msgs is installed")
