@@ -23,9 +23,9 @@ class CollisionScene:
         self._sent: dict[int, OrientedBox] = {}
 
     @property
-    def ids(self) -> frozenset[int]:
-        """Ids of the boxes that were sent."""
-        return frozenset(self._sent)
+    def is_empty(self) -> bool:
+        """True if no box was sent."""
+        return not self._sent
 
     def forget(self) -> None:
         """Treat every box as not sent, for a new subscriber."""

@@ -92,7 +92,7 @@ class PlannerOutputs:
             result: result of an image.
             header: header of the image.
         """
-        if not (self.target or self.poses or self._scene.ids):
+        if not self.target and not self.poses and self._scene.is_empty:
             return
         existing = {track.id for track in result.tracks if track.state is not TrackStatus.REMOVED}
         if self.target and self.target not in existing:
@@ -129,7 +129,8 @@ class PlannerOutputs:
         motion, header = target_frame.motion, target_frame.header
         for item in objects:
             if item.track.id in self.tracks_with_pose:
-                self.poses[item.track.id] = pose = planner_messages.pose_message(item, motion, header)
+                pose = planner_messages.pose_message(item, motion, header)
+                self.poses = {**self.poses, item.track.id: pose}  # a new one, because other threads read the old one
                 if item.track.id == self.target and self.is_watched(TARGET_POSE):
                     self._send(TARGET_POSE, pose)
         if self.is_watched(OBJECT_CLOUDS):

@@ -26,7 +26,7 @@ from lang2segtrack_ros.types.frame import Frame
 from lang2segtrack_ros.types.results import FrameResult, Track
 
 CLEAR_AFTER_S = 1.0
-"""Markers are deleted after this long without depth."""
+"""Markers are deleted after this long without depth, or without the transform that they need."""
 
 
 class SpatialOutputs:
@@ -116,8 +116,7 @@ class SpatialOutputs:
                 registered = source.find(header, result.height, result.width)
         except ConversionError as error:
             self._skip(error)
-            if self._markers_visible and time.monotonic() - self._markers_sent_at > CLEAR_AFTER_S:
-                self._send_markers([], header)  # RViz would show the last markers forever
+            self._clear_old_markers(header)
             return
         self.planner.publish_cloud(registered, header)
         target_frame = self._find_target_frame(header)
@@ -166,8 +165,15 @@ class SpatialOutputs:
                 self._send(topic, make())
         if has_boxes:
             self._send_markers(objects, header)
+        else:
+            self._clear_old_markers(header)
         if self._options.publish_tf and objects:
             self._send(OBJECT_FRAMES, spatial_messages.transforms_message(objects, header, self._options.tf_prefix))
+
+    def _clear_old_markers(self, header: Header) -> None:
+        """Delete the markers after some time without new ones. RViz would show the last ones forever."""
+        if self._markers_visible and time.monotonic() - self._markers_sent_at > CLEAR_AFTER_S:
+            self._send_markers([], header)
 
     def _send_markers(self, objects: Sequence[TrackSurface], header: Header) -> None:
         if self._publishers[MARKERS].get_subscription_count():

@@ -214,7 +214,7 @@ def test_nothing_is_done_for_outputs_without_subscribers(tester: PlannerTester, 
 
 
 def test_target_ends_with_its_track(tester: PlannerTester, ids: dict[int, int], processes: Processes, frames: list[SceneFrame]) -> None:
-    """After a reset, ids start again: the next object with this id must not become the target by itself."""
+    """Whoever waits for the pose must be able to see why none comes."""
     assert tester.call(SetTarget, "set_target", track_id=ids[2]).success
     assert tester.call(RemoveTrack, "remove_track", track_id=ids[2]).success
     tester.step(frames[3])
