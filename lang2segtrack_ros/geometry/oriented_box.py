@@ -21,9 +21,10 @@ from scipy.spatial.transform import Rotation
 from lang2segtrack_ros.geometry.alignment import RigidTransform
 from lang2segtrack_ros.geometry.surface import Surface, Vector
 
-MAX_POINTS = 2_000
+MAX_POINTS = 600
 """Maximum number of points that decide on the orientation. More points use every second, third, ... one."""
-ANGLES = np.deg2rad(np.arange(0.0, 90.0, 1.0))
+ANGLES = np.deg2rad(np.arange(0.0, 90.0, 3.0))
+FINE_ANGLES = np.deg2rad(np.arange(-2.5, 3.0, 0.5))
 AREA_RATIO = 1.06
 """Rectangles up to this ratio of the smallest area compete by closeness."""
 PLANE_TRIALS = 64
@@ -166,14 +167,15 @@ def _signed(axes: Array, center: Array, is_upright: bool) -> Array:
 def _rectangle_angle(points: Array) -> float:
     """Return the angle in radians, 0 to pi / 2, of the rectangle around points [N, 2]."""
     coarse = _best_angle(points, ANGLES)
-    return _best_angle(points, coarse + np.deg2rad(np.linspace(-1.0, 1.0, 9)))
+    return _best_angle(points, coarse + FINE_ANGLES)
 
 
 def _best_angle(points: Array, angles: Array) -> float:
     cosine, sine = np.cos(angles), np.sin(angles)
     along = points[:, :1] * cosine + points[:, 1:] * sine  # [N, angles]
     across = points[:, 1:] * cosine - points[:, :1] * sine
-    sides = [np.percentile(values, (TAIL, 100 - TAIL), axis=0) for values in (along, across)]
+    tail = round(len(points) * TAIL / 100)
+    sides = [np.partition(values, (tail, -1 - tail), axis=0)[[tail, -1 - tail]] for values in (along, across)]
     (left, right), (bottom, top) = sides
     area = (right - left) * (top - bottom)
     gaps = [np.abs(np.minimum(values - low, high - values)) for values, low, high in ((along, left, right), (across, bottom, top))]
