@@ -125,6 +125,26 @@ def test_organized_cloud_is_the_depth_pixel_by_pixel(tester: PlannerTester, ids:
     assert np.nanmax(np.abs(points - true)) < 1e-5
 
 
+def test_costmap_layer_finds_each_class_in_its_place(tester: PlannerTester, ids: dict[int, int], frames: list[SceneFrame]) -> None:
+    """The steps of Nav2's layer by hand: take three messages of one stamp, and go through pixels and points together by the fields'
+    offsets. Skip points that are not finite, transform the others, and give each its class."""
+    cloud = tester.show_all(frames[2], "semantic_cloud")
+    mask, confidence = tester.latest("semantic_mask"), tester.latest("semantic_confidence")
+    assert mask.header.stamp == confidence.header.stamp == cloud.header.stamp
+    assert mask.width * mask.height == cloud.width * cloud.height == len(mask.data) == len(confidence.data)
+    names = {item.class_name: item.class_id for item in tester.listen_to_classes().class_map}
+    raw = np.frombuffer(cloud.data, np.uint8).reshape(-1, cloud.point_step)
+    offsets = {field.name: field.offset for field in cloud.fields}
+    points = np.concatenate([raw[:, offsets[name] : offsets[name] + 4].copy().view("<f4") for name in "xyz"], axis=1).astype(np.float64)
+    finite = np.isfinite(points[:, 2])
+    in_map = points[finite] @ CAMERA_IN_BASE.rotation.T + CAMERA_IN_BASE.translation
+    classes = np.frombuffer(mask.data, np.uint8)[finite]
+    for body in DISTANCE:
+        cells = in_map[classes == names[f"body {body}"]]
+        assert np.linalg.norm(np.median(cells, axis=0) - in_base(truth(frames[2], body)[0])) < 0.03 * DISTANCE[body]
+    assert np.median(in_map[classes == names["background"]][:, 0]) > 3.0, "the wall is background, and can clear cells"
+
+
 def test_target_pose_follows_the_chosen_track(tester: PlannerTester, ids: dict[int, int], frames: list[SceneFrame]) -> None:
     """The following server transforms the pose to its fixed frame, and takes a stamp of the image as the age of the pose."""
     tester.listen("target_pose")
