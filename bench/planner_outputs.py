@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processor time of each output for planners, with and without a subscriber.
 
-The toy camera and track_node run as processes on a real graph, with three objects prompted by box and depth. One topic after the other
-gets a subscriber. The processor time of the node's process per image is compared with that of the same node without a subscriber, before
-and after. Receiving depth is part of both, because the node subscribes it in either case. Writes a table and
+The publishers of track_node get results of the toy world with its true masks and depth, three objects on 640x480 images. Another process
+subscribes one topic after the other. The time is that of the publishing thread for one image, with making and sending of the messages, but
+without the threads of the middleware. It is processor time, so that other programs on the machine disturb it little. Writes a table and
 out/bench/planner_outputs.json.
 """
 
@@ -13,33 +13,34 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import TransformStamped
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection2DArray
+from std_msgs.msg import Header
 
-from bench.idle import processor_seconds
-from lang2segtrack.srv import AddBoxPrompt, SetTarget
+from lang2segtrack_ros.ros.inputs.depth import DepthSource
+from lang2segtrack_ros.ros.inputs.receive_thread import ReceiveThread
+from lang2segtrack_ros.ros.outputs.publisher import Outputs
 from lang2segtrack_ros.ros.support import interfaces
-from lang2segtrack_ros.ros.support.interfaces import Topic
-from lang2segtrack_ros.toyworld.demo import REMAPPINGS
-from lang2segtrack_ros.toyworld.graph import GraphError, Processes, executable, isolated_environment
+from lang2segtrack_ros.ros.support.output_options import OutputOptions
+from lang2segtrack_ros.toyworld.graph import isolated_environment
+from lang2segtrack_ros.toyworld.scene import demo_scene
+from lang2segtrack_ros.types.frame import Frame
+from lang2segtrack_ros.types.results import FrameResult, Track, TrackStatus
+from lang2segtrack_ros.types.rle import mask_box
 
-CAMERA = "/camera/camera"
 OBJECTS = 3
-START_S = 180.0
-SETTLE_S = 2.5
-"""Time from a new subscriber to the measurement: the node looks at its subscribers twice a second."""
+TARGET = 1
+ORIENTATIONS = ("camera", "gravity", "free")
 TOPICS = (
     interfaces.SEMANTIC_MASK,
     interfaces.SEMANTIC_CONFIDENCE,
@@ -49,149 +50,139 @@ TOPICS = (
     interfaces.DETECTIONS_3D,
     interfaces.COLLISION_OBJECTS,
 )
+_READER = """
+import sys, rclpy
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from geometry_msgs.msg import TransformStamped
+from tf2_msgs.msg import TFMessage
+from lang2segtrack_ros.ros.support import interfaces
+topic = next((item for item in interfaces.PUBLISHED if item.name == sys.argv[1]), None)
+rclpy.init()
+node = rclpy.create_node("reader")
+if topic is not None:
+    node.create_subscription(topic.message_class, topic.name, lambda _: None, QoSProfile(depth=10))
+place = TransformStamped(child_frame_id="eye")
+place.header.frame_id = "base_link"
+turn = place.transform.rotation
+turn.x, turn.y, turn.z, turn.w = -0.6123724, 0.6123724, -0.3535534, 0.3535534  # forward and down by 30 degrees
+latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+node.create_publisher(TFMessage, "/tf_static", latched).publish(TFMessage(transforms=[place]))
+print("ready", flush=True)
+rclpy.spin(node)
+"""
 
 
-class Client(Node):  # type: ignore[misc]
-    """Node that prompts three objects, publishes the camera's place, and subscribes one topic at a time."""
-
-    def __init__(self) -> None:
-        super().__init__("audience")
-        self.received = 0
-        self.processed = 0
-        self.ids: list[int] = []
-        self._prompted = False
-        self._prompts = self.create_client(AddBoxPrompt, "add_box_prompt")
-        self.targets = self.create_client(SetTarget, "set_target")
-        self.create_subscription(Detection2DArray, f"{CAMERA}/truth/detections", self._on_truth, QoSProfile(depth=10))
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, QoSProfile(depth=10))
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._tf = self.create_publisher(TFMessage, "/tf_static", latched)
-
-    def place(self, frame: str) -> None:
-        """Publish a camera that looks forward and down by 30 degrees."""
-        transform = TransformStamped(child_frame_id=frame)
-        transform.header.frame_id = "base_link"
-        rotation = transform.transform.rotation
-        rotation.x, rotation.y, rotation.z, rotation.w = -0.6123724, 0.6123724, -0.3535534, 0.3535534
-        self._tf.publish(TFMessage(transforms=[transform]))
-
-    def listen(self, topic: Topic) -> Any:
-        """Return a subscription that counts the messages of a topic."""
-        return self.create_subscription(topic.message_class, topic.name, self._on_message, QoSProfile(depth=10))
-
-    def _on_message(self, _: Any) -> None:
-        self.received += 1
-
-    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
-        values = {item.key: item.value for status in msg.status for item in status.values}
-        self.processed = int(values.get("images_processed", self.processed))
-
-    def _on_truth(self, msg: Detection2DArray) -> None:
-        if self._prompted or not self._prompts.service_is_ready() or not self.processed:
-            return
-        self._prompted = True
-        self.place(msg.header.frame_id)
-        by_size = sorted(msg.detections, key=lambda item: -item.bbox.size_x * item.bbox.size_y)
-        for item in by_size[:OBJECTS]:
-            (x, y), w, h = (item.bbox.center.position.x, item.bbox.center.position.y), item.bbox.size_x / 2, item.bbox.size_y / 2
-            request = AddBoxPrompt.Request(x_min=x - w, y_min=y - h, x_max=x + w, y_max=y + h, label="thing")
-            self._prompts.call_async(request).add_done_callback(lambda done: self.ids.extend(done.result().track_ids))
+def images(count: int) -> list[tuple[Header, Frame, FrameResult]]:
+    """Return images of the toy world with depth, and the true masks as results."""
+    scene = demo_scene()
+    made = []
+    for index in range(count):
+        shown = scene.render(index)
+        tracks = []
+        for body in range(1, OBJECTS + 1):
+            mask = shown.instances == body
+            tracks.append(Track(body, "thing", TrackStatus.TRACKED, 0.9, mask_box(mask), mask, 0.9, 5.0, float("nan"), 0))
+        stamp = round((index + 1) * 1e9 / 15)
+        header = Header(frame_id="eye")
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)
+        frame = Frame(shown.color, stamp, shown.depth_m, scene.camera)
+        made.append((header, frame, FrameResult(stamp, index, frame.height, frame.width, tuple(tracks))))
+    return made
 
 
-def spin(executor: SingleThreadedExecutor, seconds: float) -> None:
-    """Process messages for some time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        executor.spin_once(timeout_sec=0.2)
+@contextmanager
+def reader(topic: str) -> Iterator[None]:
+    """Run a process that subscribes one topic, or none, and publishes the camera's place."""
+    process = subprocess.Popen([sys.executable, "-c", _READER, topic], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)  # a killed one stays in the graph for 20 s
+        process.wait()
 
 
-def per_image(executor: SingleThreadedExecutor, client: Client, node: subprocess.Popen[bytes], seconds: float) -> tuple[float, int]:
-    """Return the processor time of the node in milliseconds per image, and the number of messages that arrived."""
-    spin(executor, SETTLE_S)
-    images = client.processed
-    while client.processed == images:  # begin and end with a message of diagnostics, which counts the images
-        spin(executor, 0.05)
-    images, used, client.received = client.processed, processor_seconds(node), 0
-    spin(executor, seconds)
-    last = client.processed
-    while client.processed == last:
-        spin(executor, 0.05)
-    return 1e3 * (processor_seconds(node) - used) / (client.processed - images), client.received
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait up to 20 s. Raise TimeoutError if the condition does not hold by then."""
+    deadline = time.monotonic() + 20.0
+    while not condition():
+        time.sleep(0.05)
+        if time.monotonic() > deadline:
+            raise TimeoutError("the graph did not connect within 20 s")
 
 
-def run(out: Path, size: tuple[int, int], orientation: str, seconds: float) -> dict[str, dict[str, float]]:
-    """Measure all topics of one node.
+def measure(outputs: Outputs, shown: list[tuple[Header, Frame, FrameResult]], group: ReceiveThread) -> float:
+    """Return the median processor time of publishing one image, in milliseconds."""
+    outputs.spatial.match_transforms(group)
+    time.sleep(1.0)  # the static transform arrives
+    spent = []
+    for header, frame, result in shown:
+        began = time.thread_time_ns()
+        outputs._publish(header, frame, result)
+        if outputs.spatial.is_needed:
+            outputs.spatial.publish(header, frame, result, cast(DepthSource, None))  # the frame has its own depth
+        spent.append((time.thread_time_ns() - began) / 1e6)
+        time.sleep(0.01)  # the middleware sends
+    return float(np.median(spent))
+
+
+def run(orientation: str, resolution: str, count: int) -> dict[str, float]:
+    """Return the time of each topic with one subscriber.
 
     Args:
-        out: folder for logs.
-        size: image width and height in pixels.
         orientation: value of `box_orientation`.
-        seconds: duration of each measurement.
-
-    Raises:
-        GraphError: the node ended, or did not start to track.
+        resolution: value of `object_clouds_resolution`.
+        count: number of images.
     """
-    results: dict[str, dict[str, float]] = {}
-    with isolated_environment() as environment, Processes(environment, out / "node_logs") as processes:
-        camera = [f"width:={size[0]}", f"height:={size[1]}", "fps:=5.0"]
-        options = ["segmenter:=toy", "detector:=''", "device:=cpu", "target_frame:=base_link", f"box_orientation:={orientation}"]
-        processes.start("camera", [*executable("toy_camera"), "--ros-args", *(part for item in camera for part in ("-p", item))])
-        arguments = [*(part for item in options for part in ("-p", item)), *(part for item in REMAPPINGS for part in ("-r", item))]
-        node = processes.start("track_node", [*executable("track_node"), "--ros-args", *arguments])
-        os.environ.update(environment)
-        rclpy.init()
-        client, executor = Client(), SingleThreadedExecutor()
-        executor.add_node(client)
-        warm_up = client.listen(interfaces.DETECTIONS_3D)  # an idle node without subscribers skips images
-        deadline = time.monotonic() + START_S
-        while len(client.ids) < OBJECTS:
-            spin(executor, 0.5)
-            processes.check()
-            if time.monotonic() > deadline:
-                raise GraphError(f"the node did not track three objects; its last output:\n{processes.log('track_node')[-2000:]}")
-        client.targets.call_async(SetTarget.Request(track_id=client.ids[0]))
-        spin(executor, 3.0)
-        client.destroy_subscription(warm_up)
-        before, _ = per_image(executor, client, node, seconds)
-        results["no subscriber"] = {"ms": round(before, 2), "more_ms": 0.0, "messages": 0}
-        for topic in TOPICS:
-            if topic.message_class is None:
-                continue
-            subscription = client.listen(topic)
-            used, received = per_image(executor, client, node, seconds)
-            client.destroy_subscription(subscription)
-            results[topic.name] = {"ms": round(used, 2), "more_ms": round(used - before, 2), "messages": received}
-        after, _ = per_image(executor, client, node, seconds)
-        results["no subscriber, again"] = {"ms": round(after, 2), "more_ms": round(after - before, 2), "messages": 0}
-        executor.shutdown()
-        client.destroy_node()
-        rclpy.try_shutdown()
+    node = Node("bench")
+    group = ReceiveThread(node.context)
+    warnings: list[str] = []
+    options = OutputOptions(target_frame="base_link", box_orientation=orientation, object_clouds_resolution=resolution)
+    outputs = Outputs(node, options, lambda cause, _: warnings.append(cause))
+    outputs.planner.target = TARGET
+    shown = images(count)
+    results: dict[str, float] = {}
+    for topic in (None, *TOPICS):
+        if topic is not None and topic.message_class is None:
+            continue
+        name = topic.name if topic is not None else "no subscriber"
+        with reader(name):
+            if topic is not None:
+                wait_for(lambda: outputs.are_watched)
+            sent = outputs.published[name]
+            results[name] = round(measure(outputs, shown, group), 3)
+            if topic is not None and outputs.published[name] == sent:
+                raise RuntimeError(f"nothing was published on {name}: {warnings[-1:]}")
+        wait_for(lambda: not outputs.are_watched)
+    outputs.close()
+    group.close()
+    node.destroy_node()
     return results
 
 
 def main() -> int:
     """Run all cases, write the summary and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=12.0, help="duration of each measurement (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=60, help="images of each measurement (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (default: %(default)s)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    summary: dict[str, Any] = {}
     began = os.getloadavg()[0]
-    summary: dict[str, Any] = {"cases": {}}
-    for orientation in ("camera", "gravity", "free"):
-        summary["cases"][orientation] = run(options.out, (640, 480), orientation, options.seconds)
-    summary["load_before_and_after"] = [round(began, 1), round(os.getloadavg()[0], 1)]
-    (options.out / "planner_outputs.json").write_text(json.dumps(summary, indent=2) + "\n")
-    print(f"640x480 at 5 Hz, {OBJECTS} objects, load {summary['load_before_and_after']}\n")
-    print("| ms of processor time per image, more than without a subscriber | " + " | ".join(summary["cases"]) + " |")
-    print("|---|" + "---|" * len(summary["cases"]))
-    for name in summary["cases"]["camera"]:
-        cells = [case[name] for case in summary["cases"].values()]
-        print(
-            f"| `{name}` | "
-            + " | ".join(f"{cell['ms']:.1f}" if name == "no subscriber" else f"{cell['more_ms']:+.1f}" for cell in cells)
-            + " |"
-        )
+    with isolated_environment() as environment:
+        os.environ.update(environment)
+        rclpy.init()
+        for orientation in ORIENTATIONS:
+            summary[orientation] = run(orientation, "sampled", options.images)
+        summary["camera, full"] = run("camera", "full", options.images)
+        rclpy.try_shutdown()
+    load = [round(began, 1), round(os.getloadavg()[0], 1)]
+    (options.out / "planner_outputs.json").write_text(json.dumps({"cases": summary, "load_before_and_after": load}, indent=2) + "\n")
+    print(f"640x480, {OBJECTS} objects, {options.images} images, load {load}\n")
+    print("| subscriber, ms of processor time per image | " + " | ".join(summary) + " |\n|---|" + "---|" * len(summary))
+    for name in summary["camera"]:
+        print(f"| {name} | " + " | ".join(f"{case[name]:.2f}" for case in summary.values()) + " |")
     return 0
 
 
