@@ -99,7 +99,12 @@ class PlannerOutputs:
             self._node.get_logger().warning(f"track {self.target}, the target of {TARGET_POSE.name}, has ended: call set_target again")
             self.target = 0
         self.poses = {track_id: pose for track_id, pose in self.poses.items() if track_id in existing}
-        self._remove_boxes(existing, header)
+        if self.is_watched(COLLISION_OBJECTS):
+            self._remove_boxes(existing, header)
+        else:
+            with self._scene_lock:  # the next subscriber knows no box
+                self._scene.forget()
+                self._scene_readers = 0
 
     def publish_cloud(self, registered: RegisteredDepth, header: Header) -> None:
         """Publish the organized cloud if it has a subscriber.
