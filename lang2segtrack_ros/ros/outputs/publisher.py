@@ -190,14 +190,14 @@ class Outputs:
 
     def _run(self) -> None:
         while True:
-            with self._condition:
-                while not (self._closed or self._queue or self._depth_wait_is_over()):
-                    self._condition.wait(max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None)
-                if self._closed:
-                    return
-                queued_at, item = self._queue.popleft() if self._queue else (None, self._waiting.popleft()[1])
-            started = time.perf_counter()
             try:
+                with self._condition:
+                    while not (self._closed or self._queue or self._depth_wait_is_over()):
+                        self._condition.wait(max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None)
+                    if self._closed:
+                        return
+                    queued_at, item = self._queue.popleft() if self._queue else (None, self._waiting.popleft()[1])
+                started = time.perf_counter()
                 if queued_at is not None:
                     self._wait_durations.add(started - queued_at)
                     self._publish(*item)

@@ -93,6 +93,9 @@ class SpatialOutputs:
         Args:
             group: callback group of the subscriptions. None while the node is paused.
         """
+        if group is None:  # also during the shutdown, when there is no graph to ask for subscribers
+            self._frames.match(False, None)
+            return
         self._frames.match(self._needs_target_frame, group)
         self.planner.warn_missing_package()
 
