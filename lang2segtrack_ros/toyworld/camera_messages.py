@@ -13,8 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from lang2segtrack_ros.geometry.alignment import RigidTransform
 from lang2segtrack_ros.io.result_messages import MessageLibrary, ResultMessages
+from lang2segtrack_ros.toyworld.body import Body
+from lang2segtrack_ros.toyworld.room import MAP_FRAME, ODOM_FRAME, Item
+from lang2segtrack_ros.toyworld.room_scene import RoomScene
 from lang2segtrack_ros.toyworld.scene import Scene, SceneFrame
 
 NAMESPACE, NODE_NAME = "/camera", "camera"
@@ -57,7 +62,7 @@ class CameraMessages:
         depth_encoding: "16UC1" (millimeters, 0 for unknown) or "32FC1" (meters, NaN for unknown).
     """
 
-    def __init__(self, library: MessageLibrary, scene: Scene, depth_encoding: str) -> None:
+    def __init__(self, library: MessageLibrary, scene: Scene | RoomScene, depth_encoding: str) -> None:
         self._make = library.make
         self._to_field = library.to_field
         self._results = ResultMessages(library)
@@ -78,18 +83,39 @@ class CameraMessages:
         """Return the message of one topic of `FRAME_TOPICS`."""
         return self._makers[topic](shot, self._header(stamp_ns))
 
+    def transforms(self, pose: RigidTransform, stamp_ns: int) -> Any:
+        """Return the transforms of a camera in a room: of `odom` in `map`, which does not move, and of the camera in `odom`.
+
+        Args:
+            pose: transform from the optical frame to the fixed frame.
+            stamp_ns: time in nanoseconds.
+        """
+        camera = self._scene.camera.frame_id
+        edges = ((MAP_FRAME, ODOM_FRAME, RigidTransform.identity()), (ODOM_FRAME, camera, pose))
+        return self._make("tf2_msgs/msg/TFMessage", transforms=[self._transform(*edge, stamp_ns) for edge in edges])
+
+    def _transform(self, parent: str, child: str, motion: RigidTransform, stamp_ns: int) -> Any:
+        x, y, z, w = (float(value) for value in Rotation.from_matrix(motion.rotation).as_quat())
+        rotation = self._make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
+        x, y, z = (float(value) for value in motion.translation)
+        translation = self._make("geometry_msgs/msg/Vector3", x=x, y=y, z=z)
+        transform = self._make("geometry_msgs/msg/Transform", translation=translation, rotation=rotation)
+        header = self._header(stamp_ns, parent)
+        return self._make("geometry_msgs/msg/TransformStamped", header=header, child_frame_id=child, transform=transform)
+
     def label_info(self) -> Any:
         """Return the label of each value of `truth/instances`.
 
         The message covers all named bodies, also those that appear later. Its stamp is 0.
         """
-        labels = {number: body.label for number, body in enumerate(self._scene.bodies, start=1) if body.label}
+        bodies: list[Body | Item] = [*self._scene.bodies]
+        labels = {number: body.label for number, body in enumerate(bodies, start=1) if body.label}
         return self._results.label_info(labels, self._header(0))
 
-    def _header(self, stamp_ns: int) -> Any:
+    def _header(self, stamp_ns: int, frame_id: str = "") -> Any:
         seconds, rest = divmod(stamp_ns, 1_000_000_000)
         stamp = self._make("builtin_interfaces/msg/Time", sec=seconds, nanosec=rest)
-        return self._make("std_msgs/msg/Header", stamp=stamp, frame_id=self._scene.camera.frame_id)
+        return self._make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id or self._scene.camera.frame_id)
 
     def _depth(self, shot: SceneFrame, header: Any) -> Any:
         if self._depth_encoding == "16UC1":

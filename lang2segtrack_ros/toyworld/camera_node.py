@@ -16,8 +16,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.conversions import RosMessages
+from lang2segtrack_ros.ros.support.interfaces import TF_INPUT
 from lang2segtrack_ros.ros.support.process import executing, spin
 from lang2segtrack_ros.toyworld.camera_messages import FRAME_TOPICS, LABEL_INFO, NAMESPACE, NODE_NAME, CameraMessages, Topic
+from lang2segtrack_ros.toyworld.room_scene import RoomFrame, RoomScene
 from lang2segtrack_ros.toyworld.stream import StreamError, StreamOptions
 
 
@@ -46,6 +48,7 @@ class ToyCamera(Node):
         self.scene = self._options.scene()
         self._messages = CameraMessages(RosMessages(), self.scene, self._options.depth_encoding)
         self._frame_publishers = {topic: self._publisher(topic) for topic in FRAME_TOPICS}
+        self._tf = TF_INPUT.advertise(self) if isinstance(self.scene, RoomScene) else None
         self._publisher(LABEL_INFO).publish(self._messages.label_info())
         shown = ". ".join(self.scene.labels)
         self.get_logger().info(f"shows {', '.join(self.scene.labels)}; to track them, give the text prompt '{shown}.'")
@@ -87,6 +90,8 @@ class ToyCamera(Node):
         self._slot += max(0, (now - self._due_ns(self._start_ns)) // period)
         stamp = self._start_ns + self._slot * period
         frame = self.scene.render(self.index)
+        if self._tf is not None and isinstance(frame, RoomFrame):
+            self._tf.publish(self._messages.transforms(frame.pose, stamp))
         for topic, publisher in self._frame_publishers.items():
             if publisher.get_subscription_count():
                 publisher.publish(self._messages.frame(topic, frame, stamp))

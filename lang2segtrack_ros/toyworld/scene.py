@@ -29,7 +29,7 @@ from lang2segtrack_ros.types.frame import CameraModel
 WALL_M = 4.0
 _SUBPIXEL = 4  # fractional bits of cv2's polygon coordinates
 _FILL_MARGIN = 0.55  # pixels by which cv2's filled polygons exceed their corners on each side, since cv2 also fills the outline
-_NOISE_MARGIN = 64  # pixels by which the noise images exceed the picture; each frame uses another part of them
+NOISE_MARGIN = 64  # pixels by which the noise images exceed the picture; each frame uses another part of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +58,14 @@ class SceneFrame:
 
 
 @lru_cache(maxsize=16)
-def _noise_pool(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+def noise_pool(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Return noise that is larger than the picture by a margin.
 
     Returns:
         Standard normal noise for color [h, w, 3] and for depth [h, w], and a mask [h, w] of holes.
     """
     rng = np.random.default_rng([height, width])
-    size = (height + _NOISE_MARGIN, width + _NOISE_MARGIN)
+    size = (height + NOISE_MARGIN, width + NOISE_MARGIN)
     color = rng.standard_normal((*size, 3), dtype=np.float32)
     return color, rng.standard_normal(size, dtype=np.float32), rng.random(size) < 0.004
 
@@ -146,7 +146,7 @@ class Scene:
                 self._paint_shape(number, positions[number][2], corners[number], canvas)
         rng = np.random.default_rng([self.seed, index])
         window = self._window_of(rng)
-        noise, depth_noise, holes = _noise_pool(self.height, self.width)
+        noise, depth_noise, holes = noise_pool(self.height, self.width)
         truth = {n + 1: self._truth(n, positions[n][2], corners[n], canvas.instances) for n in existing if self.bodies[n].label}
         depth = canvas.depth
         depth += depth_noise[window] * (0.0015 * depth * depth)  # stereo noise grows with the square of the distance
@@ -155,7 +155,7 @@ class Scene:
         return SceneFrame(self._photograph(color, noise[window], index), depth_mm, canvas.instances, truth)
 
     def _window_of(self, rng: np.random.Generator) -> tuple[slice, slice]:
-        y, x = rng.integers(0, _NOISE_MARGIN, 2)
+        y, x = rng.integers(0, NOISE_MARGIN, 2)
         return np.s_[y : y + self.height, x : x + self.width]
 
     def _photograph(self, color: NDArray[np.float32], noise: NDArray[np.float32], index: int) -> NDArray[np.uint8]:
@@ -222,7 +222,7 @@ class Scene:
         coverage = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
         cv2.fillPoly(coverage, [polygon], 255, cv2.LINE_AA, _SUBPIXEL)
         alpha = coverage[..., None].astype(np.float32) / 255
-        grain = _noise_pool(self.height, self.width)[1][window]
+        grain = noise_pool(self.height, self.width)[1][window]
         middle = (corners.max(axis=0) + corners.min(axis=0)) / 2 - low
         radius = max(body.radius_m * self.camera.fx / distance, 1e-3)
         offset_x = (np.arange(coverage.shape[1], dtype=np.float32) - np.float32(middle[0])) / np.float32(radius)

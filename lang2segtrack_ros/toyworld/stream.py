@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from lang2segtrack_ros.toyworld.families import FAMILIES, SHAPES_FAMILY
+from lang2segtrack_ros.toyworld.room import default_room
+from lang2segtrack_ros.toyworld.room_scene import RoomScene
 from lang2segtrack_ros.toyworld.scene import Scene, demo_scene, tabletop_scene
 from lang2segtrack_ros.toyworld.suites import SUITES, make_clip
 
-DEMO = "demo"
+DEMO, ROOM = "demo", "room"
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
 _MAX_ASPECT_RATIO = 2.5
 _MAX_DEVIATIONS = 3.0  # the jitter is clipped at this many standard deviations
@@ -37,7 +39,11 @@ class StreamOptions:
         StreamError: A value has the wrong type or is out of its range.
     """
 
-    suite: str = _option(DEMO, "Content: demo, or a suite of clips with one difficulty each.", choices=(DEMO, *SUITES))
+    suite: str = _option(
+        DEMO,
+        "Content: demo, a room with a moving camera and TF, or a suite of clips with one difficulty each.",
+        choices=(DEMO, ROOM, *SUITES),
+    )
     seed: int = _option(4, "Seed of the clip, the drops and the jitter.", 0, 2**31 - 1)
     width: int = _option(640, "Image width in pixels; 1 to 2.5 times the height.", 32, 4096)
     height: int = _option(480, "Image height in pixels.", 32, 4096)
@@ -64,13 +70,19 @@ class StreamOptions:
                 raise StreamError(f'{option.name} is "{value}"; it must be one of: {", ".join(limits["choices"])}')
             if limits["low"] is not None and not limits["low"] <= value <= limits["high"]:
                 raise StreamError(f"{option.name} is {value}; it must lie between {limits['low']:g} and {limits['high']:g}")
+        if self.suite == ROOM and self.family != SHAPES_FAMILY.name:
+            raise StreamError(
+                f"the room has only {SHAPES_FAMILY.name}, not {self.family}: give another suite, or family {SHAPES_FAMILY.name}"
+            )
         if not self.height <= self.width <= _MAX_ASPECT_RATIO * self.height:
             raise StreamError(
                 f"the image size is {self.width} x {self.height}; the width must be 1 to {_MAX_ASPECT_RATIO} times the height"
             )
 
-    def scene(self) -> Scene:
-        """Return the scene. After the end of a clip its paths are followed back and forth."""
+    def scene(self) -> Scene | RoomScene:
+        """Return the scene. After the end of a clip its paths are followed back and forth; the walk through a room starts anew."""
+        if self.suite == ROOM:
+            return RoomScene(default_room(), self.width, self.height, self.seed, self.fps)
         if self.suite == DEMO:
             make = demo_scene if self.family == SHAPES_FAMILY.name else tabletop_scene
             return make(self.width, self.height, self.seed)

@@ -19,7 +19,7 @@ from lang2segtrack_ros.toyworld.suites import SUITES
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"suite": "crosing"}, 'suite is "crosing"; it must be one of: demo, easy, crossing'),
+        ({"suite": "crosing"}, 'suite is "crosing"; it must be one of: demo, room, easy, crossing'),
         ({"suite": 3}, "suite must be a string, not 3"),
         ({"seed": -1}, "seed is -1; it must lie between 0"),
         ({"seed": 1.5}, "seed must be a whole number"),
