@@ -17,6 +17,7 @@ from launch_ros.descriptions import ComposableNode
 from launch_ros.substitutions import FindPackageShare
 
 from lang2segtrack_ros.ros.support import launching
+from lang2segtrack_ros.ros.support.map_parameters import PARAMETERS as MAP_TABLE
 from lang2segtrack_ros.ros.support.parameters import PARAMETERS
 from lang2segtrack_ros.ros.support.transports import large_images
 from lang2segtrack_ros.ros.support.web_parameters import PARAMETERS as PAGE_TABLE
@@ -26,6 +27,7 @@ NAMESPACE = LaunchConfiguration("namespace")
 CAMERA = LaunchConfiguration("camera_name")
 SHARE = FindPackageShare("lang2segtrack")
 PAGE = tuple(item for item in PAGE_TABLE.parameters if item.name != "token")  # other users see command lines: use the environment variable
+MAP_PREFIX = "object_map_"
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -34,10 +36,11 @@ def generate_launch_description() -> LaunchDescription:
         *topic_arguments(),
         *launching.parameter_arguments(PARAMETERS),
         *launching.parameter_arguments(PAGE, "web_"),
+        *launching.parameter_arguments(MAP_TABLE.parameters, MAP_PREFIX),
         *launching.parameter_arguments([launching.SIM_TIME]),
     ]
     compare, remember = launching.warn_about_leftovers(arguments)
-    processes = GroupAction([*transports(), *cameras(), *trackers(), *viewers()])  # a scope: the environment outside stays
+    processes = GroupAction([*transports(), *cameras(), *trackers(), *viewers(), *maps()])  # a scope: the environment outside stays
     return LaunchDescription([*arguments, compare, processes, remember])
 
 
@@ -49,8 +52,9 @@ def general_arguments() -> list:
         DeclareLaunchArgument(
             "camera",
             default_value="false",
-            choices=[*BOOLEAN, "toy"],
-            description="Camera to start. true: realsense2_camera with depth aligned to color. toy: a scene of colored shapes, for trials.",
+            choices=[*BOOLEAN, "toy", "toy_room"],
+            description="Camera to start. true: realsense2_camera with depth aligned to color. toy: a scene of colored shapes, for trials. "
+            "toy_room: a camera that moves through a room, with TF.",
         ),
         DeclareLaunchArgument("camera_name", default_value="camera", description="Name and namespace of the camera, see color_topic."),
         DeclareLaunchArgument("namespace", default_value="", description="Namespace of the nodes and of all their topics and services."),
@@ -62,6 +66,7 @@ def general_arguments() -> list:
         flag("rviz", "false", "Start RViz with overlay, masks and 3-D objects."),
         flag("web", "false", "Serve the web page: live overlay and prompts, also for phones."),
         flag("window", "false", "Open the prompt window: overlay and prompts."),
+        flag("object_map", "false", "Remember where the objects are, in a fixed frame and a file. Needs depth and TF."),
         DeclareLaunchArgument(
             "container",
             default_value="",
@@ -142,6 +147,15 @@ def cameras() -> list:
             condition=is_camera("true"),
         ),
         Node(package="lang2segtrack", executable="toy_camera", name=CAMERA, namespace=CAMERA, output="screen", condition=is_camera("toy")),
+        Node(
+            package="lang2segtrack",
+            executable="toy_camera",
+            name=CAMERA,
+            namespace=CAMERA,
+            parameters=[{"suite": "room", "fps": 10.0, "width": 320, "height": 240}],
+            output="screen",
+            condition=is_camera("toy_room"),
+        ),
     ]
 
 
@@ -174,6 +188,21 @@ def trackers() -> list:
             ],
             condition=Condition(predicate=has_container),
         ),
+    ]
+
+
+def maps() -> list:
+    return [
+        Node(
+            package="lang2segtrack",
+            executable="object_map_node",
+            name="object_map_node",
+            namespace=NAMESPACE,
+            remappings=remappings(),
+            parameters=parameters("object_map_node", MAP_TABLE.parameters, MAP_PREFIX),
+            condition=IfCondition(LaunchConfiguration("object_map")),
+            output="screen",
+        )
     ]
 
 

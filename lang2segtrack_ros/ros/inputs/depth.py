@@ -64,6 +64,7 @@ class DepthSource:
         slop_s: returns the maximum difference of stamps in seconds. Called at each look-up.
         on_depth: called after a depth image has arrived.
         transport: "raw" or "compressedDepth", see the parameter `depth_transport`.
+        prefix: start of the names of all topics, such as "front/" for a camera in that namespace.
 
     Attributes:
         received: number of depth images received.
@@ -78,6 +79,7 @@ class DepthSource:
         slop_s: Callable[[], float],
         on_depth: Callable[[], None],
         transport: str = "raw",
+        prefix: str = "",
     ) -> None:
         self.received = 0
         self._registration = registration
@@ -91,17 +93,27 @@ class DepthSource:
         self._depth_camera: CameraInfo | None = None
         self._transforms = StaticTransforms(node, group)
         is_raw = transport == "raw"
+        depth, info, depth_info = (
+            replace(topic, name=f"{prefix}{topic.name}") if prefix else topic
+            for topic in (DEPTH_IMAGE if is_raw else DEPTH_COMPRESSED, COLOR_INFO, DEPTH_INFO)
+        )
         self._to_meters = depth_to_meters if is_raw else compressed_depth_to_meters
-        self._depth = QosMatchingSubscription(node, DEPTH_IMAGE if is_raw else DEPTH_COMPRESSED, self._on_image, group, qos)
+        self._depth = QosMatchingSubscription(node, depth, self._on_image, group, qos)
         self._infos = [
-            QosMatchingSubscription(node, COLOR_INFO, self._on_camera, group),
-            QosMatchingSubscription(node, DEPTH_INFO, self._on_depth_camera, group),
+            QosMatchingSubscription(node, info, self._on_camera, group),
+            QosMatchingSubscription(node, depth_info, self._on_depth_camera, group),
         ]
 
     @property
     def topics(self) -> tuple[str, str]:
         """Names of the topics of depth images and of the color camera's camera_info."""
         return self._depth.topic, self._infos[0].topic
+
+    @property
+    def camera_size(self) -> tuple[int, int] | None:
+        """Height and width of the color image by its camera_info. None if they are not known."""
+        camera = self._camera
+        return (int(camera.height), int(camera.width)) if camera is not None and camera.height and camera.width else None
 
     def match_publishers(self) -> None:
         """Match the publishers' QoS, see `QosMatchingSubscription.match_publishers`."""
