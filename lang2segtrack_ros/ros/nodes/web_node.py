@@ -27,6 +27,7 @@ from lang2segtrack_ros.ros.services.tracker_client import LIMIT_S, TrackerClient
 from lang2segtrack_ros.ros.support.command_line import check_command_line
 from lang2segtrack_ros.ros.support.parameter_table import TableNode
 from lang2segtrack_ros.ros.support.process import run_node
+from lang2segtrack_ros.ros.support.remembered_objects import remembered
 from lang2segtrack_ros.ros.support.web_parameters import DEFAULT_PORTS, PARAMETERS, TOKEN_VARIABLE
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.results import TrackStatus
@@ -41,6 +42,9 @@ ANSWER_WAIT_S = 8.0
 """Maximum time in which the page waits for the answer to an instruction. The answer itself may take longer."""
 STATE_AGE_S = 0.3
 """Minimum time between two requests for the list of tracks, for any number of viewers."""
+OBJECTS_AGE_S = 1.5
+SHOWN_OBJECTS = 30
+"""Number of remembered objects on the page: those seen last."""
 
 
 class WebNode(TableNode, Node):
@@ -76,6 +80,9 @@ class WebNode(TableNode, Node):
         self._state_lock = asyncio.Lock()
         self._state: dict[str, Any] = {}
         self._state_at = float("-inf")
+        self._objects_lock = asyncio.Lock()
+        self._objects: dict[str, Any] = {}
+        self._objects_at = float("-inf")
         self.create_timer(0.25, self._subscribe, callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_timer(1.0, self._report, callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.server.start()
@@ -145,6 +152,18 @@ class WebNode(TableNode, Node):
         texts = [{"id": int(text.prompt_id), "text": ", ".join(text.phrases)} for text in response.text_prompts]
         texts += [{"id": int(item.prompt_id), "text": item.text} for item in response.instructions]
         return {"tracks": tracks, "looking_for": texts, "problem": self._view.problem}
+
+    async def objects(self) -> dict[str, Any]:
+        """Return the objects of the map, the latest seen first, for JSON. The value of `objects` is None without object_map_node."""
+        if not self._tracker.has_map:
+            return {"objects": None, "total": 0}
+        async with self._objects_lock:
+            if time.monotonic() - self._objects_at > OBJECTS_AGE_S:
+                response = await self._response(self._tracker.objects(SHOWN_OBJECTS))
+                items = remembered(response.objects, self.get_clock().now().nanoseconds)
+                self._objects = {"objects": items, "total": int(response.total)}
+                self._objects_at = time.monotonic()
+            return self._objects
 
     @staticmethod
     async def _response(future: Future[Any]) -> Any:

@@ -25,6 +25,7 @@ from lang2segtrack_ros.ros.support.interfaces import (
     REMOVE_TRACK,
     Service,
 )
+from lang2segtrack_ros.ros.support.map_interfaces import LIST_OBJECTS
 from lang2segtrack_ros.types.instruction import InstructionPrompt
 from lang2segtrack_ros.types.prompts import BoxPrompt, PointPrompt, TextPrompt
 
@@ -34,7 +35,16 @@ INSTRUCTION_LIMIT_S = 130.0
 """Time limit of an instruction, above that of the service: a large model on a server may take a minute."""
 MAX_WAITING = 8
 """Maximum number of open requests. A service queues ten and silently drops the oldest of more."""
-USED_SERVICES = (ADD_TEXT_PROMPT, ADD_INSTRUCTION, ADD_BOX_PROMPT, ADD_POINT_PROMPT, REMOVE_TRACK, REMOVE_TEXT_PROMPT, LIST_TRACKS)
+USED_SERVICES = (
+    ADD_TEXT_PROMPT,
+    ADD_INSTRUCTION,
+    ADD_BOX_PROMPT,
+    ADD_POINT_PROMPT,
+    REMOVE_TRACK,
+    REMOVE_TEXT_PROMPT,
+    LIST_TRACKS,
+    LIST_OBJECTS,
+)
 SETTLE_S = 0.4
 """A service is used after it was available this long. DDS discovers the response path a little later and drops responses before that."""
 ViewerPrompt = Union[TextPrompt, InstructionPrompt, BoxPrompt, PointPrompt]
@@ -94,6 +104,15 @@ class TrackerClient:
     def tracks(self) -> Future[Any]:
         """List tracks and text prompts. The future gets the service's response or a TrackerError."""
         return self._call(LIST_TRACKS)
+
+    @property
+    def has_map(self) -> bool:
+        """True if an object_map_node offers its services in this namespace."""
+        return bool(self._clients[LIST_OBJECTS].service_is_ready())
+
+    def objects(self, limit: int) -> Future[Any]:
+        """List the objects of the map with thumbnails. The future gets the service's response or a TrackerError."""
+        return self._call(LIST_OBJECTS, limit=limit, thumbnails=True)
 
     def _call(self, service: Service, **fields: Any) -> Future[Any]:
         future: Future[Any] = Future()

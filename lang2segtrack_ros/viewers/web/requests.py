@@ -32,6 +32,7 @@ PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/client.js": ("client.js", "text/javascript; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/objects.js": ("objects.js", "text/javascript; charset=utf-8"),
 }
 
 
@@ -78,6 +79,10 @@ class Robot(Protocol):
         """Return tracks, text prompts and the current problem, for JSON."""
         ...
 
+    async def objects(self) -> dict[str, Any]:
+        """Return the remembered objects, for JSON. The value of `objects` is None without an object map."""
+        ...
+
 
 class PageRequests(GuardedRequests):
     """The requests of all connections, handled on the server's event loop.
@@ -96,6 +101,7 @@ class PageRequests(GuardedRequests):
         page = {path: ((files(__package__) / "page" / name).read_bytes(), kind) for path, (name, kind) in PAGE.items()}
         routes: dict[str, tuple[str, Handler]] = {
             "/api/state": ("GET", self._state),
+            "/api/objects": ("GET", self._objects),
             "/api/picture": ("GET", self._picture),
             "/api/pictures": ("GET", self._stream),
             "/api/prompt": ("POST", self._prompt),
@@ -105,6 +111,9 @@ class PageRequests(GuardedRequests):
 
     async def _state(self, _: web.BaseRequest) -> web.Response:
         return json_response(await self._robot.state())
+
+    async def _objects(self, _: web.BaseRequest) -> web.Response:
+        return json_response(await self._robot.objects())
 
     async def _picture(self, request: web.BaseRequest) -> web.Response:
         after = request.query.get("after") or "0"

@@ -44,6 +44,9 @@ class ToyRobot:
     async def remove(self, kind: str, number: int) -> TrackerResponse:
         return TrackerResponse(False, f"there is no {kind} {number}")
 
+    async def objects(self) -> dict[str, Any]:
+        return {"objects": None, "total": 0}
+
     async def state(self) -> dict[str, Any]:
         return {"tracks": []}
 
