@@ -21,6 +21,7 @@ import yaml
 
 from lang2segtrack_ros.cli.main import main
 from lang2segtrack_ros.ros.support.interfaces import ACTIONS, SERVICES
+from lang2segtrack_ros.ros.support.map_interfaces import MAP_SERVICES
 from lang2segtrack_ros.ros.support.parameters import TABLE
 from lang2segtrack_ros.ros.support.transports import CHOICES
 
@@ -73,6 +74,7 @@ RUN = (
 TESTED = {
     r"make demo": ("toyworld/test_demo.py", "demo.run"),
     r"lang2segtrack (doctor)( .*)?": ("cli/test_doctor.py", r"\1"),
+    r"lang2segtrack (objects) .*": ("cli/test_objects.py", r'"\1"'),
     r"lang2segtrack (models)": ("cli/test_models.py", r'"\1"'),
     r"lang2segtrack weights (verify) .*": ("cli/test_main.py", r'"\1"'),
     r"lang2segtrack weights fetch .*": ("models/test_hub_access.py", "fetch"),
@@ -102,7 +104,11 @@ TESTED = {
     r"ros2 service call /refine_backward .*/(\w+) .*": ("ros/services/test_refinement.py", r"\1"),
     r"ros2 service call /add_instruction .*/(\w+)( .*)?": ("ros/nodes/test_prompt_responses.py", r"\1"),
     r"ros2 service call /set_target .*/(\w+) .*": ("ros/outputs/test_planner_outputs.py", r"\1"),
-    r"ros2 service call /(?!add_instruction|set_target)\w+ .*/(\w+)( .*)?": ("ros/nodes/test_track_node.py", r"\1"),
+    r"ros2 service call /(?:find_object|list_objects|forget_object|rename_object) .*/(\w+)( .*)?": (
+        "ros/nodes/test_object_map_node.py",
+        r"\1",
+    ),
+    r"ros2 service call /(?!add_instruction|set_target|\w+_objects?\b)\w+ .*/(\w+)( .*)?": ("ros/nodes/test_track_node.py", r"\1"),
     r"ros2 action send_goal .* /track_object .*/(\w+) .*": ("ros/services/test_tracking_goals.py", r"\1"),
     r"ros2 action send_goal .*/(\w+) .*": ("ros/services/test_refinement.py", r"\1"),
     r"ros2 topic echo --once /(diagnostics)": ("ros/nodes/test_track_node.py", r"\1"),
@@ -194,7 +200,7 @@ def test_the_program_of_the_start_page_runs(capsys: pytest.CaptureFixture[str]) 
 def test_requests_fit_their_types(command: str) -> None:
     """`ros2 service call` refuses a field that the type does not have."""
     words = [word for word in shlex.split(command)[3:] if not word.startswith("--")]
-    declared = {item.type_name: item for item in (*SERVICES, *ACTIONS)}[words[1]]
+    declared = {item.type_name: item for item in (*SERVICES, *MAP_SERVICES, *ACTIONS)}[words[1]]
     assert words[0] == f"/{declared.name}"
     kind = declared.kind.Goal if command.startswith("ros2 action") else declared.kind.Request
     kind(**(yaml.safe_load(words[2]) if len(words) > 2 else {}))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lang2segtrack_ros.cli.main import _parser
+from lang2segtrack_ros.ros.support.map_parameters import PARAMETERS as MAP
 from lang2segtrack_ros.ros.support.parameters import PARAMETERS
 from lang2segtrack_ros.ros.support.web_parameters import PARAMETERS as PAGE
 from tools import write_export_docs as export_docs
@@ -55,7 +56,8 @@ def test_subcommands_exist() -> None:
 
 
 def test_launch_arguments_exist() -> None:
-    declared = {item.name for item in PARAMETERS} | {f"web_{item.name}" for item in PAGE.parameters} | {"use_sim_time", "left_text"}
+    declared = {item.name for item in PARAMETERS} | {f"web_{item.name}" for item in PAGE.parameters}
+    declared |= {f"object_map_{item.name}" for item in MAP.parameters} | {"use_sim_time", "left_text"}
     for file in (ROOT / "launch").glob("**/*.launch.py"):  # the files are read as text, because not every machine has launch
         declared |= set(re.findall(r'(?:Argument|flag)?\(\s*"([a-z_]+)",', file.read_text()))
     used = {name for line in COMMANDS if ".launch.py" in line for name in re.findall(r"\b([a-z_]+):=", line)}

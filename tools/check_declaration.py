@@ -181,7 +181,7 @@ def check_tests(checkout: Checkout, _: str) -> Iterator[str]:
 
 def check_tested_names(checkout: Checkout, _: str) -> Iterator[str]:
     """Each name that a user can call or subscribe to stands in a test."""
-    declared = checkout.read("lang2segtrack_ros/ros/support/interfaces.py")
+    declared = "".join(checkout.read(f"lang2segtrack_ros/ros/support/{name}.py") for name in ("interfaces", "map_interfaces"))
     names = set(re.findall(r'\b(?:Topic|Service|Action)\(\s*"([\w/]+)"', declared))
     public = public_names(checkout)
     names |= public["executables"] | public["subcommands of `lang2segtrack`"]

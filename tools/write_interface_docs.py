@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from lang2segtrack_ros.ros.support import interfaces, parameters, web_parameters
+from lang2segtrack_ros.ros.support import interfaces, map_interfaces, map_parameters, parameters, web_parameters
 from lang2segtrack_ros.ros.support.interfaces import Action, Service, Topic
 
 
 def service_names() -> list[str]:
     """Return the names of the services."""
-    return [service.name for service in interfaces.SERVICES]
+    return [service.name for service in (*interfaces.SERVICES, *map_interfaces.MAP_SERVICES)]
 
 
 def _table(kind: str, declared: Iterable[Topic | Service | Action]) -> str:
@@ -84,6 +84,19 @@ def markdown() -> str:
             web_parameters.PARAMETERS.markdown(),
             "",
             "`prompt_window` has one parameter, `max_rate`.",
+            "",
+            "## object_map_node",
+            "`object_map_node` remembers where objects are, see [object map](object_map.md). It subscribes these topics of each",
+            "track_node and its camera, see the parameter `sources`:",
+            ", ".join(f"`{topic.name}`" for topic in map_interfaces.MAP_SUBSCRIBED) + ".",
+            "",
+            _table("topic", map_interfaces.MAP_PUBLISHED),
+            "",
+            _table("service", map_interfaces.MAP_SERVICES),
+            "",
+            "Its parameters are fixed at start.",
+            "",
+            map_parameters.PARAMETERS.markdown(),
             "",
         )
     )

@@ -20,6 +20,7 @@ from lang2segtrack_ros.cli import (
     import_labels,
     lerobot,
     models,
+    objects,
     report,
     review,
     toy_bag,
@@ -141,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     weights.set_defaults(run=_weights)
     models.add_parser(commands)
+    objects.add_parser(commands)
     bench.add_parser(commands)
     toy_bag.add_parser(commands)
     image.add_parser(commands)
