@@ -62,13 +62,14 @@ class CaughtUp:
         if instruction is not None and not instruction.fits(state.scene.size):
             self.state = self.state.without_instruction_request()
             instruction = None
-        if pending is not None and pending.result is not None:
+        # One of them on a frame. Answers come first, because they are rare: on a slow stream, detections arrive on each frame.
+        if instruction is not None and instruction.result is not None:
+            answer = instruction.result
+            self._run(instruction, lambda context: InstructionAssociation.of(self.state, context, answer))
+        elif pending is not None and pending.result is not None:
             self.state = replace(self.state, pending=None)
             self.detections = len(pending.result.detections)
             self._run(pending, self._association(pending.result))
-        elif instruction is not None and instruction.result is not None:
-            answer = instruction.result
-            self._run(instruction, lambda context: InstructionAssociation.of(self.state, context, answer))
 
     def _association(self, result: DetectionResult) -> Callable[[FrameContext], DetectionAssociation]:
         if self._options.association == "standard":

@@ -111,8 +111,10 @@ def test_image_requests_leave_a_tracker_unchanged(
 
 def test_image_requests_are_bounded_and_report_failures(segmenter: Sam2Segmenter, detector: GroundingDinoDetector) -> None:
     gray, prompt = np.full((60, 80, 3), 128, np.uint8), TextPrompt("red circle")
+    without_detector = ImageRequests(segmenter, None)
     with pytest.raises(PromptError, match="there is no detector"):
-        ImageRequests(segmenter, None).ask(gray, prompt)
+        without_detector.ask(gray, prompt)
+    without_detector.close()
     requests = ImageRequests(segmenter, detector)
     futures = [requests.ask(gray, prompt) for _ in range(MAX_WAITING)]
     with pytest.raises(BusyError, match="already wait"):  # noqa: PT012 (one or two of the requests may be finished by now)

@@ -206,6 +206,31 @@ def test_detections_go_on_while_an_instruction_waits(segmenter: Sam2Segmenter) -
     assert instruction.track_ids == [1]
 
 
+def test_instruction_is_answered_while_detections_arrive_on_each_frame(segmenter: Sam2Segmenter) -> None:
+    """On a slow stream, each detection ends before the next image. An instruction and the checks of another one get their turn, too."""
+    detector = ScriptedDetector(truth(SCENE))
+    resolver = GrammarResolver(detector)
+    session = Session(segmenter, detector, background=True, resolver=resolver, options=SessionOptions(detect_every=1))
+    session.prompt(TextPrompt("green square."))
+    session.prompt(continuous("the blue star", 0.01))
+    instruction = None
+    detections = 0
+    for index in range(24):
+        if index == 4:
+            instruction = session.prompt(InstructionPrompt("the largest red circle"))
+        (result,) = (result for _, result in play(session, detector, SCENE, range(index, index + 1)))
+        detections += result.detections is not None
+        assert session.detections.worker is not None
+        session.detections.worker.wait(30)
+        if session.instructions._thread is not None:
+            session.instructions._thread.join(30)
+    session.close()
+    assert instruction is not None
+    assert len(instruction.track_ids) == 1
+    assert session.instructions.answered >= 5
+    assert detections >= 5
+
+
 def test_continuous_instruction_follows_the_scene(segmenter: Sam2Segmenter) -> None:
     """The circle passes the star: the track is let go after two answers, and its end is an event and a removed track."""
     session, detector = make_session(segmenter)

@@ -198,7 +198,7 @@ def test_command_works_without_ros_and_is_deterministic(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("crosing",), 1, 'suite is "crosing"; it must be one of: demo, easy'),
+        (("crosing",), 1, 'suite is "crosing"; it must be one of: demo, room, easy'),
         (("easy", "--size=64by48"), 2, '"64by48" is not a size; write it as 640x480'),
         (("easy", "--size=64x640"), 1, "the width must be 1 to 2.5 times the height"),
         (("easy", "--storage=zip"), 1, "one of: sqlite3, mcap"),

@@ -192,7 +192,7 @@ def test_default_options_publish_the_demo(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parameter", "sentence"),
     [
-        ("suite:=crosing", 'suite is "crosing"; it must be one of: demo, easy, crossing'),
+        ("suite:=crosing", 'suite is "crosing"; it must be one of: demo, room, easy, crossing'),
         ("suit:=easy", "unknown parameter suit; the parameters are: suite, seed"),
         ("drop:=2.0", "drop is 2.0; it must lie between 0 and 0.95"),
     ],

@@ -8,6 +8,7 @@ the camera's. It unsubscribes as soon as the point has its pixel or the waiting 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -112,6 +113,7 @@ class ClickedPoints:
         self._engine = engine
         self._counters = counters
         self._warn = warn
+        self._lock = threading.RLock()  # the watchdog and the subscriptions run on different threads
         self._waiting: list[_Click] = []
         self._info: CameraInfo | None = None
         self._infos: QosMatchingSubscription | None = None
@@ -120,16 +122,18 @@ class ClickedPoints:
 
     def match_publishers(self) -> None:
         """Match the publishers' QoS and refuse clicks that have waited too long. Call this periodically."""
-        self._process_waiting()
-        if self._infos is not None:
-            self._infos.match_publishers()
-        if not self._waiting:
-            self._unsubscribe()
+        with self._lock:
+            self._process_waiting()
+            if self._infos is not None:
+                self._infos.match_publishers()
+            if not self._waiting:
+                self._unsubscribe()
 
     def close(self) -> None:
         """Destroy the subscriptions."""
-        self._waiting.clear()
-        self._unsubscribe()
+        with self._lock:
+            self._waiting.clear()
+            self._unsubscribe()
         self._node.destroy_subscription(self._clicks)
 
     def _on_click(self, msg: PointStamped) -> None:
@@ -142,9 +146,10 @@ class ClickedPoints:
         elif len(self._waiting) == MAX_WAITING:
             self._refuse(ConversionError("too_many", f"{MAX_WAITING} clicked points already wait for camera_info or transforms"))
         else:
-            self._waiting.append(_Click(point, frame, time.monotonic() + WAIT_S))
-            self._subscribe()
-            self._process_waiting()
+            with self._lock:
+                self._waiting.append(_Click(point, frame, time.monotonic() + WAIT_S))
+                self._subscribe()
+                self._process_waiting()
 
     def _subscribe(self) -> None:
         if self._infos is None:
@@ -160,22 +165,25 @@ class ClickedPoints:
         self._infos, self._transforms, self._info = None, None, None
 
     def _on_info(self, msg: CameraInfo) -> None:
-        self._info = msg
-        self._process_waiting()
+        with self._lock:
+            if self._infos is not None:  # else this message came while the subscription was closed
+                self._info = msg
+            self._process_waiting()
 
     def _process_waiting(self) -> None:
         """Prompt with every click whose pixel can be computed now."""
-        waiting, self._waiting = self._waiting, []
-        for click in waiting:
-            try:
-                pixel = self._pixel(click)
-            except ConversionError as error:
-                if error.reason in ("no_camera_info", "no_transform") and time.monotonic() < click.deadline:
-                    self._waiting.append(click)
-                else:
-                    self._refuse(error)
-                continue
-            self._prompt(click, pixel)
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            for click in waiting:
+                try:
+                    pixel = self._pixel(click)
+                except ConversionError as error:
+                    if error.reason in ("no_camera_info", "no_transform") and time.monotonic() < click.deadline:
+                        self._waiting.append(click)
+                    else:
+                        self._refuse(error)
+                    continue
+                self._prompt(click, pixel)
 
     def _pixel(self, click: _Click) -> tuple[float, float]:
         assert self._infos is not None
