@@ -18,7 +18,7 @@ help:
 	@echo "Try it"
 	@echo "  make demo            track toy shapes on a real ROS 2 graph; results in out/demo"
 	@echo "  make demo-real       track with real weights and check the result: VIDEO=street.mp4 TEXT='red car. bus.'; results in out/demo-real"
-	@echo "  make test            run every check (under 20 minutes on two cores)"
+	@echo "  make test            run every check (half an hour on two cores)"
 	@echo
 	@echo "Develop"
 	@echo "  make check           lint, and the tests of the engine (a minute or two); run it before each commit"
