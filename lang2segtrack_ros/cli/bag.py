@@ -180,8 +180,7 @@ def _bags(options: argparse.Namespace, sources: list[Path]) -> int:
     pairs = many.pair_up(sources, options.out)
     targets = dict(pairs)
     options.out.mkdir(parents=True, exist_ok=True)
-    earlier = collection.read_entries(options.out)  # also of other bags with the same --out
-    entries: dict[str, collection.RecordingEntry] = {}
+    entries = collection.read_entries(options.out)  # also of other bags with the same --out
     rows: list[many.BagOutcome] = []
     failed = 0
     with _outcomes(options, pairs) as outcomes:
@@ -190,16 +189,16 @@ def _bags(options: argparse.Namespace, sources: list[Path]) -> int:
             state = "done before" if row.already_done else f"failed: {row.error}" if row.error else f"done in {row.seconds:.0f} s"
             print(f"[{len(rows)}/{len(pairs)}] {row.source}: {state}", flush=True)
             target = targets[row.source]
-            known = earlier.get(target.name) if row.already_done else None
-            entries[target.name] = known if known is not None and known.state == "done" else _entry(options, row, target)
-            collection.write_collection(options.out, collection.collect({**earlier, **entries}.values()))
+            known = entries.get(target.name)
+            if not row.already_done or known is None or known.state != "done":
+                entries[target.name] = _entry(options, row, target)
+            collection.write_collection(options.out, collection.collect(entries.values()))
             if row.summary is not None:
                 failed += _try_export(options, target, row.summary.topic)
-    summary = collection.collect({**earlier, **entries}.values())
     print(many.table(sorted(rows, key=lambda row: row.source)))
-    print("\n".join(collection.sentences(summary)))
+    print("\n".join(collection.sentences(collection.collect(entries.values()))))
     print(f"written: {options.out}: {collection.FILE} and the new bags")
-    return 1 if failed or any(entry.state == "failed" for entry in entries.values()) else 0
+    return 1 if failed or any(entries[target.name].state == "failed" for target in targets.values()) else 0
 
 
 @contextmanager

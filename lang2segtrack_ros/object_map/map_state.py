@@ -54,15 +54,7 @@ class FreeViews:
 
 
 class MapState:
-    """Objects in one fixed frame. See `object_map.ObjectMap` for the arguments and attributes.
-
-    Args:
-        options: limits and rules.
-        objects: objects of an earlier run. They are remembered.
-        next_id: id of the next new object.
-        merged: see `Changes`.
-        is_anchored: True if positions move with `apply_correction` from now on.
-    """
+    """Objects in one fixed frame. See `object_map.ObjectMap` for the arguments and attributes."""
 
     def __init__(
         self,
@@ -80,6 +72,8 @@ class MapState:
         self.next_id = next_id
         self._is_anchored = is_anchored
         self._candidates = ObjectTable()
+        self._next_candidate = 1
+        self._thumbnails: dict[int, bytes] = {}  # of candidates
         self._free: dict[int, FreeViews] = {}
         self._pairs: Counter[tuple[int, int]] = Counter()
         self._changes = Changes()

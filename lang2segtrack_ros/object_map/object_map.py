@@ -12,7 +12,7 @@ The order of work on an image:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from lang2segtrack_ros.object_map.evidence import Place, look_at, rows_in_view
 from lang2segtrack_ros.object_map.map_state import FreeViews, MapState
 from lang2segtrack_ros.object_map.measurement import Measurement, fuse, measure, new_object, replace_place
 from lang2segtrack_ros.object_map.objects import NS, MapObject, ObjectState, Sighting, View
-from lang2segtrack_ros.object_map.options import MapOptions
 
 CANDIDATE_S = 2.0
 """A candidate without a sighting for this long is dropped."""
@@ -54,18 +53,6 @@ class ObjectMap(MapState):
         merged: id of an object that turned out to be another one -> id of that one.
         version: number that grows with each change of the objects.
     """
-
-    def __init__(
-        self,
-        options: MapOptions | None = None,
-        objects: Iterable[MapObject] = (),
-        next_id: int = 1,
-        merged: dict[int, int] | None = None,
-        is_anchored: bool = False,
-    ) -> None:
-        super().__init__(options, objects, next_id, merged, is_anchored)
-        self._next_candidate = 1
-        self._thumbnails: dict[int, bytes] = {}  # of candidates
 
     # Images
 

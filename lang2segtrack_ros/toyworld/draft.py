@@ -147,7 +147,7 @@ class Draft:
         if prompt is not None:
             self.prompts[len(self.bodies)] = prompt
 
-    def occluder(self, shape: str, path: Path, radius: float, rotation: float, gain: float) -> None:
+    def occluder(self, shape: str, path: Path, radius: float, rotation: float, gain: tuple[float, float, float], texture: float) -> None:
         """Add a body without a label in front of all objects.
 
         Args:
@@ -155,26 +155,16 @@ class Draft:
             path: [T, 2], positions in image heights.
             radius: apparent radius in image heights.
             rotation: rotation in radians.
-            gain: factor of its color.
+            gain: factor of each channel of its color.
+            texture: standard deviation of its texture noise, on a scale of 255.
         """
         depth = 1.0
         full_path = np.column_stack([path[:, 0] / self.aspect, path[:, 1], np.full(self.length, depth)])
         radius_m = radius * depth / (0.95 * self.aspect)
-        gains = (gain, gain, gain)
-        self.bodies.append(Body("", shape, path=full_path, radius_m=radius_m, rotation=rotation, color_gain=gains, texture=4.0))
+        self.bodies.append(Body("", shape, path=full_path, radius_m=radius_m, rotation=rotation, color_gain=gain, texture=texture))
 
-    def pillar(self, x: float, half_width: float, depth: float = 1.0) -> None:
+    def pillar(self, x: float, half_width: float) -> None:
         """Add a gray vertical bar in front of all objects."""
-        path = np.tile([x / self.aspect, 0.5, depth], (self.length, 1))
         gray = self.uniform(0.25, 1.4)
-        color_gain = tuple(float(gray + shift) for shift in self.rng.normal(0, 0.05, 3))
-        self.bodies.append(
-            Body(
-                "",
-                PILLAR,
-                path=path,
-                radius_m=half_width * depth / (0.95 * self.aspect),
-                color_gain=(color_gain[0], color_gain[1], color_gain[2]),
-                texture=8.0,
-            )
-        )
+        red, green, blue = (float(gray + shift) for shift in self.rng.normal(0, 0.05, 3))
+        self.occluder(PILLAR, np.tile([x, 0.5], (self.length, 1)), half_width, rotation=0.0, gain=(red, green, blue), texture=8.0)

@@ -111,7 +111,8 @@ def _add_hand(draft: Draft) -> None:
     out = np.clip(np.abs(np.arange(draft.length) - middle) / half, 0, 1)  # 0: at the target
     radius = float(rng.uniform(0.06, 0.1))
     path = target + arm * (1.3 * draft.aspect) * out[:, None] ** 1.5
-    draft.occluder(HAND, path, radius, rotation=side, gain=float(rng.uniform(0.4, 1.15)))
+    gain = float(rng.uniform(0.4, 1.15))
+    draft.occluder(HAND, path, radius, rotation=side, gain=(gain, gain, gain), texture=4.0)
 
 
 SHAPES_FAMILY = Family("shapes", SHAPE_KINDS, (), _wall_style, _alike_shape, _nothing)

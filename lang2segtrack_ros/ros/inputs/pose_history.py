@@ -9,9 +9,9 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
-from lang2segtrack_ros.geometry.alignment import RigidTransform
 from lang2segtrack_ros.geometry.transform_buffer import TransformBuffer
 from lang2segtrack_ros.io.image_messages import stamp_ns
+from lang2segtrack_ros.ros.inputs.transforms import rigid_transform
 from lang2segtrack_ros.ros.support.interfaces import TF_INPUT, TF_STATIC
 
 
@@ -39,9 +39,8 @@ class PoseHistory(TransformBuffer):
 
     def _receive(self, msg: TFMessage, is_static: bool) -> None:
         for item in msg.transforms:
-            q, t = item.transform.rotation, item.transform.translation
             try:
-                motion = RigidTransform.from_quaternion((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
+                motion = rigid_transform(item)
             except ValueError:
                 self.skipped += 1
                 continue

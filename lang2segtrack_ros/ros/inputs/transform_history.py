@@ -17,6 +17,7 @@ from tf2_msgs.msg import TFMessage
 from lang2segtrack_ros.geometry.alignment import RigidTransform
 from lang2segtrack_ros.geometry.motion_history import MotionHistory
 from lang2segtrack_ros.io.image_messages import ConversionError, stamp_ns
+from lang2segtrack_ros.ros.inputs.transforms import rigid_transform
 from lang2segtrack_ros.ros.support.interfaces import TF_INPUT, TF_STATIC
 
 NO_TRANSFORM, LATE, TOO_OLD = "no_transform", "late_transform", "transform_too_old"
@@ -45,9 +46,8 @@ class TransformHistory:
 
     def _add(self, msg: TFMessage, is_static: bool) -> None:
         for item in msg.transforms:
-            q, t = item.transform.rotation, item.transform.translation
             try:
-                pose = RigidTransform.from_quaternion((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
+                pose = rigid_transform(item)
             except ValueError as error:
                 self._node.get_logger().warning(f"skipped the transform of {item.child_frame_id} in {item.header.frame_id}: {error}")
                 continue

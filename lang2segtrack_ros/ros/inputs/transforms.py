@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from geometry_msgs.msg import TransformStamped
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
 from lang2segtrack_ros.geometry.alignment import RigidTransform
 from lang2segtrack_ros.ros.support.interfaces import TF_INPUT, TF_STATIC
+
+
+def rigid_transform(item: TransformStamped) -> RigidTransform:
+    """Return the transform of points from the child frame to the parent. Raise ValueError for a quaternion of length zero."""
+    q, t = item.transform.rotation, item.transform.translation
+    return RigidTransform.from_quaternion((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
 
 
 class StaticTransforms:
@@ -33,9 +40,8 @@ class StaticTransforms:
     def add(self, msg: TFMessage) -> None:
         """Store transforms. A later transform of a frame replaces the earlier one. Skip a quaternion of length zero with a warning."""
         for item in msg.transforms:
-            q, t = item.transform.rotation, item.transform.translation
             try:
-                motion = RigidTransform.from_quaternion((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
+                motion = rigid_transform(item)
             except ValueError as error:
                 self._node.get_logger().warning(f"skipped the transform of {item.child_frame_id} in {item.header.frame_id}: {error}")
                 continue
